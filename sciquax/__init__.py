@@ -1,0 +1,41 @@
+"""JAX programs on array-ish objects they were never written for, by multiple dispatch.
+
+[`quaxify`][sciquax.quaxify] wraps an existing JAX function; quantities with units, and other
+values, then flow through it. `sciquax.units`, `sciquax.named`, `sciquax.structured` hold the
+values, `sciquax.numpy` and its siblings the JAX namespaces already wrapped, `sciquax.interop` what
+adapts other libraries.
+"""
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+from .core import (
+    ArrayValue as ArrayValue,
+    Value as Value,
+    grad as grad,
+    hessian as hessian,
+    jacfwd as jacfwd,
+    jacrev as jacrev,
+    jvp as jvp,
+    linearize as linearize,
+    quaxify as quaxify,
+    register as register,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
+
+# Loaded on first use: pint's registry and the extras cost more to import than all of the core.
+_LAZY = ("core", "interop", "lax", "named", "nn", "numpy", "scipy", "structured", "units")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    if name == "__version__":
+        return importlib.metadata.version("sciquax")
+    raise AttributeError(f"module 'sciquax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, "__version__"})

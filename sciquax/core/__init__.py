@@ -1,0 +1,50 @@
+"""The core: staging, interpretation and dispatch. It knows JAX and no concrete type.
+
+Read the files in the order a call travels: `_quaxify`, `_interpret`, `_dispatch`, and what they
+stand on: `_value`, `_families`, `_polymorphic`, `_join`, `_higher_order`, `_functions`, `_inject`,
+`_errors`, `_compat`.
+"""
+
+from . import _higher_order as _higher_order  # enrols its handlers
+from ._autodiff import (
+    grad as grad,
+    hessian as hessian,
+    jacfwd as jacfwd,
+    jacrev as jacrev,
+    jvp as jvp,
+    linearize as linearize,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
+from ._dispatch import bind as bind, register as register, register_family as register_family
+from ._errors import (
+    AmbiguousRuleError as AmbiguousRuleError,
+    CarryError as CarryError,
+    LocatedError as LocatedError,
+    Location as Location,
+    OutsideQuaxifyError as OutsideQuaxifyError,
+    RuleError as RuleError,
+    Unsettled as Unsettled,
+    locate_stack as locate_stack,
+)
+from ._families import Facts as Facts, Scaling as Scaling, Structure as Structure, facts_of as facts_of
+from ._functions import register_function as register_function
+from ._inject import inject as inject
+from ._join import coerce as coerce, join as join
+from ._polymorphic import (
+    Polymorphic as Polymorphic,
+    is_polymorphic_literal as is_polymorphic_literal,
+    strip as strip,
+)
+from ._quaxify import call_or_stage as call_or_stage, quaxify as quaxify
+from ._value import (
+    MODE as MODE,
+    VALUE_TYPES as VALUE_TYPES,
+    ArrayValue as ArrayValue,
+    Value as Value,
+    aval_of as aval_of,
+    describe as describe,
+    is_value as is_value,
+    short_aval as short_aval,
+)
+from ._namespace import Namespace as Namespace

@@ -1,0 +1,289 @@
+"""JAX's differentiation, for functions of values: derivatives come labelled as derivatives.
+
+JAX differentiates a value as the tree of its leaves and hands back the same tree, so that a gradient
+in J/m would be labelled m. Here each derivative is relabelled by `Value.derivative`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+
+from ._polymorphic import strip
+from ._quaxify import _Quaxify, call_or_stage, quaxify
+from ._value import VALUE_TYPES, Value, is_value
+
+_leaves = functools.partial(jtu.tree_leaves, is_leaf=is_value)
+
+
+def value_and_grad(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable:
+    """As `jax.value_and_grad`, unit-aware.
+
+    For `fun` in J and an argument in m the gradient is a quantity in J/m. Arguments as in JAX.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> k = Quantity(2.0, "N/m")
+    >>> sciquax.value_and_grad(lambda x: 0.5 * k * x**2)(Quantity(3.0, "m"))
+    (Quantity(9.0, 'm*N'), Quantity(6.0, 'N'))
+
+    ```
+    """
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        positions = _positions(argnums, args)
+        outs: list[Any] = []
+
+        def scalar(*args: Any) -> Any:
+            result = run(fun, args, kwargs)
+            out, aux = result if has_aux else (result, None)
+            outs[:] = [out]
+            leaves = jtu.tree_leaves(out)
+            if len(leaves) != 1:
+                return out, aux  # JAX says that this is not a scalar
+            return leaves[0], (_Static(jtu.tree_structure(out)), aux)
+
+        (leaf, (structure, aux)), grads = jax.value_and_grad(
+            scalar, tuple(positions), True, holomorphic, allow_int
+        )(*args)
+        out = jtu.tree_unflatten(structure.item, [leaf])
+        grads = tuple(
+            _relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True)
+        )
+        grads = grads[0] if isinstance(argnums, int) else grads
+        return ((out, aux), grads) if has_aux else (out, grads)
+
+    return _like(wrapped, fun)
+
+
+def grad(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable:
+    """As `jax.grad`, unit-aware: see [`sciquax.value_and_grad`][]."""
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, grads = both(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return _like(wrapped, fun)
+
+
+def jvp(
+    fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple:
+    """As `jax.jvp`, unit-aware.
+
+    Tangents are in the units of the primals, or in any others by one common factor: for positions
+    in m and velocities in m/s the output's tangent is per second.
+    """
+    primals = tuple(primals)
+    tangents, rate = _align(primals, tuple(tangents))
+    result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
+    leaves, tangent_leaves, (structure, aux) = result
+    out = jtu.tree_unflatten(structure.item, leaves)
+    tangent = _tangent(out, tangent_leaves, rate)
+    return (out, tangent, aux) if has_aux else (out, tangent)
+
+
+def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+    """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
+    leaves, linear, (structure, aux) = jax.linearize(_flat(fun, {}, has_aux), *primals, has_aux=True)
+    out = jtu.tree_unflatten(structure.item, leaves)
+
+    def pushforward(*tangents: Any) -> Any:
+        aligned, rate = _align(primals, tangents)
+        return _tangent(out, linear(*aligned), rate)
+
+    return (out, pushforward, aux) if has_aux else (out, pushforward)
+
+
+def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+    """As `jax.vjp`, unit-aware.
+
+    A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
+    dimensionless.
+    """
+    leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
+    out = jtu.tree_unflatten(structure.item, leaves)
+
+    def pull(cotangents: Any) -> tuple:
+        given, scale = _align((out,), (cotangents,), inverse=True)
+        grads = pullback(jtu.tree_leaves(given[0]))
+        return tuple(
+            jtu.tree_map(lambda x, g: _scaled(_derivative(None, x, g), scale), arg, g, is_leaf=is_value)
+            for arg, g in zip(primals, grads, strict=True)
+        )
+
+    return (out, pull, aux) if has_aux else (out, pull)
+
+
+def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
+    """As `jax.jacfwd`, unit-aware: each block in output units per input unit."""
+    return _jacobian(jax.jacfwd, fun, argnums, has_aux, holomorphic=holomorphic)
+
+
+def jacrev(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable:
+    """As `jax.jacrev`, unit-aware: each block in output units per input unit."""
+    return _jacobian(
+        jax.jacrev, fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int
+    )
+
+
+def hessian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
+    """As `jax.hessian`, unit-aware: output units per both inputs' units."""
+    return jacfwd(
+        jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic=holomorphic
+    )
+
+
+def run(fun: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Call `fun` on values: quaxified, or directly if it uses the values' own attributes."""
+    if isinstance(fun, _Quaxify) or getattr(fun, "_takes_values", False):
+        return fun(*args, **kwargs)
+    if not any(map(is_value, _leaves((args, kwargs)))):
+        return call_or_stage(fun, tuple(args), kwargs)
+    try:
+        return quaxify(fun)(*args, **kwargs)
+    except AttributeError:  # a tracer has no `.to`: the function knows of values and wants them
+        return call_or_stage(fun, tuple(args), kwargs)
+
+
+def _jacobian(transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any) -> Callable:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        positions = _positions(argnums, args)
+        flat = _flat(fun, kwargs, has_aux)
+        blocks, (structure, aux, leaves) = transform(
+            lambda *xs: _with_primal(flat(*xs)), tuple(positions), True, **options
+        )(*args)
+        out = jtu.tree_unflatten(structure.item, leaves)
+        out_values, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+        rows, position = [], 0
+        for value in out_values:
+            n = len(jtu.tree_leaves(value))
+            if n != 1:
+                raise TypeError(
+                    f"A Jacobian of `{type(value).__name__}`, which has {n} arrays, is not defined."
+                )
+            row = tuple(
+                _relabel(value, args[i], block)
+                for i, block in zip(positions, blocks[position], strict=True)
+            )
+            rows.append(row[0] if isinstance(argnums, int) else row)
+            position += n
+        result = jtu.tree_unflatten(out_tree, rows)
+        return (result, aux) if has_aux else result
+
+    return _like(wrapped, fun)
+
+
+def _with_primal(result: Any) -> Any:
+    leaves, (structure, aux) = result
+    return leaves, (structure, aux, leaves)
+
+
+def _flat(fun: Callable, kwargs: dict[str, Any], has_aux: bool) -> Callable:
+    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output."""
+
+    def flat(*args: Any) -> Any:
+        result = run(fun, args, kwargs)
+        out, aux = result if has_aux else (result, None)
+        leaves, structure = jtu.tree_flatten(out)
+        return leaves, (_Static(structure), aux)
+
+    return flat
+
+
+@jtu.register_static
+class _Static:
+    """A tree structure on its way through a JAX transformation's auxiliary output."""
+
+    def __init__(self, item: Any):
+        self.item = item
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and self.item == other.item
+
+    def __hash__(self) -> int:
+        return hash(self.item)
+
+
+def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    return [n % len(args) if -len(args) <= n < len(args) else n for n in numbers]
+
+
+def _relabel(out: Any, arg: Any, grads: Any) -> Any:
+    """A tree of derivatives of `out` with respect to the values in `arg`."""
+    return jtu.tree_map(lambda x, g: _derivative(out, x, g), arg, grads, is_leaf=is_value)
+
+
+def _derivative(out: Any, arg: Any, grad: Any) -> Any:
+    owner = _owner(out, arg)
+    if owner is None:
+        return grad
+    leaf = grad
+    if type(arg) in VALUE_TYPES:
+        leaves = jtu.tree_leaves(grad)
+        leaf = leaves[0] if len(leaves) == 1 else leaves
+    return owner.derivative(out, arg, leaf)
+
+
+def _owner(*values: Any) -> type[Value] | None:
+    types = [type(x) for x in map(strip, values) if type(x) in VALUE_TYPES]
+    return max(types, key=lambda t: t.layer, default=None)
+
+
+def _align(primals: tuple, tangents: tuple, inverse: bool = False) -> tuple[tuple, Any]:
+    """Tangents in the units of the primals, times one common rate; and that rate."""
+    flat_primals, tree = jtu.tree_flatten(primals, is_leaf=is_value)
+    flat_tangents = jtu.tree_leaves(tangents, is_leaf=is_value)
+    owner = _owner(*flat_primals, *flat_tangents)
+    if owner is None:
+        return tangents, None
+    aligned, rate = owner.align(flat_primals, flat_tangents, inverse)
+    return jtu.tree_unflatten(tree, aligned), rate
+
+
+def _tangent(out: Any, leaves: Any, rate: Any) -> Any:
+    values, tree = jtu.tree_flatten(out, is_leaf=is_value)
+    tangents, position = [], 0
+    for value in values:
+        n = len(jtu.tree_leaves(value))
+        own = leaves[position : position + n]
+        position += n
+        tangent = value.as_tangent(own) if type(value) in VALUE_TYPES else own[0]
+        tangents.append(_scaled(tangent, rate))
+    return jtu.tree_unflatten(tree, tangents)
+
+
+def _scaled(value: Any, rate: Any) -> Any:
+    return value if rate is None else rate(value)
+
+
+def _like(wrapped: Callable, fun: Callable) -> Callable:
+    try:
+        wrapped = functools.wraps(fun)(wrapped)
+    except (AttributeError, TypeError):
+        pass
+    wrapped._takes_values = True  # type: ignore[attr-defined]
+    return wrapped

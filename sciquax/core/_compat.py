@@ -1,0 +1,236 @@
+"""Everything private to JAX or Equinox, or different between their releases. Nowhere else.
+
+Each entry names the release that needs it. JAX 0.12 merged `ClosedJaxpr` into `Jaxpr` and
+described `scan`'s operands by flat trees; JAX 0.10 and 0.11 keep both apart.
+"""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.extend.core as jex_core
+import jax.extend.source_info_util as source_info_util
+import jax.tree_util as jtu
+import numpy as np
+from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
+from jax._src import source_info_util as _source_info  # private: user_frame (0.10 to 0.12)
+
+Jaxpr = jex_core.Jaxpr
+ClosedJaxpr = jex_core.ClosedJaxpr
+Literal = jex_core.Literal
+DropVar = jex_core.DropVar
+Primitive = jex_core.Primitive
+
+# `jax.Array`'s own isinstance hook is slow; tracers and concrete arrays are told apart by this.
+Tracer = jax.core.Tracer
+
+
+def typeof(x: Any) -> Any:
+    """The abstract value of an array, tracer or Python scalar."""
+    return _jax_core.typeof(x)
+
+
+def is_closed(jaxpr: Any) -> bool:
+    """Whether a jaxpr found in an equation's parameters carries its own constants."""
+    return isinstance(jaxpr, ClosedJaxpr)
+
+
+def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+    """The bare jaxpr and the constants of `jaxpr`, closed or not (they are one class in 0.12)."""
+    if isinstance(jaxpr, ClosedJaxpr):
+        return getattr(jaxpr, "jaxpr", jaxpr), jaxpr.consts
+    return jaxpr, ()
+
+
+def closed_without_consts(closed: Any) -> tuple[Any, list[Any]]:
+    """A closed jaxpr equal to `closed` whose constants are leading arguments, and those."""
+    from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
+
+    jaxpr, consts = open_jaxpr(closed)
+    if not consts:
+        return closed, []
+    if ClosedJaxpr is Jaxpr:  # 0.12: constants live on the jaxpr itself
+        return pe.convert_constvars_jaxpr(jaxpr), list(consts)
+    return ClosedJaxpr(pe.convert_constvars_jaxpr(jaxpr), ()), list(consts)
+
+
+def as_open(closed: Any) -> Any:
+    """For parameters that hold an open jaxpr (`remat2` before 0.12): drop the empty wrapper."""
+    return closed if ClosedJaxpr is Jaxpr else closed.jaxpr
+
+
+# -- scan: 0.10 and 0.11 count operands, 0.12 describes them by flat trees ----------------------
+
+
+def scan_operands(operands: Sequence[Any], params: dict[str, Any]) -> tuple[list, list, list]:
+    """Split a `scan` equation's operands into constants, carry and scanned inputs."""
+    if "ft_in" in params:
+        consts, carry, xs = (list(part) for part in params["ft_in"].update(operands).unpack())
+        return consts, carry, xs
+    n_consts, n_carry = params["num_consts"], params["num_carry"]
+    operands = list(operands)
+    return operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
+
+
+def scan_params(
+    params: dict[str, Any], jaxpr: Any, n_consts: int, n_carry: int, n_xs: int, n_ys: int
+) -> dict[str, Any]:
+    """`params` of a `scan` equation for a new body with so many leaves."""
+    if "ft_in" in params:
+        from jax._src import flattree as ft  # private: 0.12
+
+        nones = ft.nones
+        return {
+            **params,
+            "jaxpr": jaxpr,
+            "ft_in": ft.pack((nones(n_consts), nones(n_carry), nones(n_xs))),
+            "ft_out": ft.pack((nones(n_carry), nones(n_ys))),
+        }
+    new = {**params, "jaxpr": jaxpr, "num_consts": n_consts, "num_carry": n_carry}
+    if "linear" in params:
+        new["linear"] = (False,) * (n_consts + n_carry + n_xs)
+    return new
+
+
+# -- equations -----------------------------------------------------------------------------------
+
+
+def bind_equation(eqn: Any, operands: Sequence[Any]) -> Any:
+    """Bind an equation's primitive again, as `jax.core.eval_jaxpr` does."""
+    return eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
+
+
+def equation_context(eqn: Any) -> Any:
+    """The context manager of the settings an equation was staged under (compute type, mesh...)."""
+    return eqn.ctx.manager
+
+
+def user_location(source_info: Any) -> tuple[str, int, int, str] | None:
+    """File, line, column and function of the user's innermost frame, if one was recorded."""
+    frame = _source_info.user_frame(source_info.traceback)
+    if frame is None:
+        return None
+    return frame.file_name, frame.start_line, frame.start_column, frame.function_name
+
+
+def is_user_file(filename: str) -> bool:
+    """Whether JAX counts a source file as the user's (neither JAX's nor a registered library's)."""
+    return _source_info.is_user_filename(filename)
+
+
+def called_by_array_operator(depth: int = 2) -> bool:
+    """Whether the calling frame is one of `jax.Array`'s operators asking for `__jax_array__`.
+
+    `array + value` asks the right operand for `__jax_array__` before Python can try
+    `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
+    JAX 0.10 to 0.12 name these `_operator_*`.
+    """
+    return sys._getframe(depth).f_code.co_name.startswith("_operator_")
+
+
+def jvp_jaxpr(params: dict[str, Any], zeros: Sequence[bool]) -> tuple[Any, Sequence, Sequence[bool]]:
+    """The jaxpr, constants and symbolic-zero outputs of a `custom_jvp_call` equation's rule."""
+    return params["jvp_jaxpr_fun"].call_wrapped(*zeros)
+
+
+def fwd_jaxpr(params: dict[str, Any], perturbed: Sequence[bool]) -> tuple[Any, Sequence]:
+    """The jaxpr and constants of a `custom_vjp_call` equation's forward rule."""
+    flags = perturbed if params["symbolic_zeros"] else [True] * len(perturbed)
+    return call_maybe_wrapped(params["fwd_jaxpr_thunk"], *flags)
+
+
+def backward_results(results: Any) -> Any:
+    """What a backward rule returned: the cotangents, without 0.12's log."""
+    if isinstance(results, tuple) and len(results) == 2 and isinstance(results[0], list):
+        return results[0]
+    return results
+
+
+def trace_context() -> Any:
+    """The settings that change what tracing gives (x64, promotion, matmul precision, mesh...)."""
+    from jax._src import config  # private: 0.10 to 0.12
+
+    return config.trace_context()
+
+
+def aval_sharding(aval: Any) -> Any:
+    """The sharding that belongs to a type (explicit meshes), or None."""
+    sharding = getattr(aval, "sharding", None)
+    mesh = getattr(sharding, "mesh", None)
+    return sharding if mesh is not None and not mesh.empty and mesh._any_axis_explicit else None
+
+
+def call_maybe_wrapped(fun: Any, *args: Any) -> Any:
+    """Call a JAX-internal function object (`lu.WrappedFun`) or a plain callable."""
+    return fun.call_wrapped(*args) if hasattr(fun, "call_wrapped") else fun(*args)
+
+
+def is_symbolic_zero(x: Any) -> bool:
+    from jax._src import ad_util  # private: 0.10 to 0.12 (Zero is not exported)
+
+    return isinstance(x, (jax.custom_derivatives.SymbolicZero, ad_util.Zero))
+
+
+def zeros_of(x: Any) -> Any:
+    """A dense array for a symbolic zero."""
+    from jax._src import ad_util  # private: 0.10 to 0.12
+
+    return ad_util.instantiate(x) if isinstance(x, ad_util.Zero) else ad_util.zeros_like_aval(x.aval)
+
+
+# -- primitives that JAX does not export through jax.extend ---------------------------------------
+
+
+def all_primitives() -> dict[str, Any]:
+    """Every public primitive of this JAX, by name."""
+    exported = jex_core.primitives
+    found = {}
+    for name in dir(exported):
+        value = getattr(exported, name)
+        if isinstance(value, Primitive):
+            found[value.name] = value
+    return found
+
+
+# -- Equinox: fast flattening ----------------------------------------------------------------------
+
+_registration = threading.Lock()
+
+
+@contextlib.contextmanager
+def pytree_registration(
+    flatten: Callable, flatten_with_keys: Callable, unflatten: Callable
+) -> Iterator[None]:
+    """While active, the `eqx.Module` being defined registers these pytree functions.
+
+    Equinox 0.13 generates flattening code that checks for missing and wrapper fields; for a type
+    that a jitted call may hold twenty of, that check is most of the call. There is no public way
+    to give a module other functions, and JAX refuses a second registration.
+    """
+    real = jtu.register_pytree_with_keys
+
+    def register(cls, **_):
+        real(
+            cls,
+            flatten_with_keys=flatten_with_keys,
+            flatten_func=flatten,
+            unflatten_func=lambda aux, children: unflatten(cls, aux, children),
+        )
+
+    with _registration:
+        jtu.register_pytree_with_keys = register
+        try:
+            yield
+        finally:
+            jtu.register_pytree_with_keys = real
+
+
+ModuleMeta: Any = type(eqx.Module)
+Array_types = (jax.Array, np.ndarray, np.generic)
+
+__all__ = [name for name in dir() if not name.startswith("_")]
+source_info_util.register_exclusion(__file__.rsplit("/core/", 1)[0])

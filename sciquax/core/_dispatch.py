@@ -1,0 +1,306 @@
+"""From a primitive and the types of its operands to the rule that interprets it.
+
+Three sources, asked in this order:
+
+1. rules registered on a signature, `@register(mul_p)` with plum annotations;
+2. the handlers of primitives that hold functions, the same for every type;
+3. the outermost operand type's rule for the primitive or its family, `register_family`;
+
+and then the type's `default`. A resolution is kept in a plain dictionary that registration clears,
+unless a signature depends on more than its operands' classes.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._compat import Primitive
+from ._errors import AmbiguousRuleError, RuleError
+from ._families import REASONS, Scaling, Structure, facts_of
+from ._polymorphic import Polymorphic, stays_polymorphic, strip
+from ._value import VALUE_TYPES, Value, describe
+
+Rule = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
+Key = Scaling | Structure | str
+
+_resolved: dict[Any, Rule] = {}
+_family_rules: dict[type, dict[Key, Rule]] = {}
+_signature_rules: dict[Any, "SignatureRules"] = {}
+HIGHER_ORDER: dict[str, Rule] = {}
+"""Handlers of primitives that hold functions, filled by `_higher_order.py`."""
+
+CACHES_TO_CLEAR: list[Any] = [_resolved]
+"""Caches that depend on which rules exist; registration empties them."""
+
+
+def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
+    """Bind a primitive on values and arrays: the rule that fits, or JAX itself without values.
+
+    What a rule calls to go on with what it stripped itself down to.
+    """
+    for x in operands:
+        if type(x) in VALUE_TYPES:
+            return resolve(primitive, operands)(primitive, operands, params)
+    return primitive.bind(*operands, **params)
+
+
+def resolve(primitive: Any, operands: Sequence[Any]) -> Rule:
+    """The rule for these operands."""
+    key = (primitive, *[type(x) if type(x) is not Polymorphic else (Polymorphic, type(x.inner)) for x in operands])
+    try:
+        return _resolved[key]
+    except KeyError:
+        rule, keep = _resolve(primitive, operands)
+        if keep:
+            _resolved[key] = rule
+        return rule
+
+
+def has_signature_rules(primitive: Any) -> bool:
+    """Whether anybody registered a rule by signature, which may be for plain arrays."""
+    return primitive in _signature_rules
+
+
+def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
+    keep = True
+    if (rules := _signature_rules.get(primitive)) is not None:
+        keep = rules.faithful()
+        rule = rules.find(operands)
+        if rule is None and any(type(x) is Polymorphic for x in operands):
+            rule = rules.find([strip(x) for x in operands])
+            if rule is not None:
+                rule = _without_polymorphic(rule)
+        if rule is not None:
+            return rule, keep
+    if (handler := HIGHER_ORDER.get(primitive.name)) is not None:
+        return handler, keep
+    types = _value_types(operands)
+    if any(type(x) is Polymorphic for x in operands):
+        if stays_polymorphic(primitive, operands):
+            return _bind_polymorphic, keep
+        if not any(t.polymorphic_constants for t in types):
+            return _bind_stripped, keep
+    candidates = [rule for t in types if (rule := _family_rule(t, primitive)) is not None]
+    return _first_that_applies(candidates, types), keep
+
+
+def _value_types(operands: Sequence[Any]) -> list[type[Value]]:
+    """The operands' value types, outermost first, looking into polymorphic constants."""
+    types = {type(x): None for x in map(strip, operands) if type(x) in VALUE_TYPES}
+    return sorted(types, key=lambda t: -t.layer)
+
+
+def _bind_polymorphic(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    out = bind(primitive, *map(strip, operands), **params)
+    if primitive.multiple_results:
+        return [Polymorphic(x) for x in out]
+    return Polymorphic(out)
+
+
+def _bind_stripped(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    return bind(primitive, *map(strip, operands), **params)
+
+
+def _without_polymorphic(rule: Rule) -> Rule:
+    return lambda primitive, operands, params: rule(primitive, [*map(strip, operands)], params)
+
+
+def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]) -> Rule:
+    def apply(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        for rule in candidates:
+            out = rule(primitive, operands, params)
+            if out is not NotImplemented:
+                return out
+        return _default(types)(primitive, [*map(strip, operands)], params)
+
+    return candidates[0] if len(candidates) == 1 and len(types) == 1 else apply
+
+
+def _default(types: Sequence[type[Value]]) -> Rule:
+    """The default rule of the outermost type. Two of one layer that disagree are an error."""
+    outer = [t for t in types if t.layer == types[0].layer]
+    own = {t.default: t for t in outer if t.default is not Value.default}
+    if len(own) > 1:
+        names = " and ".join(f"`{t.__name__}`" for t in own.values())
+        raise AmbiguousRuleError(
+            f"{names} meet in an operation that has no rule for both, and each has a default.",
+            "Register a rule for the pair with `sciquax.register`.",
+        )
+    return next(iter(own), outer[0].default)
+
+
+# -- rules by family ------------------------------------------------------------------------------
+
+
+def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> Rule:
+    """Give a type its rule for families of primitives, or for single ones.
+
+    **Arguments**: the type; one or several of `Scaling`, `Structure`, primitives or their names;
+    and the rule, called as `rule(primitive, operands, params)` whenever the type is the outermost
+    among the operands. A rule for a primitive wins over one for its scaling, that over its
+    structure. A rule may return NotImplemented to leave the operation to the next type.
+
+    **Raises** `AmbiguousRuleError` if the type already has a rule for a key.
+    """
+    table = _family_rules.setdefault(cls, {})
+    if isinstance(keys, (Scaling, Structure, str, Primitive)):
+        keys = (keys,)
+    for key in keys:
+        key = key.name if isinstance(key, Primitive) else key
+        if key in table and not _same_definition(table[key], rule):
+            raise AmbiguousRuleError(f"`{cls.__name__}` already has a rule for {key}.")
+        table[key] = rule
+    clear_caches()
+    return rule
+
+
+def _family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+    facts = facts_of(primitive)
+    for key in (primitive.name, facts.scaling, facts.structure):
+        for parent in cls.__mro__:
+            rule = _family_rules.get(parent, {}).get(key)
+            if rule is not None:
+                return rule
+    if facts.scaling is Scaling.REFUSED:
+        return _refuse
+    return None
+
+
+def _refuse(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    names = ", ".join(describe(x) for x in operands)
+    raise RuleError(f"`{primitive.name}` cannot take ({names}): {REASONS[primitive.name]}.")
+
+
+def clear_caches() -> None:
+    for cache in CACHES_TO_CLEAR:
+        cache.clear()
+
+
+# -- rules by signature, through plum -----------------------------------------------------------------
+
+
+class SignatureRules:
+    """The rules registered for one primitive. plum is imported when the first is looked up."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self._pending: list[tuple[Callable, int]] = []
+        self._function: Any = None
+        self._faithful: bool | None = None
+
+    def add(self, rule: Callable, precedence: int) -> None:
+        self._pending.append((rule, precedence))
+        self._faithful = None
+
+    def _plum(self) -> Any:
+        import plum
+
+        if self._function is None:
+            self._function = plum.Function(_named(self.name))
+        pending, self._pending = self._pending, []
+        for rule, precedence in pending:
+            signature = plum.Signature.from_callable(rule, precedence=precedence)
+            for method in self._function.methods:
+                if method.signature == signature and not _same_definition(method.implementation, rule):
+                    raise AmbiguousRuleError(
+                        f"`{self.name}` has two rules for {signature}: "
+                        f"{_where(method.implementation)} and {_where(rule)}."
+                    )
+            self._function.register(rule, precedence=precedence)
+            _ = self._function.methods
+        return self._function
+
+    def find(self, operands: Sequence[Any]) -> Rule | None:
+        import plum
+
+        function = self._plum()
+        try:
+            method, returns = function.resolve_method(tuple(operands))
+        except plum.NotFoundLookupError:
+            return None
+        except plum.AmbiguousLookupError as error:
+            raise AmbiguousRuleError(
+                f"`{self.name}` has several rules that fit ({', '.join(map(describe, operands))}) "
+                f"equally well:\n{error}",
+                "Register one for exactly these types, or give one a higher `precedence`.",
+            ) from None
+        if returns is Any or returns is inspect.Signature.empty:
+            return lambda primitive, operands, params: method(*operands, **params)
+        return lambda primitive, operands, params: plum.convert(method(*operands, **params), returns)
+
+    def faithful(self) -> bool:
+        """Whether the classes of the operands alone decide, so that a resolution may be kept."""
+        if self._faithful is None:
+            self._faithful = all(
+                _is_faithful(hint)
+                for method in self._plum().methods
+                for hint in (*method.signature.types, method.signature.varargs)
+            )
+        return self._faithful
+
+
+def _is_faithful(hint: Any) -> bool:
+    import plum
+    from typing import get_args
+
+    if hint is Any or hint is plum.signature.Missing or hint in (jax.Array, np.ndarray):
+        return True
+    args = get_args(hint)
+    if args and not isinstance(hint, type):
+        return all(map(_is_faithful, args))
+    return isinstance(hint, type) and (hint in VALUE_TYPES or plum.is_faithful(hint))
+
+
+def _named(name: str) -> Callable:
+    def function(*_: Any) -> Any: ...
+
+    function.__name__ = function.__qualname__ = name.replace("-", "_")
+    return function
+
+
+def _same_definition(old: Callable, new: Callable) -> bool:
+    """Whether `new` is `old` defined again, as when a notebook's cell is run twice."""
+    return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__) and (
+        "<lambda>" not in new.__qualname__
+    )
+
+
+def _where(rule: Callable) -> str:
+    code = getattr(inspect.unwrap(rule), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(rule)
+
+
+def register(target: Any, *, precedence: int = 0) -> Callable[[Callable], Callable]:
+    """Decorator: register a rule for a primitive, or for a whole JAX function.
+
+    **Arguments**
+
+    - `target`: a JAX primitive, whose rule takes the operands as positional arguments and the
+      primitive's parameters as keywords; or a jitted or `custom_jvp` JAX function such as
+      `jnp.linalg.solve`, whose rule has the function's own signature.
+    - `precedence`: among signatures that fit equally well, the highest wins.
+
+    The rule is chosen by plum on its annotations. **Raises** `AmbiguousRuleError` when two rules
+    have the same signature.
+
+    ```python
+    @register(jax.lax.mul_p)
+    def _mul(x: MyArray, y: ArrayLike, **params): ...
+    ```
+    """
+    if isinstance(target, Primitive):
+        rules = _signature_rules.setdefault(target, SignatureRules(target.name))
+    else:
+        from ._functions import function_rules
+
+        rules = function_rules(target)
+
+    def decorator(rule: Callable) -> Callable:
+        rules.add(rule, precedence)
+        clear_caches()
+        return rule
+
+    return decorator

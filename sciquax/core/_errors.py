@@ -1,0 +1,117 @@
+"""Errors that say what went wrong, where in the user's code, and what to do about it.
+
+An error carries its parts as data and derives its text from them, so that the place can be filled
+in by whoever knows it: the interpreter from an equation's source information, or an eager operator
+from the Python stack.
+"""
+
+import os
+import sys
+from typing import Any
+
+from ._compat import is_user_file, user_location
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Location:
+    """A place in the user's code: `file:line:column (function)`."""
+
+    __slots__ = ("column", "file", "function", "line")
+
+    def __init__(self, file: str, line: int, column: int, function: str):
+        self.file, self.line, self.column, self.function = file, line, column, function
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}"
+        if self.column:
+            place += f":{self.column}"
+        return f"{place} ({self.function})"
+
+
+class LocatedError(Exception):
+    """Mixin of errors that know their place and their remedy.
+
+    Subclasses give `what()`; the text is `what`, then the place, then the remedy.
+    """
+
+    location: Location | None = None
+    remedy: str = ""
+
+    def what(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        lines = [self.what()]
+        if self.location is not None:
+            lines.append(f"  at {self.location}")
+        if self.remedy:
+            lines.append(self.remedy)
+        return "\n".join(lines)
+
+
+class RuleError(LocatedError, TypeError):
+    """An operation that a value's type cannot take: no rule, or a rule that refuses."""
+
+    def __init__(self, message: str, remedy: str = ""):
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.remedy), {"location": self.location}
+
+
+class AmbiguousRuleError(RuleError):
+    """Two registered rules fit equally well."""
+
+
+class CarryError(RuleError):
+    """The types of a loop's carry, or of a conditional's branches, do not settle."""
+
+
+class OutsideQuaxifyError(RuleError):
+    """A JAX function was handed a value outside of `quaxify`."""
+
+
+class Unsettled(Exception):
+    """Internal: two values have no common type; the caller knows what they belong to.
+
+    **Arguments**: the class of error that the caller raises, built from a message and a `remedy`.
+    """
+
+    def __init__(self, error: type[LocatedError] = CarryError):
+        super().__init__(error)
+        self.error = error
+
+
+def locate_equation(error: BaseException, eqn: Any) -> None:
+    """Give `error` the user's line of `eqn`, unless an inner equation already did.
+
+    Equations within a jitted library function carry none: the enclosing equation then does it,
+    since the error passes through its interpreter next.
+    """
+    if getattr(error, "_sciquax_located", False):
+        return
+    place = user_location(eqn.source_info)
+    if place is not None:
+        _place(error, Location(*place), eqn.primitive.name)
+
+
+def locate_stack(error: BaseException, depth: int = 1) -> BaseException:
+    """Give `error` the innermost line of the user's on the Python stack, and return it."""
+    frame = sys._getframe(depth)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE) and is_user_file(file):
+            _place(error, Location(file, frame.f_lineno, 0, frame.f_code.co_qualname), "")
+            break
+        frame = frame.f_back
+    return error
+
+
+def _place(error: BaseException, location: Location, primitive: str) -> None:
+    error._sciquax_located = True  # type: ignore[attr-defined]
+    if isinstance(error, LocatedError):
+        error.location = location
+    elif primitive:
+        error.add_note(f"While interpreting `{primitive}`\n  at {location}")

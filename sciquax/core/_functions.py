@@ -1,0 +1,207 @@
+"""Rules for whole JAX functions: `register(jnp.linalg.solve)`.
+
+In a jaxpr, a call of a jitted function is one `jit` equation. Its body is the very object that
+tracing the function on the same types gives, since JAX caches traces: so the key is the identity
+of that jaxpr, never a name. That is what tells `solve(A, b)` from `jvp(solve)`, which is still
+named `solve`, and from a user's own function called `solve`. Names only pre-filter.
+
+Under `vmap` or `grad` *of the caller* the body is another one and the rule is not used; the rules
+for primitives are.
+"""
+
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._compat import ClosedJaxpr
+from ._dispatch import CACHES_TO_CLEAR, SignatureRules
+from ._polymorphic import Polymorphic, strip
+from ._value import VALUE_TYPES, aval_of
+from ._weak import WeakCache
+
+_rules: dict[str, list["FunctionRules"]] = {}
+_known_calls = WeakCache()
+CACHES_TO_CLEAR.append(_known_calls)
+_NOT_OURS = object()
+
+# What a static argument may be, by the name it has in JAX and NumPy signatures. The default is
+# tried first; these are tried after it when the trace with defaults is another jaxpr.
+_STATIC_CHOICES: dict[str, Callable[[int], Sequence[Any]]] = {
+    "axis": lambda ndim: [None, *range(-ndim, ndim)],
+    "axis1": lambda ndim: range(-ndim, ndim),
+    "axis2": lambda ndim: range(-ndim, ndim),
+    "offset": lambda ndim: range(-4, 5),
+    "k": lambda ndim: range(-4, 5),
+    "n": lambda ndim: range(-8, 17),
+    "ord": lambda ndim: [None, 1, 2, -1, -2, 0, 3, np.inf, -np.inf, "fro", "nuc"],
+    "UPLO": lambda ndim: ["L", "U"],
+    "trans": lambda ndim: [0, 1, 2, "N", "T", "C"],
+    "assume_a": lambda ndim: ["gen", "sym", "her", "pos"],
+    "keepdims": lambda ndim: [False, True],
+    "lower": lambda ndim: [False, True],
+    "unit_diagonal": lambda ndim: [False, True],
+    "upper": lambda ndim: [False, True],
+    "symmetrize_input": lambda ndim: [True, False],
+    "full_matrices": lambda ndim: [True, False],
+    "compute_uv": lambda ndim: [True, False],
+    "hermitian": lambda ndim: [False, True],
+    "overwrite_a": lambda ndim: [False, True],
+    "overwrite_b": lambda ndim: [False, True],
+    "check_finite": lambda ndim: [True, False],
+    "equal_nan": lambda ndim: [False, True],
+}
+_MAX_TRIES = 400
+
+
+class FunctionRules(SignatureRules):
+    """The rules registered for one JAX function, and how to recognise its calls."""
+
+    def __init__(self, function: Callable):
+        super().__init__(function_name(function))
+        self.function = function
+        self.families: dict[type, Callable] = {}
+        self.parameters = [
+            p
+            for p in inspect.signature(function).parameters.values()
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+
+    def arguments_of(self, body: Any, avals: Sequence[Any]) -> tuple[list, dict] | None:
+        """The positions and static arguments of the call whose body is `body`, if it is one.
+
+        Returns the names of the parameters that the operands are, and the static keywords.
+        """
+        names = [p.name for p in self.parameters]
+        required = [p for p in self.parameters if p.default is p.empty]
+        if len(required) > len(avals) or len(avals) > len(names):
+            return None
+        arrays, rest = names[: len(avals)], self.parameters[len(avals) :]
+        ndim = max((len(a.shape) for a in avals), default=0)
+        choices = []
+        for p in rest:
+            options = [p.default]
+            options += [c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default]
+            choices.append(options)
+        structs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False)) for a in avals]
+        # Few statics differ from their defaults at once: try those combinations first.
+        combinations = sorted(
+            itertools.islice(itertools.product(*[range(len(c)) for c in choices]), 4000),
+            key=lambda combo: sum(i > 0 for i in combo),
+        )
+        for combo in combinations[:_MAX_TRIES]:
+            given = {
+                p.name: options[i]
+                for p, options, i in zip(rest, choices, combo, strict=True)
+                if i > 0
+            }
+            if self._trace_of(structs, given) is body:
+                return arrays, {p.name: o[i] for p, o, i in zip(rest, choices, combo, strict=True)}
+        return None
+
+    def _trace_of(self, structs: Sequence[Any], given: dict[str, Any]) -> Any:
+        """The jaxpr that calling the function makes, or None if such a call is illegal."""
+        try:
+            if hasattr(self.function, "trace"):
+                return self.function.trace(*structs, **given).jaxpr
+            jaxpr = jax.make_jaxpr(lambda *xs: self.function(*xs, **given))(*structs)
+            eqns = getattr(jaxpr, "jaxpr", jaxpr).eqns
+            return call_body(eqns[0]) if len(eqns) == 1 else None
+        except Exception:  # shapes or statics that this function does not take
+            return None
+
+    def rule(self, operands: Sequence[Any]) -> Callable | None:
+        """The rule for these operands: by signature, else by the outermost type's family."""
+        found = self.find(operands) if (self._pending or self._function) else None
+        if found is not None:
+            return lambda args, kwargs: found(None, args, kwargs)
+        types = {type(x): None for x in map(strip, operands) if type(x) in VALUE_TYPES}
+        for cls in sorted(types, key=lambda t: -t.layer):
+            for parent in cls.__mro__:
+                if parent in self.families:
+                    return lambda args, kwargs, rule=self.families[parent]: rule(*args, **kwargs)
+        return None
+
+
+def function_name(function: Callable) -> str:
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def function_rules(function: Callable) -> FunctionRules:
+    """The rules of a JAX function, made on first use.
+
+    **Raises** TypeError for what leaves no call equation in a jaxpr.
+    """
+    if not callable(function):
+        raise TypeError(f"`register` takes a JAX primitive or a jitted JAX function, not {function!r}.")
+    for rules in _rules.get(function_name(function), ()):
+        if rules.function is function:
+            return rules
+    rules = FunctionRules(function)
+    _rules.setdefault(rules.name, []).append(rules)
+    return rules
+
+
+def register_function(cls: type, function: Callable, rule: Callable) -> Callable:
+    """Give a type its rule for a whole JAX function; the rule has the function's signature.
+
+    Used whenever the type is the outermost among the arguments, as `register_family` is for
+    primitives.
+    """
+    function_rules(function).families[cls] = rule
+    _known_calls.clear()
+    return rule
+
+
+def call_body(eqn: Any) -> Any:
+    """The body of an equation that calls a function, or None."""
+    params = eqn.params
+    body = params.get("jaxpr", params.get("call_jaxpr"))
+    return body
+
+
+def call_name(eqn: Any) -> str:
+    name = eqn.params.get("name")
+    if name is None:
+        body = call_body(eqn)
+        info = getattr(body, "debug_info", None) or getattr(getattr(body, "jaxpr", None), "debug_info", None)
+        name = getattr(info, "func_name", "")
+    return name
+
+
+def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """The function-level rule for a call equation on these operands, or None.
+
+    What comes back takes the operands and gives the equation's outputs.
+    """
+    candidates = _rules.get(call_name(eqn))
+    body = call_body(eqn)
+    if not candidates or body is None:
+        return None
+    for rules in candidates:
+        rule = rules.rule(operands)
+        if rule is None:
+            continue
+        avals = tuple(map(aval_of, operands))
+        known = _known_calls.get(body, rules)
+        if known is None:
+            body_is = body if hasattr(body, "eqns") or isinstance(body, ClosedJaxpr) else body
+            known = rules.arguments_of(body_is, avals) or _NOT_OURS
+            _known_calls.put(body, rules, known)
+        if known is _NOT_OURS:
+            continue
+        _, statics = known
+
+        def apply(operands: Sequence[Any], rule=rule, statics=statics) -> list[Any]:
+            out = rule([*operands], statics)
+            leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
+            return leaves
+
+        return apply
+    return None
+
+
+__all__ = ["FunctionRules", "Polymorphic", "function_rules", "register_function", "rule_for_call"]

@@ -1,0 +1,73 @@
+"""Values that a function captures rather than receives: `g = Quantity(9.81, "m/s**2")`.
+
+While a function is staged, a captured value that meets JAX binds `inject`: its operands are the
+value's leaves and its parameter is its tree structure. The interpreter turns it back into the
+value. The primitive exists only between staging and interpretation.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax.interpreters import batching, mlir
+
+from ._compat import Primitive
+from ._errors import OutsideQuaxifyError
+
+inject_p = Primitive("inject")
+
+
+def inject(value: Any) -> Any:
+    """A tracer that stands for `value` in the program being staged."""
+    leaves, tree = jtu.tree_flatten(value)
+    return inject_p.bind(*[jnp.asarray(leaf) for leaf in leaves], tree=tree)
+
+
+def eject(operands: Any, tree: Any) -> Any:
+    """The value that an `inject` equation stands for."""
+    return jtu.tree_unflatten(tree, operands).canonical()
+
+
+@inject_p.def_abstract_eval
+def _inject_aval(*avals, tree):
+    value = jtu.tree_unflatten(
+        tree, [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    )
+    return typeof_aval(value)
+
+
+def typeof_aval(value: Any) -> Any:
+    """A value's abstract value as JAX's own class, sharding and all."""
+    aval = value.aval()
+    struct = jax.ShapeDtypeStruct(
+        aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False)
+    )
+    return jax.core.ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+
+
+def _refuse(*_, tree, **__):
+    name = jtu.tree_unflatten(tree, [None] * tree.num_leaves)
+    raise OutsideQuaxifyError(
+        f"A jitted JAX function that was traced within `quaxify` holds a `{type(name).__name__}` "
+        "and is being run outside of it.",
+        "Call it within `sciquax.quaxify` too.",
+    )
+
+
+inject_p.def_impl(_refuse)
+mlir.register_lowering(inject_p, _refuse)
+
+
+def _inject_batch(operands, dims, *, tree):
+    sizes = {x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None}
+    (size,) = sizes
+    moved = [
+        jnp.broadcast_to(x, (size, *x.shape)) if d is None else jnp.moveaxis(x, d, 0)
+        for x, d in zip(operands, dims, strict=True)
+    ]
+    return inject_p.bind(*moved, tree=tree), 0
+
+
+batching.primitive_batchers[inject_p] = _inject_batch
+

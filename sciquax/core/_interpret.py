@@ -1,0 +1,173 @@
+"""The interpreter: walk a jaxpr's equations in order, on values.
+
+An equation without values is bound again as it is. Otherwise its rule is looked up and called.
+Since re-binding is all that happens, any JAX transformation around the interpreter just works, and
+nothing of it is left in a compiled program.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.extend.source_info_util as source_info_util
+import numpy as np
+
+from . import _compat
+from ._compat import Literal, bind_equation, equation_context
+from ._dispatch import HIGHER_ORDER, has_signature_rules, resolve
+from ._errors import locate_equation
+from ._functions import rule_for_call
+from ._inject import eject, inject_p
+from ._polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
+from ._value import MODE, VALUE_TYPES, aval_of
+from ._weak import WeakCache
+
+
+def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+    """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such."""
+    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env.update(zip(jaxpr.invars, operands, strict=True))
+    drop_after = _last_uses(jaxpr)
+    staging, MODE.staging = MODE.staging, False
+    direct, MODE.direct = MODE.direct, False
+    try:
+        for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
+            source = eqn.source_info
+            stack = source_info_util.current_name_stack() + source.name_stack
+            with (
+                source_info_util.user_context(source.traceback, name_stack=stack),
+                equation_context(eqn),
+            ):
+                try:
+                    outs = _equation(eqn, env)
+                except Exception as error:
+                    locate_equation(error, eqn)
+                    raise
+            if eqn.primitive.multiple_results:
+                env.update(zip(eqn.outvars, outs, strict=True))
+            else:
+                env[eqn.outvars[0]] = outs
+            for var in dead:
+                env.pop(var, None)
+        return [_read(env, var) for var in jaxpr.outvars]
+    finally:
+        MODE.staging, MODE.direct = staging, direct
+
+
+def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
+    operands = [_read(env, var) for var in eqn.invars]
+    primitive = eqn.primitive
+    if primitive is inject_p:
+        return eject(operands, eqn.params["tree"])
+    has_value = any(type(x) in VALUE_TYPES for x in operands)
+    tagged = _tag_literals(eqn.invars, operands)
+    if primitive.name in HIGHER_ORDER:
+        if not (has_value or tagged is not operands or contains_inject(eqn)):
+            return bind_equation(eqn, operands)
+        if not _worth_opening(eqn, tagged):
+            return bind_equation(eqn, [strip(x) for x in operands])
+        if (rule := rule_for_call(eqn, tagged)) is not None:
+            return rule(tagged)
+        return HIGHER_ORDER_or_rule(eqn, tagged)
+    if has_value:
+        return resolve(primitive, tagged)(primitive, tagged, eqn.params)
+    if tagged is not operands and stays_polymorphic(primitive, tagged):
+        return resolve(primitive, tagged)(primitive, tagged, eqn.params)
+    if has_signature_rules(primitive):
+        return resolve_plain(eqn, operands)
+    return bind_equation(eqn, operands)
+
+
+def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
+    """A rule registered for the primitive itself, or the handler that all types share."""
+    primitive = eqn.primitive
+    if has_signature_rules(primitive):
+        return resolve(primitive, operands)(primitive, operands, eqn.params)
+    return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
+
+
+def resolve_plain(eqn: Any, operands: list[Any]) -> Any:
+    """An equation of plain arrays whose primitive has rules by signature: one may be for arrays."""
+    from ._dispatch import _signature_rules
+
+    rule = _signature_rules[eqn.primitive].find(operands)
+    if rule is None:
+        return bind_equation(eqn, operands)
+    return rule(eqn.primitive, operands, eqn.params)
+
+
+def _read(env: dict[Any, Any], var: Any) -> Any:
+    return var.val if type(var) is Literal else env[var]
+
+
+def _tag_literals(invars: Sequence[Any], operands: list[Any]) -> list[Any]:
+    """`operands` with literal 0, inf and nan marked as belonging to every unit."""
+    tagged = operands
+    for i, var in enumerate(invars):
+        if type(var) is Literal and is_polymorphic_literal(var.val):
+            if tagged is operands:
+                tagged = list(operands)
+            tagged[i] = Polymorphic(operands[i])
+    return tagged
+
+
+_TRANSPARENT = {"jit", "cond", "closed_call", "core_call", "call", "eval_jaxpr", "remat2"}
+
+
+def _worth_opening(eqn: Any, operands: Sequence[Any]) -> bool:
+    """Whether to interpret the body of an equation that holds a function.
+
+    Not if its only values are polymorphic constants among plain numbers: what comes out is plain.
+    """
+    only_constants = all(type(x) is Polymorphic for x in operands if type(x) in VALUE_TYPES)
+    if not only_constants or contains_inject(eqn):
+        return True
+    if any(type(strip(x)) in VALUE_TYPES for x in operands):
+        return True
+    return eqn.primitive.name in _TRANSPARENT and all(
+        type(x) is Polymorphic for x in operands if np.issubdtype(aval_of(x).dtype, np.inexact)
+    )
+
+
+_with_inject: WeakCache = WeakCache()
+
+
+def contains_inject(eqn: Any) -> bool:
+    """Whether a captured value occurs in the functions that an equation holds."""
+    return any(_jaxpr_contains_inject(body) for body in _bodies(eqn.params))
+
+
+def _jaxpr_contains_inject(body: Any) -> bool:
+    found = _with_inject.get(body, ())
+    if found is None:
+        jaxpr, _ = _compat.open_jaxpr(body)
+        found = any(e.primitive is inject_p or contains_inject(e) for e in jaxpr.eqns)
+        _with_inject.put(body, (), found)
+    return found
+
+
+def _bodies(params: dict[str, Any]):
+    for param in params.values():
+        for item in param if isinstance(param, (tuple, list)) else (param,):
+            if isinstance(item, (_compat.Jaxpr, _compat.ClosedJaxpr)):
+                yield item
+
+
+_last_use_cache: WeakCache = WeakCache()
+
+
+def _last_uses(jaxpr: Any) -> list[list[Any]]:
+    """For each equation, the variables that nothing needs after it, so that memory is freed."""
+    found = _last_use_cache.get(jaxpr, ())
+    if found is None:
+        seen = {var for var in jaxpr.outvars if type(var) is not Literal}
+        found = []
+        for eqn in reversed(jaxpr.eqns):
+            dead = []
+            for var in (*eqn.invars, *eqn.outvars):
+                if type(var) is not Literal and var not in seen:
+                    seen.add(var)
+                    dead.append(var)
+            found.append(dead)
+        found.reverse()
+        _last_use_cache.put(jaxpr, (), found)
+    return found

@@ -1,0 +1,53 @@
+"""Joining types: what two branches, or a loop's carry before and after its body, both become.
+
+`join(a, b)` gives an example of the common type; `coerce(x, example)` takes a value there. Types
+say what they do in `Value.join` and `Value.coerce`; here is what holds for all of them.
+"""
+
+from typing import Any
+
+import jax.tree_util as jtu
+
+from ._errors import Unsettled
+from ._polymorphic import Polymorphic, strip
+from ._value import VALUE_TYPES
+
+
+def join(lhs: Any, rhs: Any) -> Any:
+    """An example of the type that both become.
+
+    **Raises** `Unsettled` if there is none.
+    """
+    if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
+        return lhs
+    if type(lhs) is Polymorphic and type(rhs) is Polymorphic:
+        return Polymorphic(join(lhs.inner, rhs.inner))
+    owner = _owner(lhs, rhs)
+    if owner is None:  # a polymorphic constant and a plain array
+        return rhs if type(lhs) is Polymorphic else lhs
+    if type(lhs) is Polymorphic and type(rhs) in VALUE_TYPES:
+        return owner.join(rhs, lhs) if owner.polymorphic_constants else owner.join(rhs, strip(lhs))
+    return owner.join(lhs, rhs if owner.polymorphic_constants else strip(rhs))
+
+
+def coerce(value: Any, example: Any) -> Any:
+    """`value` in the type of `example`, an outcome of `join` that involved it."""
+    if type(value) not in VALUE_TYPES and type(example) not in VALUE_TYPES:
+        return value
+    if jtu.tree_structure(value) == jtu.tree_structure(example):
+        return value
+    if type(example) is Polymorphic:
+        return Polymorphic(coerce(strip(value), example.inner))
+    owner = _owner(value, example)
+    if owner is None:
+        return strip(value)
+    return owner.coerce(value if owner.polymorphic_constants else strip(value), example)
+
+
+def _owner(lhs: Any, rhs: Any) -> Any:
+    """The outermost value type among two operands, looking into polymorphic constants."""
+    types = [type(x) for x in (strip(lhs), strip(rhs)) if type(x) in VALUE_TYPES]
+    return max(types, key=lambda t: t.layer, default=None)
+
+
+__all__ = ["Unsettled", "coerce", "join"]

@@ -1,0 +1,45 @@
+"""JAX's namespaces, already quaxified: `import sciquax.numpy as jnp`."""
+
+import sys
+import types
+from typing import Any
+
+from ._quaxify import quaxify
+
+
+class Namespace(types.ModuleType):
+    """A module whose functions are those of a JAX module, quaxified when first asked for.
+
+    Sub-namespaces (`linalg`, `fft`) are namespaces too. Classes, dtypes and constants pass through.
+    """
+
+    def __init__(self, name: str, source: types.ModuleType, submodules: tuple[str, ...] = ()):
+        super().__init__(name, f"`{source.__name__}`, taking custom array-ish values.")
+        self._source = source
+        self.__path__: list[str] = []
+        for sub in submodules:
+            inner = Namespace(f"{name}.{sub}", getattr(source, sub))
+            sys.modules[inner.__name__] = inner
+            self.__dict__[sub] = inner
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            found = getattr(self._source, name)
+        except AttributeError:
+            raise AttributeError(f"`{self._source.__name__}` has no attribute {name!r}.") from None
+        if isinstance(found, types.ModuleType):
+            found = Namespace(f"{self.__name__}.{name}", found)
+        elif callable(found) and not isinstance(found, type) and not _is_dtype(found):
+            found = quaxify(found)
+        self.__dict__[name] = found
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self._source), *self.__dict__})
+
+
+def _is_dtype(x: Any) -> bool:
+    """`jnp.float32` and its kind: callable, but scalar types rather than functions."""
+    return hasattr(x, "dtype") and hasattr(x, "__name__") and type(x).__name__ == "_ScalarMeta"

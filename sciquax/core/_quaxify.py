@@ -1,0 +1,180 @@
+"""`quaxify`: stage a function to a jaxpr, then interpret that on values."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.tree_util as jtu
+
+from ._compat import Tracer, open_jaxpr
+from ._errors import LocatedError
+from ._inject import inject, typeof_aval
+from ._interpret import interpret
+from ._polymorphic import strip
+from ._value import MODE, VALUE_TYPES, CapturedValue, is_value
+
+
+F = TypeVar("F", bound=Callable)
+
+
+class _Quaxify(eqx.Module):
+    """A function that takes values. A pytree with the leaves of the function it wraps."""
+
+    fn: Callable
+    filter_spec: Any = eqx.field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable:
+        return self.fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        tree = (self.fn, args, kwargs)
+        leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value)
+        if self.filter_spec is True:
+            chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+        else:
+            wanted = _filter(self.filter_spec, tree)
+            chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and wanted[i]]
+        if MODE.staging:
+            # Within another quaxified function: hand our values to it, it interprets everything.
+            for i in chosen:
+                leaves[i] = inject(leaves[i])
+            fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
+            return fn(*args, **kwargs)
+        if not chosen:
+            return call_or_stage(self.fn, args, kwargs)
+        return _stage_and_interpret(leaves, treedef, chosen)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else eqx.Partial(self, instance)
+
+
+def quaxify(fn: F, filter_spec: Any = True) -> F:
+    """`fn` as it was, for arguments that hold custom array-ish values.
+
+    The function is traced once to a jaxpr, in which every [`sciquax.Value`][] found anywhere in
+    `(fn, args, kwargs)` is an abstract array, and the jaxpr is interpreted: each operation by the
+    types it meets. Every other argument stays the Python object it was. Values captured by closure
+    work as arguments do. Without values the call is exactly `fn(*args, **kwargs)`.
+
+    **Arguments**
+
+    - `fn`: a function, a method, a jitted function, or a callable pytree such as an Equinox module.
+    - `filter_spec`: a pytree prefix of booleans (or functions of a leaf) over `(fn, args, kwargs)`;
+      values where it is False are passed to `fn` as they are.
+
+    **Returns** a callable with the signature of `fn`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.units import Quantity
+    >>> quaxify(jnp.hypot)(Quantity(3.0, "m"), Quantity(400.0, "cm"))
+    Quantity(5., 'm')
+
+    ```
+    """
+    return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))  # pyright: ignore[reportReturnType]
+
+
+def call_or_stage(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
+    outer, MODE.direct = MODE.direct, True
+    try:
+        return fn(*args, **kwargs)
+    except CapturedValue:
+        pass
+    finally:
+        MODE.direct = outer
+    leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    return _stage_and_interpret(leaves, treedef, chosen)
+
+
+def _filter(filter_spec: Any, tree: Any) -> list[bool]:
+    def expand(spec: Any, subtree: Any) -> Any:
+        return jtu.tree_map(
+            lambda x: spec(x) if callable(spec) else bool(spec), subtree, is_leaf=is_value
+        )
+
+    return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
+
+
+def _stage_and_interpret(leaves: list[Any], treedef: Any, chosen: list[int]) -> Any:
+    values = [leaves[i] for i in chosen]
+    structs = [_struct(x) for x in values]
+    template: list[Any] = []
+    out_tree = None
+
+    # A fresh function at each call: `jax.make_jaxpr` caches by function identity, and would not
+    # see a global or a closure that has changed since.
+    def staged(*tracers: Any) -> list[Any]:
+        nonlocal out_tree
+        replaced = list(leaves)
+        for i, tracer in zip(chosen, tracers, strict=True):
+            replaced[i] = tracer
+        fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
+        mode, MODE.staging = MODE.staging, True
+        direct, MODE.direct = MODE.direct, False
+        try:
+            out = fn(*args, **kwargs)
+        finally:
+            MODE.staging, MODE.direct = mode, direct
+        out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+        traced: list[Any] = []
+        template.extend(_template(x, traced) for x in out_leaves)
+        return traced
+
+    closed = jax.make_jaxpr(staged)(*structs)
+    jaxpr, consts = open_jaxpr(closed)
+    try:
+        results = interpret(jaxpr, consts, values)
+    except LocatedError as error:
+        # It names the user's line itself; JAX's second traceback would say the same at length.
+        error.__cause__ = None
+        raise
+    out_leaves = [_fill(item, results) for item in template]
+    return jtu.tree_unflatten(out_tree, out_leaves)
+
+
+def _struct(value: Any) -> jax.ShapeDtypeStruct:
+    aval = typeof_aval(value)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+class _Output:
+    """An output of the staged function: its number among the traced ones."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int):
+        self.index = index
+
+
+class _BuiltOutput:
+    """A value that the staged function built itself, its leaves outputs or constants."""
+
+    __slots__ = ("leaves", "tree")
+
+    def __init__(self, leaves: list[Any], tree: Any):
+        self.leaves, self.tree = leaves, tree
+
+
+def _template(leaf: Any, traced: list[Any]) -> Any:
+    """How an output is made after interpretation; what was not traced passes through."""
+    if type(leaf) in VALUE_TYPES:
+        leaves, tree = jtu.tree_flatten(leaf)
+        return _BuiltOutput([_template(x, traced) for x in leaves], tree)
+    if isinstance(leaf, Tracer):
+        traced.append(leaf)
+        return _Output(len(traced) - 1)
+    return leaf
+
+
+def _fill(item: Any, results: list[Any]) -> Any:
+    if type(item) is _Output:
+        return strip(results[item.index])
+    if type(item) is _BuiltOutput:
+        return jtu.tree_unflatten(item.tree, [_fill(x, results) for x in item.leaves]).canonical()
+    return item

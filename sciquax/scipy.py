@@ -1,0 +1,20 @@
+"""`jax.scipy`, quaxified."""
+
+import importlib
+import importlib.util
+import sys
+
+import jax.scipy as _source
+
+from .core import Namespace
+
+_SUBMODULES = (
+    "cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "signal", "sparse", "spatial",
+    "special", "stats",
+)  # fmt: skip
+for _name in _SUBMODULES:
+    if importlib.util.find_spec(f"jax.scipy.{_name}"):
+        importlib.import_module(f"jax.scipy.{_name}")
+sys.modules[__name__] = Namespace(
+    __name__, _source, tuple(name for name in _SUBMODULES if hasattr(_source, name))
+)

@@ -1,0 +1,13 @@
+"""Physical units: `Quantity` on pint's registry, checked when a program is traced."""
+
+from ._constants import constants as constants
+from ._errors import (
+    DimensionalityError as DimensionalityError,
+    OffsetUnitCalculusError as OffsetUnitCalculusError,
+    UndefinedUnitError as UndefinedUnitError,
+)
+from ._quantity import Quantity as Quantity
+from ._registry import get_registry as get_registry, set_registry as set_registry
+from ._unit import unit as unit
+
+from . import _rules as _rules  # isort: skip  # enrols the rules

@@ -1,0 +1,224 @@
+"""What rules and operators do with operands: read their units, unify them, convert, wrap results."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sciquax.core import VALUE_TYPES, Polymorphic, describe, strip
+
+from ._errors import DimensionalityError, OffsetUnitCalculusError
+from ._quantity import Quantity, bare
+from ._unit import InternedUnit, as_unit, difference_unit, dimensionless
+
+ANY = None
+"""The unit of a polymorphic constant: whatever it meets."""
+
+
+def unit_of(x: Any) -> InternedUnit | None:
+    """An operand's unit: dimensionless for plain arrays, `ANY` for polymorphic constants."""
+    if type(x) is Polymorphic:
+        return ANY
+    return x._unit if isinstance(x, Quantity) else dimensionless()
+
+
+def own_unit(x: Any) -> InternedUnit:
+    """An operand's unit, where a polymorphic constant counts as what its literals give it."""
+    unit = unit_of(strip(x))
+    assert unit is not None
+    return unit
+
+
+def magnitude_of(x: Any) -> Any:
+    """An operand without its unit."""
+    x = strip(x)
+    return x.magnitude if isinstance(x, Quantity) else x
+
+
+def wrap(magnitude: Any, unit: InternedUnit) -> Any:
+    """A quantity, or a plain array where the unit is exactly dimensionless."""
+    return magnitude if unit.plain else bare(magnitude, unit)
+
+
+def wrap_all(primitive: Any, out: Any, unit: InternedUnit) -> Any:
+    return [wrap(x, unit) for x in out] if primitive.multiple_results else wrap(out, unit)
+
+
+def convert(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
+    """A magnitude in other units. An integer is promoted to floating point first."""
+    if source is target:
+        return magnitude
+    factor, offset = source.conversion(target)
+    if factor == 1.0 and offset == 0.0:
+        return magnitude
+    if not np.issubdtype(_dtype(magnitude), np.inexact):
+        magnitude = _astype(magnitude, jnp.result_type(float))
+    if factor != 1.0:
+        magnitude = magnitude * factor
+    return magnitude + offset if offset else magnitude
+
+
+def _dtype(x: Any) -> Any:
+    return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
+
+
+def _astype(x: Any, dtype: Any) -> Any:
+    return x.astype(dtype) if type(x) in VALUE_TYPES else lax.convert_element_type(x, dtype)
+
+
+def unify(name: str, operands: Sequence[Any]) -> tuple[list[Any], InternedUnit]:
+    """The magnitudes of operands that must measure the same thing, and their common unit.
+
+    The first quantity's unit is taken. Polymorphic constants take it too; a plain number meets
+    only quantities that are numbers themselves, which are then reduced (`km/m` by 1000).
+
+    **Raises** `DimensionalityError` naming the operation.
+    """
+    units = [unit_of(x) for x in operands]
+    known = [u for u in units if u is not ANY]
+    if not known:
+        common = next((own_unit(x) for x in operands if not own_unit(x).plain), dimensionless())
+        return [magnitude_of(x) for x in operands], common
+    common = known[0]
+    if all(u is common for u in known):
+        if common.offset and len(known) < len(units):
+            raise _zero_on_offset_scale(name, common)
+        return [magnitude_of(x) for x in operands], common
+    for other in known[1:]:
+        if not common.compatible(other):
+            raise mismatch(name, operands)
+    if any(u.plain for u in known):
+        common = dimensionless()
+    if common.offset and len(known) < len(units):
+        raise _zero_on_offset_scale(name, common)
+    magnitudes = [
+        magnitude_of(x) if u is ANY else convert(magnitude_of(x), u, common)
+        for x, u in zip(operands, units, strict=True)
+    ]
+    return promote(magnitudes), common
+
+
+def promote(magnitudes: Sequence[Any]) -> list[Any]:
+    """Magnitudes of one dtype, where a conversion made one of them floating point."""
+    dtypes = {np.dtype(_dtype(x)) for x in magnitudes}
+    if len(dtypes) == 1:
+        return list(magnitudes)
+    dtype = jnp.promote_types(*dtypes) if len(dtypes) == 2 else jnp.result_type(*dtypes)
+    return [x if _dtype(x) == dtype else _astype(x, dtype) for x in magnitudes]
+
+
+def as_number(name: str, x: Any, what: str = "numbers") -> Any:
+    """An operand as a plain number: `km/m` is reduced, an angle becomes radians.
+
+    **Raises** `DimensionalityError` for what is not a number.
+    """
+    unit = unit_of(x)
+    if unit is ANY or unit.plain:
+        return magnitude_of(x)
+    if not unit.pure:
+        raise DimensionalityError(
+            f"`{name}` takes {what}, and got {describe(x)} in '{unit}'.",
+            unit.pint,
+            dimensionless().pint,
+            "Divide by a reference scale first, or convert with `.to(...)`.",
+        )
+    return convert(x.magnitude, unit, dimensionless())
+
+
+def as_plain(name: str, x: Any, role: str) -> Any:
+    """An operand that only steers: an index, a mask, a key. Quantities are refused."""
+    x = strip(x)
+    if isinstance(x, Quantity):
+        raise DimensionalityError(
+            f"`{name}` got {describe(x)} in '{x._unit}' as its {role}, which must be plain.",
+            x._unit.pint,
+            dimensionless().pint,
+            "Use `.magnitude`, or divide by a reference scale first.",
+        )
+    return x
+
+
+def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
+    """The error for operands that measure different things."""
+    units = [unit_of(x) for x in operands]
+    known = [(u, x) for u, x in zip(units, operands, strict=True) if u is not ANY]
+    first, first_operand = known[0]
+    second, second_operand = next((u, x) for u, x in known if not first.compatible(u))
+    shown = [_show(u, x) for u, x in ((first, first_operand), (second, second_operand))]
+    if first.plain or second.plain:
+        number, unit = (first_operand, second) if first.plain else (second_operand, first)
+        return DimensionalityError(
+            f"`{name}` got operands in {shown[0]} and {shown[1]}; a bare number has no unit.",
+            first.pint,
+            second.pint,
+            f"Give it one, `Quantity(x, '{unit}')`, or divide the quantity by a reference scale. "
+            "Only literal 0, inf and nan belong to every unit.",
+        )
+    return DimensionalityError(
+        f"`{name}` got operands in {shown[0]} and {shown[1]}, which measure different things.",
+        first.pint,
+        second.pint,
+        "Convert one with `.to(...)`, or divide by a reference scale first.",
+    )
+
+
+def _show(unit: InternedUnit, operand: Any) -> str:
+    return f"plain numbers ({describe(operand)})" if unit.plain else f"'{unit}'"
+
+
+def _zero_on_offset_scale(name: str, unit: InternedUnit) -> OffsetUnitCalculusError:
+    return OffsetUnitCalculusError(
+        f"`{name}` got a literal 0, inf or nan and a quantity in '{unit}', whose zero is not zero.",
+        unit.pint,
+        dimensionless().pint,
+        f"Write the literal with its unit, `Quantity(0.0, '{unit}')`.",
+    )
+
+
+def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any], InternedUnit]:
+    """Unify for a sum or difference, where scales with an offset have rules of their own.
+
+    As pint has them: a difference of two temperatures is a difference (`delta_degC`), a temperature
+    and a difference make a temperature, two temperatures cannot be added.
+    """
+    a, b = unit_of(lhs), unit_of(rhs)
+    if a is ANY or b is ANY or not (a.offset or b.offset):
+        return unify(name, (lhs, rhs))
+    if not a.compatible(b):
+        raise mismatch(name, (lhs, rhs))
+    x, y = magnitude_of(lhs), magnitude_of(rhs)
+    if subtract and b.offset:
+        if a.offset or not _is_difference(a):
+            return promote([x, convert(y, b, a)]), difference_unit(a)
+    elif a.offset and _is_difference(b):
+        return promote([x, convert(y, b, difference_unit(a))]), a
+    elif not subtract and b.offset and _is_difference(a):
+        return promote([convert(x, a, difference_unit(b)), y]), b
+    raise OffsetUnitCalculusError(
+        f"`{name}` of '{a}' and '{b}' is ambiguous: a scale has an offset.",
+        a.pint,
+        b.pint,
+        "Convert to an absolute scale, `.to('kelvin')`, or use a difference, 'delta_degC'.",
+    )
+
+
+def _is_difference(unit: InternedUnit) -> bool:
+    return any(name.startswith("delta_") for name in unit.container)
+
+
+def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:
+    """`unit`, refused if its scale has an offset and `name` is not meaningful on it."""
+    if unit.offset:
+        raise OffsetUnitCalculusError(
+            f"`{name}` of a quantity in '{unit}' is ambiguous: its scale has an offset.",
+            unit.pint,
+            dimensionless().pint,
+            "Convert to an absolute scale first, `.to('kelvin')`.",
+        )
+    return unit
+
+
+def radian() -> InternedUnit:
+    return as_unit("radian")

@@ -1,0 +1,47 @@
+"""`Quantity["m/s"]` and `Quantity["[length]/[time]"]` as annotations, checked by dimension."""
+
+from typing import Any
+
+from ._quantity import Quantity
+from ._registry import get_registry
+from ._unit import as_unit
+
+
+class _ByDimension(type):
+    """Metaclass of annotations: an instance is a quantity of the dimension."""
+
+    _dimension: Any
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Quantity) and instance.dimensionality == cls._dimension
+
+
+_made: dict[tuple[int, str], type] = {}
+
+
+def annotation(spec: Any) -> type:
+    """A class whose instances are the quantities of a dimension.
+
+    **Arguments**: a unit in pint's grammar, a `pint.Unit`, or dimensions in brackets.
+
+    Works alone and in jaxtyping, `Float[Quantity["m/s"], "n 3"]`, under beartype or typeguard.
+    """
+    registry = get_registry()
+    text = str(spec)
+    found = _made.get((id(registry), text))
+    if found is None:
+        if "[" in text:
+            dimension = registry.get_dimensionality(registry.UnitsContainer(_brackets(text)))
+        else:
+            dimension = as_unit(spec).dimensionality
+        name = f'Quantity["{text}"]'
+        found = _ByDimension(name, (), {"_dimension": dimension, "__module__": Quantity.__module__})
+        _made[id(registry), text] = found
+    return found
+
+
+def _brackets(text: str) -> dict[str, Any]:
+    """`[length]/[time]**2` as a dictionary of powers."""
+    from pint.util import ParserHelper
+
+    return dict(ParserHelper.from_string(text).items())

@@ -1,0 +1,93 @@
+"""pint's exceptions, subclassed: they also name the primitive and the user's line."""
+
+import difflib
+import re
+from typing import Any
+
+import pint
+
+from sciquax.core import LocatedError
+
+
+class DimensionalityError(LocatedError, pint.DimensionalityError):
+    """Two units that measure different things met, or a number was due and a quantity came.
+
+    **Attributes**: pint's `units1`, `units2`, `dim1`, `dim2`; `location`, the user's line; `remedy`.
+    """
+
+    def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
+        pint.DimensionalityError.__init__(
+            self, units1, units2, _dimensionality(units1), _dimensionality(units2)
+        )
+        self.args = (message,)
+        self.message = message
+        self.remedy = remedy
+
+    def what(self) -> str:
+        return self.message
+
+    def __str__(self) -> str:
+        return LocatedError.__str__(self)
+
+    def __reduce__(self):
+        state = {"location": self.location}
+        return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
+
+
+class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
+    """A unit that the registry does not know. **Attributes**: `unit_names`, `suggestions`."""
+
+    def __init__(self, unit_names: Any, suggestions: tuple[str, ...] = ()):
+        pint.UndefinedUnitError.__init__(self, unit_names)
+        self.suggestions = tuple(suggestions)
+        if self.suggestions:
+            self.remedy = "Did you mean " + ", ".join(f"'{s}'" for s in self.suggestions) + "?"
+
+    def what(self) -> str:
+        names = self.unit_names
+        names = [names] if isinstance(names, str) else list(names)
+        listed = ", ".join(f"'{n}'" for n in names)
+        return f"{listed} {'is' if len(names) == 1 else 'are'} not defined in the unit registry."
+
+    def __str__(self) -> str:
+        return LocatedError.__str__(self)
+
+    def __reduce__(self):
+        return type(self), (self.unit_names, self.suggestions), {"location": self.location}
+
+
+class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
+    """Ambiguous arithmetic on a scale with an offset, such as degrees Celsius."""
+
+    def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
+        pint.OffsetUnitCalculusError.__init__(self, units1, units2)
+        self.units1, self.units2 = units1, units2
+        self.args = (message,)
+        self.message = message
+        self.remedy = remedy
+
+    def what(self) -> str:
+        return self.message
+
+    def __str__(self) -> str:
+        return LocatedError.__str__(self)
+
+    def __reduce__(self):
+        state = {"location": self.location}
+        return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
+
+
+def _dimensionality(unit: Any) -> Any:
+    return getattr(unit, "dimensionality", "")
+
+
+def undefined(error: pint.UndefinedUnitError, registry: Any) -> UndefinedUnitError:
+    """Our error for pint's, with near names of what the user wrote."""
+    names = error.unit_names
+    names = (names,) if isinstance(names, str) else tuple(names)
+    known = [n for n in registry._units if n.isidentifier()]
+    suggestions: list[str] = []
+    for name in names:
+        word = re.sub(r"\W", "", name)
+        suggestions += difflib.get_close_matches(word, known, n=3, cutoff=0.7)
+    return UndefinedUnitError(error.unit_names, tuple(dict.fromkeys(suggestions)))

@@ -1,0 +1,587 @@
+"""`Quantity`: an array with a unit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pint
+
+from sciquax.core import (
+    MODE,
+    VALUE_TYPES,
+    ArrayValue,
+    Polymorphic,
+    Unsettled,
+    aval_of,
+    describe,
+    is_value,
+    locate_stack,
+    quaxify,
+    short_aval,
+    strip,
+)
+
+from ._errors import DimensionalityError
+from ._registry import get_registry
+from ._unit import InternedUnit, as_unit, difference_unit, dimensionless, from_pint
+
+_set = object.__setattr__
+_new = object.__new__
+_Tracer = jax.core.Tracer
+
+
+def bare(magnitude: Any, unit: InternedUnit) -> "Quantity":
+    """A quantity without any checks: building one through `__init__` costs more than an addition."""
+    q = _new(Quantity)
+    _set(q, "magnitude", magnitude)
+    _set(q, "_unit", unit)
+    return q
+
+
+class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
+    """An array of numbers that measure something: a magnitude and a unit.
+
+    **Arguments**
+
+    - `value`: anything `jnp.asarray` takes, or another array-ish value; or a string such as
+      `"9.81 m/s**2"`; or a quantity (pint's or ours), which is converted if a unit is given.
+    - `unit`: a string in pint's grammar, a `pint.Unit`, or another quantity's `.units`. Without
+      one, dimensionless.
+
+    **Raises** `UndefinedUnitError`, with near names, for a unit the registry does not know;
+    `DimensionalityError` where a conversion is impossible.
+
+    Operators, comparisons, indexing and methods work directly; JAX programs take quantities
+    through [`sciquax.quaxify`][] or `sciquax.numpy`. A result whose unit is exactly dimensionless
+    is a plain array.
+
+    ```python
+    >>> from sciquax.units import Quantity
+    >>> Quantity(3.0, "km") / Quantity(2.0, "s")
+    Quantity(1.5, 'km/s')
+    >>> (Quantity(3.0, "km") + Quantity(500.0, "m")).to("m")
+    Quantity(3500.0, 'm')
+
+    ```
+    """
+
+    magnitude: Any
+    _unit: InternedUnit
+
+    layer: ClassVar[int] = 200
+    polymorphic_constants: ClassVar[bool] = True
+    __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def __init__(self, value: Any, unit: Any = None):
+        if isinstance(value, (str, pint.Quantity)):
+            value = _from_pint(value)
+        target = None if unit is None else as_unit(unit)
+        if isinstance(value, Quantity):
+            if target is not None:
+                value = value._converted(target)
+            self.magnitude, self._unit = value.magnitude, value._unit
+            return
+        self._unit = dimensionless() if target is None else target
+        self.magnitude = value if is_value(value) else _as_array(value)
+
+    # -- what it is -----------------------------------------------------------------------------------
+
+    def aval(self) -> jax.core.ShapedArray:
+        return aval_of(self.magnitude)
+
+    def materialise(self) -> Any:
+        """The magnitude of a dimensionless quantity, reduced. **Raises** `DimensionalityError`."""
+        from ._algebra import as_number
+
+        return as_number("materialise", self)
+
+    @property
+    def m(self) -> Any:
+        """The magnitude: the array without its unit."""
+        return self.magnitude
+
+    @property
+    def units(self) -> pint.Unit:
+        """The unit, as pint's."""
+        return self._unit.pint
+
+    @property
+    def u(self) -> pint.Unit:
+        """The unit, as pint's."""
+        return self._unit.pint
+
+    @property
+    def dimensionality(self) -> Any:
+        """pint's dimensionality of the unit, such as `[length] / [time]`."""
+        return self._unit.dimensionality
+
+    def is_compatible_with(self, other: Any) -> bool:
+        """Whether this can be converted to `other`: a unit, a unit's name or a quantity."""
+        unit = other._unit if isinstance(other, Quantity) else as_unit(other)
+        return self._unit.compatible(unit)
+
+    # -- conversion --------------------------------------------------------------------------------------
+
+    def _converted(self, target: InternedUnit) -> "Quantity":
+        from ._algebra import convert
+
+        if not self._unit.compatible(target):
+            raise locate_stack(
+                DimensionalityError(
+                    f"Cannot convert from '{self._unit}' ({self._unit.dimensionality}) to "
+                    f"'{target}' ({target.dimensionality}).",
+                    self._unit.pint,
+                    target.pint,
+                )
+            )
+        return bare(convert(self.magnitude, self._unit, target), target)
+
+    def to(self, unit: Any) -> "Quantity":
+        """The same quantity in another unit of its dimension. Integers become floating point.
+
+        **Raises** `DimensionalityError` for a unit of another dimension.
+        """
+        return self._converted(unit._unit if isinstance(unit, Quantity) else as_unit(unit))
+
+    def m_as(self, unit: Any) -> Any:
+        """The magnitude in another unit: a plain array."""
+        return self.to(unit).magnitude
+
+    def to_base_units(self) -> "Quantity":
+        """In the registry's base units (SI unless it is set otherwise)."""
+        registry = self._unit.registry
+        _, base = registry.get_base_units(self._unit.pint)
+        return self._converted(from_pint(base, registry))
+
+    def to_compact(self, unit: Any = None) -> "Quantity":
+        """With the prefix that makes the largest magnitude readable. Reads the array's contents."""
+        q = self if unit is None else self.to(unit)
+        largest = float(np.max(np.abs(np.asarray(q.magnitude)), initial=0.0))
+        compact = q._unit.registry.Quantity(largest, q._unit.pint).to_compact()
+        return q._converted(from_pint(compact.units, q._unit.registry))
+
+    @classmethod
+    def from_pint(cls, quantity: Any) -> "Quantity":
+        """The quantity that a `pint.Quantity` is, its magnitude as a JAX array."""
+        return cls(quantity)
+
+    def to_pint(self) -> Any:
+        """A `pint.Quantity` of the same registry, its magnitude a NumPy array or number."""
+        magnitude = np.asarray(self.magnitude)
+        registry = self._unit.registry
+        return registry.Quantity(magnitude[()] if magnitude.ndim == 0 else magnitude, self.units)
+
+    # -- joining and nesting, for the interpreter ----------------------------------------------------------
+
+    def canonical(self) -> Any:
+        """A quantity made of a quantity is that one converted; others go inside out."""
+        if isinstance(self.magnitude, Quantity):
+            return Quantity(self.magnitude, self._unit)
+        return self
+
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        if type(rhs) is Polymorphic:
+            return lhs
+        if type(lhs) is Polymorphic:
+            return rhs
+        units = [x._unit if isinstance(x, Quantity) else dimensionless() for x in (lhs, rhs)]
+        if not units[0].compatible(units[1]):
+            raise Unsettled(DimensionalityError)
+        if units[0].plain or units[1].plain:
+            return next(x.magnitude if isinstance(x, Quantity) else x for x in (lhs, rhs))
+        return lhs
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        from ._algebra import convert
+
+        target = example._unit if isinstance(example, Quantity) else dimensionless()
+        if type(value) is Polymorphic:
+            inner = strip(value)
+            magnitude = inner.magnitude if isinstance(inner, Quantity) else inner
+        else:
+            unit = value._unit if isinstance(value, Quantity) else dimensionless()
+            if not unit.compatible(target):
+                from ._algebra import mismatch
+
+                raise mismatch("convert", (value, example))
+            magnitude = value.magnitude if isinstance(value, Quantity) else value
+            magnitude = convert(magnitude, unit, target)
+        return bare(magnitude, target) if isinstance(example, Quantity) else magnitude
+
+    def as_tangent(self, leaves: Any) -> Any:
+        tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
+        return bare(tangent.magnitude, difference_unit(self._unit))
+
+    def as_cotangent(self, leaves: Any) -> Any:
+        cotangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
+        unit = difference_unit(self._unit) ** -1
+        return cotangent.magnitude if unit.plain else bare(cotangent.magnitude, unit)
+
+    @classmethod
+    def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
+        unit = dimensionless()
+        if isinstance(arg, Quantity):
+            unit = difference_unit(arg._unit) ** -1
+        if isinstance(out, Quantity):
+            unit = difference_unit(out._unit) * unit
+        return leaf if unit.plain else bare(leaf, unit)
+
+    @classmethod
+    def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
+        """In the units of the primals times one common rate, whose unit the results carry."""
+        from ._algebra import convert, magnitude_of, own_unit
+
+        rate: InternedUnit | None = None
+        aligned = []
+        for primal, tangent in zip(primals, tangents, strict=True):
+            if not isinstance(strip(tangent), Quantity) and not hasattr(tangent, "dtype"):
+                tangent = jnp.asarray(tangent)
+            unit, given = difference_unit(own_unit(primal)), own_unit(tangent)
+            own = given * unit if inverse else given / unit
+            if rate is None or own.compatible(rate):
+                rate = own if rate is None else rate
+            else:
+                raise DimensionalityError(
+                    f"A tangent is in '{given}' for a value in '{unit}', while another's ratio to "
+                    f"its value is in '{rate}'.",
+                    given.pint,
+                    unit.pint,
+                    "Give all tangents in the units of their values, up to one common factor.",
+                )
+            magnitude = convert(magnitude_of(tangent), given, rate / unit if inverse else rate * unit)
+            aligned.append(bare(magnitude, primal._unit) if isinstance(primal, Quantity) else magnitude)
+        common = rate
+
+        def scale(value: Any) -> Any:
+            assert common is not None
+            if common.plain:
+                return value
+            return bare(magnitude_of(value), own_unit(value) * common)
+
+        return aligned, scale
+
+    @staticmethod
+    def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Refuse: a unit is never dropped for want of a rule."""
+        shown = ", ".join(describe(x) for x in values)
+        raise DimensionalityError(
+            f"`{primitive.name}` has no rule for units, and got ({shown}).",
+            remedy=f"Divide by a reference scale first, or register a rule: "
+            f"`sciquax.core.register_family(Quantity, '{primitive.name}', rule)`.",
+        )
+
+    # -- how it looks -----------------------------------------------------------------------------------------
+
+    def __short__(self) -> str:
+        return f"Quantity({_short(self.magnitude)}, '{self._unit}')"
+
+    def __repr__(self) -> str:
+        return f"Quantity({_show(self.magnitude)}, '{self._unit}')"
+
+    def __str__(self) -> str:
+        return f"{_show(self.magnitude, ' ')} {self.units}"
+
+    def __format__(self, spec: str) -> str:
+        """A number's format and a pint unit format: `f"{q:.2f~P}"`."""
+        number, unit = _split_format(spec)
+        magnitude = self.magnitude
+        if isinstance(magnitude, _Tracer) or is_value(magnitude):
+            return f"{_show(magnitude)} {format(self.units, unit)}"
+        array = np.asarray(magnitude)
+        if array.ndim == 0:
+            shown = format(array.item(), number)
+        else:
+            shown = np.array2string(array, formatter={"all": lambda x: format(x, number)})
+        return f"{shown} {format(self.units, unit)}".rstrip()
+
+    # -- meeting Python, NumPy and JAX --------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise."""
+        return np.asarray(self._number("np.asarray"), dtype=dtype)
+
+    __array_priority__ = 100
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's functions on quantities: the JAX function of the same name."""
+        import sciquax.numpy as sqnp
+
+        function = getattr(sqnp, ufunc.__name__, None)
+        if method != "__call__" or kwargs or function is None:
+            return NotImplemented
+        return function(*inputs)
+
+    def _number(self, what: str) -> Any:
+        from ._algebra import as_number
+
+        try:
+            return as_number(what, self)
+        except DimensionalityError as error:
+            error.remedy = "Use `.m_as(unit)` for the magnitude in a unit of your choice."
+            raise locate_stack(error) from None
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __index__(self) -> int:
+        return self._number("an index").__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.magnitude)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a scalar quantity")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Quantity"]:
+        if not self.shape:
+            raise TypeError("iteration over a scalar quantity")
+        return (bare(x, self._unit) for x in self.magnitude)
+
+    def __getitem__(self, index: Any) -> "Quantity":
+        if isinstance(index, Quantity):
+            index._number("an index")
+        return bare(self.magnitude[index], self._unit)
+
+    @property
+    def at(self) -> "_At":
+        """Indexed updates, as `jax.Array.at`: `q.at[i].set(Quantity(1.0, "m"))`."""
+        return _At(self)
+
+    def __class_getitem__(cls, unit: Any) -> Any:
+        from ._annotations import annotation
+
+        return annotation(unit)
+
+    # -- operators: the common case directly, everything else through the rules ------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        if type(other) is Quantity and other._unit is self._unit and not self._unit.offset:
+            return bare(self.magnitude + other.magnitude, self._unit)
+        return _operate("add", self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        if type(other) is Quantity and other._unit is self._unit and not self._unit.offset:
+            return bare(self.magnitude - other.magnitude, self._unit)
+        return _operate("subtract", self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        if type(other) is Quantity and not MODE.staging:
+            unit = self._unit * other._unit
+            product = self.magnitude * other.magnitude
+            return product if unit.plain else bare(product, unit)
+        return _operate("multiply", self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        if type(other) is Quantity and not MODE.staging:
+            unit = self._unit / other._unit
+            quotient = self.magnitude / other.magnitude
+            return quotient if unit.plain else bare(quotient, unit)
+        return _operate("true_divide", self, other)
+
+    def __pow__(self, other: Any) -> Any:
+        return _operate("power", self, other)
+
+    def __neg__(self) -> Any:
+        return _operate("negative", self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return _operate("abs", self)
+
+    def __invert__(self) -> Any:
+        return _operate("invert", self)
+
+    def __round__(self, ndigits: int = 0) -> Any:
+        return _operate("round", self, ndigits)
+
+
+def _binary(name: str, reflected: bool = False) -> Callable[[Quantity, Any], Any]:
+    def operator(self: Quantity, other: Any) -> Any:
+        return _operate(name, other, self) if reflected else _operate(name, self, other)
+
+    return operator
+
+
+for _method, _function in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide",
+    "floordiv": "floor_divide", "mod": "remainder", "divmod": "divmod", "pow": "power",
+    "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
+}.items():  # fmt: skip
+    if f"__{_method}__" not in Quantity.__dict__:
+        setattr(Quantity, f"__{_method}__", _binary(_function))
+    setattr(Quantity, f"__r{_method}__", _binary(_function, reflected=True))
+for _method, _function in {
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    "eq": "equal", "ne": "not_equal",
+}.items():  # fmt: skip
+    setattr(Quantity, f"__{_method}__", _binary(_function))
+
+
+def _operate(name: str, *operands: Any) -> Any:
+    """An operator through the rules: `jnp`'s function of that name, quaxified."""
+    if len(operands) == 2 and not all(map(_is_operand, operands)):
+        return NotImplemented
+    if any(isinstance(x, pint.Quantity) for x in operands):
+        operands = tuple(Quantity(x) if isinstance(x, pint.Quantity) else x for x in operands)
+    if any(isinstance(x, pint.Unit) for x in operands):
+        operands = tuple(Quantity(1.0, x) if isinstance(x, pint.Unit) else x for x in operands)
+    function = getattr(jnp, name)
+    try:
+        return quaxify(function)(*operands)
+    except DimensionalityError as error:
+        if error.location is None:
+            locate_stack(error)
+        raise
+
+
+def _is_operand(x: Any) -> bool:
+    return type(x) in VALUE_TYPES or isinstance(
+        x, (jax.Array, np.ndarray, np.generic, int, float, complex, pint.Quantity, pint.Unit)
+    )
+
+
+class _At:
+    """`Quantity.at`: the indexed-update helper of JAX, with units converted or refused."""
+
+    __slots__ = ("_quantity", "_where")
+
+    def __init__(self, quantity: Quantity, where: Any = None):
+        self._quantity, self._where = quantity, where
+
+    def __getitem__(self, index: Any) -> "_At":
+        return _At(self._quantity, (index,))
+
+    def _update(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        if self._where is None:
+            raise TypeError("Say where: `q.at[index].set(...)`.")
+        (index,) = self._where
+
+        def update(x: Any, index: Any, args: Any) -> Any:
+            return getattr(x.at[index], method)(*args, **kwargs)
+
+        return quaxify(update)(self._quantity, index, args)
+
+
+class _Method:
+    """An array method: `jax.Array`'s own, quaxified."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.__doc__ = f"`jax.Array.{name}`, with units."
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return quaxify(lambda x, args, kwargs: getattr(x, self.name)(*args, **kwargs))(
+                instance, args, kwargs
+            )
+
+        method.__name__, method.__doc__ = self.name, self.__doc__
+        return method
+
+
+for _name in ("set", "add", "subtract", "multiply", "divide", "power", "min", "max", "get", "apply"):
+
+    def _updater(self: _At, *args: Any, _name: str = _name, **kwargs: Any) -> Any:
+        return self._update(_name, *args, **kwargs)
+
+    _updater.__name__ = _name
+    setattr(_At, _name, _updater)
+_At.mul, _At.divide = _At.multiply, _At.divide  # type: ignore[attr-defined]
+
+for _name in (
+    "all any argmax argmin argpartition argsort astype choose clip compress conj conjugate copy "
+    "cumprod cumsum diagonal dot flatten max mean min nonzero prod ptp ravel repeat reshape round "
+    "searchsorted sort squeeze std sum swapaxes take trace transpose var"
+).split():
+    setattr(Quantity, _name, _Method(_name))
+for _name in ("T", "mT", "real", "imag"):
+
+    def _property(self: Quantity, _name: str = _name) -> Any:
+        return quaxify(lambda x: getattr(x, _name))(self)
+
+    setattr(Quantity, _name, property(_property, doc=f"`jax.Array.{_name}`, with the unit."))
+
+
+def _item(self: Quantity, *args: Any) -> Any:
+    """One element as a quantity whose magnitude is a Python number's array."""
+    return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
+
+
+def _block_until_ready(self: Quantity) -> Quantity:
+    """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
+    self.magnitude.block_until_ready()
+    return self
+
+
+Quantity.item = _item  # type: ignore[attr-defined]
+Quantity.block_until_ready = _block_until_ready  # type: ignore[attr-defined]
+
+
+def _from_pint(value: Any) -> Quantity:
+    registry = get_registry()
+    if isinstance(value, str):
+        try:
+            value = registry.Quantity(value)
+        except pint.UndefinedUnitError as error:
+            from ._errors import undefined
+
+            raise locate_stack(undefined(error, registry)) from None
+    return bare(_as_array(value.magnitude), from_pint(value.units, registry))
+
+
+def _as_array(value: Any) -> Any:
+    if isinstance(value, jax.Array):
+        return value
+    return jnp.asarray(value)
+
+
+def _short(magnitude: Any) -> str:
+    return describe(magnitude) if is_value(magnitude) else short_aval(aval_of(magnitude))
+
+
+def _show(magnitude: Any, separator: str = ", ") -> str:
+    if is_value(magnitude):
+        return repr(magnitude)
+    if isinstance(magnitude, (jax.Array, np.ndarray)) and not isinstance(magnitude, _Tracer):
+        if isinstance(magnitude, jax.Array) and (
+            magnitude.is_deleted() or not magnitude.is_fully_addressable
+        ):
+            return short_aval(magnitude.aval)
+        array = np.asarray(magnitude)
+        if array.ndim == 0:
+            return str(array)
+        return np.array2string(array, separator=separator, threshold=100)
+    if isinstance(magnitude, (int, float, complex)):
+        return str(magnitude)
+    if hasattr(magnitude, "shape") and hasattr(magnitude, "dtype"):
+        return short_aval(magnitude)
+    return repr(magnitude)
+
+
+def _split_format(spec: str) -> tuple[str, str]:
+    """The number's part and the unit's part (`~`, `P`, `L`, `H`, `C`, `D`, `Lx`) of a format."""
+    for i, letter in enumerate(spec):
+        if letter in "~PLHCD":
+            return spec[:i], spec[i:]
+    return spec, ""
+
+
+__all__ = ["Quantity", "Self", "bare"]

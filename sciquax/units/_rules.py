@@ -1,0 +1,309 @@
+"""What units do to JAX's primitives: a rule for each scaling, and the exceptions in full.
+
+The scalings are facts of the primitives, kept in `sciquax/core/_families.py`.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from sciquax.core import Polymorphic, Scaling, bind, describe, facts_of, register_family
+
+from ._algebra import (
+    add_units,
+    as_number,
+    as_plain,
+    convert,
+    magnitude_of,
+    multiplicative,
+    own_unit,
+    radian,
+    unify,
+    wrap,
+    wrap_all,
+)
+from ._errors import DimensionalityError
+from ._quantity import Quantity
+from ._unit import InternedUnit, difference_unit, dimensionless
+
+Params = dict[str, Any]
+Operands = Sequence[Any]
+
+_AFFINE = {  # of `Scaling.FIRST`, those that only move or pick elements: fine on offset scales
+    "broadcast_in_dim", "broadcast_to", "tile", "reshape", "squeeze", "expand_dims", "transpose",
+    "rev", "slice", "split", "unstack", "dynamic_slice", "gather", "copy", "copy_p",
+    "convert_element_type", "reduce_precision", "stop_gradient", "name", "nonbatchable", "noinline",
+    "nontraceable", "nondifferentiable_backward", "pvary", "sharding_constraint", "reduce_max",
+    "layout_constraint", "reduce_min", "cummax", "cummin", "reduce_window_max", "real",
+    "reduce_window_min", "zeros_like", "reshard",
+}  # fmt: skip
+
+
+def _first(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Linear in the data: its unit passes through."""
+    facts = facts_of(primitive)
+    name = primitive.name
+    first = 0 if facts.data is None else facts.data[0]
+    unit = own_unit(operands[first])
+    if name not in _AFFINE:
+        multiplicative(name, unit)
+    magnitudes = [
+        magnitude_of(x) if facts.is_data(i) else as_plain(name, x, "index")
+        for i, x in enumerate(operands)
+    ]
+    out = bind(primitive, *magnitudes, **params)
+    if name == "convert_element_type" and params["new_dtype"] == np.bool_:
+        return out  # "is it zero", as `jnp.any` asks
+    return wrap_all(primitive, out, unit)
+
+
+def _each(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Every output in the unit of its operand."""
+    units = [own_unit(x) for x in operands]
+    if primitive.name in ("psum", "reduce_scatter", "psum_invariant"):
+        for unit in units:
+            multiplicative(primitive.name, unit)
+    out = bind(primitive, *map(magnitude_of, operands), **params)
+    if not primitive.multiple_results:
+        return wrap(out, units[0])
+    return [wrap(x, u) for x, u in zip(out, units, strict=True)]
+
+
+def _join(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The data in one unit, which the output keeps."""
+    magnitudes, unit = _unify_data(primitive, operands)
+    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+
+
+def _compare(primitive: Any, operands: Operands, params: Params) -> Any:
+    magnitudes, _ = _unify_data(primitive, operands)
+    return bind(primitive, *magnitudes, **params)
+
+
+def _unify_data(primitive: Any, operands: Operands) -> tuple[list[Any], InternedUnit]:
+    facts = facts_of(primitive)
+    positions = [i for i in range(len(operands)) if facts.is_data(i)]
+    data, unit = unify(primitive.name, [operands[i] for i in positions])
+    magnitudes = [
+        None if i in positions else as_plain(primitive.name, x, "index or mask")
+        for i, x in enumerate(operands)
+    ]
+    for i, x in zip(positions, data, strict=True):
+        magnitudes[i] = x
+    return magnitudes, unit
+
+
+def _add(primitive: Any, operands: Operands, params: Params) -> Any:
+    magnitudes, unit = add_units(primitive.name, *operands, subtract=primitive.name == "sub")
+    return wrap(bind(primitive, *magnitudes, **params), unit)
+
+
+def _product(primitive: Any, operands: Operands, params: Params) -> Any:
+    facts = facts_of(primitive)
+    unit = dimensionless()
+    for i, x in enumerate(operands):
+        if facts.is_data(i):
+            own = own_unit(x)
+            unit = own if unit.plain else unit if own.plain else unit * own
+    if unit.offset:
+        multiplicative(primitive.name, unit)
+    magnitudes = [
+        magnitude_of(x) if facts.is_data(i) else as_plain(primitive.name, x, "group sizes")
+        for i, x in enumerate(operands)
+    ]
+    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+
+
+def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
+    numerator, denominator = map(own_unit, operands)
+    unit = multiplicative(primitive.name, numerator / denominator if not denominator.plain else numerator)
+    return wrap(bind(primitive, *map(magnitude_of, operands), **params), unit)
+
+
+def _power(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    degree = facts_of(primitive).degree
+    return wrap(bind(primitive, magnitude_of(x), **params), own_unit(x) ** degree)
+
+
+def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if primitive.name == "sign":
+        multiplicative("sign", own_unit(x))
+    return bind(primitive, magnitude_of(x), **params)
+
+
+def _round(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Keeps the unit, as NumPy does with pint; `km/m` is a number and is reduced first."""
+    (x,) = operands
+    unit = own_unit(x)
+    if unit.pure:
+        return bind(primitive, as_number(primitive.name, x), **params)
+    return wrap(bind(primitive, magnitude_of(x), **params), unit)
+
+
+def _pure(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Numbers in, numbers out."""
+    return bind(primitive, *[as_number(primitive.name, x) for x in operands], **params)
+
+
+def _angle(primitive: Any, operands: Operands, params: Params) -> Any:
+    """An angle or a number in, a number out."""
+    (x,) = operands
+    return bind(primitive, as_number(primitive.name, x, "angles or numbers"), **params)
+
+
+def _arc(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Radians out, as pint has it."""
+    if len(operands) == 1:
+        magnitudes = [as_number(primitive.name, operands[0])]
+    else:
+        magnitudes, unit = unify(primitive.name, operands)
+        multiplicative(primitive.name, unit)
+    return wrap(bind(primitive, *magnitudes, **params), radian())
+
+
+def _bits(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Bits have no unit."""
+    return bind(primitive, *[as_plain(primitive.name, x, "operand") for x in operands], **params)
+
+
+register_family(Quantity, Scaling.FIRST, _first)
+register_family(Quantity, Scaling.EACH, _each)
+register_family(Quantity, Scaling.JOIN, _join)
+register_family(Quantity, Scaling.COMPARE, _compare)
+register_family(Quantity, ("add", "sub"), _add)
+register_family(Quantity, Scaling.PRODUCT, _product)
+register_family(Quantity, Scaling.QUOTIENT, _quotient)
+register_family(Quantity, Scaling.POWER, _power)
+register_family(Quantity, Scaling.PREDICATE, _predicate)
+register_family(Quantity, Scaling.ROUND, _round)
+register_family(Quantity, Scaling.PURE, _pure)
+register_family(Quantity, Scaling.ANGLE, _angle)
+register_family(Quantity, Scaling.ARC, _arc)
+register_family(Quantity, Scaling.BITS, _bits)
+
+
+# -- exceptions ---------------------------------------------------------------------------------------
+
+
+def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    unit = own_unit(x)
+    if not unit.plain:
+        unit = unit ** params["y"]
+    return wrap(bind(primitive, magnitude_of(x), **params), unit)
+
+
+def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The exponent is a number; a dimensional base needs one that the program states."""
+    base, exponent = operands
+    unit = own_unit(base)
+    exponent = as_number("pow", exponent, "an exponent that is a number")
+    if unit.pure:
+        return bind(primitive, as_number("pow", base), exponent, **params)
+    number = _static_scalar(exponent)
+    if number is None:
+        raise DimensionalityError(
+            f"`pow` got a base in '{unit}' and an exponent ({describe(exponent)}) that is only "
+            "known when the program runs, so that the result's unit is not known.",
+            unit.pint,
+            dimensionless().pint,
+            "Write the exponent as a Python number, or divide the base by a reference scale first.",
+        )
+    power = Fraction(number).limit_denominator(10_000)
+    return wrap(bind(primitive, magnitude_of(base), exponent, **params), unit**power)
+
+
+def _static_scalar(x: Any) -> float | None:
+    """The value of a number that stands in the program; None for an array of run time."""
+    if isinstance(x, (int, float)):
+        return float(x)
+    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and np.isrealobj(x):
+        return float(x)
+    return None
+
+
+def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    magnitude, unit = magnitude_of(x), own_unit(x)
+    count = math.prod(magnitude.shape[axis] for axis in params["axes"])
+    return wrap(bind(primitive, magnitude, **params), unit**count)
+
+
+def _scatter_mul(primitive: Any, operands: Operands, params: Params) -> Any:
+    operand, indices, updates = operands
+    out = bind(
+        primitive,
+        magnitude_of(operand),
+        as_plain(primitive.name, indices, "index"),
+        as_number(primitive.name, updates, "factors that are numbers"),
+        **params,
+    )
+    return wrap(out, multiplicative(primitive.name, own_unit(operand)))
+
+
+def _values_and_indices(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    values, indices = bind(primitive, magnitude_of(x), **params)
+    return [wrap(values, own_unit(x)), indices]
+
+
+register_family(Quantity, "integer_pow", _integer_pow)
+register_family(Quantity, "pow", _pow)
+register_family(Quantity, "reduce_prod", _reduce_prod)
+register_family(Quantity, "scatter-mul", _scatter_mul)
+register_family(Quantity, ("top_k", "approx_top_k"), _values_and_indices)
+
+
+def _factors(*outputs: bool):
+    """A factorisation whose outputs marked True carry the matrix's unit; the others are plain."""
+
+    def factorise(primitive: Any, operands: Operands, params: Params) -> Any:
+        (x,) = operands
+        unit = multiplicative(primitive.name, own_unit(x))
+        out = bind(primitive, magnitude_of(x), **params)
+        return [
+            wrap(y, unit) if marked else y for y, marked in zip(out, outputs[: len(out)], strict=True)
+        ]
+
+    return factorise
+
+
+def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    return wrap(bind(primitive, magnitude_of(x), **params), own_unit(x) ** Fraction(1, 2))
+
+
+def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The solution has b's unit over a's. A unit diagonal is a number: a is then L of an LU."""
+    a, b = operands
+    unit = own_unit(b)
+    if not params["unit_diagonal"]:
+        unit = unit / own_unit(a)
+    return wrap(bind(primitive, magnitude_of(a), magnitude_of(b), **params), unit)
+
+
+def _tridiagonal_solve(primitive: Any, operands: Operands, params: Params) -> Any:
+    *diagonals, b = operands
+    magnitudes, unit = unify(primitive.name, diagonals)
+    out = bind(primitive, *magnitudes, magnitude_of(b), **params)
+    unit = own_unit(b) / unit
+    return wrap_all(primitive, out, unit)
+
+
+register_family(Quantity, "cholesky", _cholesky)
+register_family(Quantity, "lu", _factors(True, False, False))
+register_family(Quantity, ("qr",), _factors(False, True))
+register_family(Quantity, ("geqrf", "hessenberg"), _factors(True, False))
+register_family(Quantity, "eigh", _factors(False, True))
+register_family(Quantity, "eig", _factors(True, False, False))
+register_family(Quantity, "svd", _factors(True, False, False))
+register_family(Quantity, "schur", _factors(True, False))
+register_family(Quantity, "triangular_solve", _triangular_solve)
+register_family(Quantity, "tridiagonal_solve", _tridiagonal_solve)
+
+__all__ = ["Polymorphic", "convert", "difference_unit"]

@@ -1,0 +1,76 @@
+"""Settings and fixtures for every test: where JAX runs, how strict it is, and the seeds."""
+
+import os
+import random
+import zlib
+from collections.abc import Callable, Iterator
+
+# Before JAX is imported, and for the subprocesses that tests start. JAX_PLATFORMS=cuda in the
+# environment runs the tests on a GPU instead.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+
+# A test module may build arrays while it is imported, so these are set here, not in a fixture.
+# A test of NumPy's own broadcasting or promotion relaxes them for itself, with
+# `jax.numpy_rank_promotion("allow")` or `jax.numpy_dtype_promotion("standard")`.
+jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# No deadline, since an example's first run may compile. Derandomised, so that a run repeats;
+# `--hypothesis-profile=explore` looks for new counterexamples.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("repeatable")
+
+
+def _seed(request: pytest.FixtureRequest) -> int:
+    """A seed of the test's own, the same in every process and whatever else runs."""
+    return zlib.crc32(request.node.nodeid.encode())
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request: pytest.FixtureRequest) -> None:
+    """Seed Python's and NumPy's global generators, for libraries that draw from them."""
+    seed = _seed(request)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A NumPy generator, seeded by the test's name."""
+    return np.random.default_rng(_seed(request))
+
+
+@pytest.fixture
+def getkey(request: pytest.FixtureRequest) -> Callable[[], jax.Array]:
+    """A function that returns a new JAX key at each call, seeded by the test's name."""
+    keys = np.random.default_rng(_seed(request))
+
+    def next_key() -> jax.Array:
+        return jax.random.key(int(keys.integers(2**31)))
+
+    return next_key
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """64-bit numbers during one test; elsewhere JAX's default, 32, holds."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def leak_check() -> Iterator[None]:
+    """JAX reports tracers that outlive their trace, during one test.
+
+    Not for every test: while it checks, JAX bypasses its own caches, and whether sciquax hits
+    those caches is itself under test.
+    """
+    with jax.checking_leaks():
+        yield

@@ -1,0 +1,81 @@
+"""Run the Python code in README.md, and compare what it prints with what README.md shows.
+
+    python tools/run_readme.py [FILE.md ...]
+
+Each ```python block runs in a namespace of its own. Where the next block is ```text, it must be
+what the code prints. Standard library only; the code itself imports what it shows.
+"""
+
+import contextlib
+import difflib
+import io
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    code: str
+    line: int  # of the code's first line in the file
+
+
+def blocks(text: str) -> list[Block]:
+    """The fenced blocks of a Markdown file, in order."""
+    fence = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [
+        Block(found[1], found[2], text.count("\n", 0, found.start(2)) + 1)
+        for found in fence.finditer(text)
+    ]
+
+
+def run(file: Path, block: Block) -> str:
+    """Execute one block and return what it printed. Its tracebacks show the file's own lines."""
+    padded = "\n" * (block.line - 1) + block.code
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(padded, str(file), "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+def difference(expected: str, printed: str) -> str:
+    """A diff of the two, or nothing if they agree but for white space at line ends."""
+    shown, got = ([line.rstrip() for line in x.strip().splitlines()] for x in (expected, printed))
+    return "\n".join(difflib.unified_diff(shown, got, "shown", "printed", lineterm=""))
+
+
+def check(file: Path) -> bool:
+    found = blocks(file.read_text(encoding="utf-8"))
+    if not any(block.language == "python" for block in found):
+        print(f"{file.name}: no python block")
+        return False
+    good = True
+    for block, following in zip(found, [*found[1:], None], strict=True):
+        if block.language != "python":
+            continue
+        place = f"{file.name}:{block.line}"
+        try:
+            printed = run(file, block)
+        except Exception:
+            traceback.print_exc()
+            print(f"{place}: raised")
+            good = False
+            continue
+        wrong = ""
+        if following is not None and following.language == "text":
+            wrong = difference(following.code, printed)
+        print(f"{place}: {'ran, but printed something else:' if wrong else 'ran, as shown'}")
+        print(wrong or printed.rstrip())
+        good = good and not wrong
+    return good
+
+
+if __name__ == "__main__":
+    files = [Path(name) for name in sys.argv[1:]] or [README]
+    if not all([check(file) for file in files]):
+        sys.exit(1)

@@ -1,0 +1,86 @@
+"""Run the tests on the oldest and the newest supported versions, each in its own environment.
+
+    python tools/stacks.py [--same-as .venv] -- -m pytest -n 2
+
+What follows `--` is given to the Python of each environment. Standard library only.
+"""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from setup_env import ROOT, env_python, say
+
+
+@dataclass(frozen=True)
+class Stack:
+    versions: str  # as in setup_env.py --versions, and the environment's name
+    min_python: str
+    max_python: str
+
+    @property
+    def env(self) -> Path:
+        return ROOT / ".venvs" / self.versions
+
+
+STACKS = (
+    Stack("oldest", "3.11", "3.11"),
+    # JAX after 0.10.2 needs Python 3.12.
+    Stack("newest", "3.12", "3.13"),
+)
+
+
+def build(stack: Stack) -> bool:
+    """Make the stack's environment; False, with the reason printed, if that fails."""
+    finder = ["sh", "tools/find_python.sh", stack.min_python, stack.max_python]
+    found = subprocess.run(finder, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if found.returncode:
+        return False
+    setup = [found.stdout.strip(), "tools/setup_env.py", str(stack.env.relative_to(ROOT))]
+    setup += ["--extras", "test", "--this-python", "--versions", stack.versions]
+    return subprocess.run(setup, cwd=ROOT).returncode == 0
+
+
+def installed(env: Path) -> set[str]:
+    """The Python version and every `name==version` in an environment, installers aside."""
+    python = env_python(env)
+    code = "import sys; print('Python==' + '.'.join(map(str, sys.version_info[:3])))"
+    freeze = [python, "-m", "pip", "list", "--format=freeze", "--exclude-editable"]
+    lines: list[str] = []
+    for command in ([python, "-c", code], freeze):
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        lines += done.stdout.split()
+    return {line for line in lines if line.split("==")[0] not in ("pip", "setuptools")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--same-as", type=Path, help="an environment already tested")
+    parser.add_argument("command", nargs="+", help="arguments for Python, such as -m pytest")
+    options = parser.parse_args()
+
+    tested = installed(ROOT / options.same_as) if options.same_as else None
+    failed: list[str] = []
+    for stack in STACKS:
+        say(f"\n==> the {stack.versions} stack")
+        if not build(stack):
+            say(f"==> the {stack.versions} stack could not be made: IT WAS NOT TESTED")
+            failed.append(stack.versions)
+            continue
+        packages = installed(stack.env)
+        notable = ("Python", "jax", "jaxlib", "equinox", "plum-dispatch", "Pint", "diffrax")
+        shown = (line for line in packages if line.split("==")[0] in notable)
+        say("    " + ", ".join(sorted(shown, key=str.lower)))
+        if tested is not None and packages <= tested:
+            say(f"    the same versions as {options.same_as}, already tested: not run again")
+            continue
+        if subprocess.run([env_python(stack.env), *options.command], cwd=ROOT).returncode:
+            failed.append(stack.versions)
+    if failed:
+        sys.exit(f"\nerror: failed on the {' and the '.join(failed)} stack")
+
+
+if __name__ == "__main__":
+    main()
