@@ -5,6 +5,7 @@ described `scan`'s operands by flat trees; JAX 0.10 and 0.11 keep both apart.
 """
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ import jax.extend.source_info_util as source_info_util
 import jax.tree_util as jtu
 import numpy as np
 from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
-from jax._src import source_info_util as _source_info  # private: user_frame (0.10 to 0.12)
+from jax._src import source_info_util as _source_info  # private: user_frames (0.10 to 0.12)
 
 Jaxpr = jex_core.Jaxpr
 ClosedJaxpr = jex_core.ClosedJaxpr
@@ -110,26 +111,44 @@ def equation_context(eqn: Any) -> Any:
 
 
 def user_location(source_info: Any) -> tuple[str, int, int, str] | None:
-    """File, line, column and function of the user's innermost frame, if one was recorded."""
-    frame = _source_info.user_frame(source_info.traceback)
-    if frame is None:
-        return None
-    return frame.file_name, frame.start_line, frame.start_column, frame.function_name
+    """File, line, column and function of the user's innermost frame, if one was recorded.
+
+    Frames of libraries that call the user back (Diffrax, Equinox) count only where there is no
+    other.
+    """
+    fallback = None
+    for frame in _source_info.user_frames(source_info.traceback):
+        place = frame.file_name, frame.start_line, frame.start_column, frame.function_name
+        if is_user_file(frame.file_name):
+            return place
+        fallback = fallback or place
+    return fallback
+
+
+_LIBRARIES = tuple(
+    f"{os.sep}{name}{os.sep}"
+    for name in ("equinox", "diffrax", "optimistix", "lineax", "jaxtyping", "beartype", "plum")
+)
 
 
 def is_user_file(filename: str) -> bool:
-    """Whether JAX counts a source file as the user's (neither JAX's nor a registered library's)."""
-    return _source_info.is_user_filename(filename)
+    """Whether a source file is the user's: not JAX's, ours, or a library's that calls back."""
+    if filename.startswith("<@") or not _source_info.is_user_filename(filename):
+        return False
+    return "site-packages" not in filename or not any(name in filename for name in _LIBRARIES)
 
 
-def called_by_array_operator(depth: int = 2) -> bool:
-    """Whether the calling frame is one of `jax.Array`'s operators asking for `__jax_array__`.
+def called_by_array_operator() -> bool:
+    """Whether the caller's caller is one of `jax.Array`'s operators asking for `__jax_array__`.
 
     `array + value` asks the right operand for `__jax_array__` before Python can try
     `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
-    JAX 0.10 to 0.12 name these `_operator_*`.
+    JAX 0.10 to 0.12 name these `_operator_*`; Equinox's `__getattribute__` may stand between.
     """
-    return sys._getframe(depth).f_code.co_name.startswith("_operator_")
+    frame = sys._getframe(2)
+    if frame.f_code.co_name == "__getattribute__" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name.startswith("_operator_")
 
 
 def jvp_jaxpr(params: dict[str, Any], zeros: Sequence[bool]) -> tuple[Any, Sequence, Sequence[bool]]:
@@ -233,4 +252,4 @@ ModuleMeta: Any = type(eqx.Module)
 Array_types = (jax.Array, np.ndarray, np.generic)
 
 __all__ = [name for name in dir() if not name.startswith("_")]
-source_info_util.register_exclusion(__file__.rsplit("/core/", 1)[0])
+source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -73,6 +73,17 @@ class OutsideQuaxifyError(RuleError):
     """A JAX function was handed a value outside of `quaxify`."""
 
 
+def outside(what: str) -> OutsideQuaxifyError:
+    """The error for `jnp.sin(value)` without `quaxify`."""
+    error = OutsideQuaxifyError(
+        f"A JAX function was given a `{what}` outside of `quaxify`.",
+        "Wrap the function that calls it, `sciquax.quaxify(f)(...)`, or use the same function from "
+        "`sciquax.numpy`, `sciquax.lax`, `sciquax.nn` or `sciquax.scipy`.",
+    )
+    locate_stack(error)
+    return error
+
+
 class Unsettled(Exception):
     """Internal: two values have no common type; the caller knows what they belong to.
 

@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
 from ._compat import Primitive
-from ._errors import OutsideQuaxifyError
+from ._errors import outside
 
 inject_p = Primitive("inject")
 
@@ -47,12 +47,8 @@ def typeof_aval(value: Any) -> Any:
 
 
 def _refuse(*_, tree, **__):
-    name = jtu.tree_unflatten(tree, [None] * tree.num_leaves)
-    raise OutsideQuaxifyError(
-        f"A jitted JAX function that was traced within `quaxify` holds a `{type(name).__name__}` "
-        "and is being run outside of it.",
-        "Call it within `sciquax.quaxify` too.",
-    )
+    # A jitted function that was traced within `quaxify` is found again by JAX outside of it.
+    raise outside(type(jtu.tree_unflatten(tree, [None] * tree.num_leaves)).__name__)
 
 
 inject_p.def_impl(_refuse)

@@ -8,7 +8,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._compat import Tracer, open_jaxpr
-from ._errors import LocatedError
+from ._errors import LocatedError, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._polymorphic import strip
@@ -133,6 +133,8 @@ def _stage_and_interpret(leaves: list[Any], treedef: Any, chosen: list[int]) -> 
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
+        if error.location is None:
+            locate_stack(error)
         raise
     out_leaves = [_fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ._compat import ModuleMeta, called_by_array_operator, pytree_registration, typeof
-from ._errors import OutsideQuaxifyError, RuleError, Unsettled, locate_stack
+from ._errors import RuleError, Unsettled, outside
 
 VALUE_TYPES: set[type] = set()
 """Every subclass of `Value`. `type(x) in VALUE_TYPES` costs a tenth of `isinstance` on an ABC."""
@@ -209,13 +209,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
             return inject(self)
         if MODE.direct:
             raise CapturedValue
-        raise locate_stack(
-            OutsideQuaxifyError(
-                f"A JAX function was given {describe(self)} outside of `quaxify`.",
-                "Wrap the function that calls it, `sciquax.quaxify(f)(...)`, or use the same "
-                "function from `sciquax.numpy`, `sciquax.lax`, `sciquax.nn` or `sciquax.scipy`.",
-            )
-        )
+        raise outside(type(self).__name__)
 
 
 class ArrayValue(Value):

@@ -56,7 +56,10 @@ def convert(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
     if not np.issubdtype(_dtype(magnitude), np.inexact):
         magnitude = _astype(magnitude, jnp.result_type(float))
     if factor != 1.0:
-        magnitude = magnitude * factor
+        # 1500 m / 1000 is 1.5 km exactly, 1500 m * 0.001 is not.
+        inverse = 1.0 / factor
+        exact = abs(factor) < 1.0 and inverse.is_integer()
+        magnitude = magnitude / inverse if exact else magnitude * factor
     return magnitude + offset if offset else magnitude
 
 
