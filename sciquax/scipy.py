@@ -9,8 +9,8 @@ import jax.scipy as _source
 from .core import Namespace
 
 _SUBMODULES = (
-    "cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "signal", "sparse", "spatial",
-    "special", "stats",
+    "cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "signal", "sparse",
+    "spatial", "special", "stats",
 )  # fmt: skip
 for _name in _SUBMODULES:
     if importlib.util.find_spec(f"jax.scipy.{_name}"):

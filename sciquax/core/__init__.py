@@ -27,10 +27,16 @@ from ._errors import (
     Unsettled as Unsettled,
     locate_stack as locate_stack,
 )
-from ._families import Facts as Facts, Scaling as Scaling, Structure as Structure, facts_of as facts_of
+from ._families import (
+    Facts as Facts,
+    Scaling as Scaling,
+    Structure as Structure,
+    facts_of as facts_of,
+)
 from ._functions import register_function as register_function
 from ._inject import inject as inject
 from ._join import coerce as coerce, join as join
+from ._namespace import Namespace as Namespace
 from ._polymorphic import (
     Polymorphic as Polymorphic,
     is_polymorphic_literal as is_polymorphic_literal,
@@ -47,4 +53,3 @@ from ._value import (
     is_value as is_value,
     short_aval as short_aval,
 )
-from ._namespace import Namespace as Namespace

@@ -1,7 +1,7 @@
 """JAX's differentiation, for functions of values: derivatives come labelled as derivatives.
 
-JAX differentiates a value as the tree of its leaves and hands back the same tree, so that a gradient
-in J/m would be labelled m. Here each derivative is relabelled by `Value.derivative`.
+JAX differentiates a value as the tree of its leaves and hands back the same tree, so that a
+gradient in J/m would be labelled m. Here each derivative is relabelled by `Value.derivative`.
 """
 
 import functools
@@ -12,7 +12,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._polymorphic import strip
-from ._quaxify import _Quaxify, call_or_stage, quaxify
+from ._quaxify import _Quaxify, call, call_or_stage
 from ._value import VALUE_TYPES, Value, is_value
 
 _leaves = functools.partial(jtu.tree_leaves, is_leaf=is_value)
@@ -56,9 +56,7 @@ def value_and_grad(
             scalar, tuple(positions), True, holomorphic, allow_int
         )(*args)
         out = jtu.tree_unflatten(structure.item, [leaf])
-        grads = tuple(
-            _relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True)
-        )
+        grads = tuple(_relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True))
         grads = grads[0] if isinstance(argnums, int) else grads
         return ((out, aux), grads) if has_aux else (out, grads)
 
@@ -101,7 +99,9 @@ def jvp(
 
 def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
-    leaves, linear, (structure, aux) = jax.linearize(_flat(fun, {}, has_aux), *primals, has_aux=True)
+    leaves, linear, (structure, aux) = jax.linearize(
+        _flat(fun, {}, has_aux), *primals, has_aux=True
+    )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     def pushforward(*tangents: Any) -> Any:
@@ -124,14 +124,21 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         given, scale = _align((out,), (cotangents,), inverse=True)
         grads = pullback(jtu.tree_leaves(given[0]))
         return tuple(
-            jtu.tree_map(lambda x, g: _scaled(_derivative(None, x, g), scale), arg, g, is_leaf=is_value)
+            jtu.tree_map(
+                lambda x, g: _scaled(_derivative(None, x, g), scale), arg, g, is_leaf=is_value
+            )
             for arg, g in zip(primals, grads, strict=True)
         )
 
     return (out, pull, aux) if has_aux else (out, pull)
 
 
-def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
+def jacfwd(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable:
     """As `jax.jacfwd`, unit-aware: each block in output units per input unit."""
     return _jacobian(jax.jacfwd, fun, argnums, has_aux, holomorphic=holomorphic)
 
@@ -149,26 +156,43 @@ def jacrev(
     )
 
 
-def hessian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
+def hessian(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable:
     """As `jax.hessian`, unit-aware: output units per both inputs' units."""
     return jacfwd(
         jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic=holomorphic
     )
 
 
-def run(fun: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Call `fun` on values: quaxified, or directly if it uses the values' own attributes."""
-    if isinstance(fun, _Quaxify) or getattr(fun, "_takes_values", False):
+def run(
+    fun: Callable,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    finish: Callable[[Any], Any] = strip,
+) -> Any:
+    """Call `fun` on values: quaxified, or directly if it uses the values' own attributes.
+
+    `finish` is what becomes of outputs that are polymorphic constants, see `_quaxify.call`.
+    """
+    if isinstance(fun, _Quaxify):
+        return call(fun.fn, tuple(args), kwargs, fun.filter_spec, finish)
+    if getattr(fun, "_takes_values", False):
         return fun(*args, **kwargs)
     if not any(map(is_value, _leaves((args, kwargs)))):
-        return call_or_stage(fun, tuple(args), kwargs)
+        return call_or_stage(fun, tuple(args), kwargs, finish)
     try:
-        return quaxify(fun)(*args, **kwargs)
+        return call(fun, tuple(args), kwargs, finish=finish)
     except AttributeError:  # a tracer has no `.to`: the function knows of values and wants them
         return call_or_stage(fun, tuple(args), kwargs)
 
 
-def _jacobian(transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any) -> Callable:
+def _jacobian(
+    transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any
+) -> Callable:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(argnums, args)
         flat = _flat(fun, kwargs, has_aux)

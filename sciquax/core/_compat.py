@@ -13,12 +13,15 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.extend.core as jex_core
 import jax.extend.source_info_util as source_info_util
 import jax.tree_util as jtu
 import numpy as np
-from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
-from jax._src import source_info_util as _source_info  # private: user_frames (0.10 to 0.12)
+from jax._src import (
+    core as _jax_core,  # private: typeof (0.10 to 0.12)
+    source_info_util as _source_info,  # private: user_frames (0.10 to 0.12)
+)
 
 Jaxpr = jex_core.Jaxpr
 ClosedJaxpr = jex_core.ClosedJaxpr
@@ -26,8 +29,9 @@ Literal = jex_core.Literal
 DropVar = jex_core.DropVar
 Primitive = jex_core.Primitive
 
-# `jax.Array`'s own isinstance hook is slow; tracers and concrete arrays are told apart by this.
 Tracer = jax.core.Tracer
+ShapedArray = jax.core.ShapedArray
+eval_jaxpr = jax.core.eval_jaxpr
 
 
 def typeof(x: Any) -> Any:
@@ -64,7 +68,7 @@ def as_open(closed: Any) -> Any:
     return closed if ClosedJaxpr is Jaxpr else closed.jaxpr
 
 
-# -- scan: 0.10 and 0.11 count operands, 0.12 describes them by flat trees ----------------------
+# -- scan: 0.10 and 0.11 count operands, 0.12 describes them by flat trees ------------------------
 
 
 def scan_operands(operands: Sequence[Any], params: dict[str, Any]) -> tuple[list, list, list]:
@@ -74,7 +78,11 @@ def scan_operands(operands: Sequence[Any], params: dict[str, Any]) -> tuple[list
         return consts, carry, xs
     n_consts, n_carry = params["num_consts"], params["num_carry"]
     operands = list(operands)
-    return operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
+    return (
+        operands[:n_consts],
+        operands[n_consts : n_consts + n_carry],
+        operands[n_consts + n_carry :],
+    )
 
 
 def scan_params(
@@ -82,7 +90,9 @@ def scan_params(
 ) -> dict[str, Any]:
     """`params` of a `scan` equation for a new body with so many leaves."""
     if "ft_in" in params:
-        from jax._src import flattree as ft  # private: 0.12
+        from jax._src import (
+            flattree as ft,  # private: 0.12  # pyright: ignore[reportAttributeAccessIssue]
+        )
 
         nones = ft.nones
         return {
@@ -97,7 +107,7 @@ def scan_params(
     return new
 
 
-# -- equations -----------------------------------------------------------------------------------
+# -- equations ------------------------------------------------------------------------------------
 
 
 def bind_equation(eqn: Any, operands: Sequence[Any]) -> Any:
@@ -151,7 +161,9 @@ def called_by_array_operator() -> bool:
     return frame.f_code.co_name.startswith("_operator_")
 
 
-def jvp_jaxpr(params: dict[str, Any], zeros: Sequence[bool]) -> tuple[Any, Sequence, Sequence[bool]]:
+def jvp_jaxpr(
+    params: dict[str, Any], zeros: Sequence[bool]
+) -> tuple[Any, Sequence, Sequence[bool]]:
     """The jaxpr, constants and symbolic-zero outputs of a `custom_jvp_call` equation's rule."""
     return params["jvp_jaxpr_fun"].call_wrapped(*zeros)
 
@@ -198,7 +210,9 @@ def zeros_of(x: Any) -> Any:
     """A dense array for a symbolic zero."""
     from jax._src import ad_util  # private: 0.10 to 0.12
 
-    return ad_util.instantiate(x) if isinstance(x, ad_util.Zero) else ad_util.zeros_like_aval(x.aval)
+    return (
+        ad_util.instantiate(x) if isinstance(x, ad_util.Zero) else ad_util.zeros_like_aval(x.aval)
+    )
 
 
 # -- primitives that JAX does not export through jax.extend ---------------------------------------
@@ -215,7 +229,7 @@ def all_primitives() -> dict[str, Any]:
     return found
 
 
-# -- Equinox: fast flattening ----------------------------------------------------------------------
+# -- Equinox: fast flattening ---------------------------------------------------------------------
 
 _registration = threading.Lock()
 
@@ -251,5 +265,4 @@ def pytree_registration(
 ModuleMeta: Any = type(eqx.Module)
 Array_types = (jax.Array, np.ndarray, np.generic)
 
-__all__ = [name for name in dir() if not name.startswith("_")]
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -49,7 +49,13 @@ def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
 
 def resolve(primitive: Any, operands: Sequence[Any]) -> Rule:
     """The rule for these operands."""
-    key = (primitive, *[type(x) if type(x) is not Polymorphic else (Polymorphic, type(x.inner)) for x in operands])
+    key = (
+        primitive,
+        *[
+            type(x) if type(x) is not Polymorphic else (Polymorphic, type(x.inner))
+            for x in operands
+        ],
+    )
     try:
         return _resolved[key]
     except KeyError:
@@ -179,7 +185,7 @@ def clear_caches() -> None:
         cache.clear()
 
 
-# -- rules by signature, through plum -----------------------------------------------------------------
+# -- rules by signature, through plum -------------------------------------------------------------
 
 
 class SignatureRules:
@@ -204,7 +210,9 @@ class SignatureRules:
         for rule, precedence in pending:
             signature = plum.Signature.from_callable(rule, precedence=precedence)
             for method in self._function.methods:
-                if method.signature == signature and not _same_definition(method.implementation, rule):
+                if method.signature == signature and not _same_definition(
+                    method.implementation, rule
+                ):
                     raise AmbiguousRuleError(
                         f"`{self.name}` has two rules for {signature}: "
                         f"{_where(method.implementation)} and {_where(rule)}."
@@ -229,7 +237,9 @@ class SignatureRules:
             ) from None
         if returns is Any or returns is inspect.Signature.empty:
             return lambda primitive, operands, params: method(*operands, **params)
-        return lambda primitive, operands, params: plum.convert(method(*operands, **params), returns)
+        return lambda primitive, operands, params: plum.convert(
+            method(*operands, **params), returns
+        )
 
     def faithful(self) -> bool:
         """Whether the classes of the operands alone decide, so that a resolution may be kept."""
@@ -243,10 +253,12 @@ class SignatureRules:
 
 
 def _is_faithful(hint: Any) -> bool:
-    import plum
     from typing import get_args
 
-    if hint is Any or hint is plum.signature.Missing or hint in (jax.Array, np.ndarray):
+    import plum
+    from plum.signature import Missing  # pyright: ignore[reportMissingImports]
+
+    if hint is Any or hint is Missing or hint in (jax.Array, np.ndarray):
         return True
     args = get_args(hint)
     if args and not isinstance(hint, type):

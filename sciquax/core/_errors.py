@@ -7,6 +7,7 @@ from the Python stack.
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ._compat import is_user_file, user_location
@@ -87,12 +88,12 @@ def outside(what: str) -> OutsideQuaxifyError:
 class Unsettled(Exception):
     """Internal: two values have no common type; the caller knows what they belong to.
 
-    **Arguments**: the class of error that the caller raises, built from a message and a `remedy`.
+    **Arguments**: what makes the error that the caller raises, from a message and a `remedy`.
     """
 
-    def __init__(self, error: type[LocatedError] = CarryError):
-        super().__init__(error)
-        self.error = error
+    def __init__(self, make: Callable[..., LocatedError] = CarryError):
+        super().__init__()
+        self.make = make
 
 
 def locate_equation(error: BaseException, eqn: Any) -> None:

@@ -81,8 +81,10 @@ class Facts:
     zero: bool = False
 
     def is_data(self, position: int) -> bool:
-        return self.data is None or position in self.data or (
-            -1 in self.data and position >= max(self.data)
+        return (
+            self.data is None
+            or position in self.data
+            or (-1 in self.data and position >= max(self.data))
         )
 
 
@@ -99,13 +101,15 @@ def _enrol(names: str, structure: Structure, scaling: Scaling, **facts: Any) -> 
 S, U = Structure, Scaling
 _FROM_1 = (1, -1)  # every operand but the first
 
-# -- elementwise ------------------------------------------------------------------------------------
+# -- elementwise ----------------------------------------------------------------------------------
 _enrol(
     "neg abs real imag conj convert_element_type reduce_precision copy copy_p stop_gradient "
     "name nonbatchable noinline nontraceable nondifferentiable_backward pvary sharding_constraint "
     "layout_constraint with_memory_space_constraint reshard pbroadcast reduced_vary_cast "
     "vary_unreduced_cast to_edtype from_edtype zeros_like",
-    S.ELEMENTWISE, U.FIRST, zero=True,
+    S.ELEMENTWISE,
+    U.FIRST,
+    zero=True,
 )
 _enrol("device_put optimization_barrier", S.ELEMENTWISE, U.EACH, zero=True)
 _enrol("add sub add_any max min rem nextafter complex", S.ELEMENTWISE, U.JOIN, zero=True)
@@ -131,14 +135,17 @@ _enrol(
     "exp exp2 log log2 cosh acosh logistic erfc lgamma digamma polygamma igamma igammac "
     "igamma_grad_a random_gamma_grad bessel_i0e bessel_i1e zeta regularized_incomplete_beta "
     "one_minus_square polynomial",
-    S.ELEMENTWISE, U.PURE,
+    S.ELEMENTWISE,
+    U.PURE,
 )
 _enrol(
-    "and or xor not shift_left shift_right_arithmetic shift_right_logical population_count clz mulhi",
-    S.ELEMENTWISE, U.BITS,
+    "and or xor not shift_left shift_right_arithmetic shift_right_logical population_count clz "
+    "mulhi",
+    S.ELEMENTWISE,
+    U.BITS,
 )
 
-# -- moving elements ---------------------------------------------------------------------------------
+# -- moving elements ------------------------------------------------------------------------------
 _enrol("broadcast_in_dim broadcast_to tile", S.BROADCAST, U.FIRST, data=(0,), zero=True)
 _enrol("reshape squeeze expand_dims", S.RESHAPE, U.FIRST, data=(0,), zero=True)
 _enrol("transpose", S.PERMUTE, U.FIRST, zero=True, axes="permutation")
@@ -147,7 +154,13 @@ _enrol("slice", S.SLICE, U.FIRST, zero=True)
 _enrol("split unstack", S.SLICE, U.FIRST, zero=True, axes="axis")
 _enrol("dynamic_slice", S.SLICE, U.FIRST, data=(0,), zero=True)
 _enrol("gather", S.GATHER, U.FIRST, data=(0,), zero=True)
-_enrol("scatter scatter-add scatter-sub scatter-min scatter-max", S.SCATTER, U.JOIN, data=(0, 2), zero=True)
+_enrol(
+    "scatter scatter-add scatter-sub scatter-min scatter-max",
+    S.SCATTER,
+    U.JOIN,
+    data=(0, 2),
+    zero=True,
+)
 _enrol("scatter-mul", S.SCATTER, U.SPECIAL, data=(0, 2))
 _enrol("dynamic_update_slice", S.SCATTER, U.JOIN, data=(0, 1), zero=True)
 _enrol("concatenate", S.CONCATENATE, U.JOIN, zero=True, axes="dimension")
@@ -156,7 +169,7 @@ _enrol("pad", S.PAD, U.JOIN, zero=True)
 _enrol("sort", S.SORT, U.EACH, zero=True, axes="dimension")
 _enrol("top_k approx_top_k", S.SORT, U.SPECIAL)
 
-# -- reducing, accumulating, contracting --------------------------------------------------------------
+# -- reducing, accumulating, contracting ----------------------------------------------------------
 _enrol("reduce_sum reduce_max reduce_min", S.REDUCE, U.FIRST, zero=True, axes="axes")
 _enrol("reduce_prod", S.REDUCE, U.SPECIAL, axes="axes")
 _enrol("argmax argmin", S.REDUCE, U.PREDICATE, axes="axes")
@@ -165,44 +178,57 @@ _enrol("cumsum cummax cummin", S.CUMULATE, U.FIRST, zero=True, axes="axis")
 _enrol("cumprod cumlogsumexp", S.CUMULATE, U.PURE, axes="axis")
 _enrol("reduce_window_sum reduce_window_max reduce_window_min", S.WINDOW, U.FIRST, zero=True)
 _enrol("select_and_scatter_add select_and_gather_add", S.WINDOW, U.FIRST, data=(0,), zero=True)
-_enrol("dot_general ragged_dot_general conv_general_dilated", S.CONTRACT, U.PRODUCT, data=(0, 1), zero=True)
+_enrol(
+    "dot_general ragged_dot_general conv_general_dilated",
+    S.CONTRACT,
+    U.PRODUCT,
+    data=(0, 1),
+    zero=True,
+)
 _enrol("fft", S.TRANSFORM, U.FIRST, zero=True)
 
-# -- matrices -------------------------------------------------------------------------------------------
+# -- matrices -------------------------------------------------------------------------------------
 _enrol(
-    "cholesky cholesky_update lu qr geqrf geqp3 ormqr householder_product eig eigh svd schur hessenberg tridiagonal "
-    "triangular_solve tridiagonal_solve symmetric_product",
-    S.LINALG, U.SPECIAL,
+    "cholesky cholesky_update lu qr geqrf geqp3 ormqr householder_product eig eigh svd schur "
+    "hessenberg tridiagonal triangular_solve tridiagonal_solve symmetric_product",
+    S.LINALG,
+    U.SPECIAL,
 )
 _enrol("lu_pivots_to_permutation", S.LINALG, U.BITS)
 
-# -- devices -----------------------------------------------------------------------------------------------
+# -- devices --------------------------------------------------------------------------------------
 _enrol(
     "psum pmax pmin ppermute all_to_all all_gather reduce_scatter psum_invariant "
     "all_gather_invariant",
-    S.COLLECTIVE, U.EACH, zero=True,
+    S.COLLECTIVE,
+    U.EACH,
+    zero=True,
 )
 _enrol("ragged_all_to_all", S.COLLECTIVE, U.JOIN, data=(0, 1))
 _enrol("unvmap_all unvmap_any unvmap_max", S.REDUCE, U.BITS)
 
-# -- making arrays -------------------------------------------------------------------------------------------
+# -- making arrays --------------------------------------------------------------------------------
 _enrol(
     "iota empty empty2 rng_uniform rng_bit_generator random_bits random_seed random_split "
     "random_fold_in random_wrap random_unwrap random_clone threefry2x32 iota_2x32_shape axis_index "
     "create_token after_all platform_index dim_as_value dimension_size",
-    S.CREATE, U.CONSTANT,
+    S.CREATE,
+    U.CONSTANT,
 )
 _enrol("random_gamma", S.CREATE, U.PURE)
 _enrol("bitcast_convert_type", S.OTHER, U.BITS)
 
-# -- holding functions ------------------------------------------------------------------------------------------
+# -- holding functions ----------------------------------------------------------------------------
 _enrol(
     "jit call core_call closed_call core_closed_call eval_jaxpr remat2 cond while scan "
     "custom_jvp_call custom_vjp_call custom_linear_solve reduce reduce_window select_and_scatter",
-    S.CALL, U.BODY,
+    S.CALL,
+    U.BODY,
 )
 _enrol("maybe_set", S.SCATTER, U.JOIN, data=(1, 2))
-_enrol("custom_lin get swap debug_callback debug_print pure_callback io_callback", S.OTHER, U.REFUSED)
+_enrol(
+    "custom_lin get swap debug_callback debug_print pure_callback io_callback", S.OTHER, U.REFUSED
+)
 
 REASONS: dict[str, str] = {
     "custom_lin": "it exists only within JAX's own differentiation",

@@ -26,7 +26,7 @@ from ._weak import WeakCache
 _rules: dict[str, list["FunctionRules"]] = {}
 _known_calls = WeakCache()
 CACHES_TO_CLEAR.append(_known_calls)
-_NOT_OURS = object()
+_NOT_OURS: Any = object()
 
 # What a static argument may be, by the name it has in JAX and NumPy signatures. The default is
 # tried first; these are tried after it when the trace with defaults is another jaxpr.
@@ -84,9 +84,14 @@ class FunctionRules(SignatureRules):
         choices = []
         for p in rest:
             options = [p.default]
-            options += [c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default]
+            options += [
+                c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default
+            ]
             choices.append(options)
-        structs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False)) for a in avals]
+        structs = [
+            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
+            for a in avals
+        ]
         # Few statics differ from their defaults at once: try those combinations first.
         combinations = sorted(
             itertools.islice(itertools.product(*[range(len(c)) for c in choices]), 4000),
@@ -105,8 +110,9 @@ class FunctionRules(SignatureRules):
     def _trace_of(self, structs: Sequence[Any], given: dict[str, Any]) -> Any:
         """The jaxpr that calling the function makes, or None if such a call is illegal."""
         try:
-            if hasattr(self.function, "trace"):
-                return self.function.trace(*structs, **given).jaxpr
+            trace = getattr(self.function, "trace", None)
+            if trace is not None:
+                return trace(*structs, **given).jaxpr
             jaxpr = jax.make_jaxpr(lambda *xs: self.function(*xs, **given))(*structs)
             eqns = getattr(jaxpr, "jaxpr", jaxpr).eqns
             return call_body(eqns[0]) if len(eqns) == 1 else None
@@ -136,7 +142,9 @@ def function_rules(function: Callable) -> FunctionRules:
     **Raises** TypeError for what leaves no call equation in a jaxpr.
     """
     if not callable(function):
-        raise TypeError(f"`register` takes a JAX primitive or a jitted JAX function, not {function!r}.")
+        raise TypeError(
+            f"`register` takes a JAX primitive or a jitted JAX function, not {function!r}."
+        )
     for rules in _rules.get(function_name(function), ()):
         if rules.function is function:
             return rules
@@ -167,7 +175,9 @@ def call_name(eqn: Any) -> str:
     name = eqn.params.get("name")
     if name is None:
         body = call_body(eqn)
-        info = getattr(body, "debug_info", None) or getattr(getattr(body, "jaxpr", None), "debug_info", None)
+        info = getattr(body, "debug_info", None) or getattr(
+            getattr(body, "jaxpr", None), "debug_info", None
+        )
         name = getattr(info, "func_name", "")
     return name
 

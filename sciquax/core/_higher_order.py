@@ -52,7 +52,7 @@ def type_of(x: Any) -> Type:
 
 def _aval(x: Any) -> Any:
     if isinstance(x, jax.ShapeDtypeStruct):
-        return jax.core.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+        return _compat.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
     return typeof(x)
 
 
@@ -108,7 +108,9 @@ def restage(body: Any, types: Sequence[Type], targets: Sequence[Type | None] = (
             return flatten(values)
 
         structs = [
-            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type, sharding=_compat.aval_sharding(a))
+            jax.ShapeDtypeStruct(
+                a.shape, a.dtype, weak_type=a.weak_type, sharding=_compat.aval_sharding(a)
+            )
             for t in types
             for a in t.avals
         ]
@@ -148,10 +150,10 @@ def _join_avals(lhs: Any, rhs: Any) -> Any:
     if lhs.dtype == rhs.dtype and lhs.weak_type == rhs.weak_type:
         return lhs
     dtype = lhs.dtype if lhs.dtype == rhs.dtype else jnp.promote_types(lhs.dtype, rhs.dtype)
-    return jax.core.ShapedArray(lhs.shape, dtype, weak_type=False)
+    return _compat.ShapedArray(lhs.shape, dtype, weak_type=False)
 
 
-# -- calls -------------------------------------------------------------------------------------------
+# -- calls ----------------------------------------------------------------------------------------
 
 
 def _jit(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -189,7 +191,7 @@ def _remat(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     return unflatten(staged.outs, primitive.bind(*consts, *flatten(operands), **new))
 
 
-# -- conditionals and loops ------------------------------------------------------------------------------
+# -- conditionals and loops -----------------------------------------------------------------------
 
 
 def _cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -205,7 +207,7 @@ def _cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> li
             try:
                 outs[i] = join_types(a, b)
             except Unsettled as unsettled:
-                raise unsettled.error(
+                raise unsettled.make(
                     f"Output {i} of a conditional is {describe_type(a)} in its first branch and "
                     f"{describe_type(b)} in branch {number}, which have no common type.",
                     remedy="Make the branches return the same kind of value.",
@@ -232,7 +234,7 @@ def _share_consts(staged: Sequence[Staged]) -> tuple[list[Any], list[Any]]:
         stop = start + len(consts)
 
         def flat(*leaves: Any, jaxpr=jaxpr, start=start, stop=stop) -> list[Any]:
-            return jax.core.eval_jaxpr(jaxpr, leaves[start:stop], *leaves[len(everything) :])
+            return _compat.eval_jaxpr(jaxpr, leaves[start:stop], *leaves[len(everything) :])
 
         structs = [
             jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
@@ -260,10 +262,11 @@ def _settle(
             try:
                 joined.append(join_types(a, b))
             except Unsettled as unsettled:
-                raise unsettled.error(
+                raise unsettled.make(
                     f"Carry {i} of a `{what}` goes in as {describe_type(a)} and comes out of its "
                     f"body as {describe_type(b)}, which have no common type.",
-                    remedy="Start the loop with the type that its body returns, or convert in the body.",
+                    remedy="Start the loop with the type that its body returns, or convert in the "
+                    "body.",
                 ) from None
         if joined == carry:  # the outputs only need converting
             staged = step(carry, carry)
@@ -341,7 +344,7 @@ def _while(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     )
 
 
-# -- custom derivatives -------------------------------------------------------------------------------------
+# -- custom derivatives ---------------------------------------------------------------------------
 
 
 def _custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -362,7 +365,9 @@ def _custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
         zeros, given = _tangent_values(values, types, tangents)
         rule_jaxpr, rule_consts, out_zeros = _compat.jvp_jaxpr(params, zeros)
         rule_jaxpr, more = open_jaxpr(rule_jaxpr)
-        results = interpret(rule_jaxpr, rule_consts or more, [*values[params["num_consts"]:], *given])
+        results = interpret(
+            rule_jaxpr, rule_consts or more, [*values[params["num_consts"] :], *given]
+        )
         results = [strip(x) for x in results]
         primals, nonzero = results[: len(out_zeros)], iter(results[len(out_zeros) :])
         outs = tuple(map(type_of, primals))
@@ -485,7 +490,7 @@ def _zero_cotangent(aval: Any) -> Any:
     return np.zeros(aval.shape, jax.dtypes.float0)
 
 
-# -- linear solves -------------------------------------------------------------------------------------------
+# -- linear solves --------------------------------------------------------------------------------
 
 
 def _custom_linear_solve(
@@ -505,7 +510,9 @@ def _custom_linear_solve(
         jaxpr, own = open_jaxpr(body)
         return [strip(x) for x in interpret(jaxpr, own, [*consts, *args])]
 
-    solution = jax.eval_shape(lambda leaves: run(bodies.solve, solve_consts, unflatten(b_types, leaves)), flatten(b))
+    solution = jax.eval_shape(
+        lambda leaves: run(bodies.solve, solve_consts, unflatten(b_types, leaves)), flatten(b)
+    )
     x_types = [type_of(x) for x in solution]
 
     def matvec(leaves: list[Any]) -> list[Any]:
@@ -525,7 +532,9 @@ def _custom_linear_solve(
         for ct, t in zip(out, b_types, strict=True):
             example = t.example()
             if type(example) in VALUE_TYPES:
-                ct = coerce(ct, example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals]))
+                ct = coerce(
+                    ct, example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
+                )
             result += jtu.tree_leaves(strip(ct))
         return result
 

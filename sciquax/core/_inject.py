@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
-from ._compat import Primitive
+from ._compat import Primitive, ShapedArray
 from ._errors import outside
 
 inject_p = Primitive("inject")
@@ -43,7 +43,7 @@ def typeof_aval(value: Any) -> Any:
     struct = jax.ShapeDtypeStruct(
         aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False)
     )
-    return jax.core.ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+    return ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
 
 
 def _refuse(*_, tree, **__):
@@ -66,4 +66,3 @@ def _inject_batch(operands, dims, *, tree):
 
 
 batching.primitive_batchers[inject_p] = _inject_batch
-

@@ -11,9 +11,8 @@ from ._compat import Tracer, open_jaxpr
 from ._errors import LocatedError, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
-from ._polymorphic import strip
+from ._polymorphic import Polymorphic, strip
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value
-
 
 F = TypeVar("F", bound=Callable)
 
@@ -29,22 +28,7 @@ class _Quaxify(eqx.Module):
         return self.fn
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tree = (self.fn, args, kwargs)
-        leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value)
-        if self.filter_spec is True:
-            chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
-        else:
-            wanted = _filter(self.filter_spec, tree)
-            chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and wanted[i]]
-        if MODE.staging:
-            # Within another quaxified function: hand our values to it, it interprets everything.
-            for i in chosen:
-                leaves[i] = inject(leaves[i])
-            fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
-            return fn(*args, **kwargs)
-        if not chosen:
-            return call_or_stage(self.fn, args, kwargs)
-        return _stage_and_interpret(leaves, treedef, chosen)
+        return call(self.fn, args, kwargs, self.filter_spec)
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else eqx.Partial(self, instance)
@@ -78,7 +62,38 @@ def quaxify(fn: F, filter_spec: Any = True) -> F:
     return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))  # pyright: ignore[reportReturnType]
 
 
-def call_or_stage(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+def call(
+    fn: Callable,
+    args: tuple,
+    kwargs: dict[str, Any],
+    filter_spec: Any = True,
+    finish: Callable[[Any], Any] = strip,
+) -> Any:
+    """What a quaxified function does when called.
+
+    **Arguments**: as for `quaxify`; and `finish`, what becomes of an output that is a polymorphic
+    constant, which is to drop the mark (`lambda x: x` keeps it).
+    """
+    tree = (fn, args, kwargs)
+    leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    if filter_spec is not True:
+        wanted = _filter(filter_spec, tree)
+        chosen = [i for i in chosen if wanted[i]]
+    if MODE.staging:
+        # Within another quaxified function: hand our values to it, it interprets everything.
+        for i in chosen:
+            leaves[i] = inject(leaves[i])
+        fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
+        return fn(*args, **kwargs)
+    if not chosen:
+        return call_or_stage(fn, args, kwargs, finish)
+    return _stage_and_interpret(leaves, treedef, chosen, finish)
+
+
+def call_or_stage(
+    fn: Callable, args: tuple, kwargs: dict[str, Any], finish: Callable[[Any], Any] = strip
+) -> Any:
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
     outer, MODE.direct = MODE.direct, True
     try:
@@ -89,7 +104,7 @@ def call_or_stage(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         MODE.direct = outer
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
-    return _stage_and_interpret(leaves, treedef, chosen)
+    return _stage_and_interpret(leaves, treedef, chosen, finish)
 
 
 def _filter(filter_spec: Any, tree: Any) -> list[bool]:
@@ -101,7 +116,9 @@ def _filter(filter_spec: Any, tree: Any) -> list[bool]:
     return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
 
 
-def _stage_and_interpret(leaves: list[Any], treedef: Any, chosen: list[int]) -> Any:
+def _stage_and_interpret(
+    leaves: list[Any], treedef: Any, chosen: list[int], finish: Callable[[Any], Any]
+) -> Any:
     values = [leaves[i] for i in chosen]
     structs = [_struct(x) for x in values]
     template: list[Any] = []
@@ -136,6 +153,7 @@ def _stage_and_interpret(leaves: list[Any], treedef: Any, chosen: list[int]) -> 
         if error.location is None:
             locate_stack(error)
         raise
+    results = [finish(x) if type(x) is Polymorphic else x for x in results]
     out_leaves = [_fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
 
@@ -176,7 +194,9 @@ def _template(leaf: Any, traced: list[Any]) -> Any:
 
 def _fill(item: Any, results: list[Any]) -> Any:
     if type(item) is _Output:
-        return strip(results[item.index])
+        return results[item.index]
     if type(item) is _BuiltOutput:
-        return jtu.tree_unflatten(item.tree, [_fill(x, results) for x in item.leaves]).canonical()
+        return jtu.tree_unflatten(
+            item.tree, [strip(_fill(x, results)) for x in item.leaves]
+        ).canonical()
     return item

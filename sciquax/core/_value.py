@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ._compat import ModuleMeta, called_by_array_operator, pytree_registration, typeof
+from ._compat import ModuleMeta, ShapedArray, called_by_array_operator, pytree_registration, typeof
 from ._errors import RuleError, Unsettled, outside
 
 VALUE_TYPES: set[type] = set()
@@ -25,7 +26,7 @@ class ValueMeta(ModuleMeta):
     """
 
     def __new__(
-        mcs,
+        cls,
         name: str,
         bases: tuple[type, ...],
         namespace: dict[str, Any],
@@ -36,11 +37,11 @@ class ValueMeta(ModuleMeta):
     ):
         if leaves:
             with pytree_registration(*_flatten_functions(leaves, static)):
-                cls = super().__new__(mcs, name, bases, namespace, **kwargs)
+                made = super().__new__(cls, name, bases, namespace, **kwargs)
         else:
-            cls = super().__new__(mcs, name, bases, namespace, **kwargs)
-        VALUE_TYPES.add(cls)
-        return cls
+            made = super().__new__(cls, name, bases, namespace, **kwargs)
+        VALUE_TYPES.add(made)
+        return made
 
 
 def _flatten_functions(
@@ -109,9 +110,9 @@ class CapturedValue(BaseException):
 class Value(eqx.Module, metaclass=ValueMeta):
     """An array-ish object that JAX programs can be interpreted on. Subclass to make one.
 
-    A value is an Equinox module: its fields are its leaves (or are marked `eqx.field(static=True)`).
-    Register rules for it with [`sciquax.register`][], or give whole families with
-    `register_family`; what has neither goes to `default`.
+    A value is an Equinox module: its fields are its leaves, or are marked
+    `eqx.field(static=True)`. Register rules for it with [`sciquax.register`][], or give whole
+    families with `register_family`; what has neither goes to `default`.
 
     **Attributes for subclasses**
 
@@ -126,7 +127,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     families: ClassVar[dict[Any, Callable]] = {}
 
     @abc.abstractmethod
-    def aval(self) -> jax.core.ShapedArray:
+    def aval(self) -> ShapedArray:
         """The shape and dtype that JAX programs see."""
 
     def materialise(self) -> Any:
@@ -148,7 +149,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
             f"Register one with `sciquax.register({primitive.name}_p)`.",
         )
 
-    # -- joining: loops and conditionals ------------------------------------------------------
+    # -- joining: loops and conditionals ----------------------------------------------------------
 
     @classmethod
     def join(cls, lhs: Any, rhs: Any) -> Any:
@@ -162,7 +163,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """`value` in the type of `example`, which came from `join`."""
         raise Unsettled
 
-    # -- meeting other values --------------------------------------------------------------------
+    # -- meeting other values ---------------------------------------------------------------------
 
     def canonical(self) -> Any:
         """The same value in canonical nesting order, its invariants checked."""
@@ -194,7 +195,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """
         return list(tangents), None
 
-    # -- meeting JAX -------------------------------------------------------------------------------
+    # -- meeting JAX ------------------------------------------------------------------------------
 
     @property
     def __jax_array__(self) -> Callable[[], Any]:
@@ -251,7 +252,7 @@ def aval_of(x: Any) -> Any:
     if type(x) in VALUE_TYPES:
         return x.aval()
     if isinstance(x, jax.ShapeDtypeStruct):
-        return jax.core.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+        return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
     return typeof(x)
 
 
@@ -268,9 +269,11 @@ _SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 
 def short_aval(aval: Any) -> str:
     """`f32[3]`, as JAX prints abstract values."""
-    dtype = np.dtype(aval.dtype).name if not jax.dtypes.issubdtype(
-        aval.dtype, jax.dtypes.extended
-    ) else str(aval.dtype)
+    dtype = (
+        np.dtype(aval.dtype).name
+        if not jnp.issubdtype(aval.dtype, jax.dtypes.extended)
+        else str(aval.dtype)
+    )
     kind = dtype.rstrip("0123456789")
     dtype = _SHORT.get(kind, kind) + dtype[len(kind) :]
     return f"{dtype}[{','.join(map(str, aval.shape))}]"

@@ -1,4 +1,4 @@
-"""What rules and operators do with operands: read their units, unify them, convert, wrap results."""
+"""What rules and operators do with operands: read units, unify them, convert, wrap results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ ANY = None
 """The unit of a polymorphic constant: whatever it meets."""
 
 
-def unit_of(x: Any) -> InternedUnit | None:
+def unit_of(x: Any) -> Any:
     """An operand's unit: dimensionless for plain arrays, `ANY` for polymorphic constants."""
     if type(x) is Polymorphic:
         return ANY
@@ -26,9 +26,7 @@ def unit_of(x: Any) -> InternedUnit | None:
 
 def own_unit(x: Any) -> InternedUnit:
     """An operand's unit, where a polymorphic constant counts as what its literals give it."""
-    unit = unit_of(strip(x))
-    assert unit is not None
-    return unit
+    return unit_of(strip(x))
 
 
 def magnitude_of(x: Any) -> Any:

@@ -12,7 +12,8 @@ from sciquax.core import LocatedError
 class DimensionalityError(LocatedError, pint.DimensionalityError):
     """Two units that measure different things met, or a number was due and a quantity came.
 
-    **Attributes**: pint's `units1`, `units2`, `dim1`, `dim2`; `location`, the user's line; `remedy`.
+    **Attributes**: pint's `units1`, `units2`, `dim1`, `dim2`; `location`, the user's line;
+    `remedy`.
     """
 
     def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
@@ -29,7 +30,7 @@ class DimensionalityError(LocatedError, pint.DimensionalityError):
     def __str__(self) -> str:
         return LocatedError.__str__(self)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         state = {"location": self.location}
         return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
 
@@ -52,7 +53,7 @@ class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
     def __str__(self) -> str:
         return LocatedError.__str__(self)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return type(self), (self.unit_names, self.suggestions), {"location": self.location}
 
 
@@ -72,7 +73,7 @@ class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
     def __str__(self) -> str:
         return LocatedError.__str__(self)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         state = {"location": self.location}
         return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
 

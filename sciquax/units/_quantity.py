@@ -1,7 +1,7 @@
 """`Quantity`: an array with a unit."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,6 @@ import numpy as np
 import pint
 
 from sciquax.core import (
-    MODE,
-    VALUE_TYPES,
     ArrayValue,
     Polymorphic,
     Unsettled,
@@ -18,29 +16,31 @@ from sciquax.core import (
     describe,
     is_value,
     locate_stack,
-    quaxify,
     short_aval,
     strip,
 )
+from sciquax.core._compat import Tracer
 
 from ._errors import DimensionalityError
+from ._methods import ArrayMethods
+from ._operators import Operators
 from ._registry import get_registry
 from ._unit import InternedUnit, as_unit, difference_unit, dimensionless, from_pint
 
 _set = object.__setattr__
 _new = object.__new__
-_Tracer = jax.core.Tracer
+_Tracer = Tracer
 
 
 def bare(magnitude: Any, unit: InternedUnit) -> "Quantity":
-    """A quantity without any checks: building one through `__init__` costs more than an addition."""
+    """A quantity without any checks: `__init__` costs more than an addition."""
     q = _new(Quantity)
     _set(q, "magnitude", magnitude)
     _set(q, "_unit", unit)
     return q
 
 
-class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
+class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), static=("_unit",)):
     """An array of numbers that measure something: a magnitude and a unit.
 
     **Arguments**
@@ -74,7 +74,7 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
     polymorphic_constants: ClassVar[bool] = True
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
     __getattribute__ = object.__getattribute__
-    __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, value: Any, unit: Any = None):
         if isinstance(value, (str, pint.Quantity)):
@@ -88,9 +88,9 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
         self._unit = dimensionless() if target is None else target
         self.magnitude = value if is_value(value) else _as_array(value)
 
-    # -- what it is -----------------------------------------------------------------------------------
+    # -- what it is -------------------------------------------------------------------------------
 
-    def aval(self) -> jax.core.ShapedArray:
+    def aval(self) -> Any:
         return aval_of(self.magnitude)
 
     def materialise(self) -> Any:
@@ -124,7 +124,7 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
         unit = other._unit if isinstance(other, Quantity) else as_unit(other)
         return self._unit.compatible(unit)
 
-    # -- conversion --------------------------------------------------------------------------------------
+    # -- conversion -------------------------------------------------------------------------------
 
     def _converted(self, target: InternedUnit) -> "Quantity":
         from ._algebra import convert
@@ -175,7 +175,7 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
         registry = self._unit.registry
         return registry.Quantity(magnitude[()] if magnitude.ndim == 0 else magnitude, self.units)
 
-    # -- joining and nesting, for the interpreter ----------------------------------------------------------
+    # -- joining and nesting, for the interpreter -------------------------------------------------
 
     def canonical(self) -> Any:
         """A quantity made of a quantity is that one converted; others go inside out."""
@@ -254,8 +254,12 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
                     unit.pint,
                     "Give all tangents in the units of their values, up to one common factor.",
                 )
-            magnitude = convert(magnitude_of(tangent), given, rate / unit if inverse else rate * unit)
-            aligned.append(bare(magnitude, primal._unit) if isinstance(primal, Quantity) else magnitude)
+            magnitude = convert(
+                magnitude_of(tangent), given, rate / unit if inverse else rate * unit
+            )
+            aligned.append(
+                bare(magnitude, primal._unit) if isinstance(primal, Quantity) else magnitude
+            )
         common = rate
 
         def scale(value: Any) -> Any:
@@ -276,7 +280,7 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
             f"`sciquax.core.register_family(Quantity, '{primitive.name}', rule)`.",
         )
 
-    # -- how it looks -----------------------------------------------------------------------------------------
+    # -- how it looks -----------------------------------------------------------------------------
 
     def __short__(self) -> str:
         return f"Quantity({_short(self.magnitude)}, '{self._unit}')"
@@ -300,7 +304,7 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
             shown = np.array2string(array, formatter={"all": lambda x: format(x, number)})
         return f"{shown} {format(self.units, unit)}".rstrip()
 
-    # -- meeting Python, NumPy and JAX --------------------------------------------------------------------------
+    # -- meeting Python, NumPy and JAX ------------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise."""
@@ -356,179 +360,19 @@ class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",)):
             index._number("an index")
         return bare(self.magnitude[index], self._unit)
 
-    @property
-    def at(self) -> "_At":
-        """Indexed updates, as `jax.Array.at`: `q.at[i].set(Quantity(1.0, "m"))`."""
-        return _At(self)
-
     def __class_getitem__(cls, unit: Any) -> Any:
         from ._annotations import annotation
 
         return annotation(unit)
 
-    # -- operators: the common case directly, everything else through the rules ------------------------------------
+    def item(self, *args: Any) -> "Quantity":
+        """One element, as a scalar quantity."""
+        return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
 
-    def __add__(self, other: Any) -> Any:
-        if type(other) is Quantity and other._unit is self._unit and not self._unit.offset:
-            return bare(self.magnitude + other.magnitude, self._unit)
-        return _operate("add", self, other)
-
-    def __sub__(self, other: Any) -> Any:
-        if type(other) is Quantity and other._unit is self._unit and not self._unit.offset:
-            return bare(self.magnitude - other.magnitude, self._unit)
-        return _operate("subtract", self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        if type(other) is Quantity and not MODE.staging:
-            unit = self._unit * other._unit
-            product = self.magnitude * other.magnitude
-            return product if unit.plain else bare(product, unit)
-        return _operate("multiply", self, other)
-
-    def __truediv__(self, other: Any) -> Any:
-        if type(other) is Quantity and not MODE.staging:
-            unit = self._unit / other._unit
-            quotient = self.magnitude / other.magnitude
-            return quotient if unit.plain else bare(quotient, unit)
-        return _operate("true_divide", self, other)
-
-    def __pow__(self, other: Any) -> Any:
-        return _operate("power", self, other)
-
-    def __neg__(self) -> Any:
-        return _operate("negative", self)
-
-    def __pos__(self) -> Any:
+    def block_until_ready(self) -> "Quantity":
+        """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
+        self.magnitude.block_until_ready()
         return self
-
-    def __abs__(self) -> Any:
-        return _operate("abs", self)
-
-    def __invert__(self) -> Any:
-        return _operate("invert", self)
-
-    def __round__(self, ndigits: int = 0) -> Any:
-        return _operate("round", self, ndigits)
-
-
-def _binary(name: str, reflected: bool = False) -> Callable[[Quantity, Any], Any]:
-    def operator(self: Quantity, other: Any) -> Any:
-        return _operate(name, other, self) if reflected else _operate(name, self, other)
-
-    return operator
-
-
-for _method, _function in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide",
-    "floordiv": "floor_divide", "mod": "remainder", "divmod": "divmod", "pow": "power",
-    "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-    "lshift": "left_shift", "rshift": "right_shift",
-}.items():  # fmt: skip
-    if f"__{_method}__" not in Quantity.__dict__:
-        setattr(Quantity, f"__{_method}__", _binary(_function))
-    setattr(Quantity, f"__r{_method}__", _binary(_function, reflected=True))
-for _method, _function in {
-    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-    "eq": "equal", "ne": "not_equal",
-}.items():  # fmt: skip
-    setattr(Quantity, f"__{_method}__", _binary(_function))
-
-
-def _operate(name: str, *operands: Any) -> Any:
-    """An operator through the rules: `jnp`'s function of that name, quaxified."""
-    if len(operands) == 2 and not all(map(_is_operand, operands)):
-        return NotImplemented
-    if any(isinstance(x, pint.Quantity) for x in operands):
-        operands = tuple(Quantity(x) if isinstance(x, pint.Quantity) else x for x in operands)
-    if any(isinstance(x, pint.Unit) for x in operands):
-        operands = tuple(Quantity(1.0, x) if isinstance(x, pint.Unit) else x for x in operands)
-    return quaxify(getattr(jnp, name))(*operands)
-
-
-def _is_operand(x: Any) -> bool:
-    return type(x) in VALUE_TYPES or isinstance(
-        x, (jax.Array, np.ndarray, np.generic, int, float, complex, pint.Quantity, pint.Unit)
-    )
-
-
-class _At:
-    """`Quantity.at`: the indexed-update helper of JAX, with units converted or refused."""
-
-    __slots__ = ("_quantity", "_where")
-
-    def __init__(self, quantity: Quantity, where: Any = None):
-        self._quantity, self._where = quantity, where
-
-    def __getitem__(self, index: Any) -> "_At":
-        return _At(self._quantity, (index,))
-
-    def _update(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        if self._where is None:
-            raise TypeError("Say where: `q.at[index].set(...)`.")
-        (index,) = self._where
-
-        def update(x: Any, index: Any, args: Any) -> Any:
-            return getattr(x.at[index], method)(*args, **kwargs)
-
-        return quaxify(update)(self._quantity, index, args)
-
-
-class _Method:
-    """An array method: `jax.Array`'s own, quaxified."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.__doc__ = f"`jax.Array.{name}`, with units."
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        if instance is None:
-            return self
-
-        def method(*args: Any, **kwargs: Any) -> Any:
-            return quaxify(lambda x, args, kwargs: getattr(x, self.name)(*args, **kwargs))(
-                instance, args, kwargs
-            )
-
-        method.__name__, method.__doc__ = self.name, self.__doc__
-        return method
-
-
-for _name in ("set", "add", "subtract", "multiply", "divide", "power", "min", "max", "get", "apply"):
-
-    def _updater(self: _At, *args: Any, _name: str = _name, **kwargs: Any) -> Any:
-        return self._update(_name, *args, **kwargs)
-
-    _updater.__name__ = _name
-    setattr(_At, _name, _updater)
-_At.mul, _At.divide = _At.multiply, _At.divide  # type: ignore[attr-defined]
-
-for _name in (
-    "all any argmax argmin argpartition argsort astype choose clip compress conj conjugate copy "
-    "cumprod cumsum diagonal dot flatten max mean min nonzero prod ptp ravel repeat reshape round "
-    "searchsorted sort squeeze std sum swapaxes take trace transpose var"
-).split():
-    setattr(Quantity, _name, _Method(_name))
-for _name in ("T", "mT", "real", "imag"):
-
-    def _property(self: Quantity, _name: str = _name) -> Any:
-        return quaxify(lambda x: getattr(x, _name))(self)
-
-    setattr(Quantity, _name, property(_property, doc=f"`jax.Array.{_name}`, with the unit."))
-
-
-def _item(self: Quantity, *args: Any) -> Any:
-    """One element as a quantity whose magnitude is a Python number's array."""
-    return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
-
-
-def _block_until_ready(self: Quantity) -> Quantity:
-    """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
-    self.magnitude.block_until_ready()
-    return self
-
-
-Quantity.item = _item  # type: ignore[attr-defined]
-Quantity.block_until_ready = _block_until_ready  # type: ignore[attr-defined]
 
 
 def _from_pint(value: Any) -> Quantity:
@@ -578,6 +422,3 @@ def _split_format(spec: str) -> tuple[str, str]:
         if letter in "~PLHCD":
             return spec[:i], spec[i:]
     return spec, ""
-
-
-__all__ = ["Quantity", "Self", "bare"]

@@ -119,7 +119,9 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
     numerator, denominator = map(own_unit, operands)
-    unit = multiplicative(primitive.name, numerator / denominator if not denominator.plain else numerator)
+    unit = multiplicative(
+        primitive.name, numerator / denominator if not denominator.plain else numerator
+    )
     return wrap(bind(primitive, *map(magnitude_of, operands), **params), unit)
 
 
@@ -187,7 +189,7 @@ register_family(Quantity, Scaling.ARC, _arc)
 register_family(Quantity, Scaling.BITS, _bits)
 
 
-# -- exceptions ---------------------------------------------------------------------------------------
+# -- exceptions -----------------------------------------------------------------------------------
 
 
 def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -267,7 +269,8 @@ def _factors(*outputs: bool):
         unit = multiplicative(primitive.name, own_unit(x))
         out = bind(primitive, magnitude_of(x), **params)
         return [
-            wrap(y, unit) if marked else y for y, marked in zip(out, outputs[: len(out)], strict=True)
+            wrap(y, unit) if marked else y
+            for y, marked in zip(out, outputs[: len(out)], strict=True)
         ]
 
     return factorise

@@ -85,9 +85,12 @@ class InternedUnit:
         found = self._powers.get(exponent)
         if found is None:
             _check_multiplicative(self)
-            items = {name: _exact(power) * Fraction(exponent) for name, power in self.container.items()}
+            items = {
+                name: _exact(power) * Fraction(exponent) for name, power in self.container.items()
+            }
             found = self._powers[exponent] = intern(
-                self.registry, self.registry.UnitsContainer({k: _number(v) for k, v in items.items()})
+                self.registry,
+                self.registry.UnitsContainer({k: _number(v) for k, v in items.items()}),
             )
         return found
 
@@ -106,7 +109,8 @@ class InternedUnit:
             if self.logarithmic or target.logarithmic:
                 raise OffsetUnitCalculusError(
                     f"'{self}' to '{target}' is a logarithmic conversion, which is not supported.",
-                    self.pint, target.pint,
+                    self.pint,
+                    target.pint,
                 )
             convert = self.registry.convert
             if self.offset or target.offset:
@@ -181,7 +185,9 @@ def as_unit(spec: Any) -> InternedUnit:
     if spec is None:
         return as_unit("")
     text = type(spec).__name__
-    raise TypeError(f"A unit is a string, a `pint.Unit` or another quantity's `.units`, not {text}.")
+    raise TypeError(
+        f"A unit is a string, a `pint.Unit` or another quantity's `.units`, not {text}."
+    )
 
 
 def _parse(registry: Any, text: str) -> InternedUnit:
@@ -201,12 +207,17 @@ def from_pint(unit: pint.Unit, registry: Any) -> InternedUnit:
         return intern(registry, _normal(registry, unit._units))
     found = as_unit(str(unit))
     theirs, ours = own.get_base_units(unit), registry.get_base_units(found.pint)
-    if not math.isclose(theirs[0], ours[0], rel_tol=1e-12) or str(theirs[1]) != str(ours[1]):
+    same_factor = math.isclose(_float(theirs[0]), _float(ours[0]), rel_tol=1e-12)
+    if not same_factor or str(theirs[1]) != str(ours[1]):
         raise ValueError(
             f"'{unit}' is defined differently in its own pint registry and in sciquax's. "
             "Call `sciquax.units.set_registry` with the registry you use."
         )
     return found
+
+
+def _float(x: Any) -> float:
+    return float(x)
 
 
 def _normal(registry: Any, container: Any) -> Any:
