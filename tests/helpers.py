@@ -160,7 +160,7 @@ def check_transparent(f: Callable, args: tuple, mode: str, **tolerances: float) 
     plain = _batch(args) if batched else list(args)
     expected = oracle(*plain)
     actual = ours(*map(Wrapped, plain))
-    assert any(type(x) is Wrapped for x in jtu.tree_leaves(actual, is_leaf=is_value)), (
-        f"nothing of {actual!r} is wrapped"
-    )
+    if mode != "grad-inside":  # the gradient of a linear program holds no data
+        leaves = jtu.tree_leaves(actual, is_leaf=is_value)
+        assert any(type(x) is Wrapped for x in leaves), f"nothing of {actual!r} is wrapped"
     assert_same(unwrap(actual), expected, **tolerances)

@@ -7,7 +7,7 @@ of units is the same functions that the rules use.
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,28 @@ from sciquax.core import (
     locate_stack,
     quaxify,
 )
+
+if TYPE_CHECKING:
+    from ._algebra import add_units, magnitude_of, multiplicative, unify, unit_of, wrap
+    from ._quantity import Quantity, bare
+
+
+def connect() -> None:
+    """Import what needs `Quantity`, which needs this module; `_quantity.py` calls it at its end.
+
+    Imports within the functions below would cost 2.5 us of the 10 us that an addition takes.
+    """
+    from . import _algebra, _quantity
+
+    for module in (_algebra, _quantity):
+        for name in _LATE:
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+
+
+_LATE = (
+    "Quantity", "add_units", "bare", "magnitude_of", "multiplicative", "unify", "unit_of", "wrap",
+)  # fmt: skip
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 _NUMBERS = (int, float, complex)
@@ -137,9 +159,6 @@ class Operators:
 
 
 def _sum(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-    from ._algebra import add_units, wrap
-    from ._quantity import Quantity, bare
-
     if type(lhs) is Quantity and type(rhs) is Quantity:
         unit = lhs._unit
         if rhs._unit is unit and not unit.offset:
@@ -152,9 +171,6 @@ def _sum(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
 
 def _product(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-    from ._algebra import magnitude_of, multiplicative, unit_of
-    from ._quantity import Quantity, bare
-
     if not (type(lhs) is Quantity and type(rhs) is Quantity and not MODE.staging):
         if (operands := _direct_operands(lhs, rhs, tag=False)) is None:
             return _by_rules(jnp.multiply if name == "mul" else jnp.true_divide, lhs, rhs)
@@ -172,7 +188,6 @@ def _product(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
 
 def _comparison(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-    from ._algebra import unify
 
     if (operands := _direct_operands(lhs, rhs)) is None:
         return _by_rules(getattr(jnp, _COMPARISONS[name]), lhs, rhs)
@@ -193,8 +208,6 @@ def _direct_operands(lhs: Any, rhs: Any, tag: bool = True) -> tuple[Any, Any] | 
     Numbers that belong to every unit are marked (if `tag`). None while a function is being staged,
     where an array may stand for a value.
     """
-    from ._quantity import Quantity
-
     if MODE.staging:
         return None
     operands = []
@@ -225,8 +238,6 @@ class _Located:
 
 def _by_rules(function: Callable, *operands: Any) -> Any:
     """An operator as the quaxified JAX function, for whatever has no direct path."""
-    from ._quantity import Quantity
-
     given = []
     for x in operands:
         if isinstance(x, pint.Unit):

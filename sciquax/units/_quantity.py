@@ -23,7 +23,7 @@ from sciquax.core._compat import Tracer
 
 from ._errors import DimensionalityError
 from ._methods import ArrayMethods
-from ._operators import Operators
+from ._operators import Operators, connect
 from ._registry import get_registry
 from ._unit import InternedUnit, as_unit, difference_unit, dimensionless, from_pint
 
@@ -422,3 +422,6 @@ def _split_format(spec: str) -> tuple[str, str]:
         if letter in "~PLHCD":
             return spec[:i], spec[i:]
     return spec, ""
+
+
+connect()

@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios against plain JAX in one process: `python -m benchmarks`."""
