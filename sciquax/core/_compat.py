@@ -115,9 +115,21 @@ def bind_equation(eqn: Any, operands: Sequence[Any]) -> Any:
     return eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
 
 
-def equation_context(eqn: Any) -> Any:
-    """The context manager of the settings an equation was staged under (compute type, mesh...)."""
-    return eqn.ctx.manager
+_NOTHING = contextlib.nullcontext()
+
+
+def current_context() -> Any:
+    """The settings of now that equations carry (compute type, mesh...), an interned object."""
+    return _jax_core.JaxprEqnContext()
+
+
+def equation_context(eqn: Any, here: Any) -> Any:
+    """The context manager of the settings an equation was staged under; none if they are `here`.
+
+    Entering the same settings again is not idle in 0.10: JAX then keys its trace caches apart, and
+    compiled functions and function-level rules would not be found.
+    """
+    return _NOTHING if eqn.ctx is here else eqn.ctx.manager
 
 
 def user_location(source_info: Any) -> tuple[str, int, int, str] | None:

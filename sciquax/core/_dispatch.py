@@ -85,12 +85,19 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
         return handler, keep
     types = _value_types(operands)
     if any(type(x) is Polymorphic for x in operands):
-        if stays_polymorphic(primitive, operands):
-            return _bind_polymorphic, keep
+        stays = stays_polymorphic(primitive, operands)
+        if not types:
+            return (_mark_polymorphic(_bind_plain) if stays else _bind_plain), keep
+        rule = _rule_of_types(types, primitive)
         if not any(t.polymorphic_constants for t in types):
-            return _bind_stripped, keep
+            rule = _without_polymorphic(rule)
+        return (_mark_polymorphic(rule) if stays else rule), keep
+    return _rule_of_types(types, primitive), keep
+
+
+def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:
     candidates = [rule for t in types if (rule := _family_rule(t, primitive)) is not None]
-    return _first_that_applies(candidates, types), keep
+    return _first_that_applies(candidates, types)
 
 
 def _value_types(operands: Sequence[Any]) -> list[type[Value]]:
@@ -99,15 +106,18 @@ def _value_types(operands: Sequence[Any]) -> list[type[Value]]:
     return sorted(types, key=lambda t: -t.layer)
 
 
-def _bind_polymorphic(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    out = bind(primitive, *map(strip, operands), **params)
-    if primitive.multiple_results:
-        return [Polymorphic(x) for x in out]
-    return Polymorphic(out)
+def _bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    return primitive.bind(*map(strip, operands), **params)
 
 
-def _bind_stripped(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    return bind(primitive, *map(strip, operands), **params)
+def _mark_polymorphic(rule: Rule) -> Rule:
+    """The outputs of zeros, infinities and nans are such too."""
+
+    def marked(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        out = rule(primitive, operands, params)
+        return [Polymorphic(x) for x in out] if primitive.multiple_results else Polymorphic(out)
+
+    return marked
 
 
 def _without_polymorphic(rule: Rule) -> Rule:

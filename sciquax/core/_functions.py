@@ -5,19 +5,21 @@ tracing the function on the same types gives, since JAX caches traces: so the ke
 of that jaxpr, never a name. That is what tells `solve(A, b)` from `jvp(solve)`, which is still
 named `solve`, and from a user's own function called `solve`. Names only pre-filter.
 
+A `custom_jvp` function is recognised by the letter of its body, since JAX traces it anew.
+
 Under `vmap` or `grad` *of the caller* the body is another one and the rule is not used; the rules
 for primitives are.
 """
 
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ._compat import ClosedJaxpr
+from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
 from ._value import VALUE_TYPES, aval_of
@@ -53,8 +55,34 @@ _STATIC_CHOICES: dict[str, Callable[[int], Sequence[Any]]] = {
     "overwrite_b": lambda ndim: [False, True],
     "check_finite": lambda ndim: [True, False],
     "equal_nan": lambda ndim: [False, True],
+    "left": lambda ndim: ["extrapolate"],
+    "right": lambda ndim: ["extrapolate"],
+    "side": lambda ndim: ["left", "right"],
+    "method": lambda ndim: ["scan", "scan_unrolled", "sort", "compare_all", "lu", "qr"],
 }
 _MAX_TRIES = 400
+
+
+class Arguments(NamedTuple):
+    """How a function was called: the optional parameters that are arrays, and the static ones."""
+
+    arrays: tuple[str, ...]
+    statics: dict[str, Any]
+
+
+def _static_arguments(parameters: Sequence[Any], ndim: int) -> Iterator[dict[str, Any]]:
+    """Every choice of static arguments; those that differ least from the defaults come first."""
+    choices = []
+    for p in parameters:
+        others = [c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default]
+        choices.append([p.default, *others])
+    combinations = itertools.islice(itertools.product(*[range(len(c)) for c in choices]), 4000)
+    for combo in sorted(combinations, key=lambda numbers: sum(i > 0 for i in numbers)):
+        yield {p.name: c[i] for p, c, i in zip(parameters, choices, combo, strict=True)}
+
+
+def _is_default(parameters: Sequence[Any], name: str, value: Any) -> bool:
+    return any(p.name == name and value is p.default for p in parameters)
 
 
 class FunctionRules(SignatureRules):
@@ -63,6 +91,7 @@ class FunctionRules(SignatureRules):
     def __init__(self, function: Callable):
         super().__init__(function_name(function))
         self.function = function
+        self.is_custom_jvp = isinstance(function, jax.custom_jvp)
         self.families: dict[type, Callable] = {}
         self.parameters = [
             p
@@ -70,52 +99,50 @@ class FunctionRules(SignatureRules):
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         ]
 
-    def arguments_of(self, body: Any, avals: Sequence[Any]) -> tuple[list, dict] | None:
-        """The positions and static arguments of the call whose body is `body`, if it is one.
-
-        Returns the names of the parameters that the operands are, and the static keywords.
-        """
-        names = [p.name for p in self.parameters]
+    def arguments_of(self, body: Any, avals: Sequence[Any]) -> Arguments | None:
+        """How the call whose body is `body` was made, or None if it is not a call of ours."""
         required = [p for p in self.parameters if p.default is p.empty]
-        if len(required) > len(avals) or len(avals) > len(names):
+        optional = [p for p in self.parameters if p.default is not p.empty]
+        extra = len(avals) - len(required)
+        if not 0 <= extra <= len(optional):
             return None
-        arrays, rest = names[: len(avals)], self.parameters[len(avals) :]
-        ndim = max((len(a.shape) for a in avals), default=0)
-        choices = []
-        for p in rest:
-            options = [p.default]
-            options += [
-                c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default
-            ]
-            choices.append(options)
         structs = [
             jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
             for a in avals
         ]
-        # Few statics differ from their defaults at once: try those combinations first.
-        combinations = sorted(
-            itertools.islice(itertools.product(*[range(len(c)) for c in choices]), 4000),
-            key=lambda combo: sum(i > 0 for i in combo),
-        )
-        for combo in combinations[:_MAX_TRIES]:
-            given = {
-                p.name: options[i]
-                for p, options, i in zip(rest, choices, combo, strict=True)
-                if i > 0
-            }
-            if self._trace_of(structs, given) is body:
-                return arrays, {p.name: o[i] for p, o, i in zip(rest, choices, combo, strict=True)}
+        ndim = max((len(a.shape) for a in avals), default=0)
+        leading, following = structs[: len(required)], structs[len(required) :]
+        tries = 0
+        # Which optional parameters the other operands are: the next ones, as a rule.
+        for arrays in itertools.combinations(optional, extra):
+            names = tuple(p.name for p in arrays)
+            in_order = names == tuple(p.name for p in optional[:extra])
+            for statics in _static_arguments([p for p in optional if p not in arrays], ndim):
+                if (tries := tries + 1) > _MAX_TRIES:
+                    return None
+                given = {k: v for k, v in statics.items() if not _is_default(optional, k, v)}
+                if in_order and same_body(self._trace(structs, given), body, self.is_custom_jvp):
+                    return Arguments(names, statics)
+                keywords = dict(zip(names, following, strict=True))
+                if extra and same_body(
+                    self._trace(leading, {**keywords, **given}), body, self.is_custom_jvp
+                ):
+                    return Arguments(names, statics)
         return None
 
-    def _trace_of(self, structs: Sequence[Any], given: dict[str, Any]) -> Any:
-        """The jaxpr that calling the function makes, or None if such a call is illegal."""
+    def _trace(self, structs: Sequence[Any], given: dict[str, Any]) -> Any:
+        """The body of the call that these arguments make, or None if such a call is illegal."""
+        arrays = {k: v for k, v in given.items() if isinstance(v, jax.ShapeDtypeStruct)}
+        statics = {k: v for k, v in given.items() if k not in arrays}
         try:
             trace = getattr(self.function, "trace", None)
             if trace is not None:
                 return trace(*structs, **given).jaxpr
-            jaxpr = jax.make_jaxpr(lambda *xs: self.function(*xs, **given))(*structs)
-            eqns = getattr(jaxpr, "jaxpr", jaxpr).eqns
-            return call_body(eqns[0]) if len(eqns) == 1 else None
+            closed = jax.make_jaxpr(lambda xs, arrays: self.function(*xs, **arrays, **statics))(
+                structs, arrays
+            )
+            calls = [e for e in open_jaxpr(closed)[0].eqns if call_body(e) is not None]
+            return call_body(calls[0]) if len(calls) == 1 else None
         except Exception:  # shapes or statics that this function does not take
             return None
 
@@ -130,6 +157,18 @@ class FunctionRules(SignatureRules):
                 if parent in self.families:
                     return lambda args, kwargs, rule=self.families[parent]: rule(*args, **kwargs)
         return None
+
+
+def same_body(traced: Any, body: Any, custom_jvp: bool) -> bool:
+    """Whether the body of a call is what tracing the function gave.
+
+    JAX caches the traces of jitted functions, and identity tells. It traces a `custom_jvp` function
+    anew at each call; there, equality to the letter of all equations and parameters does: what
+    computes the same is the same, whoever transformed it.
+    """
+    if traced is None or not custom_jvp:
+        return traced is body
+    return str(traced) == str(body)
 
 
 def function_name(function: Callable) -> str:
@@ -187,7 +226,8 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
 
     What comes back takes the operands and gives the equation's outputs.
     """
-    candidates = _rules.get(call_name(eqn))
+    # A plain wrapper such as `jnp.interp` calls a jitted function of the same name, `_interp`.
+    candidates = _rules.get(call_name(eqn).removeprefix("_"))
     body = call_body(eqn)
     if not candidates or body is None:
         return None
@@ -198,17 +238,17 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
         avals = tuple(map(aval_of, operands))
         known = _known_calls.get(body, rules)
         if known is None:
-            body_is = body if hasattr(body, "eqns") or isinstance(body, ClosedJaxpr) else body
-            known = rules.arguments_of(body_is, avals) or _NOT_OURS
+            known = rules.arguments_of(body, avals)
+            known = _NOT_OURS if known is None else known
             _known_calls.put(body, rules, known)
         if known is _NOT_OURS:
             continue
-        _, statics = known
 
-        def apply(operands: Sequence[Any], rule=rule, statics=statics) -> list[Any]:
-            out = rule([*operands], statics)
-            leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
-            return leaves
+        def apply(operands: Sequence[Any], rule=rule, known=known) -> list[Any]:
+            n = len(operands) - len(known.arrays)
+            arrays = dict(zip(known.arrays, operands[n:], strict=True))
+            out = rule(operands[:n], {**arrays, **known.statics})
+            return jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
 
         return apply
     return None

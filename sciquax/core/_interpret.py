@@ -12,8 +12,9 @@ import jax.extend.source_info_util as source_info_util
 import numpy as np
 
 from . import _compat
-from ._compat import Literal, bind_equation, equation_context
+from ._compat import Literal, bind_equation, current_context, equation_context
 from ._dispatch import HIGHER_ORDER, has_signature_rules, resolve
+from ._equinox import bind_error, never_returns
 from ._errors import locate_equation
 from ._functions import rule_for_call
 from ._inject import eject, inject_p
@@ -27,6 +28,7 @@ def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> lis
     env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, operands, strict=True))
     drop_after = _last_uses(jaxpr)
+    here = current_context()
     staging, MODE.staging = MODE.staging, False
     direct, MODE.direct = MODE.direct, False
     try:
@@ -35,7 +37,7 @@ def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> lis
             stack = source_info_util.current_name_stack() + source.name_stack
             with (
                 source_info_util.user_context(source.traceback, name_stack=stack),
-                equation_context(eqn),
+                equation_context(eqn, here),
             ):
                 try:
                     outs = _equation(eqn, env)
@@ -58,6 +60,8 @@ def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
     primitive = eqn.primitive
     if primitive is inject_p:
         return eject(operands, eqn.params["tree"])
+    if never_returns(eqn):
+        return bind_error(eqn, operands)
     has_value = any(type(x) in VALUE_TYPES for x in operands)
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:

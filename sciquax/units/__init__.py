@@ -10,4 +10,4 @@ from ._quantity import Quantity as Quantity
 from ._registry import get_registry as get_registry, set_registry as set_registry
 from ._unit import unit as unit
 
-from . import _rules as _rules  # isort: skip  # enrols the rules
+from . import _functions as _functions, _rules as _rules  # isort: skip  # enrol the rules

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, Polymorphic, describe, strip
+from sciquax.core import VALUE_TYPES, Polymorphic, describe, is_polymorphic_literal, strip
 
 from ._errors import DimensionalityError, OffsetUnitCalculusError
 from ._quantity import Quantity, bare
@@ -19,14 +19,15 @@ ANY = None
 
 def unit_of(x: Any) -> Any:
     """An operand's unit: dimensionless for plain arrays, `ANY` for polymorphic constants."""
-    if type(x) is Polymorphic:
+    if type(x) is Polymorphic or type(x) in (int, float) and is_polymorphic_literal(x):
         return ANY
     return x._unit if isinstance(x, Quantity) else dimensionless()
 
 
 def own_unit(x: Any) -> InternedUnit:
     """An operand's unit, where a polymorphic constant counts as what its literals give it."""
-    return unit_of(strip(x))
+    x = strip(x)
+    return x._unit if isinstance(x, Quantity) else dimensionless()
 
 
 def magnitude_of(x: Any) -> Any:

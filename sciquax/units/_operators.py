@@ -18,14 +18,12 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
-    Polymorphic,
-    is_polymorphic_literal,
     locate_stack,
     quaxify,
 )
 
 if TYPE_CHECKING:
-    from ._algebra import add_units, magnitude_of, multiplicative, unify, unit_of, wrap
+    from ._algebra import add_units, magnitude_of, multiplicative, own_unit, unify, wrap
     from ._quantity import Quantity, bare
 
 
@@ -43,7 +41,7 @@ def connect() -> None:
 
 
 _LATE = (
-    "Quantity", "add_units", "bare", "magnitude_of", "multiplicative", "unify", "unit_of", "wrap",
+    "Quantity", "add_units", "bare", "magnitude_of", "multiplicative", "own_unit", "unify", "wrap",
 )  # fmt: skip
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
@@ -172,11 +170,11 @@ def _sum(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
 def _product(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     if not (type(lhs) is Quantity and type(rhs) is Quantity and not MODE.staging):
-        if (operands := _direct_operands(lhs, rhs, tag=False)) is None:
+        if (operands := _direct_operands(lhs, rhs)) is None:
             return _by_rules(jnp.multiply if name == "mul" else jnp.true_divide, lhs, rhs)
         lhs, rhs = operands
     with _Located():
-        a, b = unit_of(lhs), unit_of(rhs)
+        a, b = own_unit(lhs), own_unit(rhs)
         if name == "mul":
             unit = a if b.plain else b if a.plain else a * b
         else:
@@ -202,10 +200,10 @@ _COMPARISONS = {
 }  # fmt: skip
 
 
-def _direct_operands(lhs: Any, rhs: Any, tag: bool = True) -> tuple[Any, Any] | None:
+def _direct_operands(lhs: Any, rhs: Any) -> tuple[Any, Any] | None:
     """The operands if they need no staging: quantities of plain arrays, arrays and numbers.
 
-    Numbers that belong to every unit are marked (if `tag`). None while a function is being staged,
+    None while a function is being staged,
     where an array may stand for a value.
     """
     if MODE.staging:
@@ -218,7 +216,6 @@ def _direct_operands(lhs: Any, rhs: Any, tag: bool = True) -> tuple[Any, Any] | 
         elif isinstance(x, _NUMBERS):
             if isinstance(x, bool):
                 return None
-            x = Polymorphic(x) if tag and is_polymorphic_literal(x) else x
         elif not isinstance(x, _ARRAYS):
             return None
         operands.append(x)

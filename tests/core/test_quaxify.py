@@ -151,7 +151,7 @@ def test_partial_and_builtin_and_ufunc():
     assert_same(quaxify(functools.partial(jnp.subtract, Y))(Wrapped(X)), Wrapped(Y - X))
     assert_same(quaxify(functools.partial(jnp.subtract, Wrapped(Y)))(X), Wrapped(Y - X))
     assert_same(quaxify(jnp.add)(Wrapped(X), Y), Wrapped(X + Y))
-    assert_same(quaxify(jax.lax.sin_p.bind)(Wrapped(X)), Wrapped(jnp.sin(X)), rtol=1e-6)
+    assert_same(quaxify(jax.lax.neg_p.bind)(Wrapped(X)), Wrapped(-X))
     assert_same(quaxify(sum)([Wrapped(X), Wrapped(Y), X]), Wrapped(X + Y + X))
 
 
@@ -187,7 +187,7 @@ def test_quaxify_inside_plain_transformations():
     f = jax.grad(lambda x: unwrap(inner(x)))
     assert_same(unwrap(f(Wrapped(X))), 2 * X)
     g = quaxify(jax.vmap(quaxify(lambda x, y: x * y), in_axes=(0, None)))
-    assert_same(g(Wrapped(X), Wrapped(Y)), Wrapped(X[:, None] * Y))
+    assert_same(g(Wrapped(X), Wrapped(Y)), Wrapped(jnp.outer(X, Y)))
 
 
 def test_filter_spec_leaves_values_as_they_are():

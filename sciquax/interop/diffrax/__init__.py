@@ -1,0 +1,33 @@
+"""Diffrax on quantities: `from sciquax.interop import diffrax as dfx`.
+
+Every public name of Diffrax is here. Those that meet times and states take and return quantities;
+the others, solvers and adjoints among them, are Diffrax's own. The solver's arithmetic runs on bare
+magnitudes: units are checked where the user's functions are called, and while JAX traces.
+"""
+
+from typing import Any
+
+import diffrax
+
+from ._controllers import (
+    ClipStepSizeController as ClipStepSizeController,
+    ConstantStepSize as ConstantStepSize,
+    PIDController as PIDController,
+    StepTo as StepTo,
+)
+from ._saveat import SaveAt as SaveAt, SubSaveAt as SubSaveAt
+from ._solution import DenseInterpolation as DenseInterpolation
+from ._solve import diffeqsolve as diffeqsolve
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    try:
+        return getattr(diffrax, name)
+    except AttributeError:
+        raise AttributeError(f"module 'diffrax' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*dir(diffrax), *globals()})

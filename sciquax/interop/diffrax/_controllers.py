@@ -1,0 +1,201 @@
+"""Step size controllers whose tolerances and times may be quantities.
+
+The classes only hold quantities; `bare_controller` makes of one what Diffrax steps with.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from sciquax.core import RuleError
+from sciquax.units import Quantity
+
+from ._places import at_stack
+from ._tolerances import TreeTolerance, atol_to_units, number
+from ._units import Working, has_quantity, stack_times, time_to_unit
+
+
+class ConstantStepSize(diffrax.ConstantStepSize):
+    """Steps of the size `dt0`, as `diffrax.ConstantStepSize`."""
+
+
+class StepTo(diffrax.StepTo):
+    """Make steps to just the times given, as `diffrax.StepTo`.
+
+    **Arguments**: `ts`, the times, in any unit of time: one quantity, or a sequence of them.
+    """
+
+    ts: Any = eqx.field(converter=lambda ts: _as_array(stack_times(ts)))
+
+
+class _PIDMeta(type(diffrax.PIDController)):
+    """`PIDController(..., jump_ts=)` makes a `ClipStepSizeController`, here one of ours."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        step_ts, jump_ts = kwargs.pop("step_ts", None), kwargs.pop("jump_ts", None)
+        controller = super().__call__(*args, **kwargs)
+        if step_ts is None and jump_ts is None:
+            return controller
+        return ClipStepSizeController(controller, step_ts, jump_ts)
+
+
+class PIDController(diffrax.PIDController, metaclass=_PIDMeta):
+    """Adapts the step size to tolerances, as `diffrax.PIDController`.
+
+    **Arguments**
+
+    - `rtol`: relative tolerance, a number.
+    - `atol`: absolute tolerance: a number, in the units of `y0`, leaf by leaf, so that `1e-6` is
+      1e-6 m for a leaf in m; or a quantity, for a state that measures one thing; or a tree shaped
+      like `y0` (or a prefix of it) of quantities and numbers.
+    - `dtmin`, `dtmax`: the smallest and the largest step, durations in any unit of time.
+    - `norm`: sees numbers, the error in multiples of what the tolerances allow, in a tree shaped
+      like `y0`.
+    - the others as in Diffrax; `step_ts` and `jump_ts` give a `ClipStepSizeController`, as there.
+
+    **Raises** nothing by itself; `diffeqsolve` raises `DimensionalityError` for tolerances that
+    measure something else than the state does.
+
+    ```python
+    >>> from sciquax.interop import diffrax as dfx
+    >>> from sciquax.units import Quantity
+    >>> atol = {"x": Quantity(1.0, "um"), "v": Quantity(1.0, "um/s")}
+    >>> controller = dfx.PIDController(rtol=1e-6, atol=atol, dtmax=Quantity(5.0, "ms"))
+
+    ```
+    """
+
+
+class ClipStepSizeController(diffrax.ClipStepSizeController):
+    """Steps exactly to certain times, as `diffrax.ClipStepSizeController`.
+
+    **Arguments**: `controller` and `store_rejected_steps` as there; `step_ts` and `jump_ts` are
+    times, in any unit of time: one quantity, or a sequence of them.
+    """
+
+    step_ts: Any
+    jump_ts: Any
+
+    def __init__(
+        self,
+        controller: Any,
+        step_ts: Any = None,
+        jump_ts: Any = None,
+        store_rejected_steps: int | None = None,
+        _callback_on_reject: Callable | None = None,
+    ):
+        step_ts, jump_ts = stack_times(step_ts), stack_times(jump_ts)
+        super().__init__(
+            controller,
+            *(None if isinstance(ts, Quantity) else ts for ts in (step_ts, jump_ts)),
+            store_rejected_steps,
+            _callback_on_reject,
+        )
+        if isinstance(step_ts, Quantity):
+            self.step_ts = step_ts
+        if isinstance(jump_ts, Quantity):
+            self.jump_ts = jump_ts
+
+
+class TreePIDController(diffrax.PIDController):
+    """A PID controller with an absolute tolerance for each leaf of the state."""
+
+    def adapt_step_size(
+        self,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        y1_candidate: Any,
+        args: Any,
+        y_error: Any,
+        error_order: Any,
+        controller_state: Any,
+    ) -> Any:
+        """Scale the error leaf by leaf, and have Diffrax judge it by the tolerance 1."""
+        scaled = y_error
+        if y_error is not None:
+
+            def scale(atol: Any, y0: Any, y1: Any, error: Any) -> Any:
+                # The same as in `diffrax.PIDController.adapt_step_size`.
+                y1 = jnp.where(jnp.isnan(y1).any(), y0, y1)
+                size = jnp.maximum(jnp.abs(y0), jnp.abs(y1))
+                with jax.numpy_dtype_promotion("standard"):
+                    return error / (atol + size * self.rtol)
+
+            scaled = jtu.tree_map(scale, self.atol.tree, y0, y1_candidate, y_error)
+        zeros = jtu.tree_map(jnp.zeros_like, y0)
+        judge = eqx.tree_at(lambda c: (c.rtol, c.atol), self, (0.0, 1.0))
+        return diffrax.PIDController.adapt_step_size(
+            judge, t0, t1, zeros, zeros, args, scaled, error_order, controller_state
+        )
+
+
+def bare_controller(controller: Any, working: Working) -> Any:
+    """The controller for Diffrax to step with, on bare magnitudes.
+
+    **Raises** `DimensionalityError` for tolerances and times of another dimension; `RuleError` for
+    a controller of the user's that holds quantities of which it is not known what they are.
+    """
+    name = type(controller).__name__
+    if isinstance(controller, diffrax.ClipStepSizeController):
+        return eqx.tree_at(
+            lambda c: (c.controller, c.step_ts, c.jump_ts),
+            controller,
+            (
+                bare_controller(controller.controller, working),
+                time_to_unit(controller.step_ts, working.time, "step_ts", name),
+                time_to_unit(controller.jump_ts, working.time, "jump_ts", name),
+            ),
+            is_leaf=lambda x: x is None,
+        )
+    if isinstance(controller, diffrax.PIDController):
+        return _bare_pid(controller, working)
+    if isinstance(controller, diffrax.StepTo):
+        return diffrax.StepTo(time_to_unit(controller.ts, working.time, "ts", name))
+    if has_quantity(controller):
+        raise at_stack(
+            RuleError(
+                f"`{name}` holds quantities, and is no step size controller of Diffrax's: what it "
+                "does with them is not known.",
+                "Hold plain numbers, in the units of `t0` and `y0`.",
+            )
+        )
+    return controller
+
+
+def _bare_pid(controller: diffrax.PIDController, working: Working) -> diffrax.PIDController:
+    name = type(controller).__name__
+    controller = eqx.tree_at(
+        lambda c: (c.rtol, c.atol, c.dtmin, c.dtmax),
+        controller,
+        (
+            number(controller.rtol, "rtol", name),
+            atol_to_units(controller.atol, working, name),
+            time_to_unit(controller.dtmin, working.time, "dtmin", name),
+            time_to_unit(controller.dtmax, working.time, "dtmax", name),
+        ),
+        is_leaf=lambda x: x is None or x is controller.atol,
+    )
+    if not isinstance(controller.atol, TreeTolerance):
+        return controller
+    if type(controller) not in (PIDController, diffrax.PIDController):
+        raise at_stack(
+            RuleError(
+                f"`{name}`, a subclass of `PIDController`, got an `atol` that differs from leaf to "
+                "leaf, which Diffrax's controllers do not know.",
+                "Use `PIDController`, or give `atol` as one number.",
+            )
+        )
+    return TreePIDController(**{k: getattr(controller, k) for k in _PID_FIELDS})
+
+
+_PID_FIELDS = tuple(diffrax.PIDController.__dataclass_fields__)
+
+
+def _as_array(ts: Any) -> Any:
+    return ts if isinstance(ts, Quantity) else jnp.asarray(ts)

@@ -1,0 +1,56 @@
+"""Calling the user's functions on quantities, and naming them in errors."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sciquax.core import LocatedError, Location, locate_stack
+from sciquax.core._autodiff import run
+
+Error = TypeVar("Error", bound=BaseException)
+
+
+def call(fn: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the user's on quantities: quaxified, or directly if it needs their methods.
+
+    Plain JAX code, code that captures quantities, code that calls `y.to("m")` and code that is
+    quaxified already all work.
+    """
+    return run(fn, args, kwargs)
+
+
+def place_of(fn: Any) -> Location | None:
+    """Where a callable is defined, below whatever wraps it; None for one not written in Python."""
+    while not hasattr(fn, "__code__"):
+        if isinstance(fn, functools.partial):
+            fn = fn.func
+        elif inspect.ismethod(fn):
+            fn = fn.__func__
+        elif hasattr(fn, "__wrapped__"):
+            fn = fn.__wrapped__
+        else:
+            method = getattr(type(fn), "__call__", None)
+            if not hasattr(method, "__code__") and not hasattr(method, "__wrapped__"):
+                return None
+            fn = method
+    fn = inspect.unwrap(fn)
+    code = fn.__code__
+    return Location(code.co_filename, code.co_firstlineno, 0, code.co_qualname)
+
+
+def at_function(error: Error, fn: Callable) -> Error:
+    """`error` with the place where a function is defined."""
+    place = place_of(fn)
+    if place is None:
+        return at_stack(error)
+    error._sciquax_located = True  # type: ignore[attr-defined]  # the innermost place stays
+    if isinstance(error, LocatedError):
+        error.location = place
+    return error
+
+
+def at_stack(error: Error) -> Error:
+    """`error` with the user's line that is running."""
+    locate_stack(error, depth=2)
+    return error

@@ -1,0 +1,148 @@
+"""What to save: times with units, and functions of the state that see and give quantities."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax.tree_util as jtu
+
+from sciquax.units import Quantity
+from sciquax.units._algebra import wrap
+
+from ._places import call
+from ._units import TreeUnits, Working, stack_times, time_to_unit
+
+SAVE_Y = diffrax.SubSaveAt(t1=True).fn
+"""Diffrax's default `fn`, told by identity: some adjoints allow no other."""
+
+
+class SubSaveAt(diffrax.SubSaveAt):
+    """As `diffrax.SubSaveAt`, with times and outputs that may be quantities.
+
+    **Arguments**: `t0`, `t1`, `ts`, `steps` and `fn` as in [`SaveAt`][sciquax.interop.diffrax.SaveAt].
+    """
+
+    def __init__(
+        self,
+        *,
+        t0: bool = False,
+        t1: bool = False,
+        ts: Any = None,
+        steps: bool | int = 0,
+        fn: Callable = SAVE_Y,
+    ):
+        ts = stack_times(ts)
+        given = isinstance(ts, Quantity)
+        super().__init__(t0=t0, t1=t1, ts=ts.magnitude if given else ts, steps=steps, fn=fn)
+        if given and self.ts is not None:
+            self.ts = ts
+
+
+class SaveAt(diffrax.SaveAt):
+    """What to save of a solution: as `diffrax.SaveAt`, with times that may be quantities.
+
+    **Arguments**
+
+    - `t0`, `t1`, `steps`, `dense`, `solver_state`, `controller_state`, `made_jump`: as in Diffrax.
+    - `ts`: times to save at, in any unit of time: one quantity, or a sequence of them.
+    - `fn`: a function `fn(t, y, args)` of quantities that returns any tree of quantities and
+      arrays; `sol.ys` has their units. The default saves `y`.
+    - `subs`: a tree of [`SubSaveAt`][sciquax.interop.diffrax.SubSaveAt] instead of the above.
+
+    **Raises** ValueError as Diffrax does; `diffeqsolve` raises `DimensionalityError` for times that
+    measure something else.
+
+    ```python
+    >>> from sciquax.interop import diffrax as dfx
+    >>> from sciquax.units import Quantity
+    >>> dfx.SaveAt(ts=[0.0, Quantity(1.0, "min")]).subs.ts
+    Quantity([0., 1.], 'min')
+
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        t0: bool = False,
+        t1: bool = False,
+        ts: Any = None,
+        steps: bool | int = False,
+        fn: Callable = SAVE_Y,
+        subs: Any = None,
+        dense: bool = False,
+        solver_state: bool = False,
+        controller_state: bool = False,
+        made_jump: bool = False,
+    ):
+        if subs is None and (t0 or t1 or (ts is not None) or steps):
+            subs = SubSaveAt(t0=t0, t1=t1, ts=ts, steps=steps, fn=fn)
+            t0, t1, ts, steps = False, False, None, False
+        super().__init__(
+            t0=t0,
+            t1=t1,
+            ts=ts,
+            steps=steps,
+            subs=subs,
+            dense=dense,
+            solver_state=solver_state,
+            controller_state=controller_state,
+            made_jump=made_jump,
+        )
+
+
+class SaveFunction(eqx.Module):
+    """`fn(t, y, args)` on bare magnitudes, made of the user's on quantities.
+
+    What it returns keeps its units: they are static parts of the tree that Diffrax saves into.
+    """
+
+    fn: Callable
+    time: Any = eqx.field(static=True)
+    state: TreeUnits = eqx.field(static=True)
+
+    def __call__(self, t: Any, y: Any, args: Any) -> Any:
+        return call(self.fn, wrap(t, self.time), self.state.label(y), args)
+
+
+def is_sub(x: Any) -> bool:
+    return isinstance(x, diffrax.SubSaveAt)
+
+
+def times_of(saveat: diffrax.SaveAt) -> list[Any]:
+    """The `ts` of all parts."""
+    return [sub.ts for sub in jtu.tree_leaves(saveat.subs, is_leaf=is_sub) if is_sub(sub)]
+
+
+def bare_saveat(saveat: diffrax.SaveAt, working: Working) -> diffrax.SaveAt:
+    """The same request for Diffrax, on bare magnitudes.
+
+    **Raises** `DimensionalityError` for times that are none.
+    """
+
+    def bare_sub(sub: Any) -> Any:
+        if not is_sub(sub):
+            return sub
+        fn = sub.fn
+        if fn is not SAVE_Y:
+            fn = SaveFunction(fn, working.time, working.state)
+        ts = time_to_unit(sub.ts, working.time, "saveat.ts")
+        return diffrax.SubSaveAt(t0=sub.t0, t1=sub.t1, ts=ts, steps=sub.steps, fn=fn)
+
+    return diffrax.SaveAt(
+        subs=jtu.tree_map(bare_sub, saveat.subs, is_leaf=is_sub),
+        dense=saveat.dense,
+        solver_state=saveat.solver_state,
+        controller_state=saveat.controller_state,
+        made_jump=saveat.made_jump,
+    )
+
+
+def label_saved(ys: Any, saveat: diffrax.SaveAt, working: Working) -> Any:
+    """The saved states with their units; what a function of the user's gave has its own."""
+
+    def label(sub: Any, saved: Any) -> Any:
+        return working.state.label(saved) if is_sub(sub) and sub.fn is SAVE_Y else saved
+
+    return jtu.tree_map(label, saveat.subs, ys, is_leaf=is_sub)

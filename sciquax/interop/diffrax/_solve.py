@@ -1,0 +1,140 @@
+"""`diffeqsolve` on quantities: strip what goes in, solve, label what comes out."""
+
+from typing import Any
+
+import diffrax
+
+from sciquax.core import RuleError
+
+from ._controllers import ConstantStepSize, bare_controller
+from ._events import bare_event
+from ._places import at_stack
+from ._saveat import SaveAt, bare_saveat, times_of
+from ._solution import bare_state, label_solution
+from ._terms import bare_terms
+from ._tolerances import TreeTolerance, bare_root_finder
+from ._units import Working, has_quantity, time_to_unit, working_units
+
+
+def diffeqsolve(
+    terms: Any,
+    solver: diffrax.AbstractSolver,
+    t0: Any,
+    t1: Any,
+    dt0: Any,
+    y0: Any,
+    args: Any = None,
+    *,
+    saveat: diffrax.SaveAt = SaveAt(t1=True),  # noqa: B008 (immutable, as in Diffrax)
+    stepsize_controller: diffrax.AbstractStepSizeController = ConstantStepSize(),  # noqa: B008
+    adjoint: diffrax.AbstractAdjoint = diffrax.RecursiveCheckpointAdjoint(),  # noqa: B008
+    event: diffrax.Event | None = None,
+    max_steps: int | None = 4096,
+    throw: bool = True,
+    progress_meter: diffrax.AbstractProgressMeter = diffrax.NoProgressMeter(),  # noqa: B008
+    solver_state: Any = None,
+    controller_state: Any = None,
+    made_jump: Any = None,
+    **deprecated: Any,
+) -> diffrax.Solution:
+    """Solve a differential equation whose time and state are quantities.
+
+    As `diffrax.diffeqsolve`, which does the work on bare magnitudes: the numbers found and the
+    compiled program are the same. Units are checked while JAX traces. The working units are those
+    of `t0` and, leaf by leaf, of `y0`; everything else is converted to them. Without quantities
+    this is Diffrax's function.
+
+    **Arguments**
+
+    - `terms`: an `ODETerm`, or a `MultiTerm` of those. The vector field is plain JAX code, or code
+      that knows of quantities; it sees `t`, `y` and `args` with their units and returns a tree
+      shaped like `y0`, in any units that convert to those of `y0` over that of `t0`.
+    - `t0`, `t1`, `dt0`: quantities in any units of time (or of whatever the system evolves in).
+      Literal 0 and inf belong to every unit; `dt0` may be None.
+    - `y0`: any tree of quantities, each in its own unit, and arrays, which are dimensionless.
+    - `args`: any tree; quantities in it can be differentiated with respect to.
+    - `saveat`, `stepsize_controller`, `event`: this module's, whose times, tolerances and functions
+      take quantities.
+    - `solver_state`, `controller_state`: from a solution in the same working units.
+    - the others as in Diffrax.
+
+    **Returns** a `diffrax.Solution` whose `t0`, `t1`, `ts`, `ys`, `evaluate` and `derivative` carry
+    units.
+
+    **Raises** `DimensionalityError` for a time, a tolerance or a derivative that measures something
+    else, naming the argument or the leaf and the user's line; and as Diffrax does.
+
+    ```python
+    >>> from sciquax.interop import diffrax as dfx
+    >>> from sciquax.units import Quantity
+    >>> g = Quantity(9.81, "m/s**2")
+    >>> def fall(t, y, args):
+    ...     return {"height": y["speed"], "speed": -g}
+    >>> y0 = {"height": Quantity(0.1, "km"), "speed": Quantity(0.0, "m/s")}
+    >>> sol = dfx.diffeqsolve(
+    ...     dfx.ODETerm(fall), dfx.Heun(), 0, Quantity(2.0, "s"), Quantity(100.0, "ms"), y0
+    ... )
+    >>> print(f"{sol.ys['height'][0].to('m'):.2f~P}")
+    80.38 m
+
+    ```
+    """
+    working = working_units(t0, y0, [t1, dt0, *times_of(saveat)])
+    if deprecated and not working.plain:
+        raise at_stack(
+            RuleError(
+                f"`diffeqsolve` does not take quantities together with `{next(iter(deprecated))}`.",
+                "Use `event=Event(...)`.",
+            )
+        )
+    controller = bare_controller(stepsize_controller, working)
+    solution = diffrax.diffeqsolve(
+        bare_terms(terms, solver, working),
+        bare_root_finder(solver, working),
+        time_to_unit(t0, working.time, "t0"),
+        time_to_unit(t1, working.time, "t1"),
+        time_to_unit(dt0, working.time, "dt0"),
+        working.state.strip(y0),
+        args,
+        saveat=bare_saveat(saveat, working),
+        stepsize_controller=controller,
+        adjoint=_bare_adjoint(adjoint, controller, working),
+        event=bare_event(event, working),
+        max_steps=max_steps,
+        throw=throw,
+        progress_meter=progress_meter,
+        solver_state=bare_state(solver_state, "solver_state", working),
+        controller_state=bare_state(controller_state, "controller_state", working),
+        made_jump=made_jump,
+        **deprecated,
+    )
+    return label_solution(solution, saveat, working)
+
+
+def _bare_adjoint(adjoint: Any, controller: Any, working: Working) -> Any:
+    """The adjoint for Diffrax. `BacksolveAdjoint` holds arguments of its own solve."""
+    if not isinstance(adjoint, diffrax.BacksolveAdjoint):
+        return adjoint
+    given = dict(adjoint.kwargs)
+    if "dt0" in given:
+        given["dt0"] = time_to_unit(given["dt0"], working.time, "dt0", "BacksolveAdjoint")
+    if "stepsize_controller" in given:
+        given["stepsize_controller"] = bare_controller(given["stepsize_controller"], working)
+    backward = given.get("stepsize_controller", controller)
+    if isinstance(getattr(backward, "atol", None), TreeTolerance):
+        raise at_stack(
+            RuleError(
+                "`BacksolveAdjoint` solves for the state and its adjoints together, to which an "
+                "`atol` shaped like `y0` does not apply.",
+                "Give it its own, `BacksolveAdjoint(stepsize_controller=PIDController(rtol=..., "
+                "atol=...))`, with `atol` a number.",
+            )
+        )
+    if has_quantity(given):
+        raise at_stack(
+            RuleError(
+                "`BacksolveAdjoint` holds quantities in a place where they are not understood.",
+                "Give plain numbers, in the units of `t0` and `y0`.",
+            )
+        )
+    return diffrax.BacksolveAdjoint(**given)

@@ -1,0 +1,82 @@
+"""Terms: the user's vector field sees quantities, the solver sees their magnitudes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax.tree_util as jtu
+
+from sciquax.core import RuleError
+from sciquax.units._algebra import wrap
+from sciquax.units._unit import InternedUnit
+
+from ._places import at_stack, call
+from ._units import TreeUnits, Working, tree_to_units
+
+
+class VectorField(eqx.Module):
+    """A vector field on bare magnitudes, made of the user's on quantities.
+
+    A pytree with the leaves of the user's function, so that its parameters are differentiated.
+    Where the units that come are those due nothing is added to the program.
+    """
+
+    fn: Callable
+    time: InternedUnit = eqx.field(static=True)
+    takes: TreeUnits = eqx.field(static=True)
+    gives: TreeUnits = eqx.field(static=True)
+
+    def __call__(self, t: Any, y: Any, args: Any) -> Any:
+        out = call(self.fn, wrap(t, self.time), self.takes.label(y), args)
+        return tree_to_units(
+            out, self.gives, self.fn, "The vector field",
+            lambda name, unit: f"whose time derivative is in '{unit}'",
+        )  # fmt: skip
+
+
+def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
+    """The terms for Diffrax to solve on bare magnitudes.
+
+    **Raises** `RuleError` for a term that units cannot be carried through.
+    """
+    if isinstance(terms, diffrax.AbstractTerm):
+        return _bare_term(terms, working.time, working.state, working.rates)
+    while isinstance(solver, diffrax.AbstractWrappedSolver):
+        solver = solver.solver
+    if isinstance(solver, diffrax.SemiImplicitEuler) and len(terms) == 2:
+        # Each half's derivative is a function of the other half.
+        first, second = working.state.children()
+        first_rate, second_rate = working.rates.children()
+        return (
+            _bare_term(terms[0], working.time, second, first_rate),
+            _bare_term(terms[1], working.time, first, second_rate),
+        )
+    if working.plain:
+        return terms
+    if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
+        terms = diffrax.MultiTerm(*terms)  # the old way to write it, which Diffrax still takes
+        return _bare_term(terms, working.time, working.state, working.rates)
+    raise at_stack(
+        RuleError(
+            f"`{type(solver).__name__}` takes a structure of terms, {jtu.tree_structure(terms)}, of "
+            "which it is not known what part of the state each one sees.",
+            "Strip the units by hand: solve on `.m_as(unit)` and put the units back.",
+        )
+    )
+
+
+def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits) -> Any:
+    if isinstance(term, diffrax.MultiTerm):
+        return diffrax.MultiTerm(*[_bare_term(t, time, takes, gives) for t in term.terms])
+    if type(term) is diffrax.ODETerm:
+        return diffrax.ODETerm(VectorField(term.vector_field, time, takes, gives))
+    if time.plain and takes.plain and gives.plain:
+        return term
+    raise at_stack(
+        RuleError(
+            f"`{type(term).__name__}` does not take quantities yet: its control would lose its unit.",
+            "Use `ODETerm` and `MultiTerm` of those, or strip the units by hand: solve on "
+            "`.m_as(unit)` and put the units back.",
+        )
+    )

@@ -1,0 +1,238 @@
+"""The units a solve works in: one of time, and one of each leaf of the state.
+
+Diffrax's own arithmetic runs on bare numbers, magnitudes in these units. Everything that enters is
+converted to them and stripped, everything that leaves is labelled with them. A unit is no part of
+the compiled program, and where the units agree no conversion is either.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import LocatedError, Polymorphic, describe, is_polymorphic_literal, strip
+from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
+from sciquax.units._algebra import convert, own_unit, wrap
+from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
+
+from ._places import at_function, at_stack
+
+
+def is_quantity(x: Any) -> bool:
+    """Whether `x` is a leaf for us: a quantity, or a constant that belongs to every unit."""
+    return isinstance(x, Quantity) or type(x) is Polymorphic
+
+
+def has_quantity(tree: Any) -> bool:
+    """Whether a quantity occurs anywhere in a tree."""
+    return any(isinstance(x, Quantity) for x in jtu.tree_leaves(tree, is_leaf=is_quantity))
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeUnits:
+    """The structure of a tree of quantities and arrays, and its leaves' units. Hashable.
+
+    **Attributes**: `tree`, the structure with quantities as leaves; `units`, one for each leaf,
+    dimensionless for a plain array; `name`, what error messages call the tree.
+    """
+
+    tree: Any
+    units: tuple[InternedUnit, ...]
+    name: str = "y"
+
+    @classmethod
+    def of(cls, tree: Any, name: str = "y") -> "TreeUnits":
+        leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
+        return cls(structure, tuple(map(own_unit, leaves)), name)
+
+    @property
+    def plain(self) -> bool:
+        return all(unit.plain for unit in self.units)
+
+    def strip(self, tree: Any) -> Any:
+        """A tree of this structure and these units without its units."""
+        leaves = self.tree.flatten_up_to(tree)
+        return self.tree.unflatten([x.magnitude if isinstance(x, Quantity) else x for x in leaves])
+
+    def label(self, tree: Any) -> Any:
+        """A tree of bare magnitudes with the units put back."""
+        if self.plain:
+            return tree
+        leaves = self.tree.flatten_up_to(tree)
+        return self.tree.unflatten([wrap(x, u) for x, u in zip(leaves, self.units, strict=True)])
+
+    def map(self, change: Callable[[InternedUnit], InternedUnit]) -> "TreeUnits":
+        return dataclasses.replace(self, units=tuple(map(change, self.units)))
+
+    def names(self) -> list[str]:
+        """What to call each leaf: `y['v']`, or `y` alone."""
+        indices = self.tree.unflatten(range(len(self.units)))
+        return [self.name + jtu.keystr(path) for path, _ in jtu.tree_leaves_with_path(indices)]
+
+    def children(self) -> list["TreeUnits"]:
+        """The units of the subtrees that the root holds, `y[0]` and `y[1]` of a pair."""
+        children, start = [], 0
+        for number, tree in enumerate(self.tree.children()):
+            stop = start + tree.num_leaves
+            children.append(TreeUnits(tree, self.units[start:stop], f"{self.name}[{number}]"))
+            start = stop
+        return children
+
+
+@dataclasses.dataclass(frozen=True)
+class Working:
+    """The working units of one solve: of time, and of the state's leaves."""
+
+    time: InternedUnit
+    state: TreeUnits
+
+    @property
+    def plain(self) -> bool:
+        return self.time.plain and self.state.plain
+
+    @property
+    def differences(self) -> TreeUnits:
+        """The units of differences of states: `delta_degC` for a state in `degC`."""
+        return self.state.map(difference_unit)
+
+    @property
+    def rates(self) -> TreeUnits:
+        """The units of the state's derivative with respect to time."""
+        return self.state.map(lambda unit: difference_unit(unit) / self.time)
+
+
+def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
+    """The units of `t0` and of the leaves of `y0`.
+
+    Where `t0` is a literal 0, which belongs to every unit, the first time that has a unit decides.
+
+    **Raises** `OffsetUnitCalculusError` for time on a scale with an offset.
+    """
+    if not isinstance(t0, Quantity) and is_literal_of_every_unit(t0):
+        t0 = next((t for t in other_times if isinstance(t, Quantity)), t0)
+    time = own_unit(t0)
+    if time.offset:
+        error = OffsetUnitCalculusError(
+            f"`t0` is in '{time}', whose scale has an offset: it cannot be what a system evolves in.",
+            time.pint,
+            time.pint,
+            "Convert to an absolute scale first, `.to('kelvin')`.",
+        )
+        raise at_stack(error)
+    return Working(time, TreeUnits.of(y0))
+
+
+def is_literal_of_every_unit(x: Any) -> bool:
+    """Whether `x` is a number of the program, not an array, that is 0, inf or nan."""
+    if type(x) is Polymorphic:
+        return True
+    return isinstance(x, (int, float, np.ndarray, np.generic)) and is_polymorphic_literal(x)
+
+
+# -- what enters ------------------------------------------------------------------------------------
+
+
+def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError]) -> Any:
+    """The magnitude of `x` in a unit; a plain array of a number is left alone.
+
+    **Arguments**: `complain` makes the error for an `x` that measures something else.
+    """
+    if isinstance(x, Quantity):
+        if not x._unit.compatible(unit):
+            raise complain(x)
+        return convert(x.magnitude, x._unit, unit)
+    if unit.plain or is_literal_of_every_unit(x):
+        return strip(x)
+    if not unit.pure:
+        raise complain(x)
+    return convert(x if hasattr(x, "dtype") else jnp.asarray(x), dimensionless(), unit)
+
+
+def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolve") -> Any:
+    """A time or a duration in the unit that time is in; None stays None.
+
+    **Raises** `DimensionalityError`, with the user's line, for what is no time, and for a plain
+    number (other than a literal 0, inf or nan) where time has a unit.
+    """
+    if x is None:
+        return None
+
+    def complain(x: Any) -> LocatedError:
+        came = _came(x)
+        if unit.plain:
+            message = f"`{owner}` got `{name}` {came}, and time is a plain number (as `t0` is)."
+            remedy = f"Give `t0` a unit, `Quantity(t0, '{own_unit(x)}')`, or strip `{name}`."
+        elif isinstance(x, Quantity):
+            message = f"`{owner}` got `{name}` {came}, and time is in '{unit}' (as `t0` is)."
+            remedy = f"Give `{name}` in a unit that converts to '{unit}'."
+        else:
+            message = f"`{owner}` got `{name}` as {came}, and time is in '{unit}' (as `t0` is)."
+            remedy = (
+                f"Give it a unit, `Quantity(x, '{unit}')`. "
+                "Only literal 0, inf and nan belong to every unit."
+            )
+        return at_stack(DimensionalityError(message, own_unit(x).pint, unit.pint, remedy))
+
+    return to_unit(x, unit, complain)
+
+
+def tree_to_units(
+    tree: Any, target: TreeUnits, function: Callable, what: str, why: Callable[[str, str], str]
+) -> Any:
+    """What the user's function returned, as a tree of bare magnitudes in the units due.
+
+    **Arguments**: the tree; its due structure and units; the function, to be named in errors; what
+    the function is to its caller; and `why(name, unit)`, the end of the sentence that says what is
+    due for a leaf.
+
+    **Raises** ValueError for another structure, `DimensionalityError` for another dimension.
+    """
+    leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
+    if structure != target.tree:
+        if target.plain and not any(map(is_quantity, leaves)):
+            return tree  # Diffrax says so itself
+        raise at_function(StructureError(what, target.tree, structure), function)
+    magnitudes = []
+    for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
+
+        def complain(x: Any, i: int = i, unit: InternedUnit = unit) -> LocatedError:
+            name = target.names()[i]
+            if isinstance(x, Quantity):
+                message = f"{what} returned '{x._unit}' for {name}, {why(name, str(unit))}."
+                remedy = f"Return something that converts to '{unit}'."
+            else:
+                message = f"{what} returned {_came(x)} for {name}, {why(name, str(unit))}."
+                remedy = (
+                    f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
+                )
+            error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
+            return at_function(error, function)
+
+        magnitudes.append(to_unit(x, unit, complain))
+    return structure.unflatten(magnitudes)
+
+
+def _came(x: Any) -> str:
+    return f"in '{x._unit}'" if isinstance(x, Quantity) else f"a plain array ({describe(x)})"
+
+
+class StructureError(LocatedError, ValueError):
+    """A function of the user's returned a tree of another structure than the state's."""
+
+    def __init__(self, what: str, expected: Any, got: Any):
+        super().__init__(f"{what} must return a tree shaped like `y0`, {expected}, and gave {got}.")
+
+
+def stack_times(ts: Any) -> Any:
+    """Times as one array or quantity, from a sequence of either.
+
+    The first quantity's unit is taken; literal 0, inf and nan belong to it.
+    """
+    if isinstance(ts, Quantity) or hasattr(ts, "dtype") or not has_quantity(ts):
+        return ts
+    first = next(t for t in ts if isinstance(t, Quantity))
+    magnitudes = [time_to_unit(t, first._unit, f"ts[{i}]", "SaveAt") for i, t in enumerate(ts)]
+    return wrap(jnp.stack([jnp.asarray(m) for m in magnitudes]), first._unit)
