@@ -43,7 +43,8 @@ def compare(
     **Arguments**: what is compared; two callables; how many calls make one timing; how many
     timings; the ratio aimed at.
     """
-    plain(), ours()
+    plain()
+    ours()
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     gc.disable()

@@ -26,6 +26,7 @@ solution = dfx.diffeqsolve(
     dfx.ODETerm(spring), dfx.Tsit5(), t0=times[0], t1=times[-1], dt0=Quantity(10.0, "ms"),
     y0=(start, Quantity(0.0, "m/s")), args=(mass, stiffness, damping), saveat=dfx.SaveAt(ts=times),
 )  # fmt: skip
+assert solution.ys is not None  # it is None only where nothing was to be saved
 position, velocity = solution.ys
 
 decay = damping / (2 * mass)

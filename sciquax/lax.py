@@ -1,9 +1,14 @@
 """`jax.lax`, quaxified."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import jax.lax as _source
 
 from .core import Namespace
 
 sys.modules[__name__] = Namespace(__name__, _source, ("linalg",))
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

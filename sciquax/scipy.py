@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+from typing import TYPE_CHECKING, Any
 
 import jax.scipy as _source
 
@@ -18,3 +19,7 @@ for _name in _SUBMODULES:
 sys.modules[__name__] = Namespace(
     __name__, _source, tuple(name for name in _SUBMODULES if hasattr(_source, name))
 )
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

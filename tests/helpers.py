@@ -50,7 +50,9 @@ def _transparent(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     return [Wrapped(x) for x in out] if primitive.multiple_results else Wrapped(out)
 
 
-register_family(Wrapped, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _transparent)
+register_family(
+    Wrapped, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _transparent
+)
 
 
 def unwrap(tree: Any) -> Any:

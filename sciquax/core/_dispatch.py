@@ -12,7 +12,7 @@ unless a signature depends on more than its operands' classes.
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -254,26 +254,27 @@ class SignatureRules:
     def faithful(self) -> bool:
         """Whether the classes of the operands alone decide, so that a resolution may be kept."""
         if self._faithful is None:
-            self._faithful = all(
-                _is_faithful(hint)
+            hints = [
+                hint
                 for method in self._plum().methods
-                for hint in (*method.signature.types, method.signature.varargs)
-            )
+                for hint in (
+                    *method.signature.types,
+                    *([method.signature.varargs] if method.signature.has_varargs else []),
+                )
+            ]
+            self._faithful = all(map(_is_faithful, hints))
         return self._faithful
 
 
 def _is_faithful(hint: Any) -> bool:
-    from typing import get_args
-
     import plum
-    from plum.signature import Missing  # pyright: ignore[reportMissingImports]
 
-    if hint is Any or hint is Missing or hint in (jax.Array, np.ndarray):
+    if hint is Any or hint in (jax.Array, np.ndarray):
         return True
     args = get_args(hint)
     if args and not isinstance(hint, type):
         return all(map(_is_faithful, args))
-    return isinstance(hint, type) and (hint in VALUE_TYPES or plum.is_faithful(hint))
+    return isinstance(hint, type) and (hint in VALUE_TYPES or bool(plum.is_faithful(hint)))
 
 
 def _named(name: str) -> Callable:

@@ -1,6 +1,6 @@
 """Rules for whole functions, where a function's meaning is lost in its primitives.
 
-`hypot` compares with thresholds, `isclose` adds 1e-8, `interp` searches, `nan_to_num` writes floats.
+`hypot` compares with thresholds, `isclose` adds 1e-8, `nan_to_num` writes the largest float.
 What JAX computes is left to JAX: a rule unifies the units, calls the function on magnitudes, and
 labels the result.
 """

@@ -288,6 +288,11 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
     def __repr__(self) -> str:
         return f"Quantity({_show(self.magnitude)}, '{self._unit}')"
 
+    def __pdoc__(self, **_: Any) -> Any:
+        import wadler_lindig as wl  # with which Equinox prints trees
+
+        return wl.TextDoc(self.__short__())
+
     def __str__(self) -> str:
         return f"{_show(self.magnitude, ' ')} {self.units}"
 

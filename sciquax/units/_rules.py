@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from sciquax.core import Polymorphic, Scaling, bind, describe, facts_of, register_family
+from sciquax.core import Scaling, bind, describe, facts_of, register_family
 
 from ._algebra import (
     add_units,
     as_number,
     as_plain,
-    convert,
     magnitude_of,
     multiplicative,
     own_unit,
@@ -27,7 +26,7 @@ from ._algebra import (
 )
 from ._errors import DimensionalityError
 from ._quantity import Quantity
-from ._unit import InternedUnit, difference_unit, dimensionless
+from ._unit import InternedUnit, as_unit, dimensionless
 
 Params = dict[str, Any]
 Operands = Sequence[Any]
@@ -220,15 +219,6 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude_of(base), exponent, **params), unit**power)
 
 
-def _static_scalar(x: Any) -> float | None:
-    """The value of a number that stands in the program; None for an array of run time."""
-    if isinstance(x, (int, float)):
-        return float(x)
-    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and np.isrealobj(x):
-        return float(x)
-    return None
-
-
 def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
     magnitude, unit = magnitude_of(x), own_unit(x)
@@ -254,6 +244,59 @@ def _values_and_indices(primitive: Any, operands: Operands, params: Params) -> A
     return [wrap(values, own_unit(x)), indices]
 
 
+def _static_scalar(x: Any) -> float | None:
+    """The value of a number that stands in the program; None for an array of run time."""
+    if isinstance(x, (int, float)):
+        return float(x)
+    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and np.isrealobj(x):
+        return float(x)
+    return None
+
+
+def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
+    """A product; but `deg2rad` and `rad2deg`, of which only a factor is left, are conversions."""
+    for x, factor in (operands, operands[::-1]):
+        if isinstance(x, Quantity) and (target := _converted_by(factor, x._unit)) is not None:
+            return wrap(bind(primitive, *map(magnitude_of, operands), **params), target)
+    return _product(primitive, operands, params)
+
+
+def _converted_by(factor: Any, unit: InternedUnit) -> InternedUnit | None:
+    """The other unit of angle that a literal pi/180 or 180/pi converts `unit` to.
+
+    **Raises** `DimensionalityError` for an angle in the wrong one, where it is not known whether
+    `deg2rad` was meant or a product.
+    """
+    number = _static_scalar(factor)
+    if number is None or not unit.pure or unit.plain:
+        return None
+    degree = as_unit("degree")
+    for ratio, source, target in (
+        (math.pi / 180, degree, radian()),
+        (180 / math.pi, radian(), degree),
+    ):
+        if math.isclose(number, ratio, rel_tol=1e-3):
+            if unit is source:
+                return target
+            if not _is_angle(unit):
+                return None
+            raise DimensionalityError(
+                f"`mul` got an angle in '{unit}' and a literal {number:.6g}, which takes "
+                f"'{source}' to '{target}'.",
+                unit.pint,
+                source.pint,
+                f"A quantity knows its unit: leave the factor out, or write `.to('{target}')`.",
+            )
+    return None
+
+
+def _is_angle(unit: InternedUnit) -> bool:
+    """Whether a unit is made of radians: degrees, arcminutes, turns."""
+    root = unit.registry.get_root_units(unit.pint)[1]
+    return root == radian().pint
+
+
+register_family(Quantity, "mul", _mul)
 register_family(Quantity, "integer_pow", _integer_pow)
 register_family(Quantity, "pow", _pow)
 register_family(Quantity, "reduce_prod", _reduce_prod)
@@ -308,5 +351,3 @@ register_family(Quantity, "svd", _factors(True, False, False))
 register_family(Quantity, "schur", _factors(True, False))
 register_family(Quantity, "triangular_solve", _triangular_solve)
 register_family(Quantity, "tridiagonal_solve", _tridiagonal_solve)
-
-__all__ = ["Polymorphic", "convert", "difference_unit"]

@@ -265,8 +265,8 @@ def unit(spec: Any) -> pint.Unit:
 
     ```python
     >>> from sciquax.units import unit
-    >>> unit("m/s")
-    <Unit('meter / second')>
+    >>> str(unit("m/s"))
+    'meter / second'
 
     ```
 

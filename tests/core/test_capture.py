@@ -48,7 +48,9 @@ def test_no_value_among_arguments():
     """The call is abandoned where JAX meets the captured value, and staged."""
     f = quaxify(lambda x: jnp.sin(x) * jnp.sqrt(G * G))
     assert_same(f(X), Quantity(10 * jnp.sin(X), "m/s**2"))
-    assert_same(quaxify(lambda: jnp.stack([G, 2 * G]))(), Quantity(jnp.array([10.0, 20.0]), "m/s**2"))
+    assert_same(
+        quaxify(lambda: jnp.stack([G, 2 * G]))(), Quantity(jnp.array([10.0, 20.0]), "m/s**2")
+    )
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -153,10 +155,16 @@ def test_value_as_initial_carry(loop):
 def test_value_as_operand_of_control_flow():
     """Values handed to JAX as operands, inside."""
     k = Quantity(Y, "kg")
-    assert_same(quaxify(lambda x: lax.cond(True, lambda a, b: a * b, lambda a, b: a * b, k, x))(T), Quantity(X * Y, "kg*s"))
+    assert_same(
+        quaxify(lambda x: lax.cond(True, lambda a, b: a * b, lambda a, b: a * b, k, x))(T),
+        Quantity(X * Y, "kg*s"),
+    )
     assert_same(quaxify(lambda x: jax.jit(lambda a, b: a * b)(k, x))(T), Quantity(X * Y, "kg*s"))
     assert_same(quaxify(lambda x: jax.vmap(lambda a, b: a * b)(k, x))(T), Quantity(X * Y, "kg*s"))
-    assert_same(quaxify(lambda x: lax.scan(lambda c, r: (c, r[0] * r[1]), 0.0, (k, x))[1])(T), Quantity(X * Y, "kg*s"))
+    assert_same(
+        quaxify(lambda x: lax.scan(lambda c, r: (c, r[0] * r[1]), 0.0, (k, x))[1])(T),
+        Quantity(X * Y, "kg*s"),
+    )
 
 
 # -- in the bodies of JAX's own functions ---------------------------------------------------------------
@@ -216,7 +224,9 @@ def in_nested(x):
     def step(c, row):
         return lax.cond(row > 0 * row, lambda: c + row * G, lambda: c)
 
-    return jax.vmap(lambda k: lax.scan(lambda c, row: (step(c, row), None), 0 * x[0] * G, x)[0] * k)(Y)
+    return jax.vmap(
+        lambda k: lax.scan(lambda c, row: (step(c, row), None), 0 * x[0] * G, x)[0] * k
+    )(Y)
 
 
 EXPECTED = {
@@ -254,7 +264,9 @@ def test_captured_in_body(program, mode):
     assert_same(actual, EXPECTED[program]())
 
 
-@pytest.mark.parametrize("program", [in_jit, in_cond, in_vmap, in_checkpoint, in_map], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "program", [in_jit, in_cond, in_vmap, in_checkpoint, in_map], ids=lambda f: f.__name__
+)
 def test_captured_in_body_with_plain_argument(program):
     """The same programs on a plain array: only the captured value has a unit."""
     expected = EXPECTED[program]()

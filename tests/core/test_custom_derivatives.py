@@ -211,7 +211,9 @@ NEW_JAX = jax.version.__version_info__ >= (0, 12)
         pytest.param("jvp", marks=pytest.mark.xfail(strict=True, reason="constants of jvp_jaxpr")),
         pytest.param(
             "vjp",
-            marks=pytest.mark.xfail(NEW_JAX, strict=True, reason="constants of fwd_jaxpr counted twice"),
+            marks=pytest.mark.xfail(
+                NEW_JAX, strict=True, reason="constants of fwd_jaxpr counted twice"
+            ),
         ),
     ],
 )
@@ -229,7 +231,9 @@ def test_rules_over_constant_arrays_differentiated_from_outside(kind, array):
         return jnp.sum(f(x) * Y)
 
     expected = jax.grad(jax.jit(program))(X)
-    assert_same(quaxify(jax.grad(program))(Wrapped(X)), expected if kind == "jvp" else Wrapped(expected))
+    assert_same(
+        quaxify(jax.grad(program))(Wrapped(X)), expected if kind == "jvp" else Wrapped(expected)
+    )
     assert_same(unwrap(jax.grad(lambda x: unwrap(quaxify(program)(x)))(Wrapped(X))), expected)
 
 
@@ -253,7 +257,9 @@ def test_captured_value_in_custom_rules(kind):
     assert_same(quaxify(jax.grad(f))(x), Quantity(jnp.float32(30.0), "m"))
 
 
-@pytest.mark.xfail(strict=True, reason="rules are traced late, when captured values are not injected")
+@pytest.mark.xfail(
+    strict=True, reason="rules are traced late, when captured values are not injected"
+)
 @pytest.mark.parametrize("kind", ["jvp", "vjp"])
 def test_captured_value_in_custom_rules_differentiated_from_outside(kind):
     x = Quantity(jnp.float32(2.0), "s")
@@ -282,7 +288,9 @@ def test_integer_operand_of_custom_rules():
     assert_same(unwrap(quaxify(grad)(Wrapped(X), Wrapped(n))), grad(X, n))
 
 
-@pytest.mark.xfail(strict=True, reason="a float0 literal stops is_polymorphic_literal", raises=ValueError)
+@pytest.mark.xfail(
+    strict=True, reason="a float0 literal stops is_polymorphic_literal", raises=ValueError
+)
 def test_integer_operand_of_a_custom_jvp():
     n = jnp.asarray([2, 3, 4], jnp.int32)
 

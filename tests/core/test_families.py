@@ -80,7 +80,12 @@ def test_unknown_primitives_are_left_to_each_type():
 
 @pytest.mark.parametrize(
     ("name", "data", "not_data"),
-    [("select_n", (1, 2, 5), (0,)), ("gather", (0,), (1,)), ("scatter", (0, 2), (1,)), ("add", (0, 1), ())],
+    [
+        ("select_n", (1, 2, 5), (0,)),
+        ("gather", (0,), (1,)),
+        ("scatter", (0, 2), (1,)),
+        ("add", (0, 1), ()),
+    ],
 )
 def test_data_positions(name, data, not_data):
     assert all(FACTS[name].is_data(i) for i in data)
@@ -110,7 +115,9 @@ def _call(name, x):
 def test_scaling_and_zero_of_elementwise_primitives(name):
     """f(2 x) is 2**degree f(x) exactly where the table says so, and f(0) is 0 where it says so."""
     facts, x = FACTS[name], np.abs(X)
-    degree = {Scaling.FIRST: 1, Scaling.PREDICATE: 0, Scaling.POWER: facts.degree}.get(facts.scaling)
+    degree = {Scaling.FIRST: 1, Scaling.PREDICATE: 0, Scaling.POWER: facts.degree}.get(
+        facts.scaling
+    )
     scaled, expected = _call(name, 8 * x), _call(name, x)
     if degree is not None:
         np.testing.assert_allclose(scaled, expected * 8.0 ** float(degree), rtol=1e-6)

@@ -32,7 +32,9 @@ def test_literals(literal, expected):
     assert is_polymorphic_literal(literal) is expected
 
 
-@pytest.mark.xfail(strict=True, reason="a float0 literal is neither a number nor np.void", raises=ValueError)
+@pytest.mark.xfail(
+    strict=True, reason="a float0 literal is neither a number nor np.void", raises=ValueError
+)
 def test_float0_literal():
     assert is_polymorphic_literal(np.zeros((), jax.dtypes.float0)) is False
 
@@ -102,14 +104,18 @@ IN_BODIES = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="a body without operands is not opened", raises=DimensionalityError)
+@pytest.mark.xfail(
+    strict=True, reason="a body without operands is not opened", raises=DimensionalityError
+)
 @pytest.mark.parametrize("name", IN_BODIES)
 def test_constants_made_in_a_body_without_operands(name):
     assert_same(quaxify(IN_BODIES[name])(Q), Quantity(IN_BODIES[name](X), "m"))
 
 
 @pytest.mark.xfail(
-    jax.version.__version_info__ >= (0, 12), strict=True, reason="`empty` is a primitive since JAX 0.12"
+    jax.version.__version_info__ >= (0, 12),
+    strict=True,
+    reason="`empty` is a primitive since JAX 0.12",
 )
 def test_empty_takes_the_unit_of_what_is_stored():
     assert_same(quaxify(lambda x: jnp.empty(3).at[:].set(x))(Q), Q)
@@ -145,7 +151,10 @@ def test_product_with_a_constant_takes_the_products_unit_or_any():
     """`jnp.zeros(3) * q` leaves in q's unit, and still meets another unit."""
     s = Quantity(jnp.abs(X), "s")
     assert_same(quaxify(lambda x, s: jnp.zeros(3) * x + s)(Q, s), s)
-    assert_same(quaxify(lambda x, s: (0.0 * x * s, 0.0 / s))(Q, s), (Quantity(0 * X, "m*s"), Quantity(0 * X, "1/s")))
+    assert_same(
+        quaxify(lambda x, s: (0.0 * x * s, 0.0 / s))(Q, s),
+        (Quantity(0 * X, "m*s"), Quantity(0 * X, "1/s")),
+    )
 
 
 NOT_POLYMORPHIC = {
@@ -198,7 +207,9 @@ def test_not_on_offset_scales(f):
 
 
 def test_comparison_with_zero_is_plain():
-    assert_same(quaxify(lambda x: (x > 0, 0.0 <= x, x == jnp.inf))(Q), (X > 0, 0.0 <= X, X == jnp.inf))
+    assert_same(
+        quaxify(lambda x: (x > 0, 0.0 <= x, x == jnp.inf))(Q), (X > 0, 0.0 <= X, X == jnp.inf)
+    )
 
 
 def test_first_unit_decides_for_a_shared_constant():
@@ -214,7 +225,12 @@ def test_first_unit_decides_for_a_shared_constant():
 
 def test_integer_indices_from_literals():
     """Zero is also an index, a loop counter and a shape."""
-    f = lambda x: (lax.dynamic_slice(x, (0,), (2,)), x[jnp.array(0)], x[0], jnp.take(x, jnp.zeros(2, int)))
+    f = lambda x: (
+        lax.dynamic_slice(x, (0,), (2,)),
+        x[jnp.array(0)],
+        x[0],
+        jnp.take(x, jnp.zeros(2, int)),
+    )
     assert_same(quaxify(f)(Q), jax.tree.map(lambda a: Quantity(a, "m"), f(X)))
 
 
@@ -263,7 +279,9 @@ def _is_tagged(f, a, b):
 
 def test_the_law_is_not_vacuous():
     assert _is_tagged(OPERATIONS["mul"], 0.0, 3.0) and _is_tagged(OPERATIONS["add"], 0.0, np.inf)
-    assert not _is_tagged(OPERATIONS["exp"], 0.0, 0.0) and not _is_tagged(OPERATIONS["add"], 0.0, 3.0)
+    assert not _is_tagged(OPERATIONS["exp"], 0.0, 0.0) and not _is_tagged(
+        OPERATIONS["add"], 0.0, 3.0
+    )
 
 
 def test_stays_polymorphic_table():

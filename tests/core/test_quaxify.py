@@ -334,7 +334,10 @@ def test_random_state_advances():
 
 def test_disable_jit():
     with jax.disable_jit():
-        assert_same(quaxify(jax.jit(lambda x: jnp.where(x > 0, x, 0) * 2))(Wrapped(X)), Wrapped(jnp.where(X > 0, X, 0) * 2))
+        assert_same(
+            quaxify(jax.jit(lambda x: jnp.where(x > 0, x, 0) * 2))(Wrapped(X)),
+            Wrapped(jnp.where(X > 0, X, 0) * 2),
+        )
 
 
 def test_threads():

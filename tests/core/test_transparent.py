@@ -187,11 +187,16 @@ def test_program_agrees_with_jax(program, mode):
     check_transparent(program, (jnp.asarray(X), jnp.asarray(Y)), mode, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("program", [scan_forward, cond_on_value, jit_nested], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "program", [scan_forward, cond_on_value, jit_nested], ids=lambda f: f.__name__
+)
 def test_one_argument_wrapped(program):
     """Values meet plain arrays of the same program in either place."""
     expected = program(jnp.asarray(X), jnp.asarray(Y))
-    for args in ((Wrapped(jnp.asarray(X)), jnp.asarray(Y)), (jnp.asarray(X), Wrapped(jnp.asarray(Y)))):
+    for args in (
+        (Wrapped(jnp.asarray(X)), jnp.asarray(Y)),
+        (jnp.asarray(X), Wrapped(jnp.asarray(Y))),
+    ):
         assert_same(unwrap(quaxify(program)(*args)), expected)
 
 
@@ -204,7 +209,11 @@ def test_plain_outputs_stay_plain():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "complex64", "bool"])
 def test_dtypes(dtype):
     x = jnp.asarray(np.array([[1, 0, 3], [2, 5, 0]]), dtype)
-    f = lambda x: (x.T, jnp.concatenate([x, x[:1]]), lax.cond(True, lambda a: a, lambda a: a[::-1], x))
+    f = lambda x: (
+        x.T,
+        jnp.concatenate([x, x[:1]]),
+        lax.cond(True, lambda a: a, lambda a: a[::-1], x),
+    )
     assert_same(unwrap(quaxify(f)(Wrapped(x))), f(x))
 
 

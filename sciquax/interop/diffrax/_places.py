@@ -5,19 +5,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sciquax.core import LocatedError, Location, locate_stack
+from sciquax.core import LocatedError, Location, locate_stack, strip
 from sciquax.core._autodiff import run
 
 Error = TypeVar("Error", bound=BaseException)
 
 
-def call(fn: Callable, *args: Any, **kwargs: Any) -> Any:
+def call(fn: Callable, *args: Any, finish: Callable[[Any], Any] = strip, **kwargs: Any) -> Any:
     """Call a function of the user's on quantities: quaxified, or directly if it needs their methods.
 
     Plain JAX code, code that captures quantities, code that calls `y.to("m")` and code that is
-    quaxified already all work.
+    quaxified already all work. `finish` is what becomes of outputs that are literal 0, inf or nan.
     """
-    return run(fn, args, kwargs)
+    try:
+        return run(fn, args, kwargs, finish)
+    except AttributeError as error:
+        if "Tracer" in str(error):
+            place = place_of(fn)
+            error.add_note(
+                f"While calling {place or fn} on quantities. A function that uses a quantity's own "
+                "methods must take JAX's functions from `sciquax.numpy`, not from `jax.numpy`."
+            )
+        raise
 
 
 def place_of(fn: Any) -> Location | None:

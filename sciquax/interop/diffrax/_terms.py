@@ -28,11 +28,16 @@ class VectorField(eqx.Module):
     gives: TreeUnits = eqx.field(static=True)
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
-        out = call(self.fn, wrap(t, self.time), self.takes.label(y), args)
+        out = call(self.fn, wrap(t, self.time), self.takes.label(y), args, finish=_keep)
         return tree_to_units(
             out, self.gives, self.fn, "The vector field",
             lambda name, unit: f"whose time derivative is in '{unit}'",
         )  # fmt: skip
+
+
+def _keep(constant: Any) -> Any:
+    """A derivative that is a literal 0 belongs to every unit."""
+    return constant
 
 
 def bare_terms(terms: Any, solver: Any, working: Working) -> Any:

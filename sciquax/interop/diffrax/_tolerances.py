@@ -113,11 +113,16 @@ def bare_root_finder(solver: Any, working: Working) -> Any:
     """
     if not _holds_quantity(solver):
         return solver
-    if hasattr(solver, "root_finder") and isinstance(solver.root_finder.atol, Quantity | dict | list | tuple):
+    if hasattr(solver, "root_finder") and isinstance(
+        solver.root_finder.atol, Quantity | dict | list | tuple
+    ):
         name = type(solver.root_finder).__name__
         atol = atol_to_units(solver.root_finder.atol, working, name)
         solver = eqx.tree_at(
-            lambda s: s.root_finder.atol, solver, atol, is_leaf=lambda x: x is solver.root_finder.atol
+            lambda s: s.root_finder.atol,
+            solver,
+            atol,
+            is_leaf=lambda x: x is solver.root_finder.atol,
         )
     if _holds_quantity(solver):
         raise at_stack(

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import LocatedError, Polymorphic, describe, is_polymorphic_literal, strip
+from sciquax.core import LocatedError, Polymorphic, describe, is_polymorphic_literal
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
-from sciquax.units._algebra import convert, own_unit, wrap
+from sciquax.units._algebra import convert, magnitude_of, own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
 
 from ._places import at_function, at_stack
@@ -145,7 +145,7 @@ def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError])
             raise complain(x)
         return convert(x.magnitude, x._unit, unit)
     if unit.plain or is_literal_of_every_unit(x):
-        return strip(x)
+        return magnitude_of(x)
     if not unit.pure:
         raise complain(x)
     return convert(x if hasattr(x, "dtype") else jnp.asarray(x), dimensionless(), unit)
