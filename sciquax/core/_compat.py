@@ -51,6 +51,15 @@ def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
     return jaxpr, ()
 
 
+def all_inputs(jaxpr: Any, n_consts: int) -> list[Any]:
+    """The variables that stand for a jaxpr's constants and operands, in this order.
+
+    In 0.12 a jaxpr whose constants are held elsewhere counts their variables among its operands.
+    """
+    missing = n_consts - len(jaxpr.constvars)
+    return list(jaxpr.invars) if missing == n_consts else [*jaxpr.constvars, *jaxpr.invars]
+
+
 def closed_without_consts(closed: Any) -> tuple[Any, list[Any]]:
     """A closed jaxpr equal to `closed` whose constants are leading arguments, and those."""
     from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12

@@ -12,7 +12,7 @@ unless a signature depends on more than its operands' classes.
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -132,7 +132,7 @@ def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]
                 return out
         return _default(types)(primitive, [*map(strip, operands)], params)
 
-    return candidates[0] if len(candidates) == 1 and len(types) == 1 else apply
+    return apply
 
 
 def _default(types: Sequence[type[Value]]) -> Rule:
@@ -203,13 +203,24 @@ class SignatureRules:
 
     def __init__(self, name: str):
         self.name = name
+        self._rules: list[Callable] = []
         self._pending: list[tuple[Callable, int]] = []
         self._function: Any = None
         self._faithful: bool | None = None
 
     def add(self, rule: Callable, precedence: int) -> None:
+        key = _signature_key(rule)
+        for other in self._rules if key is not None else ():
+            if _signature_key(other) == key and not _same_definition(other, rule):
+                raise self._duplicate(other, rule)
+        self._rules.append(rule)
         self._pending.append((rule, precedence))
         self._faithful = None
+
+    def _duplicate(self, old: Callable, new: Callable) -> AmbiguousRuleError:
+        return AmbiguousRuleError(
+            f"`{self.name}` has two rules for the same types: {_where(old)} and {_where(new)}."
+        )
 
     def _plum(self) -> Any:
         import plum
@@ -223,10 +234,7 @@ class SignatureRules:
                 if method.signature == signature and not _same_definition(
                     method.implementation, rule
                 ):
-                    raise AmbiguousRuleError(
-                        f"`{self.name}` has two rules for {signature}: "
-                        f"{_where(method.implementation)} and {_where(rule)}."
-                    )
+                    raise self._duplicate(method.implementation, rule)
             self._function.register(rule, precedence=precedence)
             _ = self._function.methods
         return self._function
@@ -274,7 +282,23 @@ def _is_faithful(hint: Any) -> bool:
     args = get_args(hint)
     if args and not isinstance(hint, type):
         return all(map(_is_faithful, args))
-    return isinstance(hint, type) and (hint in VALUE_TYPES or bool(plum.is_faithful(hint)))
+    if hint in VALUE_TYPES:
+        return type(hint).__instancecheck__ is type(Value).__instancecheck__
+    return isinstance(hint, type) and bool(plum.is_faithful(hint))
+
+
+def _signature_key(rule: Callable) -> tuple[Any, ...] | None:
+    """The types of a rule's operands, or None while an annotation cannot be evaluated."""
+    try:
+        hints = get_type_hints(rule)
+        parameters = inspect.signature(rule).parameters.values()
+    except (NameError, TypeError, ValueError):
+        return None  # plum compares signatures at the first look-up
+    return tuple(
+        (p.kind is p.VAR_POSITIONAL, p.default is p.empty, hints.get(p.name, Any))
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
+    )
 
 
 def _named(name: str) -> Callable:

@@ -21,7 +21,7 @@ from ._errors import CarryError, Unsettled
 from ._interpret import interpret
 from ._join import coerce, join
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES, describe
+from ._value import VALUE_TYPES, describe, staging
 from ._weak import WeakCache
 
 
@@ -362,12 +362,14 @@ def _custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
     def rule(leaves: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         nonlocal outs
         values = unflatten(types, leaves)
-        zeros, given = _tangent_values(values, types, tangents)
-        rule_jaxpr, rule_consts, out_zeros = _compat.jvp_jaxpr(params, zeros)
+        n_consts = params["num_consts"]
+        skipped = sum(len(t.avals) for t in types[:n_consts])
+        values = values[n_consts:]
+        zeros, given = _tangent_values(values, types[n_consts:], tangents[skipped:])
+        with staging():  # the rule may capture values, as the function may
+            rule_jaxpr, rule_consts, out_zeros = _compat.jvp_jaxpr(params, zeros)
         rule_jaxpr, more = open_jaxpr(rule_jaxpr)
-        results = interpret(
-            rule_jaxpr, rule_consts or more, [*values[params["num_consts"] :], *given]
-        )
+        results = interpret(rule_jaxpr, rule_consts or more, [*values, *given])
         results = [strip(x) for x in results]
         primals, nonzero = results[: len(out_zeros)], iter(results[len(out_zeros) :])
         outs = tuple(map(type_of, primals))
@@ -435,7 +437,8 @@ def _custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
             position += len(t.avals)
             perturbed.append(any(r.perturbed for r in own))
         n_consts = params["num_consts"]
-        fwd_jaxpr, fwd_consts = _compat.fwd_jaxpr(params, perturbed[n_consts:])
+        with staging():
+            fwd_jaxpr, fwd_consts = _compat.fwd_jaxpr(params, perturbed[n_consts:])
         fwd_open, more = open_jaxpr(fwd_jaxpr)
         results = interpret(fwd_open, fwd_consts or more, values[n_consts:])
         out_tree, residual_tree, forwarded = params["out_trees"]()

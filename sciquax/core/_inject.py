@@ -14,6 +14,7 @@ from jax.interpreters import batching, mlir
 
 from ._compat import Primitive, ShapedArray
 from ._errors import outside
+from ._value import MODE, CapturedValue
 
 inject_p = Primitive("inject")
 
@@ -48,6 +49,8 @@ def typeof_aval(value: Any) -> Any:
 
 def _refuse(*_, tree, **__):
     # A jitted function that was traced within `quaxify` is found again by JAX outside of it.
+    if MODE.direct:
+        raise CapturedValue
     raise outside(type(jtu.tree_unflatten(tree, [None] * tree.num_leaves)).__name__)
 
 

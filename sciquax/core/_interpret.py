@@ -12,7 +12,7 @@ import jax.extend.source_info_util as source_info_util
 import numpy as np
 
 from . import _compat
-from ._compat import Literal, bind_equation, current_context, equation_context
+from ._compat import Literal, all_inputs, bind_equation, current_context, equation_context
 from ._dispatch import HIGHER_ORDER, has_signature_rules, resolve
 from ._equinox import bind_error, never_returns
 from ._errors import locate_equation
@@ -25,8 +25,9 @@ from ._weak import WeakCache
 
 def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such."""
-    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    env.update(zip(jaxpr.invars, operands, strict=True))
+    env: dict[Any, Any] = dict(
+        zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True)
+    )
     drop_after = _last_uses(jaxpr)
     here = current_context()
     staging, MODE.staging = MODE.staging, False

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jax.dtypes import float0
 
 from ._families import Scaling, facts_of
 from ._value import VALUE_TYPES, Value, aval_of
@@ -46,7 +47,7 @@ def is_polymorphic_literal(x: Any) -> bool:
     if type(x) is float or type(x) is int:
         return x == 0 or not math.isfinite(x)
     dtype = getattr(x, "dtype", None)
-    if dtype is None or dtype == np.bool_ or getattr(x, "shape", ()) != ():
+    if dtype is None or dtype in (np.bool_, float0) or getattr(x, "shape", ()) != ():
         return False
     kind = np.dtype(dtype).kind
     if kind in "iufcV" and not isinstance(x, np.void):

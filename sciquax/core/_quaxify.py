@@ -12,7 +12,7 @@ from ._errors import LocatedError, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._polymorphic import Polymorphic, strip
-from ._value import MODE, VALUE_TYPES, CapturedValue, is_value
+from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
 F = TypeVar("F", bound=Callable)
 
@@ -132,12 +132,8 @@ def _stage_and_interpret(
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        mode, MODE.staging = MODE.staging, True
-        direct, MODE.direct = MODE.direct, False
-        try:
+        with staging():
             out = fn(*args, **kwargs)
-        finally:
-            MODE.staging, MODE.direct = mode, direct
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []
         template.extend(_template(x, traced) for x in out_leaves)

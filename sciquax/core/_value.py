@@ -1,8 +1,9 @@
 """`Value`: what a custom array-ish object is to the interpreter."""
 
 import abc
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -98,6 +99,17 @@ class Mode(threading.local):
 
 
 MODE = Mode()
+
+
+@contextlib.contextmanager
+def staging() -> Iterator[None]:
+    """While a function of the user's is being traced for interpretation."""
+    before = MODE.staging, MODE.direct
+    MODE.staging, MODE.direct = True, False
+    try:
+        yield
+    finally:
+        MODE.staging, MODE.direct = before
 
 
 class CapturedValue(BaseException):

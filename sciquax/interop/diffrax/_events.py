@@ -44,7 +44,7 @@ class Condition(eqx.Module):
         condition.__wrapped__ = fn  # type: ignore[attr-defined]  # so that errors name it
         out = call(condition, wrap(t, self.time), self.state.label(y), args, times)
         if isinstance(out, Quantity):
-            if out._unit.offset:
+            if out._unit.offset and not self.state.unknown:
                 error = RuleError(
                     f"An event's condition returned '{out._unit}', whose zero is not where nothing "
                     "is: its change of sign means nothing.",

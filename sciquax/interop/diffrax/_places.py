@@ -5,8 +5,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sciquax.core import LocatedError, Location, locate_stack, strip
+import jax.tree_util as jtu
+
+from sciquax.core import LocatedError, Location, Polymorphic, is_value, locate_stack, strip
 from sciquax.core._autodiff import run
+
+from ._deferred import Traced
 
 Error = TypeVar("Error", bound=BaseException)
 
@@ -17,6 +21,9 @@ def call(fn: Callable, *args: Any, finish: Callable[[Any], Any] = strip, **kwarg
     Plain JAX code, code that captures quantities, code that calls `y.to("m")` and code that is
     quaxified already all work. `finish` is what becomes of outputs that are literal 0, inf or nan.
     """
+    if isinstance(fn, Traced):
+        out = fn(*args, **kwargs)
+        return jtu.tree_map(lambda x: finish(x) if type(x) is Polymorphic else x, out, is_leaf=is_value)
     try:
         return run(fn, args, kwargs, finish)
     except AttributeError as error:

@@ -11,7 +11,7 @@ from sciquax.units import Quantity
 from sciquax.units._algebra import wrap
 
 from ._places import call
-from ._units import TreeUnits, Working, stack_times, time_to_unit
+from ._units import TreeUnits, Working, stack_times, time_to_unit, without_units
 
 SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 """Diffrax's default `fn`, told by identity: some adjoints allow no other."""
@@ -103,7 +103,8 @@ class SaveFunction(eqx.Module):
     state: TreeUnits = eqx.field(static=True)
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
-        return call(self.fn, wrap(t, self.time), self.state.label(y), args)
+        out = call(self.fn, wrap(t, self.time), self.state.label(y), args)
+        return without_units(out) if self.state.unknown else out
 
 
 def is_sub(x: Any) -> bool:

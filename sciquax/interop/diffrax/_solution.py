@@ -7,14 +7,15 @@ import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
+from sciquax.core import MODE, RuleError
 from sciquax.units import Quantity
 from sciquax.units._algebra import magnitude_of, wrap
 from sciquax.units._unit import InternedUnit
 
+from ._deferred import deferred
 from ._places import at_stack
 from ._saveat import label_saved
-from ._units import TreeUnits, Working, is_quantity, time_to_unit
+from ._units import TreeUnits, Working, is_quantity, time_to_unit, without_units
 
 
 class DenseInterpolation(diffrax.DenseInterpolation):
@@ -35,7 +36,7 @@ class DenseInterpolation(diffrax.DenseInterpolation):
     def _bare(self) -> diffrax.DenseInterpolation:
         fields = {f: getattr(self, f) for f in _DENSE_FIELDS}
         for name in ("ts", "t0_if_trivial", "y0_if_trivial"):
-            fields[name] = jtu.tree_map(magnitude_of, fields[name], is_leaf=is_quantity)
+            fields[name] = without_units(fields[name])
         return diffrax.DenseInterpolation(**fields)
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
@@ -47,6 +48,9 @@ class DenseInterpolation(diffrax.DenseInterpolation):
 
         **Raises** `DimensionalityError` for times that are none.
         """
+        if MODE.staging:
+            given = {"path": self, "t0": t0, "t1": t1, "left": left}
+            return deferred(_evaluate, _evaluate_shapes, given, keep=("t0", "t1"))
         working, bare = self._working, self._bare
         start = bare.evaluate(time_to_unit(t0, working.time, "t0", "evaluate"), left=left)
         if t1 is None:
@@ -59,6 +63,9 @@ class DenseInterpolation(diffrax.DenseInterpolation):
 
         **Raises** `DimensionalityError` for a time that is none.
         """
+        if MODE.staging:
+            given = {"path": self, "t": t, "left": left}
+            return deferred(_differentiate, _differentiate_shapes, given, keep=("t",))
         working = self._working
         t = time_to_unit(t, working.time, "t", "derivative")
         return working.rates.label(self._bare.derivative(t, left=left))
@@ -72,6 +79,25 @@ class DenseInterpolation(diffrax.DenseInterpolation):
     def t1(self) -> Any:
         """The end of the interval over which the interpolation is defined."""
         return wrap(self._bare.t1, self._working.time)
+
+
+def _evaluate(given: dict[str, Any]) -> Any:
+    return given["path"].evaluate(given["t0"], given["t1"], given["left"])
+
+
+def _evaluate_shapes(given: dict[str, Any]) -> Any:
+    given = without_units(given)
+    out = given["path"]._bare.evaluate(given["t0"], left=given["left"])
+    return out
+
+
+def _differentiate(given: dict[str, Any]) -> Any:
+    return given["path"].derivative(given["t"], given["left"])
+
+
+def _differentiate_shapes(given: dict[str, Any]) -> Any:
+    given = without_units(given)
+    return given["path"]._bare.derivative(given["t"], left=given["left"])
 
 
 _DENSE_FIELDS = tuple(diffrax.DenseInterpolation.__dataclass_fields__)
@@ -121,7 +147,7 @@ def _list(units: TreeUnits) -> str:
 
 def label_solution(sol: diffrax.Solution, saveat: Any, working: Working) -> diffrax.Solution:
     """A solution on bare magnitudes with the units put back."""
-    if working.plain:
+    if working.plain and not working.state.unknown:
         return sol
     time = working.time
 

@@ -1,19 +1,30 @@
 """`diffeqsolve` on quantities: strip what goes in, solve, label what comes out."""
 
+import dataclasses
 from typing import Any
 
 import diffrax
 
-from sciquax.core import RuleError
+from sciquax.core import MODE, RuleError
+from sciquax.units._unit import dimensionless
 
 from ._controllers import ConstantStepSize, bare_controller
+from ._deferred import deferred
 from ._events import bare_event
 from ._places import at_stack
 from ._saveat import SaveAt, bare_saveat, times_of
 from ._solution import bare_state, label_solution
+from ._staged import self_contained
 from ._terms import bare_terms
 from ._tolerances import TreeTolerance, bare_root_finder
-from ._units import Working, has_quantity, time_to_unit, working_units
+from ._units import (
+    TreeUnits,
+    Working,
+    has_quantity,
+    time_to_unit,
+    without_units,
+    working_units,
+)
 
 
 def diffeqsolve(
@@ -79,7 +90,57 @@ def diffeqsolve(
 
     ```
     """
-    working = working_units(t0, y0, [t1, dt0, *times_of(saveat)])
+    given = dict(
+        terms=terms, solver=solver, t0=t0, t1=t1, dt0=dt0, y0=y0, args=args, saveat=saveat,
+        stepsize_controller=stepsize_controller, adjoint=adjoint, event=event, max_steps=max_steps,
+        throw=throw, progress_meter=progress_meter, solver_state=solver_state,
+        controller_state=controller_state, made_jump=made_jump, **deprecated,
+    )  # fmt: skip
+    if MODE.staging:
+        return deferred(_solve, _shapes, self_contained(given), keep=("t0", "t1", "dt0"))
+    return _solve(given)
+
+
+def _solve(given: dict[str, Any]) -> diffrax.Solution:
+    working = working_units(
+        given["t0"], given["y0"], [given["t1"], given["dt0"], *times_of(given["saveat"])]
+    )
+    return _solve_in(working, **given)
+
+
+_NUMBERS = ("t0", "t1", "dt0", "y0", "solver", "saveat", "stepsize_controller", "adjoint", "event")
+
+
+def _shapes(given: dict[str, Any]) -> diffrax.Solution:
+    """The same solve without any units, for the shapes of what comes out of it."""
+    given = {k: without_units(v) if k in _NUMBERS else v for k, v in given.items()}
+    state = dataclasses.replace(TreeUnits.of(given["y0"]), unknown=True)
+    return _solve_in(Working(dimensionless(), state), **given)
+
+
+def _solve_in(
+    working: Working,
+    *,
+    terms: Any,
+    solver: Any,
+    t0: Any,
+    t1: Any,
+    dt0: Any,
+    y0: Any,
+    args: Any,
+    saveat: Any,
+    stepsize_controller: Any,
+    adjoint: Any,
+    event: Any,
+    solver_state: Any,
+    controller_state: Any,
+    max_steps: Any,
+    throw: Any,
+    progress_meter: Any,
+    made_jump: Any,
+    **deprecated: Any,
+) -> diffrax.Solution:
+    """Solve in the working units given."""
     if deprecated and not working.plain:
         raise at_stack(
             RuleError(

@@ -36,12 +36,14 @@ class TreeUnits:
     """The structure of a tree of quantities and arrays, and its leaves' units. Hashable.
 
     **Attributes**: `tree`, the structure with quantities as leaves; `units`, one for each leaf,
-    dimensionless for a plain array; `name`, what error messages call the tree.
+    dimensionless for a plain array; `name`, what error messages call the tree; `unknown`, whether
+    units are not known yet, so that trees are of bare arrays and nothing is checked.
     """
 
     tree: Any
     units: tuple[InternedUnit, ...]
     name: str = "y"
+    unknown: bool = False
 
     @classmethod
     def of(cls, tree: Any, name: str = "y") -> "TreeUnits":
@@ -55,7 +57,7 @@ class TreeUnits:
     def strip(self, tree: Any) -> Any:
         """A tree of this structure and these units without its units."""
         leaves = self.tree.flatten_up_to(tree)
-        return self.tree.unflatten([x.magnitude if isinstance(x, Quantity) else x for x in leaves])
+        return self.tree.unflatten(list(map(magnitude_of, leaves)))
 
     def label(self, tree: Any) -> Any:
         """A tree of bare magnitudes with the units put back."""
@@ -77,7 +79,8 @@ class TreeUnits:
         children, start = [], 0
         for number, tree in enumerate(self.tree.children()):
             stop = start + tree.num_leaves
-            children.append(TreeUnits(tree, self.units[start:stop], f"{self.name}[{number}]"))
+            units, name = self.units[start:stop], f"{self.name}[{number}]"
+            children.append(TreeUnits(tree, units, name, self.unknown))
             start = stop
         return children
 
@@ -123,6 +126,11 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
         )
         raise at_stack(error)
     return Working(time, TreeUnits.of(y0))
+
+
+def without_units(tree: Any) -> Any:
+    """A tree with its quantities' magnitudes in their place, whatever the units."""
+    return jtu.tree_map(magnitude_of, tree, is_leaf=is_quantity)
 
 
 def is_literal_of_every_unit(x: Any) -> bool:
@@ -191,6 +199,8 @@ def tree_to_units(
     **Raises** ValueError for another structure, `DimensionalityError` for another dimension.
     """
     leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
+    if target.unknown:
+        return structure.unflatten(list(map(magnitude_of, leaves)))
     if structure != target.tree:
         if target.plain and not any(map(is_quantity, leaves)):
             return tree  # Diffrax says so itself

@@ -1,0 +1,167 @@
+"""Functions that need values, called while a program is staged and there are only tracers.
+
+`sciquax.grad(loss)` and `quaxify(loss)` trace `loss` before any unit is known; a `diffeqsolve`
+inside it cannot check anything yet. It becomes one equation of the staged program, whose outputs'
+shapes are those of the same solve without units, and which the interpreter carries out when the
+values have arrived.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax.interpreters import ad, batching, mlir
+
+from sciquax.core import MODE, VALUE_TYPES, RuleError, inject, is_value, locate_stack, strip
+from sciquax.core._compat import Primitive, Tracer, open_jaxpr
+from sciquax.core._dispatch import HIGHER_ORDER
+from sciquax.core._inject import typeof_aval
+from sciquax.core._interpret import interpret
+from sciquax.core._quaxify import _fill, _template
+
+
+class _DeferredCall(Primitive):
+    """A call to be made when the operands are values. Outside of staging, it is made."""
+
+    multiple_results = True
+
+    def bind(self, *operands: Any, call: Any, avals: Any) -> Any:
+        if MODE.staging:
+            return super().bind(*operands, call=call, avals=avals)
+        return call(*operands)
+
+
+deferred_p = _DeferredCall("deferred_call")
+deferred_p.def_abstract_eval(lambda *_, call, avals: list(avals))
+HIGHER_ORDER[deferred_p.name] = lambda primitive, operands, params: params["call"](*operands)
+
+# A function jitted by the user and traced within `quaxify` is found again by JAX outside of it.
+mlir.register_lowering(
+    deferred_p, mlir.lower_fun(lambda *operands, call, avals: call(*operands), True)
+)
+
+
+def _batch(operands: Sequence[Any], dims: Sequence[Any], *, call: Any, avals: Any) -> Any:
+    (size, *_) = [x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None]
+    batched = [a.update(shape=(size, *a.shape), sharding=None) for a in avals]
+    mapped = jax.vmap(call, in_axes=tuple(dims), axis_size=size)
+    return deferred_p.bind(*operands, call=mapped, avals=tuple(batched)), [0] * len(avals)
+
+
+def _jvp(primals: Any, tangents: Any, **_: Any) -> Any:
+    error = RuleError(
+        "A solve on quantities is differentiated within `quaxify`, where its units are not known "
+        "yet.",
+        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves.",
+    )
+    raise locate_stack(error)
+
+
+batching.primitive_batchers[deferred_p] = _batch
+ad.primitive_jvps[deferred_p] = _jvp
+
+
+def deferred(function: Callable, shapes: Callable, argument: Any, keep: Sequence[str] = ()) -> Any:
+    """Have `function(argument)` called when values have arrived.
+
+    **Arguments**: the function; one that gives the same tree on bare arrays, whatever the units;
+    a dictionary of arguments, with tracers for values in it; and which of its entries may see
+    polymorphic constants.
+
+    **Returns** the function's result, with tracers for values and arrays.
+    """
+    flat, tree = jtu.tree_flatten_with_path(argument, is_leaf=is_value)
+    leaves = [leaf for _, leaf in flat]
+    chosen = [i for i, x in enumerate(leaves) if _holds_tracer(x)]
+    kept = {i for i in chosen if getattr(flat[i][0][0], "key", None) in keep}
+    outs, out_tree = jtu.tree_flatten(eqx.filter_eval_shape(shapes, argument))
+    arrays = [i for i, x in enumerate(outs) if isinstance(x, jax.ShapeDtypeStruct)]
+
+    def call(*operands: Any) -> list[Any]:
+        filled = list(leaves)
+        for i, x in zip(chosen, operands, strict=True):
+            filled[i] = x if i in kept else strip(x)
+        found = jtu.tree_leaves(function(jtu.tree_unflatten(tree, filled)), is_leaf=is_value)
+        assert len(found) == len(outs)
+        return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]
+
+    operands = [inject(x) if is_value(x) else x for x in (leaves[i] for i in chosen)]
+    avals = tuple(map(_aval, (outs[i] for i in arrays)))
+    for i, tracer in zip(arrays, deferred_p.bind(*operands, call=call, avals=avals), strict=True):
+        outs[i] = tracer
+    return jtu.tree_unflatten(out_tree, outs)
+
+
+def _holds_tracer(leaf: Any) -> bool:
+    return any(isinstance(x, Tracer) for x in jtu.tree_leaves(leaf))
+
+
+def _aval(struct: jax.ShapeDtypeStruct) -> Any:
+    return jax.core.ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+
+
+class Traced(eqx.Module):
+    """A function that captured tracers of the program being staged, as a jaxpr and those.
+
+    The values that the tracers stand for arrive in `consts`.
+    """
+
+    fn: Any
+    consts: list[Any]
+    jaxpr: Any = eqx.field(static=True)
+    chosen: tuple[int, ...] = eqx.field(static=True)
+    template: Any = eqx.field(static=True)
+    out_tree: Any = eqx.field(static=True)
+
+    _takes_values = True
+
+    @property
+    def __wrapped__(self) -> Any:
+        return self.fn
+
+    def __call__(self, *args: Any) -> Any:
+        leaves = jtu.tree_leaves((self.fn, args), is_leaf=is_value)
+        results = interpret(self.jaxpr, self.consts, [leaves[i] for i in self.chosen])
+        return jtu.tree_unflatten(self.out_tree, [_fill(x, results) for x in self.template])
+
+
+def without_captured_tracers(fn: Any, *args: Any) -> Any:
+    """`fn`, or if it captured tracers of the program being staged, what is the same without.
+
+    **Arguments**: the function, and arguments as it will be called with, arrays as their shapes.
+    """
+    leaves, tree = jtu.tree_flatten((fn, args), is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if _is_data(x)]
+    template: list[Any] = []
+    out_tree = None
+
+    def staged(*tracers: Any) -> list[Any]:
+        nonlocal out_tree
+        filled = list(leaves)
+        for i, tracer in zip(chosen, tracers, strict=True):
+            filled[i] = tracer
+        function, arguments = jtu.tree_unflatten(tree, filled)
+        out_leaves, out_tree = jtu.tree_flatten(function(*arguments), is_leaf=is_value)
+        traced: list[Any] = []
+        template.extend(_template(x, traced) for x in out_leaves)
+        return traced
+
+    closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    jaxpr, consts = open_jaxpr(closed)
+    if not any(isinstance(x, Tracer) for x in consts):
+        return fn
+    return Traced(fn, list(consts), jaxpr, tuple(chosen), tuple(template), out_tree)
+
+
+def _is_data(x: Any) -> bool:
+    return type(x) in VALUE_TYPES or isinstance(x, jax.ShapeDtypeStruct) or eqx.is_array(x)
+
+
+def _struct(x: Any) -> jax.ShapeDtypeStruct:
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return x
+    aval = typeof_aval(x) if type(x) in VALUE_TYPES else jax.typeof(x)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
