@@ -142,18 +142,11 @@ def equation_context(eqn: Any, here: Any) -> Any:
 
 
 def user_location(source_info: Any) -> tuple[str, int, int, str] | None:
-    """File, line, column and function of the user's innermost frame, if one was recorded.
-
-    Frames of libraries that call the user back (Diffrax, Equinox) count only where there is no
-    other.
-    """
-    fallback = None
+    """File, line, column and function of the user's innermost frame, if one was recorded."""
     for frame in _source_info.user_frames(source_info.traceback):
-        place = frame.file_name, frame.start_line, frame.start_column, frame.function_name
         if is_user_file(frame.file_name):
-            return place
-        fallback = fallback or place
-    return fallback
+            return frame.file_name, frame.start_line, frame.start_column, frame.function_name
+    return None
 
 
 _LIBRARIES = tuple(

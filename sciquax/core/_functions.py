@@ -75,14 +75,33 @@ def _static_arguments(parameters: Sequence[Any], ndim: int) -> Iterator[dict[str
     choices = []
     for p in parameters:
         others = [c for c in _STATIC_CHOICES.get(p.name, lambda _: [])(ndim) if c is not p.default]
-        choices.append([p.default, *others])
+        choices.append(others if p.default is p.empty else [p.default, *others])
     combinations = itertools.islice(itertools.product(*[range(len(c)) for c in choices]), 4000)
     for combo in sorted(combinations, key=lambda numbers: sum(i > 0 for i in numbers)):
         yield {p.name: c[i] for p, c, i in zip(parameters, choices, combo, strict=True)}
 
 
-def _is_default(parameters: Sequence[Any], name: str, value: Any) -> bool:
-    return any(p.name == name and value is p.default for p in parameters)
+def _spellings(
+    optional: Sequence[Any], arrays: dict[str, Any], statics: dict[str, Any]
+) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    """Ways to write a call's optional arguments, by position and by keyword.
+
+    JAX keys its traces by them: `norm(x, 2)` and `norm(x, ord=2)` are two.
+    """
+    values = {**arrays, **statics}
+    defaults = {p.name: p.default for p in optional}
+    for count in range(len(optional) + 1):
+        if count and optional[count - 1].kind is inspect.Parameter.KEYWORD_ONLY:
+            return
+        positional = [values[p.name] for p in optional[:count]]
+        yield (
+            positional,
+            {
+                p.name: values[p.name]
+                for p in optional[count:]
+                if p.name in arrays or values[p.name] is not defaults[p.name]
+            },
+        )
 
 
 class FunctionRules(SignatureRules):
@@ -103,6 +122,8 @@ class FunctionRules(SignatureRules):
         """How the call whose body is `body` was made, or None if it is not a call of ours."""
         required = [p for p in self.parameters if p.default is p.empty]
         optional = [p for p in self.parameters if p.default is not p.empty]
+        while len(required) > len(avals) and required[-1].name in _STATIC_CHOICES:
+            optional.insert(0, required.pop())  # `matrix_power(a, n)`
         extra = len(avals) - len(required)
         if not 0 <= extra <= len(optional):
             return None
@@ -111,35 +132,42 @@ class FunctionRules(SignatureRules):
             for a in avals
         ]
         ndim = max((len(a.shape) for a in avals), default=0)
-        leading, following = structs[: len(required)], structs[len(required) :]
         tries = 0
         # Which optional parameters the other operands are: the next ones, as a rule.
         for arrays in itertools.combinations(optional, extra):
             names = tuple(p.name for p in arrays)
-            in_order = names == tuple(p.name for p in optional[:extra])
+            following = dict(zip(names, structs[len(required) :], strict=True))
             for statics in _static_arguments([p for p in optional if p not in arrays], ndim):
-                if (tries := tries + 1) > _MAX_TRIES:
-                    return None
-                given = {k: v for k, v in statics.items() if not _is_default(optional, k, v)}
-                if in_order and same_body(self._trace(structs, given), body, self.is_custom_jvp):
-                    return Arguments(names, statics)
-                keywords = dict(zip(names, following, strict=True))
-                if extra and same_body(
-                    self._trace(leading, {**keywords, **given}), body, self.is_custom_jvp
-                ):
-                    return Arguments(names, statics)
+                for positional, keywords in _spellings(optional, following, statics):
+                    if (tries := tries + 1) > _MAX_TRIES:
+                        return None
+                    traced = self._trace([*structs[: len(required)], *positional], keywords)
+                    if same_body(traced, body, self.is_custom_jvp):
+                        return Arguments(names, statics)
         return None
 
-    def _trace(self, structs: Sequence[Any], given: dict[str, Any]) -> Any:
+    def _trace(self, positional: Sequence[Any], keywords: dict[str, Any]) -> Any:
         """The body of the call that these arguments make, or None if such a call is illegal."""
-        arrays = {k: v for k, v in given.items() if isinstance(v, jax.ShapeDtypeStruct)}
-        statics = {k: v for k, v in given.items() if k not in arrays}
         try:
             trace = getattr(self.function, "trace", None)
             if trace is not None:
-                return trace(*structs, **given).jaxpr
-            closed = jax.make_jaxpr(lambda xs, arrays: self.function(*xs, **arrays, **statics))(
-                structs, arrays
+                return trace(*positional, **keywords).jaxpr
+            arguments, tree = jax.tree_util.tree_flatten(
+                (tuple(positional), keywords), is_leaf=lambda x: x is None
+            )
+            arrays = [isinstance(x, jax.ShapeDtypeStruct) for x in arguments]
+
+            def call(*tracers: Any) -> Any:
+                given = iter(tracers)
+                replaced = [
+                    next(given) if is_array else x
+                    for x, is_array in zip(arguments, arrays, strict=True)
+                ]
+                args, kwargs = jax.tree_util.tree_unflatten(tree, replaced)
+                return self.function(*args, **kwargs)
+
+            closed = jax.make_jaxpr(call)(
+                *[x for x, is_array in zip(arguments, arrays, strict=True) if is_array]
             )
             calls = [e for e in open_jaxpr(closed)[0].eqns if call_body(e) is not None]
             return call_body(calls[0]) if len(calls) == 1 else None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.extend.source_info_util as source_info_util
-import numpy as np
+import jax.numpy as jnp
 
 from . import _compat
 from ._compat import Literal, all_inputs, bind_equation, current_context, equation_context
@@ -51,7 +51,7 @@ def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> lis
                 env[eqn.outvars[0]] = outs
             for var in dead:
                 env.pop(var, None)
-        return [_read(env, var) for var in jaxpr.outvars]
+        return _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
     finally:
         MODE.staging, MODE.direct = staging, direct
 
@@ -66,8 +66,6 @@ def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
     has_value = any(type(x) in VALUE_TYPES for x in operands)
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
-        if not (has_value or tagged is not operands or contains_inject(eqn)):
-            return bind_equation(eqn, operands)
         if not _worth_opening(eqn, tagged):
             return bind_equation(eqn, [strip(x) for x in operands])
         if (rule := rule_for_call(eqn, tagged)) is not None:
@@ -79,6 +77,8 @@ def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
         return resolve(primitive, tagged)(primitive, tagged, eqn.params)
     if has_signature_rules(primitive):
         return resolve_plain(eqn, operands)
+    if primitive.name in _UNINITIALISED:
+        return Polymorphic(bind_equation(eqn, operands))
     return bind_equation(eqn, operands)
 
 
@@ -115,22 +115,25 @@ def _tag_literals(invars: Sequence[Any], operands: list[Any]) -> list[Any]:
     return tagged
 
 
-_TRANSPARENT = {"jit", "cond", "closed_call", "core_call", "call", "eval_jaxpr", "remat2"}
+_UNINITIALISED = {"empty", "empty2"}
 
 
 def _worth_opening(eqn: Any, operands: Sequence[Any]) -> bool:
     """Whether to interpret the body of an equation that holds a function.
 
-    Not if its only values are polymorphic constants among plain numbers: what comes out is plain.
+    Not if only plain numbers, or polymorphic constants among them, go in: then what comes out is
+    plain. A body without inexact operands may make constants of its own.
     """
-    only_constants = all(type(x) is Polymorphic for x in operands if type(x) in VALUE_TYPES)
-    if not only_constants or contains_inject(eqn):
+    if any(type(strip(x)) in VALUE_TYPES for x in operands) or contains_inject(eqn):
         return True
-    if any(type(strip(x)) in VALUE_TYPES for x in operands):
-        return True
-    return eqn.primitive.name in _TRANSPARENT and all(
-        type(x) is Polymorphic for x in operands if np.issubdtype(aval_of(x).dtype, np.inexact)
-    )
+    inexact = [x for x in operands if _is_inexact(aval_of(x))]
+    if inexact:
+        return all(type(x) is Polymorphic for x in inexact)
+    return any(_is_inexact(var.aval) for var in eqn.outvars)
+
+
+def _is_inexact(aval: Any) -> bool:
+    return jnp.issubdtype(aval.dtype, jnp.inexact)
 
 
 _with_inject: WeakCache = WeakCache()

@@ -362,7 +362,6 @@ def test_outside_after_it_was_traced_inside():
     assert_same(quaxify(f)(T), Quantity(10 * X, "m/s"))
 
 
-@pytest.mark.xfail(strict=True, reason="`inject` refuses where a direct call should be staged")
 def test_second_call_without_values():
     """No value among the arguments, and JAX finds the jitted function's first trace again."""
     jitted = jax.jit(lambda x: x * G)

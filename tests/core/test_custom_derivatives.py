@@ -205,18 +205,7 @@ NEW_JAX = jax.version.__version_info__ >= (0, 12)
 
 
 @pytest.mark.parametrize("array", [jnp.asarray, np.asarray], ids=["jax", "numpy"])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("jvp", marks=pytest.mark.xfail(strict=True, reason="constants of jvp_jaxpr")),
-        pytest.param(
-            "vjp",
-            marks=pytest.mark.xfail(
-                NEW_JAX, strict=True, reason="constants of fwd_jaxpr counted twice"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", ["jvp", "vjp"])
 def test_rules_over_constant_arrays_differentiated_from_outside(kind, array):
     """A rule that closes over a concrete array, as `jax.grad(jax.jit(f))` takes it."""
     scale = array(3.0 * Y)
@@ -257,9 +246,6 @@ def test_captured_value_in_custom_rules(kind):
     assert_same(quaxify(jax.grad(f))(x), Quantity(jnp.float32(30.0), "m"))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="rules are traced late, when captured values are not injected"
-)
 @pytest.mark.parametrize("kind", ["jvp", "vjp"])
 def test_captured_value_in_custom_rules_differentiated_from_outside(kind):
     x = Quantity(jnp.float32(2.0), "s")
@@ -288,9 +274,6 @@ def test_integer_operand_of_custom_rules():
     assert_same(unwrap(quaxify(grad)(Wrapped(X), Wrapped(n))), grad(X, n))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a float0 literal stops is_polymorphic_literal", raises=ValueError
-)
 def test_integer_operand_of_a_custom_jvp():
     n = jnp.asarray([2, 3, 4], jnp.int32)
 

@@ -105,10 +105,7 @@ def of_a_captured_value():
 MISMATCHES = [
     eager_operator, in_a_function, in_a_jitted_function, in_jit_of_quaxify, in_a_scan, in_a_cond,
     in_vmap, in_vmap_outside, in_checkpoint, in_nested_quaxify, of_a_captured_value,
-    pytest.param(
-        in_the_namespace,
-        marks=pytest.mark.xfail(strict=True, reason="under its import hook, jaxtyping's own line is named"),
-    ),
+    in_the_namespace,
 ]  # fmt: skip
 
 
@@ -174,7 +171,9 @@ def test_number_wanted():
 
 def test_plain_operand_wanted():
     def call():
-        return quaxify(lambda a, b: a & b)(Quantity(jnp.array([1, 2]), "m"), jnp.array([3, 1]))  # HERE
+        return quaxify(lambda a, b: a & b)(
+            Quantity(jnp.array([1, 2]), "m"), jnp.array([3, 1])
+        )  # HERE
 
     assert_raises(
         DimensionalityError,

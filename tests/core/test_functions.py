@@ -181,15 +181,8 @@ POSITIONAL = {
         lambda a: jax.scipy.linalg.solve_triangular(a, B, 1, True), dict(lower=True, trans=1),
     ),
 }  # fmt: skip
-FOUND_POSITIONAL = ("diag", "solve_triangular")
-MISSED = pytest.mark.xfail(
-    strict=True, reason="JAX caches positional statics apart from keywords; only those are tried"
-)
 CASES = [pytest.param(*case, id=f"{name}-keyword") for name, case in KEYWORD.items()] + [
-    pytest.param(
-        *case, id=f"{name}-positional", marks=() if name in FOUND_POSITIONAL else MISSED
-    )
-    for name, case in POSITIONAL.items()
+    pytest.param(*case, id=f"{name}-positional") for name, case in POSITIONAL.items()
 ]
 
 
@@ -234,7 +227,6 @@ def test_signature_rule_for_a_function():
     assert_same(quaxify(lambda a: jnp.linalg.norm(a, ord=1))(cls(A)), cls(jnp.float32(2)))
 
 
-@pytest.mark.xfail(strict=True, reason="the internal Unsettled escapes from custom_linear_solve")
 def test_linear_solve_of_a_type_that_materialises():
     cls = new_type("Materialised", base=Wrapped.__mro__[1])
     assert_same(quaxify(jnp.linalg.solve)(cls(A), B), jnp.linalg.solve(A, B))

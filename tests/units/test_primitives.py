@@ -51,6 +51,8 @@ class Specimen:
     vmap: bool = True
     rtol: float = 2e-4
     rescale: bool = True
+    own: bool = False  # not homogeneous: the oracle computes in the operands' own unit
+    reason: str = ""  # of a known bug
 
     def __str__(self):
         return self.primitive + (f"-{self.note}" if self.note else "")
@@ -85,7 +87,7 @@ SPECIMENS = [
     # -- linear in one operand
     same("neg"), same("abs"), same("copy", f=lax.copy_p.bind),
     same("real", C), same("imag", C), same("conj", C, f=lax.conj, grad=False),
-    same("convert_element_type", f=lambda x: lax.convert_element_type(x, jnp.float16), rtol=2e-3),
+    same("convert_element_type", f=lambda x: lax.convert_element_type(x, jnp.float16), rtol=2e-3, rescale=False),
     same("convert_element_type", I, f=lambda x: x.astype(jnp.float32), note="from-int"),
     same("reduce_precision", f=lambda x: lax.reduce_precision(x, 8, 10), rtol=2e-3),
     same("stop_gradient", f=lax.stop_gradient, grad=False),
@@ -116,9 +118,9 @@ SPECIMENS = [
     same("sort", A, f=jnp.sort),
     s("top_k", lambda x: lax.top_k(x, 2), (V, "km"), out=["km", PLAIN]),
     s("approx_top_k", lambda x: lax.approx_max_k(x, 1), (V, "km"), out=["km", PLAIN]),
-    same("nonbatchable", f=eqxi.nonbatchable, vmap=False), same("nontraceable", f=eqxi.nontraceable, grad=False, vmap=False),
+    same("nonbatchable", f=eqxi.nonbatchable, vmap=False, grad=False), same("nontraceable", f=eqxi.nontraceable, grad=False, vmap=False),
     same("nondifferentiable_backward", f=eqxi.nondifferentiable_backward, grad=False),
-    same("noinline", f=lambda x: eqxi.noinline(lambda y: y * 2)(x), grad=False, vmap=False),
+    same("noinline", f=lambda x: eqxi.noinline(lambda y: y * 2)(x), grad=False, vmap=False, reason="noinline takes a plain operand first, whose (no) unit is used"),
     same("while", f=lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + x), (0, x))[1], grad=False),
     same("scan", f=lambda x: lax.scan(lambda c, r: (c + r, None), 0.0, x)[0]),
     same("cond", f=lambda x: lax.cond(x[0] > 0, lambda: x, lambda: -x)),
@@ -133,7 +135,7 @@ SPECIMENS = [
     s("select_n", lambda x: jnp.where(x > 0, x, 0.0), (V, "km"), out="km", note="zero"),
     s("concatenate", lambda x, y: jnp.concatenate([x, y]), (V, "km"), (1000 * W, "m"), out="km"),
     s("stack", lambda x, y: jnp.stack([x, y], 1), (V, "km"), (1000 * W, "m"), out="km"),
-    s("pad", pad, (V, "km"), (np.float32(250.0), "m"), out="km"),
+    s("pad", pad, (V, "km"), (np.float32(250.0), "m"), out="km", vmap=False),  # JAX batches it as a select
     s("scatter", scatter(lax.scatter), *SCATTER, out="km"),
     s("scatter-add", scatter(lax.scatter_add), *SCATTER, out="km"),
     s("scatter-sub", lambda x, u: x.at[jnp.asarray(IDX)].subtract(u), *SCATTER, out="km"),
@@ -142,11 +144,12 @@ SPECIMENS = [
     s("scatter-mul", scatter(lax.scatter_mul), (V, "km"), (100 * W[:2], "percent"), out="km"),
     s("dynamic_update_slice", lambda x, u: lax.dynamic_update_slice(x, u, (1,)), *SCATTER, out="km"),
     s("select_and_scatter_add", lambda x: jax.grad(lambda y: jnp.sum(lax.reduce_window(y, -jnp.inf, lax.max, (2,), (1,), "VALID") * x[:2]))(x),
-      (V, "km"), out="km", grad=False),
+      (V, "km"), out="km", grad=False, reason="position 1 is data too"),
     # -- comparisons and predicates
     *[s(name, getattr(lax, name), (V, "km"), (1000 * W, "m"), out=PLAIN, grad=False)
       for name in ("eq", "ne", "lt", "le", "gt", "ge")],
-    s("eq", lax.eq, (V, "km"), (1000 * V, "m"), out=PLAIN, grad=False, note="equal", rescale=False),
+    s("eq", lax.eq, (I.astype(np.float32), "km"), (1000 * I.astype(np.float32), "m"), out=PLAIN, grad=False, note="equal", rescale=False,
+      reason="XLA divides float32 arrays by 1000 through the reciprocal: 12000 m is not 12 km"),
     s("sign", lax.sign, (V, "km"), out=PLAIN, grad=False), s("is_finite", lax.is_finite, (V, "km"), out=PLAIN, grad=False),
     s("argmax", lambda x: jnp.argmax(x), (V, "km"), out=PLAIN, grad=False),
     s("argmin", lambda x: jnp.argmin(x), (V, "km"), out=PLAIN, grad=False),
@@ -166,18 +169,17 @@ SPECIMENS = [
     s("sqrt", lax.sqrt, (P, "km"), out="km**0.5", note="half"),
     s("cbrt", lax.cbrt, (P, "km**3"), out="km"), s("rsqrt", lax.rsqrt, (P, "km**4"), out="1/km**2"),
     s("integer_pow", lambda x: x**3, (V, "km"), out="km**3"), s("integer_pow", lambda x: x**-2, (V, "km"), out="1/km**2", note="negative"),
-    s("pow", lambda x: x**1.5, (P, "km**2"), out="km**3"), s("pow", lambda x: x**0.0, (P, "km"), out=PLAIN, note="zero"),
+    s("pow", lambda x: x**1.5, (P, "km**2"), out="km**3"), s("pow", lambda x: x**0.0, (P, "km"), out=PLAIN, note="zero", grad=False, reason="the unit is km**0, not dimensionless"),
     s("pow", lax.pow, (100 * P, "percent"), (100 * W, "percent"), out=PLAIN, note="numbers"),
     s("pow", lax.pow, P, (60 * W, "s/min"), out=PLAIN, note="exponent-ratio"),
     s("reduce_prod", lambda x: jnp.prod(x, 1), (A, "km"), out="km**4"),
     # -- rounding
-    same("floor", grad=False, rescale=False), same("ceil", grad=False, rescale=False), same("round", grad=False, rescale=False),
+    same("floor", grad=False, rescale=False, own=True), same("ceil", grad=False, rescale=False, own=True), same("round", grad=False, rescale=False, own=True),
     s("floor", lax.floor, (150 * V, "percent"), out=PLAIN, note="percent", grad=False),
     # -- numbers
     *[pure(n) for n in ("exp", "exp2", "log", "log1p", "log2", "expm1", "sinh", "tanh", "asinh", "erf", "cosh", "logistic", "erfc",
                         "lgamma", "digamma", "bessel_i0e", "bessel_i1e") if hasattr(lax, n)],
     pure("atanh", SMALL), pure("erf_inv", SMALL), pure("acosh", P + 1),
-    s("exp", lax.exp, (V, "km/m"), out=PLAIN, note="ratio", rtol=1, grad=False) if False else
     s("exp", lax.exp, (1000 * V, "m/km"), out=PLAIN, note="ratio"),
     s("igamma", lax.igamma, (100 * P, "percent"), W, out=PLAIN, grad=False),
     s("igammac", lax.igammac, (100 * P, "percent"), W, out=PLAIN, grad=False),
@@ -192,13 +194,13 @@ SPECIMENS = [
     s("atan2", lax.atan2, (V, "km"), (1000 * W, "m"), out="radian"),
     # -- matrices
     s("cholesky", lambda x: lax.linalg.cholesky(x, symmetrize_input=False), (SPD, "km**2"), out="km", grad=False),
-    s("lu", lambda x: lax.linalg.lu(x), (SQ, "km"), out=["km", PLAIN, PLAIN], grad=False),
+    s("lu", lambda x: lax.linalg.lu(x), (SQ, "km"), out=["km", PLAIN, PLAIN], grad=False, own=True, rescale=False),
     s("qr", lambda x: lax.linalg.qr(x), (SQ, "km"), out=[PLAIN, "km"], grad=False),
     s("eigh", lambda x: lax.linalg.eigh(x), (SPD, "km"), out=[PLAIN, "km"], grad=False, rtol=1e-3),
-    s("svd", lambda x: lax.linalg.svd(x, full_matrices=False), (A, "km"), out=["km", PLAIN, PLAIN], grad=False, rescale=False),
+    s("svd", lambda x: lax.linalg.svd(x, full_matrices=False), (A, "km"), out=[PLAIN, "km", PLAIN], grad=False, rescale=False, own=True),
     s("svd", lambda x: lax.linalg.svd(x, compute_uv=False), (A, "km"), out="km", note="values", rtol=1e-3),
-    s("schur", lambda x: lax.linalg.schur(x), (SQ, "km"), out=["km", PLAIN], grad=False, vmap=False, rescale=False),
-    s("hessenberg", lambda x: lax.linalg.hessenberg(x), (SQ, "km"), out=["km", PLAIN], grad=False, rescale=False),
+    s("schur", lambda x: lax.linalg.schur(x), (SQ, "km"), out=["km", PLAIN], grad=False, vmap=False, rescale=False, own=True),
+    s("hessenberg", lambda x: lax.linalg.hessenberg(x), (SQ, "km"), out=["km", PLAIN], grad=False, rescale=False, own=True),
     s("geqrf", lambda x: lax.linalg.geqrf(x), (SQ, "km"), out=["km", PLAIN], grad=False) if hasattr(lax.linalg, "geqrf") else None,
     s("eig", lambda x: lax.linalg.eig(x, compute_left_eigenvectors=False), (SPD, "km"), out=["km", PLAIN], grad=False, rescale=False, rtol=1e-3),
     s("triangular_solve", lambda a, b: lax.linalg.triangular_solve(a, b, left_side=True, lower=True), (SQ, "km"), (A, "N"), out="N/km", rtol=1e-3),
@@ -219,7 +221,7 @@ ERRORS = [
     *[s(n, getattr(lax, n), (P, "km"), out=DimensionalityError)
       for n in ("exp", "exp2", "log", "log1p", "expm1", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sin", "cos", "tan",
                 "asin", "acos", "atan", "logistic", "erf", "erfc", "erf_inv", "lgamma", "digamma", "bessel_i0e", "bessel_i1e",
-                "cumprod", "cumlogsumexp", "not", "population_count", "clz") if hasattr(lax, n) and n not in ("not", "population_count", "clz")],
+                "cumprod", "cumlogsumexp") if hasattr(lax, n)],
     *[s(n, f, (I, "km"), out=DimensionalityError) for n, f in
       {"not": lax.bitwise_not, "population_count": lax.population_count, "clz": lax.clz}.items()],
     *[s(n, f, (I, "km"), I, out=DimensionalityError) for n, f in
@@ -240,13 +242,14 @@ ERRORS = [
     s("dynamic_slice", lambda x, i: lax.dynamic_slice(x, (i,), (2,)), (V, "km"), (np.int32(1), "m"), out=DimensionalityError, note="index"),
     s("gather", lambda x, i: x[i], (V, "km"), (IDX, "m"), out=DimensionalityError, note="index"),
     s("tridiagonal_solve", lax.linalg.tridiagonal_solve, (SMALL, "km"), (P, "s"), (SMALL, "km"), (A, "N"), out=DimensionalityError),
-    s("reduce_and", lambda x: lax.reduce_and_p.bind(x, axes=(0,)) if False else lax.reduce(x, np.int32(-1), lax.bitwise_and, (0,)), (I, "km"), out=DimensionalityError),
+    s("reduce_and", lambda x: lax.reduce(x, np.int32(-1), lax.bitwise_and, (0,)), (I, "km"), out=DimensionalityError),
     s("reduce_or", lambda x: lax.reduce(x, np.int32(0), lax.bitwise_or, (0,)), (I, "km"), out=DimensionalityError),
     s("reduce_xor", lambda x: lax.reduce(x, np.int32(0), lax.bitwise_xor, (0,)), (I, "km"), out=DimensionalityError),
     s("symmetric_product", lambda a, c: lax.linalg.symmetric_product(a, c), (SQ, "km"), (SPD, "s"), out=DimensionalityError),
     s("unvmap_max", eqxi.unvmap_max, (I, "km"), out=DimensionalityError),
     s("random_gamma", lambda a: jax.random.gamma(jax.random.key(0), a), (P, "km"), out=DimensionalityError),
 ]  # fmt: skip
+JOINS = "operands of one offset scale are joined without asking whether that is meaningful"
 OFFSET_ERRORS = [
     s("neg", lax.neg, (V, "degC"), out=OffsetUnitCalculusError), s("abs", lax.abs, (V, "degC"), out=OffsetUnitCalculusError),
     s("add", lax.add, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError),
@@ -258,13 +261,13 @@ OFFSET_ERRORS = [
     s("reduce_sum", jnp.sum, (V, "degC"), out=OffsetUnitCalculusError), s("cumsum", jnp.cumsum, (V, "degC"), out=OffsetUnitCalculusError),
     s("dot_general", jnp.dot, (V, "degC"), (W, "kg"), out=OffsetUnitCalculusError),
     s("fft", jnp.fft.fft, (C, "degC"), out=OffsetUnitCalculusError), s("sign", lax.sign, (V, "degC"), out=OffsetUnitCalculusError),
-    s("scatter-add", lambda x, u: x.at[0].add(u), (V, "degC"), (np.float32(1), "degC"), out=OffsetUnitCalculusError),
-    s("scatter-sub", lambda x, u: x.at[0].subtract(u), (V, "degC"), (np.float32(1), "degC"), out=OffsetUnitCalculusError),
+    s("scatter-add", lambda x, u: x.at[0].add(u), (V, "degC"), (np.float32(1), "degC"), out=OffsetUnitCalculusError, note="degC", reason=JOINS),
+    s("scatter-sub", lambda x, u: x.at[0].subtract(u), (V, "degC"), (np.float32(1), "degC"), out=OffsetUnitCalculusError, note="degC", reason=JOINS),
     s("scatter-mul", lambda x, u: x.at[0].multiply(u), (V, "degC"), np.float32(2), out=OffsetUnitCalculusError),
-    s("rem", lax.rem, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError),
+    s("rem", lax.rem, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError, note="degC", reason=JOINS),
     s("reduce_prod", jnp.prod, (V, "degC"), out=OffsetUnitCalculusError),
     s("atan2", lax.atan2, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError),
-    s("complex", lax.complex, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError),
+    s("complex", lax.complex, (V, "degC"), (W, "degC"), out=OffsetUnitCalculusError, note="degC", reason=JOINS),
     s("lu", lambda x: lax.linalg.lu(x), (SQ, "degC"), out=OffsetUnitCalculusError),
     s("reduce_window_sum", lambda x: lax.reduce_window(x, 0.0, lax.add, (2,), (1,), "VALID"), (V, "degC"), out=OffsetUnitCalculusError),
 ]  # fmt: skip
@@ -277,6 +280,14 @@ AFFINE = [
     s("add", lax.add, (W, "delta_degC"), (V, "degC"), out="degC", note="difference-first"),
     s("lt", lax.lt, (V, "degC"), (1.8 * W + 32, "degF"), out=PLAIN, grad=False),
 ]  # fmt: skip
+
+
+def cases(specimens):
+    """The specimens as parameters; those of a known bug are expected to fail."""
+    return [
+        pytest.param(x, marks=pytest.mark.xfail(strict=True, reason=x.reason) if x.reason else ())
+        for x in specimens
+    ]
 
 
 # -- the oracle ----------------------------------------------------------------------------------------
@@ -301,6 +312,11 @@ def si(array, unit):
 
 def oracle(specimen, operands):
     """Plain JAX in double precision on SI numbers."""
+    if specimen.own:
+        arrays = [jnp.asarray(x) for x, _ in operands]
+        units = specimen.out if isinstance(specimen.out, list) else [specimen.out]
+        out = map(np.asarray, jax.tree.leaves(specimen.f(*arrays)))
+        return [si(x, u) for x, u in zip(out, units, strict=True)]
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         arrays = [jnp.asarray(si(x, u)) if _inexact(x) or u is not PLAIN else jnp.asarray(x) for x, u in operands]
         arrays = [x.astype(jnp.float64) if x.dtype == jnp.float32 else x for x in arrays]
@@ -338,7 +354,7 @@ def check_numbers(out, expected, rtol):
         np.testing.assert_allclose(ours, e, rtol=rtol, atol=rtol * float(scale))
 
 
-@pytest.mark.parametrize("specimen", [*SPECIMENS, *AFFINE], ids=str)
+@pytest.mark.parametrize("specimen", cases([*SPECIMENS, *AFFINE]), ids=str)
 def test_value_and_unit(specimen):
     """Eager, jitted from outside and from inside: one answer, the oracle's."""
     args = values(specimen.operands)
@@ -355,7 +371,7 @@ def test_value_and_unit(specimen):
 VMAP = [x for x in SPECIMENS if x.vmap]
 
 
-@pytest.mark.parametrize("specimen", VMAP, ids=str)
+@pytest.mark.parametrize("specimen", cases(VMAP), ids=str)
 def test_vmap(specimen):
     """Mapped from outside and inside over two different rows."""
     rows = [specimen.operands, [(_other(x), u) for x, u in specimen.operands]]
@@ -363,13 +379,9 @@ def test_vmap(specimen):
     expected = [oracle(specimen, row) for row in rows]
     for f in (jax.vmap(quaxify(specimen.f)), quaxify(jax.vmap(specimen.f))):
         out = outputs(f(*values(stacked)))
-        check_units(out, specimen.out if isinstance(specimen.out, list) else _vmapped(specimen.out))
+        check_units(out, specimen.out)
         for i in range(2):
             check_numbers([x[i] for x in out], expected[i], specimen.rtol)
-
-
-def _vmapped(out):
-    return out
 
 
 def _other(x):
@@ -382,7 +394,7 @@ def _other(x):
 GRADS = [x for x in SPECIMENS if x.grad]
 
 
-@pytest.mark.parametrize("specimen", GRADS, ids=str)
+@pytest.mark.parametrize("specimen", cases(GRADS), ids=str)
 def test_gradient(specimen):
     """The gradient's unit is the output's per the argument's, its value the oracle's."""
     import sciquax
@@ -419,7 +431,7 @@ RESCALED = {"km": ("cm", 1e5), "m": ("mile", 1 / 1609.344), "s": ("min", 1 / 60)
             "1/km": ("1/m", 1e-3), "cm": ("m", 0.01), "m/km": ("cm/m", 0.1), "s/min": ("dimensionless", 1 / 60)}  # fmt: skip
 
 
-@pytest.mark.parametrize("specimen", [x for x in SPECIMENS if x.rescale], ids=str)
+@pytest.mark.parametrize("specimen", cases(x for x in SPECIMENS if x.rescale), ids=str)
 def test_changing_units_commutes(specimen):
     """The same physical operands in other units give the same physical result."""
     changed = [
@@ -430,9 +442,10 @@ def test_changing_units_commutes(specimen):
     check_numbers(out, oracle(specimen, specimen.operands), 3 * specimen.rtol)
 
 
-@pytest.mark.parametrize("specimen", [*ERRORS, *OFFSET_ERRORS], ids=str)
+@pytest.mark.parametrize("specimen", cases([*ERRORS, *OFFSET_ERRORS]), ids=str)
 def test_refused(specimen):
-    for f in (quaxify(specimen.f), jax.jit(quaxify(specimen.f))):
+    call = lambda *xs: specimen.f(*xs)
+    for f in (quaxify(call), jax.jit(quaxify(call))):
         with pytest.raises(specimen.out) as info:
             f(*values(specimen.operands))
         assert isinstance(info.value, TypeError) and __file__ in str(info.value)
@@ -468,7 +481,9 @@ def test_specimen_emits_its_primitive(specimen):
     name = {"scatter-set": "scatter", "scatter-subtract": "scatter-sub", "scatter-multiply": "scatter-mul",
             "expand_dims": "broadcast_in_dim"}.get(specimen.primitive, specimen.primitive)  # fmt: skip
     found = _all_primitives(jax.make_jaxpr(lambda *xs: specimen.f(*xs))(*arrays))
-    if name == "stack" and "stack" not in {getattr(exported, n).name for n in dir(exported) if n.endswith("_p")}:
+    if name == "concatenate" and "stack" in found:
+        name = "stack"
+    if name == "stack" and "stack" not in found:
         name = "concatenate"
     aliases = {"expand_dims": "reshape", "scatter-sub": "scatter-add", "stop_gradient": "mul", "broadcast_in_dim": "reshape"}
     if name == "stop_gradient":

@@ -15,8 +15,15 @@ from ._controllers import (
     PIDController as PIDController,
     StepTo as StepTo,
 )
+from ._interpolations import (
+    CubicInterpolation as CubicInterpolation,
+    DenseInterpolation as DenseInterpolation,
+    LinearInterpolation as LinearInterpolation,
+    backward_hermite_coefficients as backward_hermite_coefficients,
+    linear_interpolation as linear_interpolation,
+    rectilinear_interpolation as rectilinear_interpolation,
+)
 from ._saveat import SaveAt as SaveAt, SubSaveAt as SubSaveAt
-from ._solution import DenseInterpolation as DenseInterpolation
 from ._solve import diffeqsolve as diffeqsolve
 
 

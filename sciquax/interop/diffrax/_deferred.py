@@ -6,6 +6,9 @@ shapes are those of the same solve without units, and which the interpreter carr
 values have arrived.
 """
 
+import functools
+import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +18,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.interpreters import ad, batching, mlir
 
-from sciquax.core import MODE, VALUE_TYPES, RuleError, inject, is_value, locate_stack, strip
+from sciquax.core import MODE, RuleError, inject, is_value, locate_stack, strip
 from sciquax.core._compat import Primitive, Tracer, open_jaxpr
 from sciquax.core._dispatch import HIGHER_ORDER
 from sciquax.core._inject import typeof_aval
@@ -36,7 +39,26 @@ class _DeferredCall(Primitive):
 
 deferred_p = _DeferredCall("deferred_call")
 deferred_p.def_abstract_eval(lambda *_, call, avals: list(avals))
-HIGHER_ORDER[deferred_p.name] = lambda primitive, operands, params: params["call"](*operands)
+
+
+class _Place(threading.local):
+    """Whether this thread carries out a deferred call, whose user is not on the Python stack."""
+
+    deferred = False
+
+
+PLACE = _Place()
+
+
+def _carry_out(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    outer, PLACE.deferred = PLACE.deferred, True
+    try:
+        return params["call"](*operands)
+    finally:
+        PLACE.deferred = outer
+
+
+HIGHER_ORDER[deferred_p.name] = _carry_out
 
 # A function jitted by the user and traced within `quaxify` is found again by JAX outside of it.
 mlir.register_lowering(
@@ -62,6 +84,29 @@ def _jvp(primals: Any, tangents: Any, **_: Any) -> Any:
 
 batching.primitive_batchers[deferred_p] = _batch
 ad.primitive_jvps[deferred_p] = _jvp
+
+
+def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable], Callable]:
+    """Decorator: a function of keyword arguments that within staging is called later.
+
+    It must give the same tree of shapes whatever the units. `keep` as for `deferred`.
+    """
+
+    def decorator(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapped(**given: Any) -> Any:
+            if not MODE.staging:
+                return function(**given)
+            bare = lambda given: function(**jtu.tree_map(_bare, given, is_leaf=is_value))  # noqa: E731
+            return deferred(lambda given: function(**given), bare, given, keep)
+
+        return wrapped
+
+    return decorator
+
+
+def _bare(x: Any) -> Any:
+    return _bare(x.magnitude) if hasattr(x, "magnitude") else strip(x)
 
 
 def deferred(function: Callable, shapes: Callable, argument: Any, keep: Sequence[str] = ()) -> Any:
@@ -106,35 +151,37 @@ def _aval(struct: jax.ShapeDtypeStruct) -> Any:
 class Traced(eqx.Module):
     """A function that captured tracers of the program being staged, as a jaxpr and those.
 
-    The values that the tracers stand for arrive in `consts`.
+    What the tracers stand for arrives in `captured`, and the leaves of the function, if it is a
+    pytree itself, in `own`.
     """
 
-    fn: Any
-    consts: list[Any]
+    captured: list[Any]
+    own: list[Any]
     jaxpr: Any = eqx.field(static=True)
-    chosen: tuple[int, ...] = eqx.field(static=True)
     template: Any = eqx.field(static=True)
     out_tree: Any = eqx.field(static=True)
-
-    _takes_values = True
-
-    @property
-    def __wrapped__(self) -> Any:
-        return self.fn
+    place: Any = eqx.field(static=True)
 
     def __call__(self, *args: Any) -> Any:
-        leaves = jtu.tree_leaves((self.fn, args), is_leaf=is_value)
-        results = interpret(self.jaxpr, self.consts, [leaves[i] for i in self.chosen])
+        data = [x for x in jtu.tree_leaves(args, is_leaf=is_value) if _is_data(x)]
+        captured, operands = self.captured, [*self.own, *data]
+        if MODE.staging:  # within another function that is staged, which will be interpreted
+            captured, operands = ([inject(x) if is_value(x) else x for x in xs] for xs in (captured, operands))
+            results = jax.core.eval_jaxpr(self.jaxpr, captured, *operands)
+        else:
+            results = interpret(self.jaxpr, captured, operands)
         return jtu.tree_unflatten(self.out_tree, [_fill(x, results) for x in self.template])
 
 
-def without_captured_tracers(fn: Any, *args: Any) -> Any:
+def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
     """`fn`, or if it captured tracers of the program being staged, what is the same without.
 
-    **Arguments**: the function, and arguments as it will be called with, arrays as their shapes.
+    **Arguments**: the function; arguments as it will be called with, arrays as their shapes; and
+    where it is defined.
     """
     leaves, tree = jtu.tree_flatten((fn, args), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if _is_data(x)]
+    n_own = sum(map(_is_data, jtu.tree_leaves(fn, is_leaf=is_value)))
     template: list[Any] = []
     out_tree = None
 
@@ -149,19 +196,35 @@ def without_captured_tracers(fn: Any, *args: Any) -> Any:
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
-    closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    try:
+        closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    except AttributeError:  # it wants quantities, for `y.to("m")`, and will get them later
+        if _captured_tracer(fn):
+            raise
+        return fn
     jaxpr, consts = open_jaxpr(closed)
     if not any(isinstance(x, Tracer) for x in consts):
         return fn
-    return Traced(fn, list(consts), jaxpr, tuple(chosen), tuple(template), out_tree)
+    own = [leaves[i] for i in chosen[:n_own]]
+    return Traced(list(consts), own, jaxpr, tuple(template), out_tree, place)
+
+
+def _captured_tracer(fn: Any, depth: int = 4) -> bool:
+    """Whether a Python function holds a tracer in its closure, or functions there do."""
+    cells = getattr(inspect.unwrap(fn), "__closure__", None) or ()
+    for cell in cells if depth else ():
+        for leaf in jtu.tree_leaves(cell.cell_contents):
+            if isinstance(leaf, Tracer) or callable(leaf) and _captured_tracer(leaf, depth - 1):
+                return True
+    return False
 
 
 def _is_data(x: Any) -> bool:
-    return type(x) in VALUE_TYPES or isinstance(x, jax.ShapeDtypeStruct) or eqx.is_array(x)
+    return is_value(x) or isinstance(x, jax.ShapeDtypeStruct) or eqx.is_array(x)
 
 
 def _struct(x: Any) -> jax.ShapeDtypeStruct:
     if isinstance(x, jax.ShapeDtypeStruct):
         return x
-    aval = typeof_aval(x) if type(x) in VALUE_TYPES else jax.typeof(x)
+    aval = typeof_aval(x) if is_value(x) else jax.typeof(x)
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)

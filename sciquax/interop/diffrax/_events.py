@@ -5,6 +5,7 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import RuleError
@@ -14,8 +15,12 @@ from sciquax.units._algebra import wrap
 from ._places import at_function, at_stack, call
 from ._units import TreeUnits, Working, has_quantity, is_quantity
 
-_TIMES = ("t0", "t1", "dt0")
-_OF_DIFFRAX = diffrax.steady_state_event().__module__
+TIMES = ("t0", "t1", "dt0")
+
+
+def of_diffrax(fn: Any) -> bool:
+    """Whether a condition is a `steady_state_event`: Diffrax's own, for bare magnitudes."""
+    return getattr(fn, "__module__", None) == diffrax.steady_state_event().__module__
 
 
 class Condition(eqx.Module):
@@ -29,11 +34,13 @@ class Condition(eqx.Module):
     state: TreeUnits = eqx.field(static=True)
 
     def __call__(self, t: Any, y: Any, args: Any, **kwargs: Any) -> Any:
-        if getattr(self.fn, "__module__", None) == _OF_DIFFRAX:
+        if self.state.unknown:
+            return jnp.array(False)  # for the shapes only
+        if of_diffrax(self.fn):
             # `steady_state_event` compares norms of magnitudes with the step size controller's
             # tolerances, in working units as these are.
             return self.fn(t, y, args, **kwargs)
-        times = {k: wrap(kwargs[k], self.time) for k in _TIMES if kwargs.get(k) is not None}
+        times = {k: wrap(kwargs[k], self.time) for k in TIMES if kwargs.get(k) is not None}
         known = {k: v for k, v in kwargs.items() if k not in times}
         fn = self.fn
 
@@ -44,7 +51,7 @@ class Condition(eqx.Module):
         condition.__wrapped__ = fn  # type: ignore[attr-defined]  # so that errors name it
         out = call(condition, wrap(t, self.time), self.state.label(y), args, times)
         if isinstance(out, Quantity):
-            if out._unit.offset and not self.state.unknown:
+            if out._unit.offset:
                 error = RuleError(
                     f"An event's condition returned '{out._unit}', whose zero is not where nothing "
                     "is: its change of sign means nothing.",

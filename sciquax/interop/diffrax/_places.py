@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from sciquax.core import LocatedError, Location, Polymorphic, is_value, locate_stack, strip
 from sciquax.core._autodiff import run
 
-from ._deferred import Traced
+from ._deferred import PLACE, Traced
 
 Error = TypeVar("Error", bound=BaseException)
 
@@ -38,6 +38,8 @@ def call(fn: Callable, *args: Any, finish: Callable[[Any], Any] = strip, **kwarg
 
 def place_of(fn: Any) -> Location | None:
     """Where a callable is defined, below whatever wraps it; None for one not written in Python."""
+    if isinstance(fn, Traced):
+        return fn.place
     while not hasattr(fn, "__code__"):
         if isinstance(fn, functools.partial):
             fn = fn.func
@@ -67,6 +69,7 @@ def at_function(error: Error, fn: Callable) -> Error:
 
 
 def at_stack(error: Error) -> Error:
-    """`error` with the user's line that is running."""
-    locate_stack(error, depth=2)
+    """`error` with the user's line that is running; a deferred call's, its interpreter fills in."""
+    if not PLACE.deferred:
+        locate_stack(error, depth=2)
     return error

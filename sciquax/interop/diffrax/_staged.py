@@ -11,9 +11,11 @@ import lineax.internal as lxi
 
 from sciquax.core import RuleError
 
-from ._deferred import without_captured_tracers
-from ._places import at_stack
+from ._deferred import Traced, without_captured_tracers
+from ._events import TIMES, of_diffrax
+from ._places import at_stack, place_of
 from ._saveat import SAVE_Y, is_sub, times_of
+from ._terms import crossed
 from ._units import is_quantity, without_units
 
 
@@ -32,31 +34,73 @@ def self_contained(given: dict[str, Any]) -> dict[str, Any]:
             )
         )
     t, y = _shapes_of_time_and_state(given)
-    args = given["args"]
-
-    def field(term: Any) -> Any:
-        if isinstance(term, diffrax.MultiTerm):
-            return diffrax.MultiTerm(*map(field, term.terms))
-        if type(term) is diffrax.ODETerm:
-            return diffrax.ODETerm(without_captured_tracers(term.vector_field, t, y, args))
-        return term
+    args, terms, event = given["args"], given["terms"], given["event"]
+    if crossed(terms, given["solver"]):
+        terms = (_terms(terms[0], t, y[1], args), _terms(terms[1], t, y[0], args))
+    else:
+        terms = _terms(terms, t, y, args)
+    new = dict(given, terms=terms)
 
     def saved(sub: Any) -> Any:
         if not is_sub(sub) or sub.fn is SAVE_Y:
             return sub
-        return eqx.tree_at(lambda s: s.fn, sub, without_captured_tracers(sub.fn, t, y, args))
+        fn = without_captured_tracers(sub.fn, t, y, args, place=place_of(sub.fn))
+        return eqx.tree_at(lambda s: s.fn, sub, fn)
 
-    new = dict(given)
-    new["terms"] = jtu.tree_map(
-        field, given["terms"], is_leaf=lambda x: isinstance(x, diffrax.AbstractTerm)
-    )
     new["saveat"] = eqx.tree_at(
         lambda s: s.subs,
         saveat,
         jtu.tree_map(saved, saveat.subs, is_leaf=is_sub),
         is_leaf=lambda x: x is None,
     )
+    if event is not None:
+        conditions = jtu.tree_map(
+            lambda fn: _condition(fn, t, y, new), event.cond_fn, is_leaf=callable
+        )
+        new["event"] = diffrax.Event(conditions, event.root_finder, event.direction)
     return new
+
+
+def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
+    def contained(term: Any) -> Any:
+        if isinstance(term, diffrax.MultiTerm):
+            return diffrax.MultiTerm(*map(contained, term.terms))
+        if type(term) is not diffrax.ODETerm:
+            return term
+        fn = term.vector_field
+        return diffrax.ODETerm(without_captured_tracers(fn, t, y, args, place=place_of(fn)))
+
+    return jtu.tree_map(contained, terms, is_leaf=lambda x: isinstance(x, diffrax.AbstractTerm))
+
+
+_PASSED_ON = ("terms", "solver", "saveat", "stepsize_controller", "max_steps")
+
+
+def _condition(fn: Any, t: Any, y: Any, given: dict[str, Any]) -> Any:
+    """An event's condition; Diffrax hands it the arguments of the solve by name."""
+    if of_diffrax(fn):
+        return fn
+    known = {name: given[name] for name in _PASSED_ON}
+
+    def condition(t: Any, y: Any, args: Any, times: dict[str, Any]) -> Any:
+        return fn(t, y, args, **known, **times)
+
+    times = {name: t for name in TIMES if given[name] is not None}
+    found = without_captured_tracers(condition, t, y, given["args"], times, place=place_of(fn))
+    return TracedCondition(found) if isinstance(found, Traced) else fn
+
+
+class TracedCondition(eqx.Module):
+    """A condition that captured tracers, called as Diffrax calls one."""
+
+    fn: Traced
+
+    @property
+    def __wrapped__(self) -> Any:
+        return self.fn
+
+    def __call__(self, t: Any, y: Any, args: Any, **kwargs: Any) -> Any:
+        return self.fn(t, y, args, {k: kwargs[k] for k in TIMES if kwargs.get(k) is not None})
 
 
 def _shapes_of_time_and_state(given: dict[str, Any]) -> tuple[Any, Any]:

@@ -28,6 +28,8 @@ class VectorField(eqx.Module):
     gives: TreeUnits = eqx.field(static=True)
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
+        if self.gives.unknown:
+            return y  # for the shapes only
         out = call(self.fn, wrap(t, self.time), self.takes.label(y), args, finish=_keep)
         return tree_to_units(
             out, self.gives, self.fn, "The vector field",
@@ -47,10 +49,7 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     """
     if isinstance(terms, diffrax.AbstractTerm):
         return _bare_term(terms, working.time, working.state, working.rates)
-    while isinstance(solver, diffrax.AbstractWrappedSolver):
-        solver = solver.solver
-    if isinstance(solver, diffrax.SemiImplicitEuler) and len(terms) == 2:
-        # Each half's derivative is a function of the other half.
+    if crossed(terms, solver):
         first, second = working.state.children()
         first_rate, second_rate = working.rates.children()
         return (
@@ -69,6 +68,18 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
             "Strip the units by hand: solve on `.m_as(unit)` and put the units back.",
         )
     )
+
+
+def crossed(terms: Any, solver: Any) -> bool:
+    """Whether there are two terms, each the derivative of one half of the state by the other half.
+
+    So they are for `SemiImplicitEuler`.
+    """
+    if isinstance(terms, diffrax.AbstractTerm):
+        return False
+    while isinstance(solver, diffrax.AbstractWrappedSolver):
+        solver = solver.solver
+    return isinstance(solver, diffrax.SemiImplicitEuler) and len(terms) == 2
 
 
 def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits) -> Any:

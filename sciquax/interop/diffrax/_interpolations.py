@@ -1,0 +1,306 @@
+"""Paths through data: times with units in, values with units out.
+
+A path holds quantities. To evaluate it, the same path of Diffrax's is made of their magnitudes,
+and what it gives is labelled.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import diffrax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from sciquax.core import LocatedError
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units._algebra import own_unit, wrap
+
+from ._deferred import deferrable
+from ._places import at_stack
+from ._units import TreeUnits, Working, time_to_unit, to_unit, without_units
+
+
+class _QuantityPath:
+    """What all paths share. Subclasses give `_bare`, the path on magnitudes, and `_values`."""
+
+    ts: Any
+
+    @property
+    def _bare(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def _values(self) -> Any:
+        """A tree whose leaves have the units of the path's values."""
+        raise NotImplementedError
+
+    @property
+    def _working(self) -> Working:
+        return Working(own_unit(self.ts), TreeUnits.of(self._values))
+
+    def _time(self, t: Any, name: str, owner: str) -> Any:
+        t = time_to_unit(t, self._working.time, name, owner)
+        if isinstance(t, int | float) and jnp.issubdtype(self.ts.dtype, jnp.floating):
+            return jnp.asarray(t, self.ts.dtype)  # a literal 0
+        return t
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
+        """The value at `t0`, or its increment from `t0` to `t1`.
+
+        **Arguments**: times, in any unit of time, and Diffrax's `left`.
+
+        **Returns** a tree of values in their units; an increment's are those of differences.
+
+        **Raises** `DimensionalityError` for times that are none.
+        """
+        return _evaluate(path=self, t0=t0, t1=t1, left=left)
+
+    def derivative(self, t: Any, left: bool = True) -> Any:
+        """The derivative of the path, in units of its values per unit of time.
+
+        **Raises** `DimensionalityError` for a time that is none.
+        """
+        return _differentiate(path=self, t=t, left=left)
+
+    @property
+    def t0(self) -> Any:
+        """The start of the interval over which the path is defined."""
+        return wrap(self._bare.t0, self._working.time)
+
+    @property
+    def t1(self) -> Any:
+        """The end of the interval over which the path is defined."""
+        return wrap(self._bare.t1, self._working.time)
+
+
+@deferrable(keep=("t0", "t1"))
+def _evaluate(path: Any, t0: Any, t1: Any, left: bool) -> Any:
+    start = path._bare.evaluate(path._time(t0, "t0", "evaluate"), left=left)
+    if t1 is None:
+        return path._working.state.label(start)
+    stop = path._bare.evaluate(path._time(t1, "t1", "evaluate"), left=left)
+    return path._working.differences.label(jtu.tree_map(lambda a, b: a - b, stop, start))
+
+
+@deferrable(keep=("t",))
+def _differentiate(path: Any, t: Any, left: bool) -> Any:
+    t = path._time(t, "t", "derivative")
+    return path._working.rates.label(path._bare.derivative(t, left=left))
+
+
+class DenseInterpolation(_QuantityPath, diffrax.DenseInterpolation):
+    """A dense solution, what `sol.interpolation` is.
+
+    The units are those of `ts` and of `y0_if_trivial`; the polynomials in `infos` are on bare
+    magnitudes.
+    """
+
+    ts: Any
+
+    @property
+    def _values(self) -> Any:
+        return self.y0_if_trivial
+
+    @property
+    def _bare(self) -> Any:
+        fields = {name: getattr(self, name) for name in DENSE_FIELDS}
+        return diffrax.DenseInterpolation(
+            **{k: v if k == "infos" else without_units(v) for k, v in fields.items()}
+        )
+
+
+DENSE_FIELDS = tuple(diffrax.DenseInterpolation.__dataclass_fields__)
+
+
+class LinearInterpolation(_QuantityPath, diffrax.LinearInterpolation):
+    """Interpolates data linearly, as `diffrax.LinearInterpolation`.
+
+    **Arguments**: `ts`, increasing times; `ys`, a tree of the data at those times. Both may be
+    quantities.
+    """
+
+    ts: Any
+
+    @property
+    def _values(self) -> Any:
+        return self.ys
+
+    @property
+    def _bare(self) -> Any:
+        return diffrax.LinearInterpolation(without_units(self.ts), without_units(self.ys))
+
+
+class CubicInterpolation(_QuantityPath, diffrax.AbstractGlobalInterpolation):
+    """Piecewise cubic polynomials, as `diffrax.CubicInterpolation`.
+
+    **Arguments**: `ts`, increasing times; `coeffs`, the trees `(d, c, b, a)` that
+    [`backward_hermite_coefficients`][sciquax.interop.diffrax.backward_hermite_coefficients] gives,
+    in units of the data per unit of time to the powers 3, 2, 1 and 0.
+    """
+
+    ts: Any
+    coeffs: tuple[Any, Any, Any, Any]
+
+    @property
+    def ts_size(self) -> int:
+        """The number of times."""
+        return self.ts.shape[0]
+
+    @property
+    def _values(self) -> Any:
+        return self.coeffs[3]
+
+    @property
+    def _bare(self) -> Any:
+        working = self._working
+        coeffs = []
+        for coefficient, units, name in zip(self.coeffs, _cubic_units(working), "dcba", strict=True):
+            coeffs.append(_in_units(coefficient, units, name))
+        return diffrax.CubicInterpolation(without_units(self.ts), tuple(coeffs))
+
+
+def _cubic_units(working: Working) -> list[TreeUnits]:
+    d = c = b = working.rates
+    c = c.map(lambda unit: unit / working.time)
+    d = c.map(lambda unit: unit / working.time)
+    return [d, c, b, working.state]
+
+
+def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
+    leaves = units.tree.flatten_up_to(coefficient)
+
+    def complain(x: Any, unit: Any) -> LocatedError:
+        error = DimensionalityError(
+            f"`CubicInterpolation` got its coefficient `{name}` in '{own_unit(x)}', which for its "
+            f"`ts` and its coefficient `a` is in '{unit}'.",
+            own_unit(x).pint,
+            unit.pint,
+            "`backward_hermite_coefficients` gives all four.",
+        )
+        return at_stack(error)
+
+    return units.tree.unflatten(
+        [
+            to_unit(x, unit, lambda x, unit=unit: complain(x, unit))
+            for x, unit in zip(leaves, units.units, strict=True)
+        ]
+    )
+
+
+# -- data with missing values ---------------------------------------------------------------------
+
+
+def linear_interpolation(
+    ts: Any,
+    ys: Any,
+    *,
+    fill_forward_nans_at_end: bool = False,
+    replace_nans_at_start: Any = None,
+) -> Any:
+    """Fill in missing data linearly, as `diffrax.linear_interpolation`.
+
+    **Arguments**: as there; `ts`, `ys` and `replace_nans_at_start` may be quantities.
+
+    **Returns** `ys` without nans, in its units.
+
+    **Raises** `DimensionalityError` for a `replace_nans_at_start` that is not what `ys` is.
+    """
+    return _linear(
+        ts=ts, ys=ys, start=replace_nans_at_start, fill_forward_nans_at_end=fill_forward_nans_at_end
+    )
+
+
+@deferrable(keep=("start",))
+def _linear(ts: Any, ys: Any, start: Any, **options: Any) -> Any:
+    units = TreeUnits.of(ys, "ys")
+    filled = diffrax.linear_interpolation(
+        without_units(ts),
+        units.strip(ys),
+        replace_nans_at_start=_like(start, units, "linear_interpolation", "replace_nans_at_start"),
+        **options,
+    )
+    return units.label(filled)
+
+
+def rectilinear_interpolation(ts: Any, ys: Any, replace_nans_at_start: Any = None) -> Any:
+    """Interpolate in steps, as `diffrax.rectilinear_interpolation`.
+
+    **Arguments**: as there; all may be quantities.
+
+    **Returns** new `ts` and `ys`, in their units.
+
+    **Raises** `DimensionalityError` for a `replace_nans_at_start` that is not what `ys` is.
+    """
+    return _rectilinear(ts=ts, ys=ys, start=replace_nans_at_start)
+
+
+@deferrable(keep=("start",))
+def _rectilinear(ts: Any, ys: Any, start: Any) -> Any:
+    units = TreeUnits.of(ys, "ys")
+    start = _like(start, units, "rectilinear_interpolation", "replace_nans_at_start")
+    new_ts, new_ys = diffrax.rectilinear_interpolation(without_units(ts), units.strip(ys), start)
+    return wrap(new_ts, own_unit(ts)), units.label(new_ys)
+
+
+def backward_hermite_coefficients(
+    ts: Any,
+    ys: Any,
+    *,
+    deriv0: Any = None,
+    replace_nans_at_start: Any = None,
+    fill_forward_nans_at_end: bool = False,
+) -> Any:
+    """Coefficients of cubic splines, as `diffrax.backward_hermite_coefficients`.
+
+    **Arguments**: as there; all data may be quantities, `deriv0` in units of `ys` per unit of time.
+
+    **Returns** `(d, c, b, a)`, for
+    [`CubicInterpolation`][sciquax.interop.diffrax.CubicInterpolation], each in its own units.
+
+    **Raises** `DimensionalityError` for a `deriv0` or a `replace_nans_at_start` of another dimension.
+    """
+    return _hermite(
+        ts=ts,
+        ys=ys,
+        deriv0=deriv0,
+        start=replace_nans_at_start,
+        fill_forward_nans_at_end=fill_forward_nans_at_end,
+    )
+
+
+@deferrable(keep=("start", "deriv0"))
+def _hermite(ts: Any, ys: Any, deriv0: Any, start: Any, **options: Any) -> Any:
+    working = Working(own_unit(ts), TreeUnits.of(ys, "ys"))
+    owner = "backward_hermite_coefficients"
+    coeffs = diffrax.backward_hermite_coefficients(
+        without_units(ts),
+        working.state.strip(ys),
+        deriv0=_like(deriv0, working.rates, owner, "deriv0"),
+        replace_nans_at_start=_like(start, working.state, owner, "replace_nans_at_start"),
+        **options,
+    )
+    return tuple(u.label(x) for u, x in zip(_cubic_units(working), coeffs, strict=True))
+
+
+def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
+    """An argument shaped like the data, in given units; None stays None."""
+    if given is None:
+        return None
+
+    def complain(x: Any, unit: Any, leaf: str) -> LocatedError:
+        came = f"'{x._unit}'" if isinstance(x, Quantity) else "plain numbers"
+        error = DimensionalityError(
+            f"`{owner}` got `{name}` in {came} for {leaf}, and it is due in '{unit}'.",
+            own_unit(x).pint,
+            unit.pint,
+            f"Give it in a unit that converts to '{unit}'.",
+        )
+        return at_stack(error)
+
+    leaves: Sequence[Any] = units.tree.flatten_up_to(given)
+    return units.tree.unflatten(
+        [
+            to_unit(x, unit, lambda x, unit=unit, leaf=leaf: complain(x, unit, leaf))
+            for x, unit, leaf in zip(leaves, units.units, units.names(), strict=True)
+        ]
+    )

@@ -1,0 +1,168 @@
+"""Derivatives carry derivatives' units."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciquax
+from sciquax import quaxify
+from sciquax.units import DimensionalityError, Quantity
+from tests.helpers import assert_same
+
+V = jnp.asarray(np.array([1.0, -2.0, 3.0], np.float32))
+
+
+def q(x, unit):
+    return Quantity(jnp.asarray(x, jnp.float32), unit)
+
+
+X, T = q(3.0, "m"), q(2.0, "s")
+f = lambda x, t: x**2 / t  # 4.5 m**2/s; by x 3 m/s; by t -2.25 m**2/s**2
+DX, DT = q(3.0, "m/s"), q(-2.25, "m**2/s**2")
+
+
+@pytest.mark.parametrize("wrap", ["plain", "jit-inside", "jit-outside", "quaxify-inside"])
+def test_grad(wrap):
+    fun = {"jit-inside": jax.jit(f), "quaxify-inside": quaxify(f)}.get(wrap, f)
+    grad = lambda argnums: (jax.jit if wrap == "jit-outside" else lambda g: g)(sciquax.grad(fun, argnums))
+    assert_same(grad(0)(X, T), DX)
+    assert_same(grad(-1)(X, T), DT)
+    assert_same(grad((1, 0))(X, T), (DT, DX))
+    assert_same(sciquax.value_and_grad(fun)(X, T), (q(4.5, "m**2/s"), DX))
+
+
+def test_grad_in_other_units():
+    """By kilometres of a function of kilometres: the same physical derivative."""
+    assert_same(sciquax.grad(f)(q(0.003, "km"), T).to("m/s"), DX)
+    assert_same(sciquax.grad(lambda x: (x.to("km")) ** 2)(X), q(6e-6, "km**2/m"))
+    assert_same(sciquax.grad(jnp.sin)(q(60.0, "degree")), q(np.pi / 360, "1/degree"))
+    assert_same(sciquax.grad(lambda x: x / q(2.0, "km"))(X).to("1/m"), q(5e-4, "1/m"))
+    assert_same(sciquax.grad(lambda t: (t - q(3.0, "degC")) ** 2)(q(25.0, "degC")), q(44.0, "delta_degC"))
+    assert_same(sciquax.grad(lambda x: x / q(2.0, "m"))(X), q(0.5, "1/m"))
+
+
+def test_pytrees_aux_and_plain_leaves():
+    loss = lambda p, k: (p["x"] ** 2 / p["t"][0] * p["n"] * k, {"product": p["x"] * p["t"][0], "n": 1})
+    p = {"x": X, "t": [T], "n": jnp.float32(4.0)}
+    grads, aux = sciquax.grad(loss, has_aux=True)(p, k=2.0)
+    assert_same(grads, {"x": q(24.0, "m/s"), "t": [q(-18.0, "m**2/s**2")], "n": q(9.0, "m**2/s")})
+    assert_same(aux, {"product": q(6.0, "m*s"), "n": 1})
+    (value, _), _ = sciquax.value_and_grad(loss, has_aux=True)(p, 2.0)
+    assert_same(value, q(36.0, "m**2/s"))
+
+
+def test_higher_orders():
+    cube = lambda x: x**3
+    assert_same(sciquax.grad(sciquax.grad(cube))(X), q(18.0, "m"))
+    assert_same(sciquax.grad(sciquax.grad(sciquax.grad(cube)))(X), jnp.float32(6.0))
+    assert_same(sciquax.jacfwd(sciquax.grad(cube))(X), q(18.0, "m"))
+    assert_same(sciquax.hessian(cube)(X), q(18.0, "m"))
+
+
+def test_inside_quaxify():
+    assert_same(quaxify(jax.grad(lambda x: x**3))(X), q(27.0, "m**2"))
+    assert_same(quaxify(lambda x: sciquax.grad(lambda y: y**3)(x))(X), q(27.0, "m**2"))
+    assert_same(quaxify(jax.grad(f, (0, 1)))(X, T), (DX, DT))
+    assert_same(quaxify(jax.vmap(jax.grad(lambda x: x**3)))(q(V, "m")), q(3 * V**2, "m**2"))
+    assert_same(jax.vmap(sciquax.grad(lambda x: x**3))(q(V, "m")), q(3 * V**2, "m**2"))
+    assert_same(quaxify(jax.hessian(lambda x: x**3))(X), q(18.0, "m"))
+    assert_same(quaxify(lambda x: jax.jvp(lambda y: y**2, (x,), (x,)))(X), (q(9.0, "m**2"), q(18.0, "m**2")))
+    assert_same(quaxify(lambda x: jax.vjp(lambda y: y**2, x)[1](1.0)[0])(X), q(6.0, "m"))
+    assert_same(quaxify(jax.jacrev(f, 1))(X, T), DT)
+
+
+def test_captured_and_plain_arguments():
+    k = q(5.0, "N/m")
+    assert_same(sciquax.grad(lambda x: 0.5 * k * x**2)(X), q(15.0, "N"))
+    assert_same(sciquax.grad(lambda n: n * k * n)(2.0), Quantity(20.0, "N/m"))
+    assert_same(sciquax.grad(lambda x, how: x**2 if how == "square" else x)(X, "square"), q(6.0, "m"))
+    assert_same(sciquax.grad(lambda x, *, t: x * t)(X, t=T), T)
+    assert_same(sciquax.grad(lambda n: n**3)(2.0), jnp.asarray(12.0))
+
+
+def test_not_scalar():
+    with pytest.raises(TypeError, match="scalar-output"):
+        sciquax.grad(lambda x: x * V)(X)
+    with pytest.raises(TypeError, match="real- or complex-valued"):
+        sciquax.grad(lambda x: x**2)(Quantity(3, "m"))
+
+
+def test_error_inside_has_the_dimension():
+    with pytest.raises(DimensionalityError, match="which measure different things"):
+        sciquax.grad(lambda x, t: x + t)(X, T)
+
+
+def test_jvp():
+    out, tangent = sciquax.jvp(f, (X, T), (q(1.0, "m"), q(0.5, "s")))
+    assert_same((out, tangent), (q(4.5, "m**2/s"), q(3.0 - 1.125, "m**2/s")))
+    assert_same(sciquax.jvp(lambda x: x**2, (X,), (q(1.0, "km"),))[1].to("m**2"), q(6000.0, "m**2"))
+    # Velocities in m/s and s/s: the tangent is per second.
+    _, rate = sciquax.jvp(f, (X, T), (q(2.0, "km/s"), Quantity(jnp.float32(0.5), "")))
+    assert_same(rate.to("m**2/s**2"), q(6000.0 - 1.125, "m**2/s**2"))
+    out, tangent, aux = sciquax.jvp(lambda x: (x**2, {"x": x}), (X,), (X,), has_aux=True)
+    assert_same((out, tangent, aux), (q(9.0, "m**2"), q(18.0, "m**2"), {"x": X}))
+    assert_same(sciquax.jvp(lambda x: x**2, (V,), (V,)), (V**2, 2 * V**2))
+
+
+@pytest.mark.parametrize("bad", [(q(1.0, "m/s"), q(1.0, "s")), (q(1.0, "kg"), q(1.0, "s"))])
+def test_jvp_of_tangents_without_a_common_rate(bad):
+    with pytest.raises(DimensionalityError, match="A tangent is in"):
+        sciquax.jvp(f, (X, T), bad)
+
+
+def test_linearize():
+    out, push = sciquax.linearize(f, X, T)
+    assert_same(out, q(4.5, "m**2/s"))
+    assert_same(push(q(1.0, "m"), q(0.5, "s")), q(1.875, "m**2/s"))
+    assert_same(push(q(1.0, "km"), q(0.0, "s")).to("m**2/s"), q(3000.0, "m**2/s"))
+
+
+def test_vjp():
+    out, pull = sciquax.vjp(f, X, T)
+    assert_same(out, q(4.5, "m**2/s"))
+    assert_same(pull(jnp.float32(2.0)), (q(6.0, "m/s"), q(-4.5, "m**2/s**2")))
+    dx, dt = pull(q(2.0, "J*s/m**2"))  # a loss in J per output: gradients in J/m and J/s
+    assert_same((dx.to("J/m"), dt.to("J/s")), (q(6.0, "J/m"), q(-4.5, "J/s")))
+    out, pull, aux = sciquax.vjp(lambda x: (x * 2, x), X, has_aux=True)
+    assert_same((pull(jnp.float32(1.0)), aux), ((jnp.float32(2.0),), X))
+
+
+@pytest.mark.parametrize("jac", [sciquax.jacfwd, sciquax.jacrev], ids=["fwd", "rev"])
+def test_jacobians(jac):
+    x = q(V, "m")
+    by_x, by_t = jac(f, (0, 1))(x, T)
+    assert_same(by_x, q(jnp.diag(V), "m/s"))
+    assert_same(by_t, q(-(V**2) / 4, "m**2/s**2"))
+    tree = jac(lambda x, t: {"a": x * t, "b": jnp.sum(x)}, (0, 1))(x, T)
+    assert_same(tree["a"], (q(2 * jnp.eye(3), "s"), x))
+    assert_same(tree["b"][0], jnp.ones(3))
+    assert_same(tree["b"][1], q(0.0, "m/s"))
+    assert_same(jax.jit(jac(lambda x: x**2))(x), q(jnp.diag(2 * V), "m"))
+    block, aux = jac(lambda x: (x[:2] ** 2, x[2]), has_aux=True)(x)
+    assert_same((block, aux), (q([[2.0, 0, 0], [0, -4.0, 0]], "m"), q(3.0, "m")))
+    matrix = q([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "N")
+    assert_same(jac(lambda a, x: a @ x, 1)(matrix, x), matrix)
+
+
+def test_hessian():
+    x = q(V, "m")
+    energy = lambda x, t: jnp.sum(x**3) / t
+    (xx, xt), (tx, tt) = sciquax.hessian(energy, (0, 1))(x, T)
+    assert_same(xx, q(jnp.diag(3 * V), "m/s"))
+    assert_same(xt, q(-0.75 * V**2, "m**2/s**2"))
+    assert_same(tx, q(-0.75 * V**2, "m**2/s**2"))
+    assert_same(tt, q(jnp.sum(V**3) / 4, "m**3/s**3"))
+    out = sciquax.hessian(lambda p: jnp.sum(p["x"] ** 2) * p["t"])({"x": x, "t": T})
+    assert_same(out["x"]["x"], q(4 * jnp.eye(3), "s"))
+    assert_same(out["x"]["t"], q(2 * V, "m"))
+    assert_same(out["t"]["t"], q(0.0, "m**2/s"))
+
+
+@pytest.mark.parametrize("scale", [("km", 1e-3), ("cm", 100.0), ("inch", 1 / 0.0254)])
+def test_changing_units_commutes_with_differentiation(scale):
+    unit, factor = scale
+    loss = lambda x, t: jnp.sum(jnp.sin(x / q(2.0, "m")) * x**2) / t
+    expected = sciquax.grad(loss)(q(V, "m"), T)
+    actual = sciquax.grad(loss)(q(V * factor, unit), T.to("min"))
+    assert_same(actual.to("m/s"), expected, rtol=1e-4)
