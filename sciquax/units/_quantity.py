@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pint
+import pint.compat
 
 from sciquax.core import (
     ArrayValue,
@@ -430,3 +431,5 @@ def _split_format(spec: str) -> tuple[str, str]:
 
 
 connect()
+# `pint_quantity * quantity` is ours: pint would wrap it as the magnitude of its own otherwise.
+pint.compat.upcast_type_map[f"{Quantity.__module__}.{Quantity.__qualname__}"] = Quantity

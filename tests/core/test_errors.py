@@ -171,9 +171,8 @@ def test_number_wanted():
 
 def test_plain_operand_wanted():
     def call():
-        return quaxify(lambda a, b: a & b)(
-            Quantity(jnp.array([1, 2]), "m"), jnp.array([3, 1])
-        )  # HERE
+        counts = Quantity(jnp.array([1, 2]), "m")
+        return quaxify(lambda a, b: a & b)(counts, jnp.array([3, 1]))  # HERE
 
     assert_raises(
         DimensionalityError,

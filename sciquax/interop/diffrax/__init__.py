@@ -9,6 +9,10 @@ from typing import Any
 
 import diffrax
 
+from ._brownian import (
+    UnsafeBrownianPath as UnsafeBrownianPath,
+    VirtualBrownianTree as VirtualBrownianTree,
+)
 from ._controllers import (
     ClipStepSizeController as ClipStepSizeController,
     ConstantStepSize as ConstantStepSize,

@@ -20,7 +20,7 @@ from ._places import at_stack
 from ._units import TreeUnits, Working, time_to_unit, to_unit, without_units
 
 
-class _QuantityPath:
+class QuantityPath:
     """What all paths share. Subclasses give `_bare`, the path on magnitudes, and `_values`."""
 
     ts: Any
@@ -88,7 +88,7 @@ def _differentiate(path: Any, t: Any, left: bool) -> Any:
     return path._working.rates.label(path._bare.derivative(t, left=left))
 
 
-class DenseInterpolation(_QuantityPath, diffrax.DenseInterpolation):
+class DenseInterpolation(QuantityPath, diffrax.DenseInterpolation):
     """A dense solution, what `sol.interpolation` is.
 
     The units are those of `ts` and of `y0_if_trivial`; the polynomials in `infos` are on bare
@@ -112,7 +112,7 @@ class DenseInterpolation(_QuantityPath, diffrax.DenseInterpolation):
 DENSE_FIELDS = tuple(diffrax.DenseInterpolation.__dataclass_fields__)
 
 
-class LinearInterpolation(_QuantityPath, diffrax.LinearInterpolation):
+class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
     """Interpolates data linearly, as `diffrax.LinearInterpolation`.
 
     **Arguments**: `ts`, increasing times; `ys`, a tree of the data at those times. Both may be
@@ -130,7 +130,7 @@ class LinearInterpolation(_QuantityPath, diffrax.LinearInterpolation):
         return diffrax.LinearInterpolation(without_units(self.ts), without_units(self.ys))
 
 
-class CubicInterpolation(_QuantityPath, diffrax.AbstractGlobalInterpolation):
+class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
     """Piecewise cubic polynomials, as `diffrax.CubicInterpolation`.
 
     **Arguments**: `ts`, increasing times; `coeffs`, the trees `(d, c, b, a)` that

@@ -65,13 +65,22 @@ def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
     def contained(term: Any) -> Any:
         if isinstance(term, diffrax.MultiTerm):
             return diffrax.MultiTerm(*map(contained, term.terms))
-        if type(term) is not diffrax.ODETerm:
+        if type(term) not in (diffrax.ODETerm, diffrax.ControlTerm):
             return term
         fn = term.vector_field
-        return diffrax.ODETerm(without_captured_tracers(fn, t, y, args, place=place_of(fn)))
+        fn = without_captured_tracers(fn, t, y, args, place=place_of(fn))
+        if type(term) is diffrax.ODETerm:
+            return diffrax.ODETerm(fn)
+        control = term.control
+        if isinstance(control, _CallableToPath):
+            control = without_captured_tracers(control.fn, t, t, place=place_of(control.fn))
+        return diffrax.ControlTerm(fn, control)
 
     return jtu.tree_map(contained, terms, is_leaf=lambda x: isinstance(x, diffrax.AbstractTerm))
 
+
+# What `ControlTerm` makes of a function; private to Diffrax 0.7.
+_CallableToPath = type(diffrax.ControlTerm(lambda *_: None, lambda *_: None).control)
 
 _PASSED_ON = ("terms", "solver", "saveat", "stepsize_controller", "max_steps")
 

@@ -11,8 +11,9 @@ from sciquax.core import RuleError
 from sciquax.units._algebra import wrap
 from sciquax.units._unit import InternedUnit
 
+from ._controls import Diffusion, DiffusionShapes, bare_control
 from ._places import at_stack, call
-from ._units import TreeUnits, Working, tree_to_units
+from ._units import TreeUnits, Working, has_quantity, tree_to_units
 
 
 class VectorField(eqx.Module):
@@ -87,12 +88,17 @@ def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits
         return diffrax.MultiTerm(*[_bare_term(t, time, takes, gives) for t in term.terms])
     if type(term) is diffrax.ODETerm:
         return diffrax.ODETerm(VectorField(term.vector_field, time, takes, gives))
-    if time.plain and takes.plain and gives.plain:
+    if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
         return term
+    if type(term) is diffrax.ControlTerm:
+        control, units = bare_control(term.control, time, takes.unknown)
+        if takes.unknown:
+            return diffrax.ControlTerm(DiffusionShapes(term.vector_field, control), control)
+        return diffrax.ControlTerm(Diffusion(term.vector_field, time, takes, units), control)
     raise at_stack(
         RuleError(
-            f"`{type(term).__name__}` does not take quantities yet: its control would lose its unit.",
-            "Use `ODETerm` and `MultiTerm` of those, or strip the units by hand: solve on "
-            "`.m_as(unit)` and put the units back.",
+            f"`{type(term).__name__}` does not take quantities.",
+            "Use `ODETerm`, `ControlTerm` and `MultiTerm` of those, or strip the units by hand: "
+            "solve on `.m_as(unit)` and put the units back.",
         )
     )

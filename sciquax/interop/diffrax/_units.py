@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import LocatedError, Polymorphic, describe, is_polymorphic_literal
+from sciquax.core import (
+    MODE,
+    LocatedError,
+    Polymorphic,
+    describe,
+    is_polymorphic_literal,
+    quaxify,
+)
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units._algebra import convert, magnitude_of, own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
@@ -243,6 +250,8 @@ def stack_times(ts: Any) -> Any:
     """
     if isinstance(ts, Quantity) or hasattr(ts, "dtype") or not has_quantity(ts):
         return ts
+    if MODE.staging:  # some may be tracers that stand for quantities
+        return quaxify(jnp.stack)(list(ts))
     first = next(t for t in ts if isinstance(t, Quantity))
     magnitudes = [time_to_unit(t, first._unit, f"ts[{i}]", "SaveAt") for i, t in enumerate(ts)]
     return wrap(jnp.stack([jnp.asarray(m) for m in magnitudes]), first._unit)

@@ -1,0 +1,145 @@
+"""Brownian motion in time that has a unit: increments are in its square root.
+
+W(t) - W(s) is normally distributed with variance t - s, so that W is in s**(1/2) for time in s.
+"""
+
+import dataclasses
+from fractions import Fraction
+from typing import Any
+
+import diffrax
+import jax.tree_util as jtu
+
+from sciquax.core import MODE, RuleError
+from sciquax.units import Quantity
+from sciquax.units._algebra import own_unit, wrap
+from sciquax.units._unit import InternedUnit
+
+from ._deferred import deferrable
+from ._places import at_stack
+from ._tolerances import number
+from ._units import has_quantity, time_to_unit
+
+
+def root(time: InternedUnit) -> InternedUnit:
+    """The unit of Brownian motion."""
+    return time ** Fraction(1, 2)
+
+
+class VirtualBrownianTree(diffrax.VirtualBrownianTree):
+    """Brownian motion that can be evaluated anywhere, as `diffrax.VirtualBrownianTree`.
+
+    **Arguments**: as there; `t0`, `t1` and `tol` may be quantities, in any unit of time. Increments
+    are in the square root of the unit of `t0`, in `diffeqsolve` of its working unit of time.
+
+    **Raises** `DimensionalityError` for times that measure something else than `t0` does.
+
+    ```python
+    >>> import jax
+    >>> from sciquax.interop import diffrax as dfx
+    >>> from sciquax.units import Quantity
+    >>> path = dfx.VirtualBrownianTree(
+    ...     Quantity(0.0, "s"), Quantity(1.0, "s"), Quantity(1.0, "ms"), (), jax.random.key(0)
+    ... )
+    >>> print(path.evaluate(Quantity(0.0, "s"), Quantity(500.0, "ms")).units)
+    second ** 0.5
+
+    ```
+    """
+
+    t0: Any
+    t1: Any
+
+    def __init__(
+        self,
+        t0: Any,
+        t1: Any,
+        tol: Any,
+        shape: Any,
+        key: Any,
+        levy_area: Any = diffrax.BrownianIncrement,
+        _spline: Any = "sqrt",
+    ):
+        if MODE.staging or not has_quantity((t0, t1, tol)):
+            super().__init__(t0, t1, tol, shape, key, levy_area, _spline)
+            return
+        unit = own_unit(next(t for t in (t0, t1, tol) if isinstance(t, Quantity)))
+        owner = type(self).__name__
+        t0, t1, tol = (
+            time_to_unit(t, unit, name, owner)
+            for t, name in ((t0, "t0"), (t1, "t1"), (tol, "tol"))
+        )
+        super().__init__(t0, t1, tol, shape, key, levy_area, _spline)
+        self.t0, self.t1 = wrap(self.t0, unit), wrap(self.t1, unit)
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
+        """The increment from `t0` to `t1`, or the value at `t0`.
+
+        **Arguments**: times in any unit of time; `left` and `use_levy` as in Diffrax.
+
+        **Returns** a tree of quantities in the square root of the unit of time.
+
+        **Raises** `DimensionalityError` for times that are none.
+        """
+        return _evaluate(path=self, t0=t0, t1=t1, left=left, use_levy=use_levy)
+
+
+class UnsafeBrownianPath(diffrax.UnsafeBrownianPath):
+    """Brownian motion for fixed steps, as `diffrax.UnsafeBrownianPath`, with times in any unit."""
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
+        """The increment from `t0` to `t1`: as for `VirtualBrownianTree`."""
+        return _evaluate(path=self, t0=t0, t1=t1, left=left, use_levy=use_levy)
+
+
+@deferrable(keep=("t0", "t1"))
+def _evaluate(path: Any, t0: Any, t1: Any, left: bool, use_levy: bool) -> Any:
+    times = (getattr(path, "t0", None), t0, t1)
+    unit = own_unit(next((t for t in times if isinstance(t, Quantity)), 0.0))
+    bare = bare_path(path, unit)
+    t0, t1 = time_to_unit(t0, unit, "t0", "evaluate"), time_to_unit(t1, unit, "t1", "evaluate")
+    found = bare.evaluate(t0, t1, left, use_levy)
+    if not isinstance(found, diffrax.AbstractBrownianIncrement):
+        return jtu.tree_map(lambda w: wrap(w, root(unit)), found)
+    labelled = {
+        field.name: jtu.tree_map(
+            lambda x, u=unit if field.name == "dt" else root(unit): wrap(x, u),
+            getattr(found, field.name),
+        )
+        for field in dataclasses.fields(found)
+    }
+    return type(found)(**labelled)
+
+
+def bare_path(path: Any, time: InternedUnit) -> Any:
+    """Brownian motion for Diffrax to evaluate at bare magnitudes, in the square root of `time`.
+
+    The tree is stretched over its interval, so that converting its ends converts its increments.
+
+    **Raises** `DimensionalityError` for one in plain time where time has a unit; `RuleError` for a
+    class of the user's.
+    """
+    if isinstance(path, diffrax.UnsafeBrownianPath):
+        if type(path) is UnsafeBrownianPath:
+            return diffrax.UnsafeBrownianPath(path.shape, path.key, path.levy_area)
+        return path
+    if isinstance(path, diffrax.VirtualBrownianTree):
+        name = type(path).__name__
+        fields = {f.name: getattr(path, f.name) for f in dataclasses.fields(path)}
+        fields["t0"] = time_to_unit(path.t0, time, "t0", name)
+        fields["t1"] = time_to_unit(path.t1, time, "t1", name)
+        fields["tol"] = number(path.tol, "tol", name)
+        bare = object.__new__(diffrax.VirtualBrownianTree)  # `__init__` would normalise once more
+        for field, value in fields.items():
+            object.__setattr__(bare, field, value)
+        return bare
+    if time.plain and not has_quantity(path):
+        return path
+    raise at_stack(
+        RuleError(
+            f"`{type(path).__name__}` is no Brownian path of Diffrax's: which of its numbers are "
+            "times is not known.",
+            "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
+        )
+    )
+

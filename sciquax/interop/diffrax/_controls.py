@@ -1,0 +1,154 @@
+"""`ControlTerm`: a vector field, or diffusion, times the increments of a control."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import lineax as lx
+
+from sciquax.core import LocatedError, RuleError
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units._algebra import own_unit, wrap
+from sciquax.units._unit import InternedUnit, difference_unit
+
+from ._brownian import bare_path, root
+from ._interpolations import QuantityPath
+from ._places import at_function, call
+from ._units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
+
+
+class BareControl(diffrax.AbstractPath):
+    """A control on bare magnitudes, made of the user's on quantities."""
+
+    path: Any
+    time: InternedUnit = eqx.field(static=True)
+    units: TreeUnits = eqx.field(static=True)
+
+    @property
+    def t0(self) -> Any:
+        return -jnp.inf
+
+    @property
+    def t1(self) -> Any:
+        return jnp.inf
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
+        out = _increment(self.path, wrap(t0, self.time), wrap(t1, self.time), left)
+        return tree_to_units(
+            out, self.units, _function(self.path), "The control",
+            lambda name, unit: f"which it gave in '{unit}' before",
+        )  # fmt: skip
+
+
+def _increment(path: Any, t0: Any, t1: Any, left: bool = True) -> Any:
+    if isinstance(path, QuantityPath):
+        return path.evaluate(t0, t1, left)
+    return call(lambda path, t0, t1: path.evaluate(t0, t1, left), path, t0, t1)
+
+
+def _function(path: Any) -> Callable:
+    """What to name in errors: the function that `ControlTerm` made a path of, or the path's own."""
+    return getattr(path, "fn", None) or type(path).evaluate
+
+
+def bare_control(path: Any, time: InternedUnit, unknown: bool) -> tuple[Any, TreeUnits]:
+    """A control for Diffrax to evaluate, and the units of its increments."""
+    if isinstance(path, diffrax.AbstractBrownianPath):
+        bare = bare_path(path, time)
+        units = TreeUnits.of(jtu.tree_map(lambda _: 0.0, bare.shape), "control")
+        return bare, units.map(lambda _: root(time))
+    t = wrap(jnp.asarray(0.0), time)
+    increment = eqx.filter_eval_shape(_increment, path, t, t)
+    units = TreeUnits.of(increment, "control").map(difference_unit)
+    if unknown:
+        units = TreeUnits(units.tree, units.units, units.name, True)
+    return BareControl(path, time, units), units
+
+
+class Diffusion(eqx.Module):
+    """A control term's vector field on bare magnitudes, made of the user's on quantities."""
+
+    fn: Callable
+    time: InternedUnit = eqx.field(static=True)
+    takes: TreeUnits = eqx.field(static=True)
+    controls: TreeUnits = eqx.field(static=True)
+
+    def __call__(self, t: Any, y: Any, args: Any) -> Any:
+        out = call(self.fn, wrap(t, self.time), self.takes.label(y), args, finish=lambda x: x)
+        if isinstance(out, lx.AbstractLinearOperator):
+            return self._operator(out)
+        if self.controls.tree != self.takes.tree:
+            return jtu.tree_map(lambda x: self._leaf(x, None), out, is_leaf=is_quantity)
+        gives = self.takes.map(difference_unit)
+        units = [a / b for a, b in zip(gives.units, self.controls.units, strict=True)]
+        gives = TreeUnits(gives.tree, tuple(units), gives.name)
+        return tree_to_units(out, gives, self.fn, "The vector field", self._why)
+
+    def _why(self, name: str, unit: str) -> str:
+        return f"which, to be multiplied by the control, is due in '{unit}'"
+
+    def _operator(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
+        """A linear operator of bare magnitudes, if it is known what its leaves multiply."""
+        gives = self.takes.map(difference_unit)
+        if isinstance(operator, lx.DiagonalLinearOperator) and self.controls.tree == gives.tree:
+            units = [a / b for a, b in zip(gives.units, self.controls.units, strict=True)]
+            leaves = gives.tree.flatten_up_to(operator.diagonal)
+            leaves = [self._leaf(x, u) for x, u in zip(leaves, units, strict=True)]
+            return lx.DiagonalLinearOperator(gives.tree.unflatten(leaves))
+        pairs = {a / b for a in gives.units for b in self.controls.units}
+        (unit,) = pairs if len(pairs) == 1 else (None,)
+        return jtu.tree_map(lambda x: self._leaf(x, unit), operator, is_leaf=is_quantity)
+
+    def _leaf(self, x: Any, unit: InternedUnit | None) -> Any:
+        """One array in its due unit; None where that is not known, and only numbers may pass."""
+        if unit is None:
+            if isinstance(x, Quantity) or not self._plain:
+                error: LocatedError = RuleError(
+                    "The vector field of a `ControlTerm` returned something of which it is not known "
+                    "what each array in it multiplies.",
+                    "Return a tree shaped like `y0` and the control, or a `DiagonalLinearOperator`.",
+                )
+                raise at_function(error, self.fn)
+            return x
+        if not eqx.is_inexact_array(without_units(x)):
+            return x
+
+        def complain(x: Any) -> LocatedError:
+            came = f"'{x._unit}'" if isinstance(x, Quantity) else "a plain array"
+            error = DimensionalityError(
+                f"The vector field returned {came} in a linear operator, "
+                f"{self._why('', str(unit))}.",
+                own_unit(x).pint,
+                unit.pint,
+                f"Return something that converts to '{unit}'.",
+            )
+            return at_function(error, self.fn)
+
+        return to_unit(x, unit, complain)
+
+    @property
+    def _plain(self) -> bool:
+        return self.takes.plain and self.controls.plain
+
+
+
+class DiffusionShapes(eqx.Module):
+    """Something of the shape of a vector field for a control, before any unit is known."""
+
+    fn: Any
+    control: Any
+
+    def __call__(self, t: Any, y: Any, args: Any) -> Any:
+        increment = jax.eval_shape(self.control.evaluate, t, t)
+        if jtu.tree_structure(increment) != jtu.tree_structure(y):
+            error = RuleError(
+                "A `ControlTerm` whose control is not shaped like `y0` does not work within "
+                "`quaxify`.",
+                "Solve outside of `quaxify`: `diffeqsolve` takes quantities by itself.",
+            )
+            raise at_function(error, self.fn)
+        return jtu.tree_map(lambda y, c: jnp.zeros((*y.shape, *c.shape), y.dtype), y, increment)
