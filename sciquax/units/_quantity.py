@@ -432,4 +432,4 @@ def _split_format(spec: str) -> tuple[str, str]:
 
 connect()
 # `pint_quantity * quantity` is ours: pint would wrap it as the magnitude of its own otherwise.
-pint.compat.upcast_type_map[f"{Quantity.__module__}.{Quantity.__qualname__}"] = Quantity
+pint.compat.upcast_type_map[f"{Quantity.__module__}.{Quantity.__qualname__}"] = Quantity  # pyright: ignore[reportIndexIssue]
