@@ -1,5 +1,6 @@
 """`ControlTerm`: a vector field, or diffusion, times the increments of a control."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ def _function(path: Any) -> Callable:
     return getattr(path, "fn", None) or type(path).evaluate
 
 
-def bare_control(path: Any, time: InternedUnit, unknown: bool) -> tuple[Any, TreeUnits]:
+def bare_control(path: Any, time: InternedUnit, unknown: bool = False) -> tuple[Any, TreeUnits]:
     """A control for Diffrax to evaluate, and the units of its increments."""
     if isinstance(path, diffrax.AbstractBrownianPath):
         bare = bare_path(path, time)
@@ -64,8 +65,7 @@ def bare_control(path: Any, time: InternedUnit, unknown: bool) -> tuple[Any, Tre
     t = wrap(jnp.asarray(0.0), time)
     increment = eqx.filter_eval_shape(_increment, path, t, t)
     units = TreeUnits.of(increment, "control").map(difference_unit)
-    if unknown:
-        units = TreeUnits(units.tree, units.units, units.name, True)
+    units = dataclasses.replace(units, unknown=unknown)
     return BareControl(path, time, units), units
 
 

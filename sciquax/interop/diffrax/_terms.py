@@ -13,7 +13,7 @@ from sciquax.units._unit import InternedUnit
 
 from ._controls import Diffusion, DiffusionShapes, bare_control
 from ._places import at_stack, call
-from ._units import TreeUnits, Working, has_quantity, tree_to_units
+from ._units import TreeUnits, Working, has_quantity, tree_to_units, without_units
 
 
 class VectorField(eqx.Module):
@@ -91,9 +91,10 @@ def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits
     if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
         return term
     if type(term) is diffrax.ControlTerm:
-        control, units = bare_control(term.control, time, takes.unknown)
         if takes.unknown:
+            control, _ = bare_control(without_units(term.control), time, True)
             return diffrax.ControlTerm(DiffusionShapes(term.vector_field, control), control)
+        control, units = bare_control(term.control, time)
         return diffrax.ControlTerm(Diffusion(term.vector_field, time, takes, units), control)
     raise at_stack(
         RuleError(
