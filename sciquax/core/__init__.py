@@ -42,7 +42,12 @@ from ._polymorphic import (
     is_polymorphic_literal as is_polymorphic_literal,
     strip as strip,
 )
-from ._quaxify import call_or_stage as call_or_stage, quaxify as quaxify
+from ._quaxify import (
+    call as call,
+    call_or_stage as call_or_stage,
+    output_places as output_places,
+    quaxify as quaxify,
+)
 from ._value import (
     MODE as MODE,
     VALUE_TYPES as VALUE_TYPES,

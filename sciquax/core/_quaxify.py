@@ -1,14 +1,14 @@
 """`quaxify`: stage a function to a jaxpr, then interpret that on values."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.tree_util as jtu
 
-from ._compat import Tracer, open_jaxpr
-from ._errors import LocatedError, locate_stack
+from ._compat import Literal, Tracer, open_jaxpr, user_location
+from ._errors import LocatedError, Location, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._polymorphic import Polymorphic, strip
@@ -55,7 +55,7 @@ def quaxify(fn: F, filter_spec: Any = True) -> F:
     >>> from sciquax import quaxify
     >>> from sciquax.units import Quantity
     >>> quaxify(jnp.hypot)(Quantity(3.0, "m"), Quantity(400.0, "cm"))
-    Quantity(5., 'm')
+    Quantity(5.0, 'm')
 
     ```
     """
@@ -116,11 +116,17 @@ def _filter(filter_spec: Any, tree: Any) -> list[bool]:
     return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
 
 
-def _stage_and_interpret(
-    leaves: list[Any], treedef: Any, chosen: list[int], finish: Callable[[Any], Any]
-) -> Any:
-    values = [leaves[i] for i in chosen]
-    structs = [_struct(x) for x in values]
+class _Staged(NamedTuple):
+    """A staged function: its jaxpr, and how its outputs are made from the jaxpr's."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+    template: list[Any]
+    out_tree: Any
+
+
+def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
+    """Trace the function among `leaves` with the chosen ones, its values, abstract."""
     template: list[Any] = []
     out_tree = None
 
@@ -139,10 +145,16 @@ def _stage_and_interpret(
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
-    closed = jax.make_jaxpr(staged)(*structs)
-    jaxpr, consts = open_jaxpr(closed)
+    closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    return _Staged(*open_jaxpr(closed), template, out_tree)
+
+
+def _stage_and_interpret(
+    leaves: list[Any], treedef: Any, chosen: list[int], finish: Callable[[Any], Any]
+) -> Any:
+    jaxpr, consts, template, out_tree = _stage(leaves, treedef, chosen)
     try:
-        results = interpret(jaxpr, consts, values)
+        results = interpret(jaxpr, consts, [leaves[i] for i in chosen])
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
@@ -152,6 +164,28 @@ def _stage_and_interpret(
     results = [finish(x) if type(x) is Polymorphic else x for x in results]
     out_leaves = [_fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
+
+
+def output_places(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[Location | None]:
+    """The user's lines that made the outputs of `fn`, leaf by leaf (values count as leaves).
+
+    Stages the function again: for error messages only.
+    """
+    fn = fn.fn if isinstance(fn, _Quaxify) else fn
+    leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    staged = _stage(leaves, treedef, chosen)
+    makers = {var: eqn for eqn in staged.jaxpr.eqns for var in eqn.outvars}
+    places: list[Location | None] = []
+    for item in staged.template:
+        item = item.leaves[0] if type(item) is _BuiltOutput and item.leaves else item
+        eqn = None
+        if type(item) is _Output:
+            var = staged.jaxpr.outvars[item.index]
+            eqn = None if isinstance(var, Literal) else makers.get(var)
+        place = None if eqn is None else user_location(eqn.source_info)
+        places.append(None if place is None else Location(*place))
+    return places
 
 
 def _struct(value: Any) -> jax.ShapeDtypeStruct:
