@@ -16,6 +16,10 @@ from ._autodiff import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
+from ._compiled import (
+    call_compiled as call_compiled,
+    is_compiled_function as is_compiled_function,
+)
 from ._dispatch import bind as bind, register as register, register_family as register_family
 from ._errors import (
     AmbiguousRuleError as AmbiguousRuleError,

@@ -4,7 +4,10 @@ import sys
 import types
 from typing import Any
 
-from ._quaxify import quaxify
+import equinox as eqx
+
+from ._compiled import call_compiled, is_compiled_function
+from ._quaxify import _Quaxify, call
 
 
 class Namespace(types.ModuleType):
@@ -32,12 +35,21 @@ class Namespace(types.ModuleType):
         if isinstance(found, types.ModuleType):
             found = Namespace(f"{self.__name__}.{name}", found)
         elif callable(found) and not isinstance(found, type) and not _is_dtype(found):
-            found = quaxify(found)
+            found = eqx.module_update_wrapper(_Function(found, True))
         self.__dict__[name] = found
         return found
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(self._source), *self.__dict__})
+
+
+class _Function(_Quaxify):
+    """A function of a JAX namespace, quaxified."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_compiled_function(self.fn):
+            return call_compiled(self.fn, args, kwargs)
+        return call(self.fn, args, kwargs)
 
 
 def _is_dtype(x: Any) -> bool:

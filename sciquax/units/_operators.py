@@ -18,6 +18,8 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
+    call_compiled,
+    is_compiled_function,
     locate_stack,
     quaxify,
 )
@@ -244,4 +246,6 @@ def _by_rules(function: Callable, *operands: Any) -> Any:
         elif type(x) not in VALUE_TYPES and not isinstance(x, (*_ARRAYS, *_NUMBERS)):
             return NotImplemented
         given.append(x)
+    if is_compiled_function(function):
+        return call_compiled(function, tuple(given), {})
     return quaxify(function)(*given)

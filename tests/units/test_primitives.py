@@ -469,7 +469,8 @@ ELSEWHERE = """
 def test_every_primitive_has_a_specimen():
     have = {x.primitive.removesuffix("-set") for x in (*SPECIMENS, *ERRORS, *OFFSET_ERRORS, *AFFINE)}
     known = {n for n, f in FACTS.items() if f.scaling not in WITHOUT}
-    assert sorted(known - have - set(ELSEWHERE)) == []
+    emitted_only_by_newer = {"log2"} - {n.removesuffix("_p") for n in dir(exported)}
+    assert sorted(known - have - set(ELSEWHERE) - emitted_only_by_newer) == []
     names = {getattr(exported, n).name for n in dir(exported) if n.endswith("_p")}
     assert sorted(names - FACTS.keys()) == []
 
