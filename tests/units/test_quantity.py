@@ -253,7 +253,6 @@ def test_pint_operands():
     assert_same(Q / pint.UnitRegistry().s, Quantity(X, "km/s"))
 
 
-@pytest.mark.xfail(strict=True, reason="pint on the left takes a Quantity for a magnitude, or fails")
 @pytest.mark.parametrize("op", [operator.mul, operator.truediv, operator.add, operator.lt], ids=lambda f: f.__name__)
 def test_pint_on_the_left(op):
     ureg = get_registry()

@@ -15,7 +15,6 @@ from ._brownian import (
 )
 from ._controllers import (
     ClipStepSizeController as ClipStepSizeController,
-    ConstantStepSize as ConstantStepSize,
     PIDController as PIDController,
     StepTo as StepTo,
 )

@@ -20,10 +20,6 @@ from ._tolerances import TreeTolerance, atol_to_units, number
 from ._units import Working, has_quantity, stack_times, time_to_unit
 
 
-class ConstantStepSize(diffrax.ConstantStepSize):
-    """Steps of the size `dt0`, as `diffrax.ConstantStepSize`."""
-
-
 class StepTo(diffrax.StepTo):
     """Make steps to just the times given, as `diffrax.StepTo`.
 

@@ -8,7 +8,7 @@ import diffrax
 from sciquax.core import MODE, RuleError
 from sciquax.units._unit import dimensionless
 
-from ._controllers import ConstantStepSize, bare_controller
+from ._controllers import bare_controller
 from ._deferred import deferred
 from ._events import bare_event
 from ._places import at_stack
@@ -16,7 +16,7 @@ from ._saveat import SaveAt, bare_saveat, times_of
 from ._solution import bare_state, label_solution
 from ._staged import self_contained
 from ._terms import bare_terms
-from ._tolerances import TreeTolerance, bare_root_finder
+from ._tolerances import TreeTolerance, bare_solver
 from ._units import (
     TreeUnits,
     Working,
@@ -37,7 +37,7 @@ def diffeqsolve(
     args: Any = None,
     *,
     saveat: diffrax.SaveAt = SaveAt(t1=True),  # noqa: B008 (immutable, as in Diffrax)
-    stepsize_controller: diffrax.AbstractStepSizeController = ConstantStepSize(),  # noqa: B008
+    stepsize_controller: diffrax.AbstractStepSizeController = diffrax.ConstantStepSize(),  # noqa: B008
     adjoint: diffrax.AbstractAdjoint = diffrax.RecursiveCheckpointAdjoint(),  # noqa: B008
     event: diffrax.Event | None = None,
     max_steps: int | None = 4096,
@@ -151,7 +151,7 @@ def _solve_in(
     controller = bare_controller(stepsize_controller, working)
     solution = diffrax.diffeqsolve(
         bare_terms(terms, solver, working),
-        bare_root_finder(solver, working),
+        bare_solver(solver, working),
         time_to_unit(t0, working.time, "t0"),
         time_to_unit(t1, working.time, "t1"),
         time_to_unit(dt0, working.time, "dt0"),

@@ -50,7 +50,7 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     """
     if isinstance(terms, diffrax.AbstractTerm):
         return _bare_term(terms, working.time, working.state, working.rates)
-    if crossed(terms, solver):
+    if crossed(terms, solver) and len(working.state.children()) == 2:
         first, second = working.state.children()
         first_rate, second_rate = working.rates.children()
         return (

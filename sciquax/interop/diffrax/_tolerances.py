@@ -2,18 +2,18 @@
 
 from typing import Any
 
+import diffrax
 import equinox as eqx
-import jax
 import jax.tree_util as jtu
 from equinox.internal import ω
 
 from sciquax.core import LocatedError, RuleError
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
-from sciquax.units._algebra import convert, own_unit
+from sciquax.units._algebra import convert
 from sciquax.units._unit import InternedUnit, dimensionless
 
 from ._places import at_stack
-from ._units import TreeUnits, Working, is_quantity
+from ._units import TreeUnits, Working, has_quantity, is_quantity
 
 
 class TreeTolerance(eqx.Module):
@@ -106,37 +106,26 @@ def _to_leaf(x: Any, unit: InternedUnit, name: str, owner: str) -> Any:
     return convert(x.magnitude, x._unit, unit)
 
 
-def bare_root_finder(solver: Any, working: Working) -> Any:
-    """A solver whose root finder's tolerances are in working units.
+def bare_solver(solver: Any, working: Working) -> Any:
+    """A solver whose root finder's tolerances, if it has one, are in working units.
 
     **Raises** `RuleError` for a solver that holds quantities elsewhere.
     """
-    if not _holds_quantity(solver):
+    if not has_quantity(solver):
         return solver
-    if hasattr(solver, "root_finder") and isinstance(
-        solver.root_finder.atol, Quantity | dict | list | tuple
-    ):
-        name = type(solver.root_finder).__name__
-        atol = atol_to_units(solver.root_finder.atol, working, name)
+    if isinstance(solver, diffrax.AbstractWrappedSolver):
+        return eqx.tree_at(lambda s: s.solver, solver, bare_solver(solver.solver, working))
+    if isinstance(solver, diffrax.AbstractImplicitSolver):
+        given: Any = solver.root_finder
+        atol = atol_to_units(given.atol, working, type(given).__name__)
         solver = eqx.tree_at(
-            lambda s: s.root_finder.atol,
-            solver,
-            atol,
-            is_leaf=lambda x: x is solver.root_finder.atol,
+            lambda s: s.root_finder.atol, solver, atol, is_leaf=lambda x: x is given.atol
         )
-    if _holds_quantity(solver):
+    if has_quantity(solver):
         raise at_stack(
             RuleError(
-                f"`{type(solver).__name__}` holds quantities, of which it is not known what they "
-                "are.",
+                f"`{type(solver).__name__}` holds quantities, and what they are is not known.",
                 "Hold plain numbers, in the units of `t0` and `y0`.",
             )
         )
     return solver
-
-
-def _holds_quantity(tree: Any) -> bool:
-    return any(isinstance(x, Quantity) for x in jax.tree.leaves(tree, is_leaf=is_quantity))
-
-
-__all__ = ["TreeTolerance", "atol_to_units", "bare_root_finder", "number", "own_unit"]
