@@ -39,6 +39,7 @@ from ._families import (
 )
 from ._functions import register_function as register_function
 from ._inject import inject as inject
+from ._interpret import interpret as interpret
 from ._join import coerce as coerce, join as join
 from ._namespace import Namespace as Namespace
 from ._polymorphic import (

@@ -167,12 +167,26 @@ def called_by_array_operator() -> bool:
 
     `array + value` asks the right operand for `__jax_array__` before Python can try
     `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
-    JAX 0.10 to 0.12 name these `_operator_*`; Equinox's `__getattribute__` may stand between.
+    JAX 0.10 to 0.12 name these `_operator_*`.
     """
-    frame = sys._getframe(2)
-    if frame.f_code.co_name == "__getattribute__" and frame.f_back is not None:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _stands_between(frame.f_code):
         frame = frame.f_back
     return frame.f_code.co_name.startswith("_operator_")
+
+
+def _stands_between(code: Any) -> bool:
+    """Our property, Equinox's `__getattribute__`, and the wrappers of a runtime type checker."""
+    return (
+        code.co_name == "__jax_array__"
+        or code.co_filename.startswith("<@")
+        or any(name in code.co_filename for name in _WRAPPERS)
+    )
+
+
+_WRAPPERS = tuple(
+    f"{os.sep}{name}{os.sep}" for name in ("equinox", "jaxtyping", "beartype", "typeguard")
+)
 
 
 def jvp_jaxpr(

@@ -104,7 +104,7 @@ _FROM_1 = (1, -1)  # every operand but the first
 # -- elementwise ----------------------------------------------------------------------------------
 _enrol(
     "neg abs real imag conj convert_element_type reduce_precision copy copy_p stop_gradient "
-    "name nonbatchable noinline nontraceable nondifferentiable_backward pvary sharding_constraint "
+    "name nonbatchable nontraceable nondifferentiable_backward pvary sharding_constraint "
     "layout_constraint with_memory_space_constraint reshard pbroadcast reduced_vary_cast "
     "vary_unreduced_cast to_edtype from_edtype zeros_like",
     S.ELEMENTWISE,
@@ -177,7 +177,7 @@ _enrol("reduce_and reduce_or reduce_xor", S.REDUCE, U.BITS, axes="axes")
 _enrol("cumsum cummax cummin", S.CUMULATE, U.FIRST, zero=True, axes="axis")
 _enrol("cumprod cumlogsumexp", S.CUMULATE, U.PURE, axes="axis")
 _enrol("reduce_window_sum reduce_window_max reduce_window_min", S.WINDOW, U.FIRST, zero=True)
-_enrol("select_and_scatter_add select_and_gather_add", S.WINDOW, U.FIRST, data=(0,), zero=True)
+_enrol("select_and_scatter_add select_and_gather_add", S.WINDOW, U.FIRST, zero=True)
 _enrol(
     "dot_general ragged_dot_general conv_general_dilated",
     S.CONTRACT,
@@ -225,6 +225,7 @@ _enrol(
     S.CALL,
     U.BODY,
 )
+_enrol("noinline", S.CALL, U.SPECIAL)
 _enrol("maybe_set", S.SCATTER, U.JOIN, data=(1, 2))
 _enrol(
     "custom_lin get swap debug_callback debug_print pure_callback io_callback", S.OTHER, U.REFUSED

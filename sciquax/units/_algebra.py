@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -52,7 +53,7 @@ def convert(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
     factor, offset = source.conversion(target)
     if factor == 1.0 and offset == 0.0:
         return magnitude
-    if not np.issubdtype(_dtype(magnitude), np.inexact):
+    if not jnp.issubdtype(_dtype(magnitude), jnp.inexact):
         magnitude = _astype(magnitude, jnp.result_type(float))
     if factor != 1.0:
         # 1500 m / 1000 is 1.5 km exactly, 1500 m * 0.001 is not.
@@ -70,10 +71,13 @@ def _astype(x: Any, dtype: Any) -> Any:
     return x.astype(dtype) if type(x) in VALUE_TYPES else lax.convert_element_type(x, dtype)
 
 
-def unify(name: str, operands: Sequence[Any]) -> tuple[list[Any], InternedUnit]:
+def unify(
+    name: str, operands: Sequence[Any], finest: bool = False
+) -> tuple[list[Any], InternedUnit]:
     """The magnitudes of operands that must measure the same thing, and their common unit.
 
-    The first quantity's unit is taken. Polymorphic constants take it too; a plain number meets
+    The first quantity's unit is taken; or, if `finest`, the smallest: 12 km and 12000 m compare
+    equal in metres, not in float32 kilometres. Polymorphic constants take it too; a plain number meets
     only quantities that are numbers themselves, which are then reduced (`km/m` by 1000).
 
     **Raises** `DimensionalityError` naming the operation.
@@ -93,6 +97,8 @@ def unify(name: str, operands: Sequence[Any]) -> tuple[list[Any], InternedUnit]:
             raise mismatch(name, operands)
     if any(u.plain for u in known):
         common = dimensionless()
+    elif finest and not any(u.offset for u in known):
+        common = min(known, key=lambda u: u.conversion(known[0])[0])
     if common.offset and len(known) < len(units):
         raise _zero_on_offset_scale(name, common)
     magnitudes = [
@@ -107,7 +113,8 @@ def promote(magnitudes: Sequence[Any]) -> list[Any]:
     dtypes = {np.dtype(_dtype(x)) for x in magnitudes}
     if len(dtypes) == 1:
         return list(magnitudes)
-    dtype = jnp.promote_types(*dtypes) if len(dtypes) == 2 else jnp.result_type(*dtypes)
+    with jax.numpy_dtype_promotion("standard"):  # the mixture is ours, not the user's
+        dtype = jnp.result_type(*dtypes)
     return [x if _dtype(x) == dtype else _astype(x, dtype) for x in magnitudes]
 
 
@@ -191,10 +198,9 @@ def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any],
     if not a.compatible(b):
         raise mismatch(name, (lhs, rhs))
     x, y = magnitude_of(lhs), magnitude_of(rhs)
-    if subtract and b.offset:
-        if a.offset or not _is_difference(a):
-            return promote([x, convert(y, b, a)]), difference_unit(a)
-    elif a.offset and _is_difference(b):
+    if subtract and not _is_difference(a) and not _is_difference(b):
+        return promote([x, convert(y, b, a)]), difference_unit(a)
+    if a.offset and _is_difference(b):
         return promote([x, convert(y, b, difference_unit(a))]), a
     elif not subtract and b.offset and _is_difference(a):
         return promote([convert(x, a, difference_unit(b)), y]), b

@@ -192,7 +192,7 @@ def _comparison(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     if (operands := _direct_operands(lhs, rhs)) is None:
         return _by_rules(getattr(jnp, _COMPARISONS[name]), lhs, rhs)
     with _Located():
-        (x, y), _ = unify(name, operands)
+        (x, y), _ = unify(name, operands, finest=True)
     return op(x, y)
 
 

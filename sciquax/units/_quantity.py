@@ -236,7 +236,7 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
     @classmethod
     def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
         """In the units of the primals times one common rate, whose unit the results carry."""
-        from ._algebra import convert, magnitude_of, own_unit
+        from ._algebra import convert, magnitude_of, own_unit, wrap
 
         rate: InternedUnit | None = None
         aligned = []
@@ -265,9 +265,7 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
 
         def scale(value: Any) -> Any:
             assert common is not None
-            if common.plain:
-                return value
-            return bare(magnitude_of(value), own_unit(value) * common)
+            return wrap(magnitude_of(value), own_unit(value) * common)
 
         return aligned, scale
 

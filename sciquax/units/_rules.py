@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import jax
 import numpy as np
 
-from sciquax.core import Scaling, bind, describe, facts_of, register_family
+from sciquax.core import Scaling, bind, describe, facts_of, interpret, register_family
 
 from ._algebra import (
     add_units,
@@ -21,6 +22,7 @@ from ._algebra import (
     own_unit,
     radian,
     unify,
+    unit_of,
     wrap,
     wrap_all,
 )
@@ -34,7 +36,7 @@ Operands = Sequence[Any]
 _AFFINE = {  # of `Scaling.FIRST`, those that only move or pick elements: fine on offset scales
     "broadcast_in_dim", "broadcast_to", "tile", "reshape", "squeeze", "expand_dims", "transpose",
     "rev", "slice", "split", "unstack", "dynamic_slice", "gather", "copy", "copy_p",
-    "convert_element_type", "reduce_precision", "stop_gradient", "name", "nonbatchable", "noinline",
+    "convert_element_type", "reduce_precision", "stop_gradient", "name", "nonbatchable",
     "nontraceable", "nondifferentiable_backward", "pvary", "sharding_constraint", "reduce_max",
     "layout_constraint", "reduce_min", "cummax", "cummin", "reduce_window_max", "real",
     "reduce_window_min", "zeros_like", "reshard",
@@ -78,14 +80,16 @@ def _join(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _compare(primitive: Any, operands: Operands, params: Params) -> Any:
-    magnitudes, _ = _unify_data(primitive, operands)
+    magnitudes, _ = _unify_data(primitive, operands, finest=True)
     return bind(primitive, *magnitudes, **params)
 
 
-def _unify_data(primitive: Any, operands: Operands) -> tuple[list[Any], InternedUnit]:
+def _unify_data(
+    primitive: Any, operands: Operands, finest: bool = False
+) -> tuple[list[Any], InternedUnit]:
     facts = facts_of(primitive)
     positions = [i for i in range(len(operands)) if facts.is_data(i)]
-    data, unit = unify(primitive.name, [operands[i] for i in positions])
+    data, unit = unify(primitive.name, [operands[i] for i in positions], finest)
     magnitudes = [
         None if i in positions else as_plain(primitive.name, x, "index or mask")
         for i, x in enumerate(operands)
@@ -300,6 +304,54 @@ register_family(Quantity, "mul", _mul)
 register_family(Quantity, "integer_pow", _integer_pow)
 register_family(Quantity, "pow", _pow)
 register_family(Quantity, "reduce_prod", _reduce_prod)
+
+
+def _scatter(primitive: Any, operands: Operands, params: Params) -> Any:
+    """`.at[].set`; or `.at[].apply(f)`, whose function must keep the unit."""
+    function = params.get("update_jaxpr")
+    if function is not None:
+        scalars = [own_unit(operands[i]) for i in (0, 2)]
+        unit = scalars[0]
+        dtype = operands[0].dtype
+        examples = [wrap(jax.ShapeDtypeStruct((), dtype), u) for u in scalars]
+        (result,) = jax.eval_shape(
+            lambda *xs: interpret(function, params.get("update_consts", ()), xs), *examples
+        )
+        if own_unit(result) is not unit:
+            raise DimensionalityError(
+                f"`scatter` got a function that takes '{unit}' to '{own_unit(result)}', and an "
+                f"array in '{unit}' to write its results to.",
+                unit.pint,
+                own_unit(result).pint,
+                "Apply the function to the whole array and select with `where`.",
+            )
+        magnitudes = [magnitude_of(x) for x in operands]
+        return wrap(bind(primitive, *magnitudes, **params), unit)
+    return _join(primitive, operands, params)
+
+
+def _scatter_add(primitive: Any, operands: Operands, params: Params) -> Any:
+    """On a scale with an offset only differences are added, as for `add`."""
+    operand, indices, updates = operands
+    subtract = primitive.name == "scatter-sub"
+    (x, y), unit = add_units(primitive.name, operand, updates, subtract=subtract)
+    own = unit_of(operand)
+    if own is not None and own.offset and unit is not own:
+        multiplicative(primitive.name, own)
+    indices = as_plain(primitive.name, indices, "index or mask")
+    return wrap(bind(primitive, x, indices, y, **params), unit)
+
+
+def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
+    """`rem`, `complex`: not meaningful on a scale with an offset."""
+    magnitudes, unit = _unify_data(primitive, operands)
+    multiplicative(primitive.name, unit)
+    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+
+
+register_family(Quantity, "scatter", _scatter)
+register_family(Quantity, ("scatter-add", "scatter-sub"), _scatter_add)
+register_family(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)
 register_family(Quantity, "scatter-mul", _scatter_mul)
 register_family(Quantity, ("top_k", "approx_top_k"), _values_and_indices)
 

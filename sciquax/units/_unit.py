@@ -90,7 +90,7 @@ class InternedUnit:
             }
             found = self._powers[exponent] = intern(
                 self.registry,
-                self.registry.UnitsContainer({k: _number(v) for k, v in items.items()}),
+                self.registry.UnitsContainer({k: _number(v) for k, v in items.items() if v}),
             )
         return found
 
@@ -206,9 +206,10 @@ def from_pint(unit: pint.Unit, registry: Any) -> InternedUnit:
     if own is registry:
         return intern(registry, _normal(registry, unit._units))
     found = as_unit(str(unit))
-    theirs, ours = own.get_base_units(unit), registry.get_base_units(found.pint)
-    same_factor = math.isclose(_float(theirs[0]), _float(ours[0]), rel_tol=1e-12)
-    if not same_factor or str(theirs[1]) != str(ours[1]):
+    base, our_base = own.get_base_units(unit)[1], registry.get_base_units(found.pint)[1]
+    # By `convert`: the factor that `get_base_units` gives is stale after a redefinition.
+    theirs, ours = own.convert(1.0, unit, base), registry.convert(1.0, found.pint, our_base)
+    if not math.isclose(_float(theirs), _float(ours), rel_tol=1e-12) or str(base) != str(our_base):
         raise ValueError(
             f"'{unit}' is defined differently in its own pint registry and in sciquax's. "
             "Call `sciquax.units.set_registry` with the registry you use."

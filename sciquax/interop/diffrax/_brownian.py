@@ -18,7 +18,7 @@ from sciquax.units._unit import InternedUnit
 from ._deferred import deferrable
 from ._places import at_stack
 from ._tolerances import number
-from ._units import has_quantity, time_to_unit
+from ._units import TreeUnits, has_quantity, time_to_unit
 
 
 def root(time: InternedUnit) -> InternedUnit:
@@ -66,8 +66,7 @@ class VirtualBrownianTree(diffrax.VirtualBrownianTree):
         unit = own_unit(next(t for t in (t0, t1, tol) if isinstance(t, Quantity)))
         owner = type(self).__name__
         t0, t1, tol = (
-            time_to_unit(t, unit, name, owner)
-            for t, name in ((t0, "t0"), (t1, "t1"), (tol, "tol"))
+            time_to_unit(t, unit, name, owner) for t, name in ((t0, "t0"), (t1, "t1"), (tol, "tol"))
         )
         super().__init__(t0, t1, tol, shape, key, levy_area, _spline)
         self.t0, self.t1 = wrap(self.t0, unit), wrap(self.t1, unit)
@@ -101,13 +100,12 @@ def _evaluate(path: Any, t0: Any, t1: Any, left: bool, use_levy: bool) -> Any:
     found = bare.evaluate(t0, t1, left, use_levy)
     if not isinstance(found, diffrax.AbstractBrownianIncrement):
         return jtu.tree_map(lambda w: wrap(w, root(unit)), found)
-    labelled = {
-        field.name: jtu.tree_map(
-            lambda x, u=unit if field.name == "dt" else root(unit): wrap(x, u),
-            getattr(found, field.name),
+    labelled = {}
+    for field in dataclasses.fields(found):
+        own = TreeUnits.of(getattr(found, field.name)).map(
+            lambda _, is_time=field.name == "dt": unit if is_time else root(unit)
         )
-        for field in dataclasses.fields(found)
-    }
+        labelled[field.name] = own.label(getattr(found, field.name))
     return type(found)(**labelled)
 
 
@@ -142,4 +140,3 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
             "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
         )
     )
-

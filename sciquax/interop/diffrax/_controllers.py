@@ -88,7 +88,8 @@ class ClipStepSizeController(diffrax.ClipStepSizeController):
         step_ts, jump_ts = stack_times(step_ts), stack_times(jump_ts)
         super().__init__(
             controller,
-            *(None if isinstance(ts, Quantity) else ts for ts in (step_ts, jump_ts)),
+            None if isinstance(step_ts, Quantity) else step_ts,
+            None if isinstance(jump_ts, Quantity) else jump_ts,
             store_rejected_steps,
             _callback_on_reject,
         )
@@ -100,6 +101,8 @@ class ClipStepSizeController(diffrax.ClipStepSizeController):
 
 class TreePIDController(diffrax.PIDController):
     """A PID controller with an absolute tolerance for each leaf of the state."""
+
+    atol: Any
 
     def adapt_step_size(
         self,

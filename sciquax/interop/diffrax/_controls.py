@@ -30,11 +30,11 @@ class BareControl(diffrax.AbstractPath):
     units: TreeUnits = eqx.field(static=True)
 
     @property
-    def t0(self) -> Any:
+    def t0(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         return -jnp.inf
 
     @property
-    def t1(self) -> Any:
+    def t1(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         return jnp.inf
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
@@ -108,9 +108,10 @@ class Diffusion(eqx.Module):
         if unit is None:
             if isinstance(x, Quantity) or not self._plain:
                 error: LocatedError = RuleError(
-                    "The vector field of a `ControlTerm` returned something of which it is not known "
-                    "what each array in it multiplies.",
-                    "Return a tree shaped like `y0` and the control, or a `DiagonalLinearOperator`.",
+                    "The vector field of a `ControlTerm` returned something of which it is not "
+                    "known what each array in it multiplies.",
+                    "Return a tree shaped like `y0` and the control, or a "
+                    "`DiagonalLinearOperator` of one.",
                 )
                 raise at_function(error, self.fn)
             return x
@@ -133,7 +134,6 @@ class Diffusion(eqx.Module):
     @property
     def _plain(self) -> bool:
         return self.takes.plain and self.controls.plain
-
 
 
 class DiffusionShapes(eqx.Module):

@@ -14,6 +14,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.interpreters import ad, batching, mlir
@@ -166,7 +167,9 @@ class Traced(eqx.Module):
         data = [x for x in jtu.tree_leaves(args, is_leaf=is_value) if _is_data(x)]
         captured, operands = self.captured, [*self.own, *data]
         if MODE.staging:  # within another function that is staged, which will be interpreted
-            captured, operands = ([inject(x) if is_value(x) else x for x in xs] for xs in (captured, operands))
+            captured, operands = (
+                [inject(x) if is_value(x) else x for x in xs] for xs in (captured, operands)
+            )
             results = jax.core.eval_jaxpr(self.jaxpr, captured, *operands)
         else:
             results = interpret(self.jaxpr, captured, operands)

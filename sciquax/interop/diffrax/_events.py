@@ -77,7 +77,7 @@ def bare_event(event: Any, working: Working) -> Any:
             RuleError(
                 f"The root finder of an `Event` holds {quantity!r}: its tolerances are used for "
                 "the time of the event and for the condition's value alike, in their own units.",
-                "Give them as plain numbers: of the unit of `t0`, and of what the condition returns.",
+                "Give plain numbers: of the unit of `t0`, and of what the condition returns.",
             )
         )
     conditions = jtu.tree_map(

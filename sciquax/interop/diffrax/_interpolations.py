@@ -142,7 +142,7 @@ class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
     coeffs: tuple[Any, Any, Any, Any]
 
     @property
-    def ts_size(self) -> int:
+    def ts_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The number of times."""
         return self.ts.shape[0]
 
@@ -153,10 +153,8 @@ class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
     @property
     def _bare(self) -> Any:
         working = self._working
-        coeffs = []
-        for coefficient, units, name in zip(self.coeffs, _cubic_units(working), "dcba", strict=True):
-            coeffs.append(_in_units(coefficient, units, name))
-        return diffrax.CubicInterpolation(without_units(self.ts), tuple(coeffs))
+        coeffs = tuple(map(_in_units, self.coeffs, _cubic_units(working), "dcba"))
+        return diffrax.CubicInterpolation(without_units(self.ts), coeffs)
 
 
 def _cubic_units(working: Working) -> list[TreeUnits]:
@@ -257,7 +255,7 @@ def backward_hermite_coefficients(
     **Returns** `(d, c, b, a)`, for
     [`CubicInterpolation`][sciquax.interop.diffrax.CubicInterpolation], each in its own units.
 
-    **Raises** `DimensionalityError` for a `deriv0` or a `replace_nans_at_start` of another dimension.
+    **Raises** `DimensionalityError` for a `deriv0` or a `replace_nans_at_start` that does not fit.
     """
     return _hermite(
         ts=ts,

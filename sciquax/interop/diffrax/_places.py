@@ -16,14 +16,16 @@ Error = TypeVar("Error", bound=BaseException)
 
 
 def call(fn: Callable, *args: Any, finish: Callable[[Any], Any] = strip, **kwargs: Any) -> Any:
-    """Call a function of the user's on quantities: quaxified, or directly if it needs their methods.
+    """Call a function of the user's on quantities: quaxified, or directly if it needs methods.
 
     Plain JAX code, code that captures quantities, code that calls `y.to("m")` and code that is
     quaxified already all work. `finish` is what becomes of outputs that are literal 0, inf or nan.
     """
     if isinstance(fn, Traced):
         out = fn(*args, **kwargs)
-        return jtu.tree_map(lambda x: finish(x) if type(x) is Polymorphic else x, out, is_leaf=is_value)
+        return jtu.tree_map(
+            lambda x: finish(x) if type(x) is Polymorphic else x, out, is_leaf=is_value
+        )
     try:
         return run(fn, args, kwargs, finish)
     except AttributeError as error:
@@ -48,7 +50,7 @@ def place_of(fn: Any) -> Location | None:
         elif hasattr(fn, "__wrapped__"):
             fn = fn.__wrapped__
         else:
-            method = getattr(type(fn), "__call__", None)
+            method = type(fn).__call__ if callable(fn) else None
             if not hasattr(method, "__code__") and not hasattr(method, "__wrapped__"):
                 return None
             fn = method

@@ -20,8 +20,10 @@ SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 class SubSaveAt(diffrax.SubSaveAt):
     """As `diffrax.SubSaveAt`, with times and outputs that may be quantities.
 
-    **Arguments**: `t0`, `t1`, `ts`, `steps` and `fn` as in [`SaveAt`][sciquax.interop.diffrax.SaveAt].
+    **Arguments**: `t0`, `t1`, `ts`, `steps`, `fn` as in [`SaveAt`][sciquax.interop.diffrax.SaveAt].
     """
+
+    ts: Any
 
     def __init__(
         self,

@@ -40,8 +40,7 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
     if not isinstance(given, WorkingState):
         raise at_stack(
             RuleError(
-                f"`diffeqsolve` got `{name}` as bare numbers, of which it is not known in what units "
-                "they are.",
+                f"`diffeqsolve` got `{name}` as bare numbers: in what units they are is not known.",
                 f"Pass the `{name}` of a solution of this module's `diffeqsolve`.",
             )
         )
@@ -91,4 +90,3 @@ def label_solution(sol: diffrax.Solution, saveat: Any, working: Working) -> diff
         interpolation=dense,
         **states,
     )
-

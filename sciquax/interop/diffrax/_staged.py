@@ -1,4 +1,4 @@
-"""A solve within a program that is being staged: its functions must not hold that program's tracers."""
+"""A solve within a program that is being staged: its functions may not hold that one's tracers."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ def self_contained(given: dict[str, Any]) -> dict[str, Any]:
     if saveat.solver_state or saveat.controller_state:
         raise at_stack(
             RuleError(
-                "`SaveAt(solver_state=True)` and `SaveAt(controller_state=True)` do not work within "
-                "`quaxify`, where the units that the state is in are not known yet.",
+                "`SaveAt(solver_state=True)` and `SaveAt(controller_state=True)` do not work "
+                "within `quaxify`, where the units that the state is in are not known yet.",
                 "Solve outside of `quaxify`: `diffeqsolve` takes quantities by itself.",
             )
         )
@@ -73,7 +73,8 @@ def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
             return diffrax.ODETerm(fn)
         control = term.control
         if isinstance(control, _CallableToPath):
-            control = without_captured_tracers(control.fn, t, t, place=place_of(control.fn))
+            function = control.fn  # pyright: ignore[reportAttributeAccessIssue]
+            control = without_captured_tracers(function, t, t, place=place_of(function))
         return diffrax.ControlTerm(fn, control)
 
     return jtu.tree_map(contained, terms, is_leaf=lambda x: isinstance(x, diffrax.AbstractTerm))

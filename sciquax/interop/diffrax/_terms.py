@@ -5,7 +5,6 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import jax.tree_util as jtu
 
 from sciquax.core import RuleError
 from sciquax.units._algebra import wrap
@@ -64,8 +63,8 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
         return _bare_term(terms, working.time, working.state, working.rates)
     raise at_stack(
         RuleError(
-            f"`{type(solver).__name__}` takes a structure of terms, {jtu.tree_structure(terms)}, of "
-            "which it is not known what part of the state each one sees.",
+            f"`{type(solver).__name__}` takes several terms, and what part of the state each one "
+            "sees is not known.",
             "Strip the units by hand: solve on `.m_as(unit)` and put the units back.",
         )
     )

@@ -126,7 +126,7 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
     time = own_unit(t0)
     if time.offset:
         error = OffsetUnitCalculusError(
-            f"`t0` is in '{time}', whose scale has an offset: it cannot be what a system evolves in.",
+            f"`t0` is in '{time}', whose scale has an offset: no system can evolve in it.",
             time.pint,
             time.pint,
             "Convert to an absolute scale first, `.to('kelvin')`.",
@@ -147,7 +147,7 @@ def is_literal_of_every_unit(x: Any) -> bool:
     return isinstance(x, (int, float, np.ndarray, np.generic)) and is_polymorphic_literal(x)
 
 
-# -- what enters ------------------------------------------------------------------------------------
+# -- what enters ---------------------------------------------------------------------------------
 
 
 def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError]) -> Any:
