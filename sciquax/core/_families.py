@@ -225,7 +225,7 @@ _enrol(
     S.CALL,
     U.BODY,
 )
-_enrol("noinline", S.CALL, U.SPECIAL)
+_enrol("noinline", S.OTHER, U.SPECIAL)
 _enrol("maybe_set", S.SCATTER, U.JOIN, data=(1, 2))
 _enrol(
     "custom_lin get swap debug_callback debug_print pure_callback io_callback", S.OTHER, U.REFUSED

@@ -77,8 +77,8 @@ def unify(
     """The magnitudes of operands that must measure the same thing, and their common unit.
 
     The first quantity's unit is taken; or, if `finest`, the smallest: 12 km and 12000 m compare
-    equal in metres, not in float32 kilometres. Polymorphic constants take it too; a plain number meets
-    only quantities that are numbers themselves, which are then reduced (`km/m` by 1000).
+    equal in metres, not in float32 kilometres. Polymorphic constants take it too; a plain number
+    meets only quantities that are numbers themselves, which are then reduced (`km/m` by 1000).
 
     **Raises** `DimensionalityError` naming the operation.
     """

@@ -100,9 +100,20 @@ def _custom_jvp():
     return lambda x: jax.nn.relu(x)
 
 
-PROGRAMS = {f.__name__[1:]: f for f in (
-    _jitted, _static, _scan, _scan_of_new_lambda, _while, _cond, _checkpoint, _solve, _custom_jvp,
-)}  # fmt: skip
+PROGRAMS = {
+    f.__name__[1:]: f
+    for f in (
+        _jitted,
+        _static,
+        _scan,
+        _scan_of_new_lambda,
+        _while,
+        _cond,
+        _checkpoint,
+        _solve,
+        _custom_jvp,
+    )
+}
 
 
 @pytest.mark.parametrize("kind", ["wrapped", "quantity"])
@@ -204,7 +215,7 @@ def test_jitted_call_of_many_arguments_traces_once():
     assert_same(first, Quantity(X * (100 * 1 + 2 + 300 + 4 + 500) / 100, "m"))
 
 
-# -- caches -----------------------------------------------------------------------------------------
+# -- caches
 
 
 def test_weak_cache():

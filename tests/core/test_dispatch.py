@@ -67,7 +67,7 @@ def test_operands_are_positional_and_parameters_keywords(tagged):
         return "not an array" if not params["axes"] else tagged(jnp.sum(x.array, params["axes"]))
 
     out = quaxify(lambda x: jnp.sum(x.reshape(1, 3), axis=1))(tagged(X))
-    # `reshape` has no rule and materialises, so that the sum is plain; without it the rule is asked.
+    # `reshape` has no rule and materialises, so that the sum is plain.
     assert_same(out, jnp.sum(X)[None])
     assert seen == {}
     assert_same(quaxify(lambda x: jnp.sum(x, axis=0))(tagged(X)), tagged(jnp.sum(X)))
@@ -300,7 +300,7 @@ def test_a_rule_that_uses_jax_on_its_inside(tagged):
     assert_same(jax.vmap(quaxify(jnp.tanh))(batch), tagged(jax.vmap(expected)(batch.array)))
 
 
-# -- families -------------------------------------------------------------------------------------------
+# -- families
 
 
 def test_primitive_beats_scaling_beats_structure(tagged):
@@ -379,7 +379,8 @@ def test_two_defaults_of_one_layer_are_ambiguous():
     assert_raises(
         AmbiguousRuleError,
         call,
-        "`Apple` and `Pear` meet in an operation that has no rule for both, and each has a default.\n"
+        "`Apple` and `Pear` meet in an operation that has no rule for both, "
+        "and each has a default.\n"
         "{place}\nRegister a rule for the pair with `sciquax.register`.",
     )
 

@@ -103,10 +103,19 @@ def of_a_captured_value():
 
 
 MISMATCHES = [
-    eager_operator, in_a_function, in_a_jitted_function, in_jit_of_quaxify, in_a_scan, in_a_cond,
-    in_vmap, in_vmap_outside, in_checkpoint, in_nested_quaxify, of_a_captured_value,
+    eager_operator,
+    in_a_function,
+    in_a_jitted_function,
+    in_jit_of_quaxify,
+    in_a_scan,
+    in_a_cond,
+    in_vmap,
+    in_vmap_outside,
+    in_checkpoint,
+    in_nested_quaxify,
+    of_a_captured_value,
     in_the_namespace,
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("call", MISMATCHES, ids=lambda f: f.__name__)
@@ -151,7 +160,8 @@ def test_bare_number():
     assert_raises(
         DimensionalityError,
         call,
-        "`sub` got operands in 'km' and plain numbers (f32[]); a bare number has no unit.\n{place}\n"
+        "`sub` got operands in 'km' and plain numbers (f32[]); a bare number has no unit.\n"
+        "{place}\n"
         "Give it one, `Quantity(x, 'km')`, or divide the quantity by a reference scale. "
         "Only literal 0, inf and nan belong to every unit.",
     )

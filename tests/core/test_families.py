@@ -40,11 +40,15 @@ def test_every_primitive_of_equinox_is_classified():
 @pytest.mark.parametrize(
     "emit",
     [
-        lambda x: eqxi.nonbatchable(x), lambda x: eqxi.unvmap_any(x > 0), lambda x: eqxi.unvmap_max(x), lambda x: eqxi.unvmap_all(x > 0),
-        lambda x: eqxi.noinline(jnp.sin)(x), lambda x: eqxi.nontraceable(x),
+        lambda x: eqxi.nonbatchable(x),
+        lambda x: eqxi.unvmap_any(x > 0),
+        lambda x: eqxi.unvmap_max(x),
+        lambda x: eqxi.unvmap_all(x > 0),
+        lambda x: eqxi.noinline(jnp.sin)(x),
+        lambda x: eqxi.nontraceable(x),
         lambda x: eqxi.nondifferentiable_backward(x),
     ],
-)  # fmt: skip
+)
 def test_what_equinox_emits_is_classified(emit):
     jaxpr = jax.make_jaxpr(emit)(jnp.arange(3))
     names = {e.primitive.name for e in getattr(jaxpr, "jaxpr", jaxpr).eqns}
@@ -92,16 +96,28 @@ def test_data_positions(name, data, not_data):
     assert not any(FACTS[name].is_data(i) for i in not_data)
 
 
-# -- what the table claims, checked on numbers ---------------------------------------------------------
+# -- what the table claims, checked on numbers
 
 X = np.array([0.3, -1.7, 2.6], np.float32)
 UNARY = [
-    n for n, f in FACTS.items()
-    if f.structure is Structure.ELEMENTWISE and n in _primitives_of(exported) and hasattr(jax.lax, n)
-    and n not in ("convert_element_type", "reduce_precision", "polygamma", "zeta", "igamma", "igammac")
-    and f.scaling in (Scaling.FIRST, Scaling.POWER, Scaling.PREDICATE, Scaling.ROUND, Scaling.PURE,
-                      Scaling.ANGLE, Scaling.ARC)
-]  # fmt: skip
+    n
+    for n, f in FACTS.items()
+    if f.structure is Structure.ELEMENTWISE
+    and n in _primitives_of(exported)
+    and hasattr(jax.lax, n)
+    and n
+    not in ("convert_element_type", "reduce_precision", "polygamma", "zeta", "igamma", "igammac")
+    and f.scaling
+    in (
+        Scaling.FIRST,
+        Scaling.POWER,
+        Scaling.PREDICATE,
+        Scaling.ROUND,
+        Scaling.PURE,
+        Scaling.ANGLE,
+        Scaling.ARC,
+    )
+]
 
 
 def _call(name, x):
@@ -127,9 +143,14 @@ def test_scaling_and_zero_of_elementwise_primitives(name):
         assert (_call(name, np.zeros(2, np.float32)) == 0).all()
 
 
-BINARY = [n for n, f in FACTS.items() if f.scaling in (Scaling.JOIN, Scaling.COMPARE, Scaling.PRODUCT,
-          Scaling.QUOTIENT) and f.structure is Structure.ELEMENTWISE and hasattr(jax.lax, n)
-          and n not in ("clamp", "select_n", "complex", "nextafter")]  # fmt: skip
+BINARY = [
+    n
+    for n, f in FACTS.items()
+    if f.scaling in (Scaling.JOIN, Scaling.COMPARE, Scaling.PRODUCT, Scaling.QUOTIENT)
+    and f.structure is Structure.ELEMENTWISE
+    and hasattr(jax.lax, n)
+    and n not in ("clamp", "select_n", "complex", "nextafter")
+]
 
 
 @pytest.mark.parametrize("name", BINARY)

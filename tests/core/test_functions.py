@@ -130,24 +130,45 @@ def test_repeated_calls_of_other_shapes(solved):
 
 # function, a call of it, static arguments that its rule must be told
 KEYWORD = {
-    "norm": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a), dict(ord=None, axis=None, keepdims=False)),
+    "norm": (
+        jnp.linalg.norm,
+        lambda a: jnp.linalg.norm(a),
+        dict(ord=None, axis=None, keepdims=False),
+    ),
     "norm-ord": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, ord=1), dict(ord=1, axis=None)),
     "norm-inf": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, ord=jnp.inf), dict(ord=np.inf)),
     "norm-fro": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, ord="fro"), dict(ord="fro")),
-    "norm-axis": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, axis=1), dict(axis=1, keepdims=False)),
+    "norm-axis": (
+        jnp.linalg.norm,
+        lambda a: jnp.linalg.norm(a, axis=1),
+        dict(axis=1, keepdims=False),
+    ),
     "norm-keepdims": (
-        jnp.linalg.norm, lambda a: jnp.linalg.norm(a, axis=0, keepdims=True), dict(axis=0, keepdims=True),
+        jnp.linalg.norm,
+        lambda a: jnp.linalg.norm(a, axis=0, keepdims=True),
+        dict(axis=0, keepdims=True),
     ),
     "eigh": (jnp.linalg.eigh, lambda a: jnp.linalg.eigh(a), dict(symmetrize_input=True)),
     "eigh-not-symmetrized": (
-        jnp.linalg.eigh, lambda a: jnp.linalg.eigh(a, symmetrize_input=False), dict(symmetrize_input=False),
+        jnp.linalg.eigh,
+        lambda a: jnp.linalg.eigh(a, symmetrize_input=False),
+        dict(symmetrize_input=False),
     ),
     "eigh-upper": (
-        jnp.linalg.eigh, lambda a: jnp.linalg.eigh(a, UPLO="U", symmetrize_input=False),
+        jnp.linalg.eigh,
+        lambda a: jnp.linalg.eigh(a, UPLO="U", symmetrize_input=False),
         dict(UPLO="U", symmetrize_input=False),
     ),
-    "svd": (jnp.linalg.svd, lambda a: jnp.linalg.svd(a, full_matrices=False), dict(full_matrices=False)),
-    "svd-values": (jnp.linalg.svd, lambda a: jnp.linalg.svd(a, compute_uv=False), dict(compute_uv=False)),
+    "svd": (
+        jnp.linalg.svd,
+        lambda a: jnp.linalg.svd(a, full_matrices=False),
+        dict(full_matrices=False),
+    ),
+    "svd-values": (
+        jnp.linalg.svd,
+        lambda a: jnp.linalg.svd(a, compute_uv=False),
+        dict(compute_uv=False),
+    ),
     "trace-offset": (jnp.trace, lambda a: jnp.trace(a, offset=1), dict(offset=1)),
     "trace-axes": (jnp.trace, lambda a: jnp.trace(a, axis1=1, axis2=0), dict(axis1=1, axis2=0)),
     "diagonal": (jnp.diagonal, lambda a: jnp.diagonal(a, offset=-1), dict(offset=-1)),
@@ -161,26 +182,36 @@ KEYWORD = {
     "expm": (jax.scipy.linalg.expm, lambda a: jax.scipy.linalg.expm(a), {}),
     "solve_triangular": (
         jax.scipy.linalg.solve_triangular,
-        lambda a: jax.scipy.linalg.solve_triangular(a, B, lower=True, trans=1), dict(lower=True, trans=1),
+        lambda a: jax.scipy.linalg.solve_triangular(a, B, lower=True, trans=1),
+        dict(lower=True, trans=1),
     ),
     "lstsq": (jnp.linalg.lstsq, lambda a: jnp.linalg.lstsq(a, B)[0], {}),
-}  # fmt: skip
+}
 POSITIONAL = {
     "norm-ord": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, 1), dict(ord=1, axis=None)),
     "norm-inf": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, jnp.inf), dict(ord=np.inf)),
-    "norm-fro": (jnp.linalg.norm, lambda a: jnp.linalg.norm(a, "fro", None, True), dict(ord="fro", keepdims=True)),
+    "norm-fro": (
+        jnp.linalg.norm,
+        lambda a: jnp.linalg.norm(a, "fro", None, True),
+        dict(ord="fro", keepdims=True),
+    ),
     "diagonal": (jnp.diagonal, lambda a: jnp.diagonal(a, -1), dict(offset=-1)),
     "trace": (jnp.trace, lambda a: jnp.trace(a, 1, 1, 0), dict(offset=1, axis1=1, axis2=0)),
     "diag": (jnp.diag, lambda a: jnp.diag(a, 1), dict(k=1)),
     "tril": (jnp.tril, lambda a: jnp.tril(a, -1), dict(k=-1)),
     "matrix-power": (jnp.linalg.matrix_power, lambda a: jnp.linalg.matrix_power(a, 3), dict(n=3)),
     "svd": (jnp.linalg.svd, lambda a: jnp.linalg.svd(a, False), dict(full_matrices=False)),
-    "eigh": (jnp.linalg.eigh, lambda a: jnp.linalg.eigh(a, "U", False), dict(UPLO="U", symmetrize_input=False)),
+    "eigh": (
+        jnp.linalg.eigh,
+        lambda a: jnp.linalg.eigh(a, "U", False),
+        dict(UPLO="U", symmetrize_input=False),
+    ),
     "solve_triangular": (
         jax.scipy.linalg.solve_triangular,
-        lambda a: jax.scipy.linalg.solve_triangular(a, B, 1, True), dict(lower=True, trans=1),
+        lambda a: jax.scipy.linalg.solve_triangular(a, B, 1, True),
+        dict(lower=True, trans=1),
     ),
-}  # fmt: skip
+}
 CASES = [pytest.param(*case, id=f"{name}-keyword") for name, case in KEYWORD.items()] + [
     pytest.param(*case, id=f"{name}-positional") for name, case in POSITIONAL.items()
 ]

@@ -62,8 +62,14 @@ class TestUnits:
     def test_while_carry_from_zero(self, mode):
         f = lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + x), (0, 0 * X))
         with pytest.raises(DimensionalityError):  # 0 * X is an array of run time, not a literal
-            self.call(mode, lambda x, z: lax.while_loop(
-                lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + x), (0, z)), M, 0 * X)  # fmt: skip
+            self.call(
+                mode,
+                lambda x, z: lax.while_loop(
+                    lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + x), (0, z)
+                ),
+                M,
+                0 * X,
+            )
         assert_same(self.call(mode, f, M)[1], Quantity(3 * X, "m"))
 
     def test_integer_carry_is_promoted(self, mode):
@@ -114,7 +120,7 @@ def test_wrapped_and_plain():
     assert_same(quaxify(scan)(Y[0], Wrapped(X)), Wrapped(Y[0] + jnp.sum(X)))
 
 
-# -- the functions themselves ------------------------------------------------------------------------
+# -- the functions themselves
 
 
 def test_join_and_coerce():
@@ -131,7 +137,7 @@ def test_join_and_coerce():
     assert coerce(M, M) is M and coerce(X, Y) is X
 
 
-# -- what does not settle -------------------------------------------------------------------------------
+# -- what does not settle
 
 
 def test_branches_without_a_common_type():

@@ -19,15 +19,33 @@ Q = Quantity(X, "m")
 @pytest.mark.parametrize(
     ("literal", "expected"),
     [
-        (0, True), (0.0, True), (-0.0, True), (float("inf"), True), (float("-inf"), True),
-        (float("nan"), True), (1, False), (1e-30, False), (True, False), (False, False),
-        (np.float32(0), True), (np.int32(0), True), (np.bool_(False), False), (np.array(0.0), True),
-        (np.array(np.nan), True), (np.zeros(2), False), (np.complex64(0), True),
-        (np.complex64(1j), False), (np.complex64(complex(0, np.inf)), True), ("0", False),
-        (jnp.bfloat16(0), True), (jnp.bfloat16(2), False), (np.uint8(0), True), (None, False),
+        (0, True),
+        (0.0, True),
+        (-0.0, True),
+        (float("inf"), True),
+        (float("-inf"), True),
+        (float("nan"), True),
+        (1, False),
+        (1e-30, False),
+        (True, False),
+        (False, False),
+        (np.float32(0), True),
+        (np.int32(0), True),
+        (np.bool_(False), False),
+        (np.array(0.0), True),
+        (np.array(np.nan), True),
+        (np.zeros(2), False),
+        (np.complex64(0), True),
+        (np.complex64(1j), False),
+        (np.complex64(complex(0, np.inf)), True),
+        ("0", False),
+        (jnp.bfloat16(0), True),
+        (jnp.bfloat16(2), False),
+        (np.uint8(0), True),
+        (None, False),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_literals(literal, expected):
     assert is_polymorphic_literal(literal) is expected
 
@@ -52,7 +70,10 @@ TAKES_THE_UNIT = {
     "at-set-zero": (lambda x: x.at[1].set(0.0), None),
     "zeros-at-set": (lambda x: jnp.zeros(5).at[1:4].set(x), None),
     "zeros-at-add": (lambda x: jnp.zeros(5).at[jnp.array([0, 0, 2])].add(x), None),
-    "concatenate": (lambda x: jnp.concatenate([jnp.zeros(1), x, jnp.zeros((1, 2)).reshape(2)]), None),
+    "concatenate": (
+        lambda x: jnp.concatenate([jnp.zeros(1), x, jnp.zeros((1, 2)).reshape(2)]),
+        None,
+    ),
     "stack": (lambda x: jnp.stack([x, jnp.zeros(3)]), None),
     "sum-initial": (lambda x: jnp.sum(x, initial=0.0), None),
     "max-initial": (lambda x: jnp.max(x, initial=-jnp.inf), None),
@@ -61,9 +82,15 @@ TAKES_THE_UNIT = {
     "nansum": (lambda x: jnp.nansum(x), None),
     "diff-prepend": (lambda x: jnp.diff(x, prepend=0.0), None),
     "scan-accumulator": (lambda x: lax.scan(lambda c, r: (c + r, c), 0.0, x), None),
-    "fori-accumulator": (lambda x: lax.fori_loop(0, 3, lambda i, c: c.at[i].set(x[i]), jnp.zeros(3)), None),
+    "fori-accumulator": (
+        lambda x: lax.fori_loop(0, 3, lambda i, c: c.at[i].set(x[i]), jnp.zeros(3)),
+        None,
+    ),
     "while-accumulator": (
-        lambda x: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] + x), (0, jnp.zeros(3)))[1], None,
+        lambda x: lax.while_loop(
+            lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] + x), (0, jnp.zeros(3))
+        )[1],
+        None,
     ),
     "cond-branch": (lambda x: lax.cond(x[1] > 0, lambda: x, lambda: jnp.zeros(3)), None),
     "cond-first-branch": (lambda x: lax.cond(x[0] > 0, lambda: jnp.zeros(3), lambda: x), None),
@@ -82,7 +109,7 @@ TAKES_THE_UNIT = {
     "triu": (lambda x: jnp.triu(jnp.ones((3, 3)) * x[0]), None),
     "nan-to-where": (lambda x: jnp.where(jnp.isnan(x), 0.0, x), None),
     "select": (lambda x: jnp.select([x > x[0], x > 0], [x, 2 * x], 0.0), None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("mode", ["eager", "jit"])
@@ -186,10 +213,14 @@ def test_run_time_zeros_are_not_literals():
 @pytest.mark.parametrize(
     "f",
     [
-        lambda x: x + 0.0, lambda x: jnp.where(x > 0 * x, x, 0.0), lambda x: jnp.maximum(x, 0.0),
-        lambda x: x.at[0].set(0.0), lambda x: jnp.pad(x, 1), lambda x: x > 0.0,
+        lambda x: x + 0.0,
+        lambda x: jnp.where(x > 0 * x, x, 0.0),
+        lambda x: jnp.maximum(x, 0.0),
+        lambda x: x.at[0].set(0.0),
+        lambda x: jnp.pad(x, 1),
+        lambda x: x > 0.0,
     ],
-)  # fmt: skip
+)
 def test_not_on_offset_scales(f):
     with pytest.raises(OffsetUnitCalculusError):
         quaxify(f)(Quantity(X, "degC"))
@@ -223,20 +254,36 @@ def test_integer_indices_from_literals():
     assert_same(quaxify(f)(Q), jax.tree.map(lambda a: Quantity(a, "m"), f(X)))
 
 
-# -- the laws behind it ------------------------------------------------------------------------------------
+# -- the laws behind it
 
 OPERATIONS = {
-    "neg": lambda a, b: -a, "abs": lambda a, b: abs(a), "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-    "max": jnp.maximum, "min": jnp.minimum, "exp": lambda a, b: jnp.exp(a), "cos": lambda a, b: jnp.cos(a),
-    "sqrt": lambda a, b: jnp.sqrt(abs(a)), "select": lambda a, b: jnp.where(True, a, b),
-    "floor": lambda a, b: jnp.floor(a), "log": lambda a, b: jnp.log(a), "sign": lambda a, b: jnp.sign(a),
-    "reciprocal": lambda a, b: 1 / a, "square": lambda a, b: jnp.square(a), "pow": lambda a, b: a**2,
-    "cumprod": lambda a, b: jnp.cumprod(jnp.stack([a, b])), "pow0": lambda a, b: a**0,
-    "atan": lambda a, b: jnp.arctan(a), "rem": lambda a, b: a % b, "sum": lambda a, b: jnp.stack([a, b]).sum(),
+    "neg": lambda a, b: -a,
+    "abs": lambda a, b: abs(a),
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "max": jnp.maximum,
+    "min": jnp.minimum,
+    "exp": lambda a, b: jnp.exp(a),
+    "cos": lambda a, b: jnp.cos(a),
+    "sqrt": lambda a, b: jnp.sqrt(abs(a)),
+    "select": lambda a, b: jnp.where(True, a, b),
+    "floor": lambda a, b: jnp.floor(a),
+    "log": lambda a, b: jnp.log(a),
+    "sign": lambda a, b: jnp.sign(a),
+    "reciprocal": lambda a, b: 1 / a,
+    "square": lambda a, b: jnp.square(a),
+    "pow": lambda a, b: a**2,
+    "cumprod": lambda a, b: jnp.cumprod(jnp.stack([a, b])),
+    "pow0": lambda a, b: a**0,
+    "atan": lambda a, b: jnp.arctan(a),
+    "rem": lambda a, b: a % b,
+    "sum": lambda a, b: jnp.stack([a, b]).sum(),
     "dot": lambda a, b: jnp.dot(jnp.stack([a, a]), jnp.stack([b, b])),
-    "clamp": lambda a, b: lax.clamp(a, b, b), "prod": lambda a, b: jnp.stack([a, b]).prod(),
-}  # fmt: skip
+    "clamp": lambda a, b: lax.clamp(a, b, b),
+    "prod": lambda a, b: jnp.stack([a, b]).prod(),
+}
 CONSTANTS = [0.0, np.inf, -np.inf, np.nan]
 
 

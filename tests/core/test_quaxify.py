@@ -34,7 +34,7 @@ def test_without_values_is_the_call_itself():
 
 
 def test_other_arguments_stay_concrete():
-    """Beside a value, plain arguments still are what they were: shapes and branches may use them."""
+    """Beside a value, plain arguments are what they were: branches may use them."""
 
     def f(x, n, table, name, options):
         assert type(n) is int and type(table) is np.ndarray and name == "mean"
@@ -95,7 +95,7 @@ def test_is_a_pytree_with_the_leaves_of_the_function():
     assert [id(x) for x in leaves if eqx.is_array(x)] == [id(layer.weight), id(layer.bias)]
 
 
-# -- callables of every kind ------------------------------------------------------------------------
+# -- callables of every kind
 
 
 class Pendulum(eqx.Module):
@@ -165,7 +165,7 @@ def test_eqx_filter_jit_and_mlp():
     assert_same(unwrap(quaxify(eqx.filter_jit(mlp))(Wrapped(X))), expected)
 
 
-# -- nesting and filter_spec ----------------------------------------------------------------------------
+# -- nesting and filter_spec
 
 
 def test_nested_quaxify():
@@ -219,7 +219,7 @@ def test_filter_spec_false():
     assert quaxify(f, filter_spec=False)(w) is w
 
 
-# -- errors ------------------------------------------------------------------------------------------------
+# -- errors
 
 
 def test_exceptions_of_the_function_pass_through():
@@ -280,7 +280,7 @@ def test_is_value():
     assert is_value(Wrapped(X)) and not is_value(X) and not is_value(3.0)
 
 
-# -- staging is never stale ----------------------------------------------------------------------------------
+# -- staging is never stale
 
 SCALE = 2.0
 ARRAY = X

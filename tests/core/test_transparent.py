@@ -170,12 +170,36 @@ def sum_of_products(x, y):
 
 
 PROGRAMS = [
-    scan_forward, scan_reverse, scan_length_zero, scan_no_carry, scan_no_xs, scan_unroll,
-    scan_plain_counter, while_forward_only, while_value_in_condition, fori_static, cond_on_value,
-    cond_other_branch, switch, nested, checkpoint, checkpoint_policy, jit_nested, jit_static, solve,
-    inverse_and_determinant, associative_scan, map_, vmap_inside, grad_inside, hessian_inside,
-    linear_transpose, where_and_indexing, sort_pairs, sum_of_products,
-]  # fmt: skip
+    scan_forward,
+    scan_reverse,
+    scan_length_zero,
+    scan_no_carry,
+    scan_no_xs,
+    scan_unroll,
+    scan_plain_counter,
+    while_forward_only,
+    while_value_in_condition,
+    fori_static,
+    cond_on_value,
+    cond_other_branch,
+    switch,
+    nested,
+    checkpoint,
+    checkpoint_policy,
+    jit_nested,
+    jit_static,
+    solve,
+    inverse_and_determinant,
+    associative_scan,
+    map_,
+    vmap_inside,
+    grad_inside,
+    hessian_inside,
+    linear_transpose,
+    where_and_indexing,
+    sort_pairs,
+    sum_of_products,
+]
 FORWARD_ONLY = {while_forward_only, while_value_in_condition}
 
 

@@ -49,6 +49,7 @@ class VirtualBrownianTree(diffrax.VirtualBrownianTree):
 
     t0: Any
     t1: Any
+    tol: Any
 
     def __init__(
         self,

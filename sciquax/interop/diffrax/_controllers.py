@@ -66,6 +66,11 @@ class PIDController(diffrax.PIDController, metaclass=_PIDMeta):
     ```
     """
 
+    rtol: Any
+    atol: Any
+    dtmin: Any = None
+    dtmax: Any = None
+
 
 class ClipStepSizeController(diffrax.ClipStepSizeController):
     """Steps exactly to certain times, as `diffrax.ClipStepSizeController`.

@@ -96,6 +96,8 @@ class DenseInterpolation(QuantityPath, diffrax.DenseInterpolation):
     """
 
     ts: Any
+    t0_if_trivial: Any
+    y0_if_trivial: Any
 
     @property
     def _values(self) -> Any:
@@ -120,6 +122,7 @@ class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
     """
 
     ts: Any
+    ys: Any
 
     @property
     def _values(self) -> Any:
