@@ -1,4 +1,4 @@
-"""What the tests share: a transparent value type, the ways to run a program, and exact comparison."""
+"""What the tests share: a transparent value type, ways to run a program, exact comparison."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -136,7 +136,7 @@ def _gradients(f: Callable) -> Callable:
 
 
 MODES: dict[str, Callable[[Callable], tuple[Callable, Callable, bool]]] = {
-    # name: from a plain function to (function of values, plain oracle, whether arguments are batched)
+    # from a plain function to (function of values, plain oracle, whether arguments are batched)
     "eager": lambda f: (quaxify(f), f, False),
     "jit-outside": lambda f: (jax.jit(quaxify(f)), f, False),
     "jit-inside": lambda f: (quaxify(jax.jit(f)), f, False),

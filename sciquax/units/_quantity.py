@@ -347,6 +347,10 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         return self._number("an index").__index__()
 
     def __bool__(self) -> bool:
+        if self._unit.offset:
+            from ._algebra import multiplicative
+
+            multiplicative("bool", self._unit)
         return bool(self.magnitude)
 
     def __len__(self) -> int:
@@ -360,9 +364,7 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         return (bare(x, self._unit) for x in self.magnitude)
 
     def __getitem__(self, index: Any) -> "Quantity":
-        if isinstance(index, Quantity):
-            index._number("an index")
-        return bare(self.magnitude[index], self._unit)
+        return bare(self.magnitude[_plain_index(index)], self._unit)
 
     def __class_getitem__(cls, unit: Any) -> Any:
         from ._annotations import annotation
@@ -377,6 +379,13 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
         self.magnitude.block_until_ready()
         return self
+
+
+def _plain_index(index: Any) -> Any:
+    """An index with quantities in it, which must be numbers, as such."""
+    if isinstance(index, tuple):
+        return tuple(map(_plain_index, index))
+    return index._number("an index") if isinstance(index, Quantity) else index
 
 
 def _from_pint(value: Any) -> Quantity:

@@ -11,7 +11,6 @@ import pint
 import pytest
 from hypothesis import given, settings, strategies as st
 
-import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
 from sciquax.units import (
@@ -36,7 +35,7 @@ def q(x, unit, dtype=jnp.float32):
     return Quantity(jnp.asarray(x, dtype), unit)
 
 
-# -- construction --------------------------------------------------------------------------------------
+# -- construction
 
 
 def test_constructors():
@@ -47,7 +46,9 @@ def test_constructors():
     assert_same(Quantity("3.5 km", "m"), Quantity(3500.0, "m"))
     assert_same(Quantity(Q, "m"), Quantity(1000 * X, "m"))
     assert_same(Quantity(foreign.Quantity(3.0, "m")), Quantity(3.0, "m"))
-    assert_same(Quantity(foreign.Quantity(np.array([3.0, 4.0]), "km"), "m"), Quantity([3000.0, 4000.0], "m"))
+    assert_same(
+        Quantity(foreign.Quantity(np.array([3.0, 4.0]), "km"), "m"), Quantity([3000.0, 4000.0], "m")
+    )
     assert_same(Quantity(X, foreign.Unit("degC")), Quantity(X, "degC"))
     assert_same(Quantity(X, Q.units), Q)
     assert Quantity(X).units == unit("") and Quantity(X, None).units == unit("dimensionless")
@@ -93,25 +94,39 @@ def test_bad_location_is_in_the_users_file():
     assert info.value.location.file == __file__
 
 
-# -- conversion -------------------------------------------------------------------------------------------
+# -- conversion
 
 
 @pytest.mark.parametrize(
     ("x", "source", "target", "expected"),
     [
-        (25.0, "degC", "degF", 77.0), (77.0, "degF", "degC", 25.0), (25.0, "degC", "K", 298.15),
-        (298.15, "K", "degC", 25.0), (10.0, "delta_degC", "delta_degF", 18.0),
-        (10.0, "delta_degC", "K", 10.0), (1.5, "km", "m", 1500.0), (1.0, "mile", "km", 1.609344),
-        (180.0, "degree", "radian", np.pi), (50.0, "percent", "", 0.5), (36.0, "km/hour", "m/s", 10.0),
-        (1.0, "km**0.5", "m**0.5", 1000**0.5), (2.0, "km/m", "dimensionless", 2000.0), (3.0, "kg", "g", 3000.0),
+        (25.0, "degC", "degF", 77.0),
+        (77.0, "degF", "degC", 25.0),
+        (25.0, "degC", "K", 298.15),
+        (298.15, "K", "degC", 25.0),
+        (10.0, "delta_degC", "delta_degF", 18.0),
+        (10.0, "delta_degC", "K", 10.0),
+        (1.5, "km", "m", 1500.0),
+        (1.0, "mile", "km", 1.609344),
+        (180.0, "degree", "radian", np.pi),
+        (50.0, "percent", "", 0.5),
+        (36.0, "km/hour", "m/s", 10.0),
+        (1.0, "km**0.5", "m**0.5", 1000**0.5),
+        (2.0, "km/m", "dimensionless", 2000.0),
+        (3.0, "kg", "g", 3000.0),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 def test_to(x, source, target, expected, jit):
     f = lambda a: a.to(target)
     out = (jax.jit(f) if jit else f)(q([x, 2 * x], source))
     np.testing.assert_allclose(out.magnitude[0], expected, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(out.magnitude[1], get_registry().Quantity(2 * x, source).to(target or "").m, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        out.magnitude[1],
+        get_registry().Quantity(2 * x, source).to(target or "").m,
+        rtol=1e-5,
+        atol=1e-4,
+    )
     assert out.units == unit(target) and out.dtype == jnp.float32
     np.testing.assert_allclose(q(x, source).m_as(target), expected, rtol=1e-5, atol=1e-4)
 
@@ -129,17 +144,17 @@ def test_integers_are_promoted_by_conversion():
     assert_same(Quantity(2, "km").to("km"), q(2, "km", jnp.int32))
     assert_same(Quantity(jnp.int8(100), "km").to("m"), q(1e5, "m"))
     with jax.numpy_dtype_promotion("standard"):
-        assert_same(Quantity(jnp.array([1, 2]), "km").at[0].set(Quantity(1500, "m")), q([1.5, 2.0], "km"))
+        assert_same(
+            Quantity(jnp.array([1, 2]), "km").at[0].set(Quantity(1500, "m")), q([1.5, 2.0], "km")
+        )
         assert_same(Quantity(2, "km") + Quantity(500, "m"), q(2.5, "km"))
 
 
-@pytest.mark.xfail(strict=True, reason="NumPy does not count bfloat16 among the inexact numbers")
 def test_bfloat16_stays_in_a_conversion():
     assert_same(q(3, "km", jnp.bfloat16).to("m"), q(3000, "m", jnp.bfloat16))
     assert_same(q(3, "km", jnp.bfloat16) + q(500, "m", jnp.bfloat16), q(3.5, "km", jnp.bfloat16))
 
 
-@pytest.mark.xfail(strict=True, reason="the conversion's own promotion obeys the user's strict setting")
 def test_integers_in_two_units_under_strict_promotion():
     """Both operands are integers: the mixture is ours, not the user's."""
     out = Quantity(jnp.array([1, 2]), "km") + Quantity(jnp.array([500, 250]), "m")
@@ -149,26 +164,32 @@ def test_integers_in_two_units_under_strict_promotion():
 def test_properties():
     assert Q.m is X and Q.u == Q.units == unit("km") and Q.dimensionality == {"[length]": 1}
     assert (Q.shape, Q.dtype, Q.ndim, Q.size, len(Q)) == ((3,), jnp.float32, 1, 3, 3)
-    assert Q.is_compatible_with("m") and not Q.is_compatible_with(q(1.0, "s")) and Q.is_compatible_with(unit("mile"))
+    assert (
+        Q.is_compatible_with("m")
+        and not Q.is_compatible_with(q(1.0, "s"))
+        and Q.is_compatible_with(unit("mile"))
+    )
 
 
 @settings(max_examples=25)
-@given(NAN_FREE, st.sampled_from([("km", "mile"), ("degC", "degF"), ("K", "degC"), ("degree", "radian"), ("J", "eV")]))
+@given(
+    NAN_FREE,
+    st.sampled_from(
+        [("km", "mile"), ("degC", "degF"), ("K", "degC"), ("degree", "radian"), ("J", "eV")]
+    ),
+)
 def test_conversion_round_trip(x, units):
     here, there = units
     back = q(x, here).to(there).to(here)
     np.testing.assert_allclose(back.magnitude, np.float32(x), rtol=1e-5, atol=2e-3)
 
 
-# -- operators ---------------------------------------------------------------------------------------------
+# -- operators
 
 LEFT = {"array": X, "numpy": np.asarray(X), "number": 2.0, "numpy-scalar": np.float32(2)}
-# `called_by_array_operator` looks two frames up, and jaxtyping's import hook adds frames.
-ARRAY_LEFT = pytest.mark.xfail(strict=True, reason="jax.Array on the left, under jaxtyping's import hook")
-KINDS = [pytest.param(k, marks=ARRAY_LEFT if k == "array" else ()) for k in LEFT]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEFT)
 @pytest.mark.parametrize("op", [operator.mul, operator.truediv], ids=lambda f: f.__name__)
 def test_product_with_plain_operand(op, kind):
     other, x = LEFT[kind], jnp.asarray(LEFT[kind])
@@ -176,8 +197,20 @@ def test_product_with_plain_operand(op, kind):
     assert_same(op(R, other), Quantity(op(Y, x), "m"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mod, operator.lt, operator.ge, operator.eq, operator.floordiv], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("kind", LEFT)
+@pytest.mark.parametrize(
+    "op",
+    [
+        operator.add,
+        operator.sub,
+        operator.mod,
+        operator.lt,
+        operator.ge,
+        operator.eq,
+        operator.floordiv,
+    ],
+    ids=lambda f: f.__name__,
+)
 def test_sum_and_comparison_with_plain_operand(op, kind):
     """Refused for lengths; for a ratio the number is what it is."""
     other, ratio = LEFT[kind], q([0.5, -2.0, 4.0], "km/m")
@@ -197,7 +230,11 @@ def test_sum_of_two_scales(op):
     assert_same(op(R, Q), Quantity(op(Y, 1000 * X), "m"))
 
 
-@pytest.mark.parametrize("op", [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "op",
+    [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne],
+    ids=lambda f: f.__name__,
+)
 def test_comparison_of_two_scales(op):
     assert_same(op(Q, R), op(X, Y / 1000))
     assert_same(op(R, Q), op(Y, 1000 * X))
@@ -237,8 +274,9 @@ def test_other_operators():
         q(2, "m", jnp.int32) & 1
 
 
-@pytest.mark.xfail(strict=True, reason="the unit is km**0, an empty product that is not `plain`")
-@pytest.mark.parametrize("f", [lambda x: x**0, lambda x: x**0.0, lambda x: jnp.prod(x[:0])], ids=["int", "float", "prod"])
+@pytest.mark.parametrize(
+    "f", [lambda x: x**0, lambda x: x**0.0, lambda x: jnp.prod(x[:0])], ids=["int", "float", "prod"]
+)
 def test_zeroth_power_is_plain(f):
     out = quaxify(f)(Q)
     assert not isinstance(out, Quantity)
@@ -253,7 +291,9 @@ def test_pint_operands():
     assert_same(Q / pint.UnitRegistry().s, Quantity(X, "km/s"))
 
 
-@pytest.mark.parametrize("op", [operator.mul, operator.truediv, operator.add, operator.lt], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "op", [operator.mul, operator.truediv, operator.add, operator.lt], ids=lambda f: f.__name__
+)
 def test_pint_on_the_left(op):
     ureg = get_registry()
     left = ureg.Quantity(2.0, "m")
@@ -276,7 +316,6 @@ def test_offset_scales(which):
                 bad()
 
 
-@pytest.mark.xfail(strict=True, reason="pint gives (100 degC) - (10 K) = 363.15 delta_degC")
 def test_celsius_minus_kelvin():
     assert_same(q(100.0, "degC") - q(10.0, "K"), q(363.15, "delta_degC"), rtol=1e-5)
 
@@ -304,10 +343,23 @@ def test_angles_follow_pint():
     assert_same(sqnp.cos(sqnp.arccos(jnp.float32(0.25))), jnp.float32(0.25))
 
 
-# -- indexing and updates --------------------------------------------------------------------------------------
+# -- indexing and updates
 
 
-@pytest.mark.parametrize("index", [0, -1, slice(1, None), None, ..., (Ellipsis, 0), np.array([2, 0]), np.array([True, False, True])], ids=repr)
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(1, None),
+        None,
+        ...,
+        (Ellipsis, 0),
+        np.array([2, 0]),
+        np.array([True, False, True]),
+    ],
+    ids=repr,
+)
 def test_indexing(index):
     assert_same(Q[index], Quantity(X[index], "km"))
 
@@ -334,9 +386,15 @@ UPDATES = {
     "divide": (lambda a: a.at[2].divide(4.0), X.at[2].divide(4.0)),
     "min": (lambda a: a.at[:].min(q(500.0, "m")), jnp.minimum(X, 0.5)),
     "max": (lambda a: a.at[:].max(q(500.0, "m")), jnp.maximum(X, 0.5)),
-    "get": (lambda a: a.at[jnp.array([5, 1])].get(mode="fill", fill_value=0.0), jnp.array([0.0, -2.0])),
+    "get": (
+        lambda a: a.at[jnp.array([5, 1])].get(mode="fill", fill_value=0.0),
+        jnp.array([0.0, -2.0]),
+    ),
     "drop": (lambda a: a.at[7].set(q(1.0, "m"), mode="drop"), X),
-    "array-index": (lambda a: a.at[jnp.array([2, 0])].set(q([250.0, 500.0], "m")), jnp.array([0.5, -2.0, 0.25])),
+    "array-index": (
+        lambda a: a.at[jnp.array([2, 0])].set(q([250.0, 500.0], "m")),
+        jnp.array([0.5, -2.0, 0.25]),
+    ),
 }
 
 
@@ -349,17 +407,27 @@ def test_updates(name, mode):
     assert_same(Q, Quantity(X, "km"))
 
 
-@pytest.mark.parametrize("update", [
-    lambda: Q.at[0].set(1.0), lambda: Q.at[0].set(q(1.0, "s")), lambda: Q.at[0].add(1.0), lambda: Q.at[0].multiply(q(2.0, "m")),
-    lambda: Q.at[0].divide(q(2.0, "m")), lambda: Q.at[0].max(1.0), lambda: Q.at[0].power(2), lambda: X.at[0].set(Q[0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda: Q.at[0].set(1.0),
+        lambda: Q.at[0].set(q(1.0, "s")),
+        lambda: Q.at[0].add(1.0),
+        lambda: Q.at[0].multiply(q(2.0, "m")),
+        lambda: Q.at[0].divide(q(2.0, "m")),
+        lambda: Q.at[0].max(1.0),
+        lambda: Q.at[0].power(2),
+        lambda: X.at[0].set(Q[0]),
+    ],
+)
 def test_refused_updates(update):
     with pytest.raises(TypeError):
         update()
 
 
-@pytest.mark.xfail(strict=True, reason="`scatter` with an update function applies it to bare numbers")
-@pytest.mark.parametrize("f", [jnp.sin, jnp.square, jnp.exp, lambda x: x + 1.0], ids=["sin", "square", "exp", "plus-one"])
+@pytest.mark.parametrize(
+    "f", [jnp.sin, jnp.square, jnp.exp, lambda x: x + 1.0], ids=["sin", "square", "exp", "plus-one"]
+)
 @pytest.mark.parametrize("how", ["method", "quaxify"])
 def test_apply_does_not_drop_the_unit(f, how):
     with pytest.raises(DimensionalityError):
@@ -370,7 +438,7 @@ def test_apply_of_a_linear_function():
     assert_same(Q.at[0].apply(lambda x: -x), Quantity(X.at[0].set(-1.0), "km"))
 
 
-# -- Python's and NumPy's protocols ---------------------------------------------------------------------------
+# -- Python's and NumPy's protocols
 
 
 def test_numbers():
@@ -404,7 +472,12 @@ def test_numpy_protocol():
     assert_same(np.sin(q(30.0, "degree")), jnp.float32(0.5))
     assert_same(np.add(Q, R), Q + R)
     assert_same(np.sqrt(Q * Q), abs(Q))
-    for f in (lambda: np.concatenate([Q, Q]), lambda: np.stack([Q, Q]), lambda: np.array([Q[0], Q[1]]), lambda: np.linalg.norm(Q)):
+    for f in (
+        lambda: np.concatenate([Q, Q]),
+        lambda: np.stack([Q, Q]),
+        lambda: np.array([Q[0], Q[1]]),
+        lambda: np.linalg.norm(Q),
+    ):
         with pytest.raises(DimensionalityError):
             f()
     z = np.ones(3, np.float32)
@@ -421,8 +494,18 @@ def test_unhashable():
 
 
 def test_pickling_and_copying():
-    for original in (Q, q(1.0, "degC"), q(2.0, "km**0.5"), q([1, 2], "kg*m/s**2", jnp.int32), sqnp.cbrt(q(8.0, "km"))):
-        for duplicate in (pickle.loads(pickle.dumps(original)), copy.copy(original), copy.deepcopy(original)):
+    for original in (
+        Q,
+        q(1.0, "degC"),
+        q(2.0, "km**0.5"),
+        q([1, 2], "kg*m/s**2", jnp.int32),
+        sqnp.cbrt(q(8.0, "km")),
+    ):
+        for duplicate in (
+            pickle.loads(pickle.dumps(original)),
+            copy.copy(original),
+            copy.deepcopy(original),
+        ):
             assert_same(duplicate, original)
             assert duplicate._unit is original._unit
 
@@ -442,21 +525,35 @@ def test_is_a_cheap_pytree():
     assert leaves[0] is X and len(leaves) == 1
     assert tree == jax.tree.structure(Quantity(Y, "km")) and tree != jax.tree.structure(R)
     assert hash(tree) == hash(jax.tree.structure(Quantity(Y, "km")))
-    (path, _), = jax.tree_util.tree_flatten_with_path(Q)[0]
+    ((path, _),) = jax.tree_util.tree_flatten_with_path(Q)[0]
     assert jax.tree_util.keystr(path) == ".magnitude"
 
 
-# -- methods and namespaces --------------------------------------------------------------------------------------
+# -- methods and namespaces
 
 METHODS = {
-    "sum": (lambda x: x.sum(), "km"), "mean": (lambda x: x.mean(), "km"), "max": (lambda x: x.max(), "km"),
-    "var": (lambda x: x.var(), "km**2"), "std": (lambda x: x.std(ddof=1), "km"), "prod": (lambda x: x.prod(), "km**3"),
-    "reshape": (lambda x: x.reshape(3, 1), "km"), "T": (lambda x: x.reshape(1, 3).T, "km"), "cumsum": (lambda x: x.cumsum(), "km"),
-    "argsort": (lambda x: x.argsort(), None), "argmax": (lambda x: x.argmax(), None), "dot": (lambda x: x.dot(x), "km**2"),
-    "take": (lambda x: x.take(jnp.array([2, 0])), "km"), "astype": (lambda x: x.astype(jnp.float16), "km"),
-    "any": (lambda x: x.any(), None), "ptp": (lambda x: x.ptp(), "km"), "sort": (lambda x: x.sort(), "km"), "real": (lambda x: x.real, "km"),
-    "flatten": (lambda x: x.reshape(3, 1).flatten(), "km"), "round": (lambda x: x.round(0), "km"), "repeat": (lambda x: x.repeat(2), "km"),
-}  # fmt: skip
+    "sum": (lambda x: x.sum(), "km"),
+    "mean": (lambda x: x.mean(), "km"),
+    "max": (lambda x: x.max(), "km"),
+    "var": (lambda x: x.var(), "km**2"),
+    "std": (lambda x: x.std(ddof=1), "km"),
+    "prod": (lambda x: x.prod(), "km**3"),
+    "reshape": (lambda x: x.reshape(3, 1), "km"),
+    "T": (lambda x: x.reshape(1, 3).T, "km"),
+    "cumsum": (lambda x: x.cumsum(), "km"),
+    "argsort": (lambda x: x.argsort(), None),
+    "argmax": (lambda x: x.argmax(), None),
+    "dot": (lambda x: x.dot(x), "km**2"),
+    "take": (lambda x: x.take(jnp.array([2, 0])), "km"),
+    "astype": (lambda x: x.astype(jnp.float16), "km"),
+    "any": (lambda x: x.any(), None),
+    "ptp": (lambda x: x.ptp(), "km"),
+    "sort": (lambda x: x.sort(), "km"),
+    "real": (lambda x: x.real, "km"),
+    "flatten": (lambda x: x.reshape(3, 1).flatten(), "km"),
+    "round": (lambda x: x.round(0), "km"),
+    "repeat": (lambda x: x.repeat(2), "km"),
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -467,21 +564,38 @@ def test_methods(name):
 
 
 FUNCTIONS = {
-    "hypot": (lambda n: n.hypot, (Q, R), "km"), "linspace": (lambda n: lambda a, b: n.linspace(a, b, 3), (Q[0], R[0]), "km"),
-    "trapezoid": (lambda n: n.trapezoid, (Q, q([1.0, 2.0, 4.0], "s")), "km*s"), "gradient": (lambda n: n.gradient, (Q, q(2.0, "s")), "km/s"),
-    "median": (lambda n: n.median, (Q,), "km"), "percentile": (lambda n: lambda a: n.percentile(a, 25.0), (Q,), "km"),
-    "cross": (lambda n: n.cross, (Q, q([1.0, 2.0, 4.0], "N")), "km*N"), "cov": (lambda n: n.cov, (Q,), "km**2"),
+    "hypot": (lambda n: n.hypot, (Q, R), "km"),
+    "linspace": (lambda n: lambda a, b: n.linspace(a, b, 3), (Q[0], R[0]), "km"),
+    "trapezoid": (lambda n: n.trapezoid, (Q, q([1.0, 2.0, 4.0], "s")), "km*s"),
+    "gradient": (lambda n: n.gradient, (Q, q(2.0, "s")), "km/s"),
+    "median": (lambda n: n.median, (Q,), "km"),
+    "percentile": (lambda n: lambda a: n.percentile(a, 25.0), (Q,), "km"),
+    "cross": (lambda n: n.cross, (Q, q([1.0, 2.0, 4.0], "N")), "km*N"),
+    "cov": (lambda n: n.cov, (Q,), "km**2"),
     "interp": (lambda n: n.interp, (q([750.0], "m"), q([0.5, 1.0], "km"), q([1.0, 3.0], "s")), "s"),
-    "norm": (lambda n: n.linalg.norm, (Q,), "km"), "norm3": (lambda n: lambda a: n.linalg.norm(a, 3), (Q,), "km"),
-    "det": (lambda n: n.linalg.det, (q([[2.0, 1.0], [0.5, 3.0]], "km"),), "km**2"), "clip": (lambda n: n.clip, (Q, R[1], R[0]), None),
-    "fftfreq": (lambda n: lambda d: n.fft.fftfreq(4, d), (q(2.0, "s"),), "1/s"), "nanmean": (lambda n: n.nanmean, (Q,), "km"),
-    "isclose": (lambda n: n.isclose, (Q, Q), None), "searchsorted": (lambda n: n.searchsorted, (q([0.1, 0.3, 0.5], "km"), R), None),
-    "average": (lambda n: lambda a, w: n.average(a, weights=w), (Q, abs(R)), "km"), "square": (lambda n: n.square, (R,), "m**2"),
-    "matrix_power": (lambda n: lambda a: n.linalg.matrix_power(a, 2), (q([[2.0, 1.0], [0.5, 3.0]], "km"),), "km**2"),
-    "diff": (lambda n: n.diff, (Q,), "km"), "convolve": (lambda n: n.convolve, (Q, R), "km*m"), "outer": (lambda n: n.outer, (Q, R), "km*m"),
-    "nan_to_num": (lambda n: n.nan_to_num, (Q,), "km"), "einsum": (lambda n: lambda a, b: n.einsum("i,j->j", a, b), (Q, R), "km*m"),
-    "pinv": (lambda n: n.linalg.pinv, (q([[2.0, 1.0], [0.5, 3.0]], "km"),), "1/km"), "unwrap": (lambda n: n.unwrap, (q([0.0, 6.0, 1.0], "radian"),), None),
-}  # fmt: skip
+    "norm": (lambda n: n.linalg.norm, (Q,), "km"),
+    "norm3": (lambda n: lambda a: n.linalg.norm(a, 3), (Q,), "km"),
+    "det": (lambda n: n.linalg.det, (q([[2.0, 1.0], [0.5, 3.0]], "km"),), "km**2"),
+    "clip": (lambda n: n.clip, (Q, R[1], R[0]), None),
+    "fftfreq": (lambda n: lambda d: n.fft.fftfreq(4, d), (q(2.0, "s"),), "1/s"),
+    "nanmean": (lambda n: n.nanmean, (Q,), "km"),
+    "isclose": (lambda n: n.isclose, (Q, Q), None),
+    "searchsorted": (lambda n: n.searchsorted, (q([0.1, 0.3, 0.5], "km"), R), None),
+    "average": (lambda n: lambda a, w: n.average(a, weights=w), (Q, abs(R)), "km"),
+    "square": (lambda n: n.square, (R,), "m**2"),
+    "matrix_power": (
+        lambda n: lambda a: n.linalg.matrix_power(a, 2),
+        (q([[2.0, 1.0], [0.5, 3.0]], "km"),),
+        "km**2",
+    ),
+    "diff": (lambda n: n.diff, (Q,), "km"),
+    "convolve": (lambda n: n.convolve, (Q, R), "km*m"),
+    "outer": (lambda n: n.outer, (Q, R), "km*m"),
+    "nan_to_num": (lambda n: n.nan_to_num, (Q,), "km"),
+    "einsum": (lambda n: lambda a, b: n.einsum("i,j->j", a, b), (Q, R), "km*m"),
+    "pinv": (lambda n: n.linalg.pinv, (q([[2.0, 1.0], [0.5, 3.0]], "km"),), "1/km"),
+    "unwrap": (lambda n: n.unwrap, (q([0.0, 6.0, 1.0], "radian"),), None),
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -494,7 +608,9 @@ def test_namespace_functions(name):
         assert out.units == unit(u)
     number = out.to_base_units().magnitude if isinstance(out, Quantity) else out
     assert number.shape == expected.shape
-    np.testing.assert_allclose(number, expected, rtol=2e-5, atol=1e-3 * float(np.max(np.abs(expected)) or 1))
+    np.testing.assert_allclose(
+        number, expected, rtol=2e-5, atol=1e-3 * float(np.max(np.abs(expected)) or 1)
+    )
 
 
 def test_namespaces():
@@ -505,12 +621,19 @@ def test_namespaces():
     import sciquax.scipy.linalg as scipy_linalg
     import sciquax.scipy.special as special
 
-    assert sqnp.float32 is jnp.float32 and sqnp.pi == jnp.pi and sqnp.ndarray is jnp.ndarray and sqnp.newaxis is None
+    assert (
+        sqnp.float32 is jnp.float32
+        and sqnp.pi == jnp.pi
+        and sqnp.ndarray is jnp.ndarray
+        and sqnp.newaxis is None
+    )
     assert sqnp.zeros(3, sqnp.int32).dtype == jnp.int32 and sqnp.float32(1.5) == 1.5
     assert linalg is sqnp.linalg and fft is sqnp.fft
     assert_same(linalg.norm(Q), Quantity(jnp.linalg.norm(X), "km"))
     assert fft.fft(Q).units == unit("km")
-    assert_same(scipy_linalg.expm(q(np.eye(2) * 1e-3, "km/m")), jax.scipy.linalg.expm(jnp.eye(2)), rtol=1e-4)
+    assert_same(
+        scipy_linalg.expm(q(np.eye(2) * 1e-3, "km/m")), jax.scipy.linalg.expm(jnp.eye(2)), rtol=1e-4
+    )
     assert_same(special.erf(q(50.0, "percent")), jax.scipy.special.erf(jnp.float32(0.5)))
     assert_same(sciquax.nn.relu(Q), Quantity(jnp.maximum(X, 0), "km"))
     assert_same(sciquax.lax.select(X > 0, Q, Q), Q)
@@ -520,7 +643,7 @@ def test_namespaces():
     assert_same(sqnp.sin(X), jnp.sin(X))
 
 
-# -- registries, constants, annotations -------------------------------------------------------------------------
+# -- registries, constants, annotations
 
 
 @pytest.fixture
@@ -547,7 +670,6 @@ def test_registry_is_restored():
         Quantity(1.0, "smoot")
 
 
-@pytest.mark.xfail(strict=True, reason="pint's get_base_units is stale after a redefinition; its convert is not")
 def test_foreign_unit_defined_otherwise():
     other = pint.UnitRegistry()
     other.define("mile = 7.5 km")
@@ -570,7 +692,10 @@ def test_annotations():
     from jaxtyping import Float, jaxtyped
 
     assert isinstance(Q, Quantity["m"]) and not isinstance(Q, Quantity["s"])
-    assert isinstance(Q / q(1.0, "hour"), Quantity["[length]/[time]"]) and Quantity["m/s"] is Quantity["m/s"]
+    assert (
+        isinstance(Q / q(1.0, "hour"), Quantity["[length]/[time]"])
+        and Quantity["m/s"] is Quantity["m/s"]
+    )
 
     @beartype(conf=BeartypeConf())
     def speed(x: Quantity["m"], t: Quantity["[time]"]) -> Quantity["m/s"]:
@@ -596,14 +721,21 @@ def test_annotations():
         Quantity["metrr"]
 
 
-# -- laws -----------------------------------------------------------------------------------------------------------
+# -- laws
 
 
 @settings(max_examples=25)
-@given(NAN_FREE, NAN_FREE, st.sampled_from(["km", "cm", "mile", "inch"]), st.sampled_from(["km", "cm", "mile", "inch"]))
+@given(
+    NAN_FREE,
+    NAN_FREE,
+    st.sampled_from(["km", "cm", "mile", "inch"]),
+    st.sampled_from(["km", "cm", "mile", "inch"]),
+)
 def test_sum_does_not_depend_on_units(x, y, a, b):
     total = (q(x, a) + q(y, b)).m_as("m")
-    expected = get_registry().Quantity(float(np.float32(x)), a) + get_registry().Quantity(float(np.float32(y)), b)
+    expected = get_registry().Quantity(float(np.float32(x)), a) + get_registry().Quantity(
+        float(np.float32(y)), b
+    )
     scale = abs(get_registry().Quantity(abs(x), a) + get_registry().Quantity(abs(y), b)).m_as("m")
     np.testing.assert_allclose(total, expected.m_as("m"), rtol=1e-5, atol=1e-5 * scale + 1e-12)
 

@@ -16,8 +16,8 @@ from sciquax.core import RuleError
 from sciquax.units import Quantity
 
 from ._places import at_stack
-from ._tolerances import TreeTolerance, atol_to_units, number
-from ._units import Working, has_quantity, stack_times, time_to_unit
+from ._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
+from ._units import Working, stack_times, time_to_unit
 
 
 class StepTo(diffrax.StepTo):
@@ -161,14 +161,7 @@ def bare_controller(controller: Any, working: Working) -> Any:
         return _bare_pid(controller, working)
     if isinstance(controller, diffrax.StepTo):
         return diffrax.StepTo(time_to_unit(controller.ts, working.time, "ts", name))
-    if has_quantity(controller):
-        raise at_stack(
-            RuleError(
-                f"`{name}` holds quantities, and is no step size controller of Diffrax's: what it "
-                "does with them is not known.",
-                "Hold plain numbers, in the units of `t0` and `y0`.",
-            )
-        )
+    refuse_quantities(controller)
     return controller
 
 
@@ -185,6 +178,7 @@ def _bare_pid(controller: diffrax.PIDController, working: Working) -> diffrax.PI
         ),
         is_leaf=lambda x: x is None or x is controller.atol,
     )
+    refuse_quantities(controller)
     if not isinstance(controller.atol, TreeTolerance):
         return controller
     if type(controller) not in (PIDController, diffrax.PIDController):

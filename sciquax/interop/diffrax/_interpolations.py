@@ -96,6 +96,7 @@ class DenseInterpolation(QuantityPath, diffrax.DenseInterpolation):
     """
 
     ts: Any
+    infos: Any
     t0_if_trivial: Any
     y0_if_trivial: Any
 

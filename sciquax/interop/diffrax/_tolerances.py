@@ -121,11 +121,16 @@ def bare_solver(solver: Any, working: Working) -> Any:
         solver = eqx.tree_at(
             lambda s: s.root_finder.atol, solver, atol, is_leaf=lambda x: x is given.atol
         )
-    if has_quantity(solver):
+    refuse_quantities(solver)
+    return solver
+
+
+def refuse_quantities(part: Any) -> None:
+    """**Raises** `RuleError` for a part of a solve that holds quantities nobody has converted."""
+    if has_quantity(part):
         raise at_stack(
             RuleError(
-                f"`{type(solver).__name__}` holds quantities, and what they are is not known.",
+                f"`{type(part).__name__}` holds quantities, and what they are is not known.",
                 "Hold plain numbers, in the units of `t0` and `y0`.",
             )
         )
-    return solver

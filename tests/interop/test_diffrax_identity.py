@@ -1,0 +1,320 @@
+"""With units or without: the same numbers, the same compiled program, the same use."""
+
+import time
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciquax import quaxify
+from sciquax.interop import diffrax as dfx
+from sciquax.units import Quantity
+
+from .diffrax_problems import Oven, Q, assert_same_numbers, bare, program, units_of
+
+STATE = {"x": "km", "v": "m/s", "T": "K"}
+SOLVERS = [diffrax.Tsit5(), diffrax.Dopri8(), diffrax.Kvaerno5()]
+
+
+def name(solver: Any) -> str:
+    return type(solver).__name__
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=name)
+def test_numbers_and_program_are_those_of_plain_diffrax(solver):
+    plain, oven = Oven(units=False), Oven(units=True)
+
+    def solve(problem):
+        def run(y0, args):
+            sol = problem.solve(solver, y0, args)
+            return sol.ts, sol.ys, sol.stats["num_steps"]
+
+        return run
+
+    expected = jax.jit(solve(plain))(plain.y0, plain.args)
+    got = jax.jit(solve(oven))(oven.y0, oven.args)
+    assert_same_numbers(bare(got), expected)
+    assert units_of(got[0]) == "s"
+    assert units_of(got[1]) == STATE
+    assert program(solve(oven), oven.y0, oven.args) == program(solve(plain), plain.y0, plain.args)
+
+
+def test_no_equation_is_added_where_units_agree():
+    """The programs agree before they are optimised, too."""
+
+    def rhs(t, y, args):
+        return {"x": y["v"], "v": -args * y["x"]}
+
+    def solve(lib, q):
+        def run(x, v, k):
+            return lib.diffeqsolve(
+                lib.ODETerm(rhs), lib.Tsit5(), q(0.0, "s"), q(1.0, "s"), q(0.1, "s"),
+                {"x": q(x, "m"), "v": q(v, "m/s")}, q(k, "1/s**2"),
+                saveat=lib.SaveAt(ts=q(jnp.linspace(0.0, 1.0, 3), "s")),
+                stepsize_controller=lib.PIDController(rtol=1e-4, atol=1e-5, dtmax=q(0.5, "s")),
+            ).ys["x"]  # fmt: skip
+
+        return run
+
+    plain = jax.make_jaxpr(solve(diffrax, lambda x, unit: jnp.asarray(x)))(1.0, 0.0, 4.0)
+    units = jax.make_jaxpr(lambda *xs: solve(dfx, Quantity)(*xs).magnitude)(1.0, 0.0, 4.0)
+    assert _primitives(units) == _primitives(plain)
+
+
+def _primitives(closed: Any) -> list[str]:
+    """All primitives in the order of their equations, inner programs included."""
+    found = []
+
+    def walk(jaxpr):
+        for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+            found.append(eqn.primitive.name)
+            for param in eqn.params.values():
+                for inner in param if isinstance(param, (list, tuple)) else (param,):
+                    if hasattr(inner, "eqns") or hasattr(getattr(inner, "jaxpr", None), "eqns"):
+                        walk(inner)
+
+    walk(closed)
+    return found
+
+
+EXPLICIT = [
+    "Euler", "Heun", "Midpoint", "Ralston", "Bosh3", "Tsit5", "Dopri5", "Dopri8",
+    "ReversibleHeun", "LeapfrogMidpoint",
+]  # fmt: skip
+IMPLICIT = ["ImplicitEuler", "Kvaerno3", "Kvaerno4", "Kvaerno5"]
+SPLIT = ["Sil3", "KenCarp3", "KenCarp4", "KenCarp5"]
+NO_ERROR_ESTIMATE = ["Euler", "LeapfrogMidpoint", "SemiImplicitEuler"]
+
+
+def _options(problem: Oven, solver: str) -> dict[str, Any]:
+    if solver in NO_ERROR_ESTIMATE:
+        return {"stepsize_controller": problem.library.ConstantStepSize()}
+    return {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", EXPLICIT + IMPLICIT)
+def test_every_solver(solver):
+    plain, oven = Oven(units=False), Oven(units=True)
+    expected = plain.solve(getattr(diffrax, solver)(), **_options(plain, solver))
+    got = oven.solve(getattr(dfx, solver)(), **_options(oven, solver))
+    assert_same_numbers((bare(got.ts), bare(got.ys)), (expected.ts, expected.ys))
+    assert units_of(got.ys) == STATE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", SPLIT)
+def test_every_solver_of_split_systems(solver):
+    """A `MultiTerm` of two vector fields."""
+
+    def solve(problem):
+        lib, q = problem.library, problem.q
+
+        def decay(t, y, args):
+            return {name: -args[3] * x for name, x in y.items()}
+
+        return lib.diffeqsolve(
+            lib.MultiTerm(lib.ODETerm(problem.rhs), lib.ODETerm(decay)),
+            getattr(lib, solver)(),
+            q(0.0, "s"),
+            q(0.2, "s"),
+            q(0.01, "s"),
+            problem.y0,
+            problem.args,
+            saveat=lib.SaveAt(ts=problem.times(end=0.2)),
+            stepsize_controller=lib.PIDController(rtol=1e-4, atol=1e-5),
+        )
+
+    expected, got = solve(Oven(units=False)), solve(Oven(units=True))
+    assert_same_numbers(bare(got.ys), expected.ys)
+    assert units_of(got.ys) == STATE
+
+
+def test_all_ode_solvers_of_diffrax_are_in_these_lists():
+    """A solver that a release of Diffrax adds must be put in a list, or among the stochastic."""
+    stochastic = {
+        "ALIGN", "EulerHeun", "GeneralShARK", "ItoMilstein", "QUICSORT", "SEA", "SPaRK", "SRA1",
+        "ShARK", "ShOULD", "SlowRK", "StratonovichMilstein",
+    }  # fmt: skip
+    known = {*EXPLICIT, *IMPLICIT, *SPLIT, *stochastic, "SemiImplicitEuler", "HalfSolver"}
+    found = {
+        n
+        for n in dir(diffrax)
+        if isinstance(getattr(diffrax, n), type)
+        and issubclass(getattr(diffrax, n), diffrax.AbstractSolver)
+        and not n.startswith("Abstract")
+    }
+    assert found == known
+
+
+@pytest.mark.parametrize("library", [diffrax, dfx], ids=["diffrax", "dfx"])
+@pytest.mark.parametrize("half", [False, True])
+def test_semi_implicit_euler_gives_each_half_the_other(library, half):
+    q = Quantity if library is dfx else lambda x, unit: jnp.asarray(x)
+    k = q(4.0, "1/s**2")
+    thousand = 1.0 if library is dfx else 1000.0
+    terms = (
+        library.ODETerm(lambda t, v, args: v / thousand),
+        library.ODETerm(lambda t, x, args: -k * x * thousand),
+    )
+    solver = library.SemiImplicitEuler()
+    solver = library.HalfSolver(solver) if half else solver
+    sol = library.diffeqsolve(
+        terms, solver, q(0.0, "s"), q(1.0, "s"), q(0.001, "s"), (q(1.0, "km"), q(0.0, "m/s"))
+    )
+    x, v = bare(sol.ys)
+    np.testing.assert_allclose(x, np.cos(2.0), rtol=5e-3)
+    np.testing.assert_allclose(v, -2000 * np.sin(2.0), rtol=5e-3)
+    if library is dfx:
+        assert units_of(sol.ys) == ("km", "m/s")
+
+
+def test_scan_kind_and_other_options_pass_through():
+    plain, oven = Oven(units=False), Oven(units=True)
+    options = dict(max_steps=64, throw=False, adjoint=diffrax.DirectAdjoint())
+    expected = plain.solve(diffrax.Tsit5(scan_kind="bounded"), **options)
+    got = oven.solve(dfx.Tsit5(scan_kind="bounded"), **options)
+    assert_same_numbers(bare(got.ys), expected.ys)
+    assert got.result == expected.result
+    assert got.stats["max_steps"] == 64
+    few = oven.solve(dfx.Tsit5(), max_steps=2, throw=False)
+    assert few.result == diffrax.RESULTS.max_steps_reached
+    with pytest.raises(Exception, match="maximum number of solver steps was reached"):
+        oven.solve(dfx.Tsit5(), max_steps=2)
+
+
+def test_progress_meter(capsys):
+    oven = Oven(units=True)
+    oven.solve(dfx.Tsit5(), progress_meter=dfx.TextProgressMeter(minimum_increase=0.1))
+    jax.effects_barrier()
+    assert "100.00%" in capsys.readouterr().out
+
+
+# -- without units ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+def test_plain_arrays_are_plain_diffrax(solver):
+    plain = Oven(units=False)
+
+    def solve(lib):
+        def run(y0, args):
+            sol = lib.diffeqsolve(
+                lib.ODETerm(plain.rhs), solver, 0, 1.0, 0.01, y0, args,
+                saveat=lib.SaveAt(t0=True, ts=[0.1, 0.5], t1=True),
+                stepsize_controller=lib.PIDController(
+                    rtol=1e-4, atol=1e-5, dtmax=0.2, jump_ts=[0.25], step_ts=[0.3]
+                ),
+                event=lib.Event(lambda t, y, args, **kwargs: y["T"] < 200.0),
+            )  # fmt: skip
+            return sol.ts, sol.ys, sol.t0, sol.t1, sol.stats, sol.event_mask
+
+        return run
+
+    expected = jax.jit(solve(diffrax))(plain.y0, plain.args)
+    got = jax.jit(solve(dfx))(plain.y0, plain.args)
+    assert_same_numbers(got, expected)
+    assert program(solve(dfx), plain.y0, plain.args) == program(
+        solve(diffrax), plain.y0, plain.args
+    )
+
+
+def test_plain_arrays_raise_what_diffrax_raises():
+    def rhs(t, y, args):
+        return (y, y)
+
+    def message(lib):
+        with pytest.raises(ValueError) as caught:
+            lib.diffeqsolve(lib.ODETerm(rhs), lib.Tsit5(), 0.0, 1.0, 0.1, jnp.ones(2))
+        return str(caught.value)
+
+    assert message(dfx) == message(diffrax)
+
+
+def test_every_public_name_of_diffrax_is_here():
+    names = [n for n in dir(diffrax) if not n.startswith("_")]
+    assert names
+    for n in names:
+        assert hasattr(dfx, n), n
+        assert n in dir(dfx)
+    assert dfx.Tsit5 is diffrax.Tsit5
+    assert issubclass(dfx.PIDController, diffrax.PIDController)
+    with pytest.raises(AttributeError, match="module 'diffrax' has no attribute 'Tsit55'"):
+        _ = dfx.Tsit55
+
+
+# -- costs ----------------------------------------------------------------------------------------------
+
+
+def test_a_second_call_traces_nothing():
+    traced = 0
+
+    def rhs(t, y, args):
+        nonlocal traced
+        traced += 1
+        return -args * y
+
+    def solve(value):
+        return dfx.diffeqsolve(
+            dfx.ODETerm(rhs), dfx.Tsit5(), Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), Q(value, "m"),
+            Q(2.0, "1/s"), saveat=dfx.SaveAt(t1=True, fn=lambda_fn), event=dfx.Event(condition),
+            stepsize_controller=dfx.PIDController(rtol=1e-3, atol=Q(1.0, "mm"), dtmax=Q(1.0, "s")),
+        )  # fmt: skip
+
+    def lambda_fn(t, y, args):
+        return y
+
+    def condition(t, y, args, **kwargs):
+        return y < Q(1.0, "mm")
+
+    first = solve(1.0)
+    count = traced
+    second = solve(2.0)
+    assert traced == count
+    np.testing.assert_allclose(second.ys.m, 2 * first.ys.m, rtol=1e-2)
+
+
+def test_the_vector_field_is_traced_as_often_as_by_diffrax():
+    def count(lib, units):
+        calls = 0
+        problem = Oven(units)
+        inner = problem.rhs
+
+        def rhs(t, y, args):
+            nonlocal calls
+            calls += 1
+            return inner(t, y, args)
+
+        problem.rhs = rhs  # type: ignore[method-assign]
+        problem.solve(lib.Tsit5())
+        return calls
+
+    assert count(dfx, True) == count(diffrax, False)
+
+
+def test_quaxified_vector_fields_are_taken_as_they_are():
+    oven = Oven(units=True)
+    expected = oven.solve(dfx.Tsit5())
+    inner = oven.rhs
+    oven.rhs = quaxify(inner)  # type: ignore[method-assign]
+    assert_same_numbers(bare(oven.solve(dfx.Tsit5()).ys), bare(expected.ys))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno5()], ids=name)
+def test_tracing_costs_little_more(solver):
+    """Tracing and lowering within 1.3 of plain Diffrax; 1.6 here, as the machine is shared."""
+
+    def seconds(units):
+        problem = Oven(units)
+        jax.clear_caches()
+        start = time.perf_counter()
+        jax.jit(lambda y0, args: problem.solve(solver, y0, args).ys).lower(problem.y0, problem.args)
+        return time.perf_counter() - start
+
+    runs = [(seconds(False), seconds(True)) for _ in range(5)]
+    plain, units = (min(times) for times in zip(*runs, strict=True))
+    assert units < 1.6 * plain, (units, plain)
