@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from sciquax.core import LocatedError, Location, Polymorphic, is_value, locate_stack, strip
+from sciquax.core import (
+    LocatedError,
+    Location,
+    Polymorphic,
+    is_value,
+    locate_stack,
+    output_places,
+    strip,
+)
 from sciquax.core._autodiff import run
 
 from ._deferred import PLACE, Traced
@@ -68,6 +76,21 @@ def at_function(error: Error, fn: Callable) -> Error:
     if isinstance(error, LocatedError):
         error.location = place
     return error
+
+
+def at_output(error: Error, fn: Callable, arguments: tuple[Any, ...], leaf: int) -> Error:
+    """`error` with the line that made one leaf of what `fn` returned, else where it is defined."""
+    if arguments and not isinstance(fn, Traced):
+        try:
+            place = output_places(fn, arguments, {})[leaf]
+        except Exception:  # it cannot be traced again: it uses the quantities' own methods, say
+            place = None
+        if place is not None:
+            error._sciquax_located = True  # type: ignore[attr-defined]
+            if isinstance(error, LocatedError):
+                error.location = place
+            return error
+    return at_function(error, fn)
 
 
 def at_stack(error: Error) -> Error:

@@ -30,10 +30,11 @@ class VectorField(eqx.Module):
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
         if self.gives.unknown:
             return y  # for the shapes only
-        out = call(self.fn, wrap(t, self.time), self.takes.label(y), args, finish=_keep)
+        given = (wrap(t, self.time), self.takes.label(y), args)
+        out = call(self.fn, *given, finish=_keep)
         return tree_to_units(
             out, self.gives, self.fn, "The vector field",
-            lambda name, unit: f"whose time derivative is in '{unit}'",
+            lambda name, unit: f"whose time derivative is in '{unit}'", given,
         )  # fmt: skip
 
 

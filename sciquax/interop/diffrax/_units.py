@@ -25,7 +25,7 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units._algebra import convert, magnitude_of, own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
 
-from ._places import at_function, at_stack
+from ._places import at_function, at_output, at_stack
 
 
 def is_quantity(x: Any) -> bool:
@@ -195,13 +195,18 @@ def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolv
 
 
 def tree_to_units(
-    tree: Any, target: TreeUnits, function: Callable, what: str, why: Callable[[str, str], str]
+    tree: Any,
+    target: TreeUnits,
+    function: Callable,
+    what: str,
+    why: Callable[[str, str], str],
+    arguments: tuple[Any, ...] = (),
 ) -> Any:
     """What the user's function returned, as a tree of bare magnitudes in the units due.
 
     **Arguments**: the tree; its due structure and units; the function, to be named in errors; what
-    the function is to its caller; and `why(name, unit)`, the end of the sentence that says what is
-    due for a leaf.
+    the function is to its caller; `why(name, unit)`, the end of the sentence that says what is due
+    for a leaf; and what the function was called on, by which the line of a wrong leaf is found.
 
     **Raises** ValueError for another structure, `DimensionalityError` for another dimension.
     """
@@ -226,7 +231,7 @@ def tree_to_units(
                     f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
                 )
             error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
-            return at_function(error, function)
+            return at_output(error, function, arguments, i)
 
         magnitudes.append(to_unit(x, unit, complain))
     return structure.unflatten(magnitudes)

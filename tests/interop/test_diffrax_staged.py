@@ -1,0 +1,264 @@
+"""Solves within `quaxify`, where units are known only after the program has been traced."""
+
+import inspect
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+import pytest
+
+from sciquax import quaxify
+from sciquax.core import RuleError
+from sciquax.interop import diffrax as dfx
+from sciquax.units import DimensionalityError, Quantity
+
+from .diffrax_problems import Q, assert_same_numbers, bare
+
+K = Q(4.0, "1/s**2")
+Y0 = {"x": Q(1.0, "km"), "v": Q(0.0, "m/s")}
+PID = dict(rtol=1e-5, atol=1e-6)
+
+
+def spring(t, y, args):
+    return {"x": y["v"], "v": -args * y["x"]}
+
+
+def solve(vector_field=spring, solver=None, **given):
+    arguments = dict(t0=Q(0.0, "s"), t1=Q(1.0, "s"), dt0=Q(0.1, "s"), y0=Y0, args=K) | given
+    return dfx.diffeqsolve(dfx.ODETerm(vector_field), solver or dfx.Tsit5(), **arguments)
+
+
+class Spring(eqx.Module):
+    k: Quantity
+
+    def __call__(self, t, y, args):
+        return {"x": y["v"], "v": -self.k * y["x"]}
+
+
+def arguments(y0, k):
+    return solve(y0=y0, args=k).ys
+
+
+def captured(y0, k):
+    def rhs(t, y, args):
+        return {"x": y["v"], "v": -k * y["x"]}
+
+    return solve(rhs, y0=y0, args=None).ys
+
+
+def captured_by_module(y0, k):
+    return solve(Spring(k), y0=y0).ys
+
+
+def methods(y0, k):
+    def rhs(t, y, args):
+        return {"x": y["v"].to("km/s"), "v": -args * y["x"]}
+
+    return solve(rhs, y0=y0, args=k).ys
+
+
+def saved(y0, k):
+    root = k**0.5
+    saveat = dfx.SaveAt(
+        t1=True, ts=[Q(0.5, "s"), Q(900.0, "ms")], fn=lambda t, y, args: (root * y["x"], t)
+    )
+    return solve(y0=y0, args=k, saveat=saveat).ys
+
+
+def times(y0, k):
+    """Times that are computed from values."""
+    period = 2 * jnp.pi / k**0.5
+    sol = solve(
+        y0=y0, args=k, t0=0, t1=period / 2, dt0=period / 50,
+        saveat=dfx.SaveAt(ts=[period / 8, period / 4], t1=True),
+        stepsize_controller=dfx.PIDController(**PID, dtmax=period / 10),
+    )  # fmt: skip
+    return sol.ts, sol.ys, sol.t1
+
+
+def events(y0, k):
+    half = y0["x"] / 2
+
+    def condition(t, y, args, *, t0, **kwargs):
+        return y["x"] - half + 0 * (t - t0) * y["v"]
+
+    sol = solve(
+        y0=y0, args=k, t1=jnp.inf, event=dfx.Event(condition, optx.Newton(1e-5, 1e-5)),
+        stepsize_controller=dfx.PIDController(**PID),
+    )  # fmt: skip
+    return sol.ts, sol.ys, sol.event_mask
+
+
+def boolean_events(y0, k):
+    def condition(t, y, args, **kwargs):
+        return y["x"] < Q(0.0, "m")
+
+    sol = solve(
+        y0=y0, args=k, t1=jnp.inf, event=dfx.Event([condition]),
+        stepsize_controller=dfx.PIDController(**PID),
+    )  # fmt: skip
+    return sol.ts, sol.event_mask
+
+
+def steady(y0, k):
+    sol = solve(
+        lambda t, y, args: {n: -x * args**0.5 for n, x in y.items()}, y0=y0, args=k,
+        t1=Q(60.0, "s"), event=dfx.Event(dfx.steady_state_event(rtol=1e-2, atol=1e-2)),
+        stepsize_controller=dfx.PIDController(rtol=1e-3, atol=1e-3),
+    )  # fmt: skip
+    return sol.ts
+
+
+def dense(y0, k):
+    sol = solve(y0=y0, args=k, saveat=dfx.SaveAt(dense=True), max_steps=20)
+    middle = sol.evaluate(sol.t1 / 2)
+    return middle, sol.derivative(Q(500.0, "ms")), sol.evaluate(0, sol.t1), sol.interpolation.t1
+
+
+def batched(y0, k):
+    scales = jnp.array([1.0, 2.0])
+    return jax.vmap(lambda s: solve(y0=Y0 | {"x": s * y0["x"]}, args=k).ys)(scales)
+
+
+def looped(y0, k):
+    """A solve in the body of a scan, its end the start of the next."""
+
+    def step(y, _):
+        y = jax.tree.map(lambda x: x[-1], solve(y0=y, args=k).ys)
+        return y, y["x"]
+
+    return jax.lax.scan(step, y0, None, length=2)
+
+
+def halves(y0, k):
+    terms = (
+        dfx.ODETerm(lambda t, v, args: v),
+        dfx.ODETerm(lambda t, x, args: -k * x),
+    )
+    return dfx.diffeqsolve(
+        terms, dfx.SemiImplicitEuler(), 0, Q(1.0, "s"), Q(0.1, "s"), (y0["x"], y0["v"])
+    ).ys
+
+
+def split(y0, k):
+    terms = dfx.MultiTerm(dfx.ODETerm(spring), dfx.ODETerm(lambda t, y, a: {**spring(t, y, k)}))
+    return dfx.diffeqsolve(
+        terms, dfx.KenCarp3(), 0, Q(0.1, "s"), Q(0.01, "s"), y0, k,
+        stepsize_controller=dfx.PIDController(rtol=1e-3, atol={"x": y0["x"] / 1000, "v": 1e-3}),
+    ).ys  # fmt: skip
+
+
+PROGRAMS = [
+    arguments, captured, captured_by_module, methods, saved, times, events, boolean_events, steady,
+    dense, batched, looped, halves, split,
+]  # fmt: skip
+# What cannot be called on quantities directly: it uses JAX's functions on them.
+ONLY_STAGED = {looped}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("how", ["quaxify", "jit outside", "jit inside"])
+def test_as_outside_of_quaxify(program, how):
+    wrap = {
+        "quaxify": quaxify,
+        "jit outside": lambda f: jax.jit(quaxify(f)),
+        "jit inside": lambda f: quaxify(jax.jit(f)),
+    }[how]
+    got = wrap(program)(Y0, K)
+    if program in ONLY_STAGED:
+        last, xs = got
+        np.testing.assert_allclose(xs.m, np.cos([2.0, 4.0]), rtol=1e-4)
+        np.testing.assert_allclose(last["v"].m, -2000 * np.sin(4.0), rtol=1e-4)
+        return
+    expected = program(Y0, K)
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_solutions_leave_quaxify():
+    def run(y0, k):
+        return solve(y0=y0, args=k, saveat=dfx.SaveAt(dense=True, t1=True), max_steps=20)
+
+    sol, expected = quaxify(run)(Y0, K), run(Y0, K)
+    assert_same_numbers(bare((sol.ts, sol.ys, sol.t1)), bare((expected.ts, expected.ys, expected.t1)))
+    t = Q(300.0, "ms")
+    assert_same_numbers(bare(sol.evaluate(t)), bare(expected.evaluate(t)))
+    assert sol.stats["max_steps"] == 20
+    assert sol.result == expected.result
+    again = quaxify(lambda t: sol.evaluate(t)["x"] * 2)(t)
+    assert_same_numbers(again.m, 2 * expected.evaluate(t)["x"].m)
+
+
+def test_plain_arrays_within_quaxify():
+    """Nothing but numbers in the solve, next to a quantity elsewhere; jitted, it is JAX's again."""
+
+    @jax.jit
+    def decay(y):
+        return dfx.diffeqsolve(
+            dfx.ODETerm(lambda t, y, args: -y), dfx.Tsit5(), 0.0, 1.0, 0.1, y
+        ).ys[-1]  # fmt: skip
+
+    got = quaxify(lambda q, y: q * decay(y))(Q(2.0, "m"), jnp.asarray(1.0))
+    np.testing.assert_allclose(got.m, 2 * np.exp(-1.0), rtol=1e-5)
+    np.testing.assert_allclose(decay(jnp.asarray(2.0)), 2 * np.exp(-1.0), rtol=1e-5)
+
+
+def _line(function, text):
+    lines, first = inspect.getsourcelines(function)
+    ((offset, line),) = [(i, line) for i, line in enumerate(lines) if text in line]
+    return f"{inspect.getsourcefile(function)}:{first + offset}:{line.index(text)}"
+
+
+def test_errors_name_the_line_of_the_solve():
+    def run(y0):
+        return solve(y0=y0, dt0=y0["x"])
+
+    with pytest.raises(DimensionalityError) as caught:
+        quaxify(run)(Y0)
+    assert str(caught.value) == (
+        "`diffeqsolve` got `dt0` in 'km', and time is in 's' (as `t0` is).\n"
+        f"  at {_line(solve, 'dfx.diffeqsolve')} (solve)\n"
+        "Give `dt0` in a unit that converts to 's'."
+    )
+
+
+def test_errors_name_a_vector_field_that_captured_tracers():
+    def run(y0, k):
+        def rhs(t, y, args):
+            return {"x": y["v"], "v": k * y["v"]}
+
+        return solve(rhs, y0=y0, args=None)
+
+    with pytest.raises(DimensionalityError) as caught:
+        quaxify(run)(Y0, K)
+    lines, first = inspect.getsourcelines(run)
+    assert str(caught.value) == (
+        "The vector field returned 'm/s**3' for y['v'], whose time derivative is in 'm/s**2'.\n"
+        f"  at {inspect.getsourcefile(run)}:{first + 1} ({run.__qualname__}.<locals>.rhs)\n"
+        "Return something that converts to 'm/s**2'."
+    )
+
+
+def test_what_does_not_work_within_quaxify():
+    def states(y0):
+        return solve(y0=y0, saveat=dfx.SaveAt(t1=True, solver_state=True)).ys
+
+    with pytest.raises(RuleError, match="do not work within `quaxify`"):
+        quaxify(states)(Y0)
+
+    def gradient(y0):
+        return jax.grad(lambda k: jnp.sum(solve(y0=y0, args=k).ys["x"]))(y0["x"])
+
+    with pytest.raises(RuleError) as caught:
+        quaxify(gradient)(Y0)
+    assert str(caught.value).startswith(
+        "A solve on quantities is differentiated within `quaxify`, where its units are not known "
+        "yet.\n  at "
+    )
+    assert str(caught.value).endswith(
+        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves."
+    )
