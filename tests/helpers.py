@@ -108,7 +108,7 @@ def marked_line(function: Callable) -> tuple[str, int]:
     return inspect.getsourcefile(function) or "", start + number
 
 
-# -- the ways to run one program -------------------------------------------------------------------
+# -- the ways to run one program ------------------------------------------------------------------
 
 
 def scalar_sum(f: Callable) -> Callable:

@@ -1,4 +1,4 @@
-"""Systems that the Diffrax tests solve: with units, and as the bare numbers that Diffrax would see."""
+"""Systems that the Diffrax tests solve: with units, and as the numbers that Diffrax would see."""
 
 from collections.abc import Callable
 from typing import Any

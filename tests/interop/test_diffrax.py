@@ -42,7 +42,7 @@ def plain(vector_field=plain_spring, solver=None, **given):
     )
 
 
-# -- the vector field --------------------------------------------------------------------------------
+# -- the vector field -----------------------------------------------------------------------------
 
 
 class Model(eqx.Module):
@@ -112,9 +112,7 @@ def test_temperatures_on_a_scale_with_an_offset():
     def cool(t, y, args):
         return -Q(1.0, "1/min") * (y - Q(20.0, "degC"))
 
-    sol = solve(
-        cool, y0=Q(80.0, "degC"), t1=Q(1.0, "min"), saveat=dfx.SaveAt(t1=True, dense=True)
-    )
+    sol = solve(cool, y0=Q(80.0, "degC"), t1=Q(1.0, "min"), saveat=dfx.SaveAt(t1=True, dense=True))
     assert units_of(sol.ys) == "°C"
     np.testing.assert_allclose(sol.ys.m, 20 + 60 * np.exp(-1), rtol=1e-5)
     drop = sol.evaluate(Q(0.0, "s"), Q(1.0, "min"))
@@ -137,7 +135,7 @@ def test_what_a_system_evolves_in_need_not_be_time():
     np.testing.assert_allclose(sol.ys.m, np.exp(-2.0), rtol=1e-5)
 
 
-# -- times -----------------------------------------------------------------------------------------------
+# -- times ----------------------------------------------------------------------------------------
 
 
 def test_times_in_any_unit_are_converted_to_that_of_t0():
@@ -175,7 +173,7 @@ def test_sequences_of_times():
         dfx.SubSaveAt(ts=Q(jnp.zeros(0), "s"))
 
 
-# -- saving -----------------------------------------------------------------------------------------------
+# -- saving ---------------------------------------------------------------------------------------
 
 
 def test_saving_everywhere():
@@ -228,7 +226,7 @@ def test_saving_nothing_but_dense_output():
         solve().evaluate(Q(0.0, "s"))
 
 
-# -- solutions ------------------------------------------------------------------------------------------------
+# -- solutions ------------------------------------------------------------------------------------
 
 
 def test_dense_solutions():
@@ -284,14 +282,12 @@ def test_going_on_where_a_solution_ended():
     assert_same_numbers(bare(second.ys), two.ys)
 
 
-# -- controllers ------------------------------------------------------------------------------------------------
+# -- controllers ----------------------------------------------------------------------------------
 
 
 def _steps(lib, q, controller, **given):
     run = solve if lib is dfx else plain
-    sol = run(
-        stepsize_controller=controller, saveat=lib.SaveAt(steps=True), max_steps=64, **given
-    )
+    sol = run(stepsize_controller=controller, saveat=lib.SaveAt(steps=True), max_steps=64, **given)
     return bare((sol.ts, sol.ys))
 
 
@@ -337,7 +333,11 @@ def test_stepping_to_given_times():
         assert_same_numbers(got, expected)
 
 
-@pytest.mark.parametrize("solver", [dfx.Tsit5(), dfx.Kvaerno3(), dfx.ImplicitEuler()], ids=["explicit", "very chord", "chord"])
+@pytest.mark.parametrize(
+    "solver",
+    [dfx.Tsit5(), dfx.Kvaerno3(), dfx.ImplicitEuler()],
+    ids=["explicit", "very chord", "chord"],
+)
 def test_an_atol_for_each_leaf(solver):
     """The same tolerance for all, leaf by leaf, takes exactly the same steps."""
     tree = {"x": Q(10.0, "cm"), "v": Q(1e-4, "m/s")}
@@ -404,7 +404,7 @@ def test_norms_see_numbers():
     assert not any(isinstance(x, Quantity) for x in seen[-1].values())
 
 
-# -- events -----------------------------------------------------------------------------------------------------
+# -- events ---------------------------------------------------------------------------------------
 
 
 def test_events_that_find_a_root():

@@ -26,9 +26,7 @@ def spring(t, y, args):
     return {"x": y["v"], "v": -args * y["x"]}
 
 
-def place(
-    function: Callable, text: str | None = None, column: bool | int = True
-) -> str:
+def place(function: Callable, text: str | None = None, column: bool | int = True) -> str:
     """`file:line:column (function)` of the line of `function` that holds `text`, or of its start.
 
     The column is that of the text, or the one given.
@@ -60,7 +58,7 @@ def refused(error: type[Exception], message: str, **given: Any) -> None:
         assert str(caught.value) == message
 
 
-# -- the vector field -----------------------------------------------------------------------------------
+# -- the vector field -----------------------------------------------------------------------------
 
 
 def wrong_dimension(t, y, args):
@@ -220,7 +218,7 @@ def test_methods_of_quantities_and_jax_numpy_in_one_function():
     )
 
 
-# -- times -------------------------------------------------------------------------------------------------
+# -- times ----------------------------------------------------------------------------------------
 
 
 def plain_number(name: str, owner: str = "diffeqsolve", aval: str = "f32[]") -> str:
@@ -298,7 +296,7 @@ def test_time_on_a_scale_with_an_offset():
     )
 
 
-# -- controllers ---------------------------------------------------------------------------------------------
+# -- controllers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -426,7 +424,7 @@ def test_adjoints_that_do_not_fit():
     )
 
 
-# -- events, terms, solvers, states ----------------------------------------------------------------------------
+# -- events, terms, solvers, states ---------------------------------------------------------------
 
 
 def test_conditions_are_checked():
@@ -554,7 +552,7 @@ def test_internal_states_in_other_units():
         )
 
 
-# -- paths --------------------------------------------------------------------------------------------------
+# -- paths ----------------------------------------------------------------------------------------
 
 
 def test_evaluating_a_solution_at_no_time():
@@ -622,6 +620,4 @@ def test_plain_diffrax_refuses_quantities_as_times():
             Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), Y0, K,  # type: ignore[arg-type]
         )  # fmt: skip
     with pytest.raises(ValueError, match="same structure as `y0`"):
-        diffrax.diffeqsolve(
-            diffrax.ODETerm(quaxify(spring)), diffrax.Euler(), 0.0, 1.0, 0.1, Y0, K
-        )
+        diffrax.diffeqsolve(diffrax.ODETerm(quaxify(spring)), diffrax.Euler(), 0.0, 1.0, 0.1, Y0, K)

@@ -193,7 +193,7 @@ def test_progress_meter(capsys):
     assert "100.00%" in capsys.readouterr().out
 
 
-# -- without units ----------------------------------------------------------------------------------
+# -- without units --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
@@ -246,7 +246,7 @@ def test_every_public_name_of_diffrax_is_here():
         _ = dfx.Tsit55
 
 
-# -- costs ----------------------------------------------------------------------------------------------
+# -- costs ----------------------------------------------------------------------------------------
 
 
 def test_a_second_call_traces_nothing():
