@@ -172,6 +172,55 @@ def test_semi_implicit_euler_gives_each_half_the_other(library, half):
         assert units_of(sol.ys) == ("km", "m/s")
 
 
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+def test_vector_fields_of_many_kinds_of_operations(solver):
+    """Conditionals, loops, linear solves, custom derivatives and norms, differentiated or not."""
+    matrix = jnp.array([[2.0, 1.0], [1.0, 3.0]])
+
+    def rhs(t, y, args):
+        size = jnp.linalg.norm(y)
+        slow = jax.lax.cond(size > args["r"], lambda: y, lambda: 2 * y) / args["tau"]
+        solved = jnp.linalg.solve(args["A"], y) / args["B"]
+        positive = jnp.where(y > 0 * size, y, 0.0) / args["tau"]
+        last, _ = jax.lax.scan(lambda c, _: (c * 0.5, c), y, None, length=3)
+        soft = jax.nn.softplus(size / args["r"]) * last / args["tau"]
+        return jnp.sin(t / args["tau"]) * y / args["tau"] - slow - solved - positive - soft
+
+    def solve(lib, q):
+        args = {"r": q(1.0, "m"), "tau": q(0.5, "s"), "A": q(matrix, "kg"), "B": q(1.0, "s/kg")}
+        return lib.diffeqsolve(
+            lib.ODETerm(rhs), solver, q(0.0, "s"), q(0.5, "s"), q(0.01, "s"),
+            q(jnp.array([1.0, -2.0]), "m"), args, throw=False,
+            stepsize_controller=lib.PIDController(rtol=1e-2, atol=1e-2),
+        ).ys  # fmt: skip
+
+    expected = solve(diffrax, lambda x, unit: jnp.asarray(x))
+    got = solve(dfx, Quantity)
+    assert_same_numbers(bare(got), expected)
+    assert units_of(got) == "m"
+
+
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+def test_a_solve_within_a_vector_field(solver):
+    def solve(lib, q):
+        def rhs(t, y, args):
+            inner = lib.diffeqsolve(
+                lib.ODETerm(lambda s, z, _: -z * y / q(3.0, "m*s")), lib.Heun(), q(0.0, "s"),
+                q(1.0, "s"), q(0.25, "s"), q(1.0, "K"), adjoint=lib.ForwardMode(),
+            )  # fmt: skip
+            return -y * inner.ys[0] / q(1.0, "K*s")
+
+        return lib.diffeqsolve(
+            lib.ODETerm(rhs), solver, q(0.0, "s"), q(1.0, "s"), q(0.1, "s"), q(2.0, "m"),
+            stepsize_controller=lib.PIDController(rtol=1e-2, atol=1e-2),
+        ).ys  # fmt: skip
+
+    expected = solve(diffrax, lambda x, unit: jnp.asarray(x))
+    got = solve(dfx, Quantity)
+    np.testing.assert_allclose(got.m, expected, rtol=1e-6)
+    assert units_of(got) == "m"
+
+
 def test_scan_kind_and_other_options_pass_through():
     plain, oven = Oven(units=False), Oven(units=True)
     options = dict(max_steps=64, throw=False, adjoint=diffrax.DirectAdjoint())

@@ -250,15 +250,15 @@ def test_controlled_equations(kind, ode):
 
 
 def test_controls_must_keep_their_unit():
-    def fickle(t0, t1):
-        return (t1 - t0) if len(seen) > 1 or seen.append(0) else Q(1.0, "K")
+    calls = []
 
-    seen = []
+    def fickle(t0, t1):
+        calls.append(t0)
+        return Q(1.0, "K") if len(calls) == 1 else t1 - t0
+
     refused(
         DimensionalityError, "The control returned 's' for control, which it gave in 'K' before",
-        lambda t, y, args: y / Q(1.0, "K"), lambda t0, t1: (
-            seen.append(0) or (Q(1.0, "K") if len(seen) == 1 else t1 - t0)
-        ),
+        lambda t, y, args: y / Q(1.0, "K"), fickle,
     )  # fmt: skip
 
 

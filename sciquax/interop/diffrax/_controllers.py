@@ -167,17 +167,20 @@ def bare_controller(controller: Any, working: Working) -> Any:
 
 def _bare_pid(controller: diffrax.PIDController, working: Working) -> diffrax.PIDController:
     name = type(controller).__name__
-    controller = eqx.tree_at(
-        lambda c: (c.rtol, c.atol, c.dtmin, c.dtmax),
-        controller,
-        (
-            number(controller.rtol, "rtol", name),
-            atol_to_units(controller.atol, working, name),
-            time_to_unit(controller.dtmin, working.time, "dtmin", name),
-            time_to_unit(controller.dtmax, working.time, "dtmax", name),
-        ),
-        is_leaf=lambda x: x is None or x is controller.atol,
+    given = (controller.rtol, controller.atol, controller.dtmin, controller.dtmax)
+    bare = (
+        number(controller.rtol, "rtol", name),
+        atol_to_units(controller.atol, working, name),
+        time_to_unit(controller.dtmin, working.time, "dtmin", name),
+        time_to_unit(controller.dtmax, working.time, "dtmax", name),
     )
+    if any(x is not y for x, y in zip(given, bare, strict=True)):
+        controller = eqx.tree_at(
+            lambda c: (c.rtol, c.atol, c.dtmin, c.dtmax),
+            controller,
+            bare,
+            is_leaf=lambda x: x is None or x is given[1],
+        )
     refuse_quantities(controller)
     if not isinstance(controller.atol, TreeTolerance):
         return controller

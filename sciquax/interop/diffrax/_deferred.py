@@ -17,6 +17,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jax.interpreters import ad, batching, mlir
 
 from sciquax.core import MODE, RuleError, inject, is_value, locate_stack, strip
@@ -125,17 +126,20 @@ def deferred(function: Callable, shapes: Callable, argument: Any, keep: Sequence
     kept = {i for i in chosen if getattr(flat[i][0][0], "key", None) in keep}
     outs, out_tree = jtu.tree_flatten(eqx.filter_eval_shape(shapes, argument))
     arrays = [i for i, x in enumerate(outs) if isinstance(x, jax.ShapeDtypeStruct)]
+    operands = [inject(x) if is_value(x) else x for x in (leaves[i] for i in chosen)]
+    avals = tuple(map(_aval, (outs[i] for i in arrays)))
+    count = len(outs)
+    for i in chosen:
+        leaves[i] = None  # `call` outlives the tracers
 
     def call(*operands: Any) -> list[Any]:
         filled = list(leaves)
         for i, x in zip(chosen, operands, strict=True):
             filled[i] = x if i in kept else strip(x)
         found = jtu.tree_leaves(function(jtu.tree_unflatten(tree, filled)), is_leaf=is_value)
-        assert len(found) == len(outs)
+        assert len(found) == count
         return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]
 
-    operands = [inject(x) if is_value(x) else x for x in (leaves[i] for i in chosen)]
-    avals = tuple(map(_aval, (outs[i] for i in arrays)))
     for i, tracer in zip(arrays, deferred_p.bind(*operands, call=call, avals=avals), strict=True):
         outs[i] = tracer
     return jtu.tree_unflatten(out_tree, outs)
@@ -223,7 +227,8 @@ def _captured_tracer(fn: Any, depth: int = 4) -> bool:
 
 
 def _is_data(x: Any) -> bool:
-    return is_value(x) or isinstance(x, jax.ShapeDtypeStruct) or eqx.is_array(x)
+    arrays = (jax.ShapeDtypeStruct, np.ndarray, np.generic)
+    return is_value(x) or eqx.is_array(x) or isinstance(x, arrays)
 
 
 def _struct(x: Any) -> jax.ShapeDtypeStruct:
