@@ -10,7 +10,7 @@ import pytest
 
 import sciquax.numpy as sqnp
 from sciquax.interop import diffrax as dfx
-from sciquax.units import Quantity
+from sciquax.units import DimensionalityError, Quantity
 
 from .diffrax_problems import Q, assert_same_numbers, bare, units_of
 
@@ -121,6 +121,14 @@ def test_temperatures_on_a_scale_with_an_offset():
     rate = sol.derivative(Q(30.0, "s"))
     assert units_of(rate) == "Δ°C/s"
     np.testing.assert_allclose(rate.m, -np.exp(-0.5), rtol=1e-3)
+
+
+def test_a_temperature_is_no_rate():
+    with pytest.raises(DimensionalityError, match="returned '°C' for y, whose time derivative is"):
+        solve(lambda t, y, args: y, y0=Q(80.0, "degC"), t0=0.0, t1=1.0, dt0=0.1)
+    with pytest.raises(DimensionalityError, match="`diffeqsolve` got `dt0` in '°C', and time is"):
+        solve(lambda t, y, args: -y / t, y0=Q(1.0, "m"), t0=Q(1.0, "K"), t1=Q(2.0, "K"),
+              dt0=Q(1.0, "degC"))  # fmt: skip
 
 
 def test_what_a_system_evolves_in_need_not_be_time():

@@ -188,6 +188,14 @@ def test_diffusions_are_checked():
         RuleError, "it is not known what each array in it multiplies",
         lambda t, x, a: lx.MatrixLinearOperator(Q(jnp.eye(2), "m/s**0.5")), vector, mixed,
     )  # fmt: skip
+    known = lx.DiagonalLinearOperator(Q(jnp.ones(2), "m/s**0.5"))
+    for operator in (
+        lx.IdentityLinearOperator(jax.ShapeDtypeStruct((2,), jnp.float32)), known @ known, 2 * known
+    ):  # fmt: skip
+        refused(
+            RuleError, "it is not known what each array in it multiplies",
+            lambda t, x, a, operator=operator: operator, vector, Q(jnp.zeros(2), "m"),
+        )  # fmt: skip
     zero = dfx.diffeqsolve(
         dfx.ControlTerm(lambda t, x, a: 0.0, path), dfx.Euler(), 0, Q(1.0, "s"), Q(0.1, "s"),
         Q(3.0, "m"),

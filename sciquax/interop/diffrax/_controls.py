@@ -69,6 +69,16 @@ def bare_control(path: Any, time: InternedUnit, unknown: bool = False) -> tuple[
     return BareControl(path, time, units), units
 
 
+# Operators that are nothing but their entries, each multiplying a part of the control. An identity
+# has none, and a product of operators multiplies by two.
+_OF_ENTRIES = (
+    lx.DiagonalLinearOperator,
+    lx.MatrixLinearOperator,
+    lx.PyTreeLinearOperator,
+    lx.TridiagonalLinearOperator,
+)
+
+
 class Diffusion(eqx.Module):
     """A control term's vector field on bare magnitudes, made of the user's on quantities."""
 
@@ -93,6 +103,8 @@ class Diffusion(eqx.Module):
 
     def _operator(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
         """A linear operator of bare magnitudes, if it is known what its leaves multiply."""
+        if isinstance(operator, lx.TaggedLinearOperator):
+            return lx.TaggedLinearOperator(self._operator(operator.operator), operator.tags)
         gives = self.takes.map(difference_unit)
         if isinstance(operator, lx.DiagonalLinearOperator) and self.controls.tree == gives.tree:
             units = [a / b for a, b in zip(gives.units, self.controls.units, strict=True)]
@@ -100,20 +112,16 @@ class Diffusion(eqx.Module):
             leaves = [self._leaf(x, u) for x, u in zip(leaves, units, strict=True)]
             return lx.DiagonalLinearOperator(gives.tree.unflatten(leaves))
         pairs = {a / b for a in gives.units for b in self.controls.units}
-        (unit,) = pairs if len(pairs) == 1 else (None,)
+        (unit,) = pairs if len(pairs) == 1 and type(operator) in _OF_ENTRIES else (None,)
+        if unit is None and not self._plain:
+            raise self._unknown()
         return jtu.tree_map(lambda x: self._leaf(x, unit), operator, is_leaf=is_quantity)
 
     def _leaf(self, x: Any, unit: InternedUnit | None) -> Any:
         """One array in its due unit; None where that is not known, and only numbers may pass."""
         if unit is None:
             if isinstance(x, Quantity) or not self._plain:
-                error: LocatedError = RuleError(
-                    "The vector field of a `ControlTerm` returned something of which it is not "
-                    "known what each array in it multiplies.",
-                    "Return a tree shaped like `y0` and the control, or a "
-                    "`DiagonalLinearOperator` of one.",
-                )
-                raise at_function(error, self.fn)
+                raise self._unknown()
             return x
         if not eqx.is_inexact_array(without_units(x)):
             return x
@@ -130,6 +138,14 @@ class Diffusion(eqx.Module):
             return at_function(error, self.fn)
 
         return to_unit(x, unit, complain)
+
+    def _unknown(self) -> LocatedError:
+        error = RuleError(
+            "The vector field of a `ControlTerm` returned something of which it is not known what "
+            "each array in it multiplies.",
+            "Return a tree shaped like `y0` and the control, or a `DiagonalLinearOperator` of one.",
+        )
+        return at_function(error, self.fn)
 
     @property
     def _plain(self) -> bool:

@@ -57,7 +57,7 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
             _bare_term(terms[0], working.time, second, first_rate),
             _bare_term(terms[1], working.time, first, second_rate),
         )
-    if working.plain:
+    if working.plain and not working.state.unknown:
         return terms
     if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
         terms = diffrax.MultiTerm(*terms)  # the old way to write it, which Diffrax still takes

@@ -153,10 +153,11 @@ def is_literal_of_every_unit(x: Any) -> bool:
 def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError]) -> Any:
     """The magnitude of `x` in a unit; a plain array of a number is left alone.
 
-    **Arguments**: `complain` makes the error for an `x` that measures something else.
+    **Arguments**: `complain` makes the error for an `x` that measures something else. So does a
+    temperature in `degC` where a rate, a duration or a tolerance is due: those are differences.
     """
     if isinstance(x, Quantity):
-        if not x._unit.compatible(unit):
+        if not x._unit.compatible(unit) or (x._unit.offset and not unit.offset):
             raise complain(x)
         return convert(x.magnitude, x._unit, unit)
     if unit.plain or is_literal_of_every_unit(x):
