@@ -216,6 +216,27 @@ def trace_context() -> Any:
     return config.trace_context()
 
 
+def without_leading_axis(aval: Any) -> Any:
+    return aval.update(shape=aval.shape[1:], sharding=None)
+
+
+def with_leading_axis(aval: Any, length: int) -> Any:
+    return aval.update(shape=(length, *aval.shape), sharding=None)
+
+
+def batched_jaxpr(
+    closed: Any, size: int, dims: Sequence[int | None]
+) -> tuple[Any, Sequence[int | None]]:
+    """The body that `vmap` gives a jitted call, the very object, and its outputs' batch axes.
+
+    Private, 0.10 to 0.12: JAX caches these by the body, the axis and the dimensions.
+    """
+    from jax._src.interpreters import batching
+
+    axis = batching.AxisData(_jax_core.no_axis_name, size, None, None)
+    return batching.batch_jaxpr2(closed, axis, tuple(dims))
+
+
 def aval_sharding(aval: Any) -> Any:
     """The sharding that belongs to a type (explicit meshes), or None."""
     sharding = getattr(aval, "sharding", None)

@@ -2,13 +2,13 @@
 
 In a jaxpr, a call of a jitted function is one `jit` equation. Its body is the very object that
 tracing the function on the same types gives, since JAX caches traces: so the key is the identity
-of that jaxpr, never a name. That is what tells `solve(A, b)` from `jvp(solve)`, which is still
-named `solve`, and from a user's own function called `solve`. Names only pre-filter.
+of that jaxpr (or, where JAX keeps no trace, its letter), never a name. That is what tells
+`solve(A, b)` from `jvp(solve)`, which is still named `solve`, and from a user's own function called
+`solve`. Names only pre-filter.
 
-A `custom_jvp` function is recognised by the letter of its body, since JAX traces it anew.
-
-Under `vmap` or `grad` *of the caller* the body is another one and the rule is not used; the rules
-for primitives are.
+Under `vmap` *of the caller* the body is the one that JAX's batching makes of the function's, which
+JAX keeps too: the rule is found, and mapped (`_batched.py`). Under `grad` of the caller the body
+is another one and the rule is not used; the rules for primitives are.
 """
 
 import inspect
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ._batched import MAX_DEPTH, Batch, batch_body, mapped, unbatchings
 from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
@@ -61,13 +62,18 @@ _STATIC_CHOICES: dict[str, Callable[[int], Sequence[Any]]] = {
     "method": lambda ndim: ["scan", "scan_unrolled", "sort", "compare_all", "lu", "qr"],
 }
 _MAX_TRIES = 400
+_MAX_TRIES_MAPPED, _MAX_MAPS = 200, 12
 
 
 class Arguments(NamedTuple):
-    """How a function was called: the optional parameters that are arrays, and the static ones."""
+    """How a function was called: the optional parameters that are arrays, and the static ones.
+
+    `batches` are the `vmap`s around it, the outermost first.
+    """
 
     arrays: tuple[str, ...]
     statics: dict[str, Any]
+    batches: tuple[Batch, ...] = ()
 
 
 def _static_arguments(parameters: Sequence[Any], ndim: int) -> Iterator[dict[str, Any]]:
@@ -110,7 +116,6 @@ class FunctionRules(SignatureRules):
     def __init__(self, function: Callable):
         super().__init__(function_name(function))
         self.function = function
-        self.is_custom_jvp = isinstance(function, jax.custom_jvp)
         self.families: dict[type, Callable] = {}
         self.parameters = [
             p
@@ -120,6 +125,19 @@ class FunctionRules(SignatureRules):
 
     def arguments_of(self, body: Any, avals: Sequence[Any]) -> Arguments | None:
         """How the call whose body is `body` was made, or None if it is not a call of ours."""
+        for depth in range(MAX_DEPTH + 1):
+            calls = itertools.islice(_unmapped(avals, depth), _MAX_MAPS)
+            for unmapped, maps in calls:
+                limit = _MAX_TRIES if depth == 0 else _MAX_TRIES_MAPPED
+                found = self._arguments_under(body, unmapped, maps, limit)
+                if found is not None:
+                    return found
+        return None
+
+    def _arguments_under(
+        self, body: Any, avals: Sequence[Any], maps: Sequence[Any], limit: int
+    ) -> Arguments | None:
+        """The same, for a call on these operands under `vmap`s of these sizes and axes."""
         required = [p for p in self.parameters if p.default is p.empty]
         optional = [p for p in self.parameters if p.default is not p.empty]
         while len(required) > len(avals) and required[-1].name in _STATIC_CHOICES:
@@ -133,18 +151,27 @@ class FunctionRules(SignatureRules):
         ]
         ndim = max((len(a.shape) for a in avals), default=0)
         tries = 0
+        fallback: Arguments | None = None
         # Which optional parameters the other operands are: the next ones, as a rule.
         for arrays in itertools.combinations(optional, extra):
             names = tuple(p.name for p in arrays)
             following = dict(zip(names, structs[len(required) :], strict=True))
             for statics in _static_arguments([p for p in optional if p not in arrays], ndim):
                 for positional, keywords in _spellings(optional, following, statics):
-                    if (tries := tries + 1) > _MAX_TRIES:
-                        return None
+                    if (tries := tries + 1) > limit:
+                        return fallback
                     traced = self._trace([*structs[: len(required)], *positional], keywords)
-                    if same_body(traced, body, self.is_custom_jvp):
-                        return Arguments(names, statics)
-        return None
+                    batches: list[Batch] = []
+                    for size, dims in reversed(maps) if traced is not None else ():
+                        traced, out_dims = batch_body(traced, size, dims) or (None, ())
+                        batches.insert(0, Batch(size, dims, tuple(out_dims)))
+                        if traced is None:
+                            break
+                    if traced is body:
+                        return Arguments(names, statics, tuple(batches))
+                    if fallback is None and same_letters(traced, body):
+                        fallback = Arguments(names, statics, tuple(batches))
+        return fallback
 
     def _trace(self, positional: Sequence[Any], keywords: dict[str, Any]) -> Any:
         """The body of the call that these arguments make, or None if such a call is illegal."""
@@ -187,16 +214,33 @@ class FunctionRules(SignatureRules):
         return None
 
 
-def same_body(traced: Any, body: Any, custom_jvp: bool) -> bool:
-    """Whether the body of a call is what tracing the function gave.
+def _unmapped(avals: Sequence[Any], depth: int) -> Iterator[tuple[Sequence[Any], list[Any]]]:
+    """What a function may have seen below `depth` maps, and those maps, the outermost first."""
+    if depth == 0:
+        yield avals, []
+        return
+    for size, dims, inner in unbatchings(avals):
+        for seen, maps in _unmapped(inner, depth - 1):
+            yield seen, [(size, dims), *maps]
 
-    JAX caches the traces of jitted functions, and identity tells. It traces a `custom_jvp` function
-    anew at each call; there, equality to the letter of all equations and parameters does: what
-    computes the same is the same, whoever transformed it.
+
+def same_letters(traced: Any, body: Any) -> bool:
+    """Whether the body of a call is to the letter what tracing the function gave.
+
+    JAX keeps the traces of jitted functions, and identity tells. It keeps none of a `custom_jvp`
+    function's, and keys those made within a `vmap` apart; there, equality of all equations and
+    parameters does: what computes the same is the same, whoever wrote it.
     """
-    if traced is None or not custom_jvp:
-        return traced is body
-    return str(traced) == str(body)
+    if traced is None:
+        return False
+    (jaxpr, consts), (other, other_consts) = open_jaxpr(traced), open_jaxpr(body)
+    return (
+        len(jaxpr.eqns) == len(other.eqns)
+        and not consts
+        and not other_consts
+        and all(a.primitive is b.primitive for a, b in zip(jaxpr.eqns, other.eqns, strict=True))
+        and str(traced) == str(body)
+    )
 
 
 def function_name(function: Callable) -> str:
@@ -272,12 +316,16 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
         if known is _NOT_OURS:
             continue
 
-        def apply(operands: Sequence[Any], rule=rule, known=known) -> list[Any]:
+        def apply(operands: Sequence[Any], rules=rules, known=known, rule=rule) -> list[Any]:
             n = len(operands) - len(known.arrays)
             arrays = dict(zip(known.arrays, operands[n:], strict=True))
+            if known.batches:  # the rule for an element
+                rule = rules.rule(operands) or rule
             out = rule(operands[:n], {**arrays, **known.statics})
             return jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
 
+        for batch in reversed(known.batches):
+            apply = mapped(apply, batch)
         return apply
     return None
 

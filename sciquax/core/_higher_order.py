@@ -31,13 +31,15 @@ class Type(NamedTuple):
     tree: Any
     avals: tuple[Any, ...]
 
-    def example(self) -> Any:
-        """A value of this type whose leaves are only shapes."""
-        structs = [
+    def leaves(self) -> list[jax.ShapeDtypeStruct]:
+        return [
             jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
             for a in self.avals
         ]
-        return jtu.tree_unflatten(self.tree, structs)
+
+    def example(self) -> Any:
+        """A value of this type whose leaves are only shapes."""
+        return jtu.tree_unflatten(self.tree, self.leaves())
 
 
 _ARRAY = jtu.tree_structure(0)
@@ -59,7 +61,10 @@ def _aval(x: Any) -> Any:
 def element_type(x: Any) -> Type:
     """The type of one step's slice of a scanned operand."""
     whole = type_of(x)
-    return Type(whole.tree, tuple(a.update(shape=a.shape[1:], sharding=None) for a in whole.avals))
+    sliced = Type(whole.tree, tuple(_compat.without_leading_axis(a) for a in whole.avals))
+    if type(x) not in VALUE_TYPES:
+        return sliced
+    return type_of(x.as_element(sliced.leaves()))
 
 
 def flatten(values: Sequence[Any]) -> list[Any]:
@@ -298,7 +303,7 @@ def _scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> li
     carry = [_convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
     closed, hoisted = _compat.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
-    y_types = [_stacked(t, params["length"]) for t in staged.outs[len(carry) :]]
+    y_types = [stacked_type(t, params["length"]) for t in staged.outs[len(carry) :]]
     new = _compat.scan_params(
         params,
         closed,
@@ -311,8 +316,13 @@ def _scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> li
     return unflatten([*carry_types, *y_types], outs)
 
 
-def _stacked(t: Type, length: int) -> Type:
-    return Type(t.tree, tuple(a.update(shape=(length, *a.shape), sharding=None) for a in t.avals))
+def stacked_type(t: Type, length: int) -> Type:
+    """The type of `length` values of type `t` along a new leading axis."""
+    whole = Type(t.tree, tuple(_compat.with_leading_axis(a, length) for a in t.avals))
+    example = t.example()
+    if type(example) not in VALUE_TYPES:
+        return whole
+    return type_of(example.as_stacked(whole.leaves()))
 
 
 def _while(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:

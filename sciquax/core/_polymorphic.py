@@ -36,6 +36,14 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
     def materialise(self) -> Any:
         return self.inner.materialise() if type(self.inner) in VALUE_TYPES else self.inner
 
+    def as_element(self, leaves: Sequence[Any]) -> Any:
+        plain = type(self.inner) not in VALUE_TYPES
+        return Polymorphic(leaves[0] if plain else self.inner.as_element(leaves))
+
+    def as_stacked(self, leaves: Sequence[Any]) -> Any:
+        plain = type(self.inner) not in VALUE_TYPES
+        return Polymorphic(leaves[0] if plain else self.inner.as_stacked(leaves))
+
 
 def strip(x: Any) -> Any:
     """What `x` is when nothing decided its unit."""

@@ -175,6 +175,16 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """`value` in the type of `example`, which came from `join`."""
         raise Unsettled
 
+    # -- leading axes: scans, and functions under `vmap` ------------------------------------------
+
+    def as_element(self, leaves: Sequence[Any]) -> Any:
+        """The value of one slice along this one's leading axis, made of its leaves' slices."""
+        return jtu.tree_unflatten(jtu.tree_structure(self), leaves)
+
+    def as_stacked(self, leaves: Sequence[Any]) -> Any:
+        """The value of several like this one along a new leading axis, made of stacked leaves."""
+        return jtu.tree_unflatten(jtu.tree_structure(self), leaves)
+
     # -- meeting other values ---------------------------------------------------------------------
 
     def canonical(self) -> Any:

@@ -69,17 +69,70 @@ def test_used_on_the_plain_call(where, solved):
     assert_same(out, jnp.full(3, 77.0))
 
 
-def test_not_used_under_transformations_of_the_caller(solved):
+def test_not_used_under_a_derivative_of_the_caller(solved):
     cls, recorder = solved
     recorder.calls.clear()
-    a, b = jnp.stack([A, 2 * A]), jnp.stack([B, 3 * B])
-    f = lambda a, b: jax.vmap(jnp.linalg.solve)(a, b[..., None])
-    assert_same(quaxify(f)(cls(a), b), f(a, b))
-    g = lambda a, b: jax.jvp(jnp.linalg.solve, (a, b), (2 * a, b))
-    assert_same(quaxify(g)(cls(A), B), g(A, B))
-    h = lambda a, b: jax.grad(lambda b: jnp.linalg.solve(a, b)[0])(b)
-    assert_same(quaxify(h)(cls(A), B), h(A, B))
-    assert recorder.calls == []
+    f = jax.grad(lambda b: jnp.linalg.solve(A, b).sum())
+    assert_same(unwrap(quaxify(f)(cls(B))), f(B))
+    f = lambda a, b: jax.jvp(jnp.linalg.solve, (a, b), (a, b))[1]
+    assert_same(unwrap(quaxify(f)(cls(A), cls(B))), f(A, B))
+    assert not recorder.calls
+
+
+MAPS = {
+    "both": lambda f: (jax.vmap(f), (0, 0)),
+    "matrix-alone": lambda f: (jax.vmap(f, in_axes=(0, None)), (0, None)),
+    "vector-alone": lambda f: (jax.vmap(f, in_axes=(None, 0)), (None, 0)),
+    "other-axes": lambda f: (jax.vmap(f, in_axes=(2, 1), out_axes=1), (2, 1)),
+    "under-jit": lambda f: (jax.jit(jax.vmap(jax.jit(f))), (0, 0)),
+}
+
+
+@pytest.mark.parametrize("how", MAPS)
+def test_used_under_vmap_of_the_caller(how, solved):
+    cls, recorder = solved
+    recorder.calls.clear()
+    f, (da, db) = MAPS[how](lambda a, b: jnp.linalg.solve(a, b))
+    a = A if da is None else jnp.stack([A, 2 * A, A.T, A + 1], da)
+    b = B if db is None else jnp.stack([B, 2 * B, 1 - B, B + 1], db)
+    out = unwrap(quaxify(f)(cls(a), cls(b)))
+    assert_same(out, jnp.full_like(f(a, b), 77))
+    ((given, _),) = recorder.calls
+    assert [x.shape for x in given] == [(3, 3), (3,)]
+    f(a, b)  # and plain JAX is as it was
+    assert len(recorder.calls) == 1
+
+
+def test_used_under_two_vmaps_of_the_caller(solved):
+    cls, recorder = solved
+    recorder.calls.clear()
+    f = jax.vmap(jax.vmap(jnp.linalg.solve, in_axes=(None, 0)), in_axes=(0, None))
+    a, b = jnp.stack([A, A.T]), jnp.stack([B, 2 * B, 1 - B, B + 1])
+    assert_same(unwrap(quaxify(f)(cls(a), cls(b))), jnp.full((2, 4, 3), 77.0, jnp.float32))
+    ((given, _),) = recorder.calls
+    assert [x.shape for x in given] == [(3, 3), (3,)]
+
+
+def test_statics_under_vmap_of_the_caller():
+    cls = new_type("Normed", base=Wrapped.__mro__[1])
+    recorder = Recorder(cls, jnp.linalg.norm)
+    a = jnp.stack([A, 2 * A])
+    f = jax.vmap(lambda x: jnp.linalg.norm(x, ord=1, axis=1))
+    assert_same(unwrap(quaxify(f)(cls(a))), jnp.full((2, 3), 77.0, jnp.float32))
+    ((args, kwargs),) = recorder.calls
+    assert args[0].shape == (3, 3)
+    assert (kwargs["ord"], kwargs["axis"]) == (1, 1)
+
+
+def test_an_output_that_is_not_mapped():
+    cls = new_type("Ranged", base=Wrapped.__mro__[1])
+
+    def rule(x, **_):
+        return jnp.zeros(()) + 5.0
+
+    register_function(cls, jnp.linalg.det, rule)
+    f = jax.vmap(lambda i, x: (i, jnp.linalg.det(x)), in_axes=(0, None), out_axes=(0, None))
+    assert_same(quaxify(f)(jnp.arange(2), cls(A))[1], jnp.asarray(5.0, jnp.float32))
 
 
 def test_not_used_for_functions_that_share_the_name(solved):
