@@ -144,7 +144,8 @@ def join_types(lhs: Type, rhs: Type) -> Type:
     leaves, tree = jtu.tree_flatten(example)
     avals = list(map(_aval, leaves))
     # An output of another dtype (an integer converted to other units) or of weak type.
-    if len(lhs.avals) == len(rhs.avals) == len(avals):
+    shapes = [[a.shape for a in some] for some in (lhs.avals, rhs.avals, avals)]
+    if shapes[0] == shapes[1] == shapes[2]:
         avals = [_join_avals(a, b) for a, b in zip(lhs.avals, rhs.avals, strict=True)]
     return Type(tree, tuple(avals))
 

@@ -20,6 +20,7 @@ def join(lhs: Any, rhs: Any) -> Any:
     """
     if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
         return lhs
+    lhs, rhs = _mark(lhs, rhs), _mark(rhs, lhs)
     if type(lhs) is Polymorphic and type(rhs) is Polymorphic:
         return Polymorphic(join(lhs.inner, rhs.inner))
     owner = _owner(lhs, rhs)
@@ -36,12 +37,20 @@ def coerce(value: Any, example: Any) -> Any:
         return value
     if jtu.tree_structure(value) == jtu.tree_structure(example):
         return value
+    value = _mark(value, example)
     if type(example) is Polymorphic:
         return Polymorphic(coerce(strip(value), example.inner))
     owner = _owner(value, example)
     if owner is None:
         return strip(value)
     return owner.coerce(value if owner.polymorphic_constants else strip(value), example)
+
+
+def _mark(x: Any, other: Any) -> Any:
+    """`x` as a polymorphic constant, if its type is one and the other type asks for that."""
+    if type(x) in VALUE_TYPES and x.of_every_unit and type(other) in VALUE_TYPES:
+        return Polymorphic(x) if other.polymorphic_constants and not other.of_every_unit else x
+    return x
 
 
 def _owner(lhs: Any, rhs: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ._compat import Literal, Tracer, open_jaxpr, user_location
@@ -15,6 +16,7 @@ from ._polymorphic import Polymorphic, strip
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
 F = TypeVar("F", bound=Callable)
+_NUMBERS = (bool, int, float, complex)
 
 
 class _Quaxify(eqx.Module):
@@ -154,7 +156,7 @@ def _stage_and_interpret(
 ) -> Any:
     jaxpr, consts, template, out_tree = _stage(leaves, treedef, chosen)
     try:
-        results = interpret(jaxpr, consts, [leaves[i] for i in chosen])
+        results = interpret(jaxpr, consts, [leaves[i].canonical() for i in chosen])
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
@@ -162,6 +164,8 @@ def _stage_and_interpret(
             locate_stack(error)
         raise
     results = [finish(x) if type(x) is Polymorphic else x for x in results]
+    # A literal that the program returns is an array, as it is to JAX.
+    results = [jnp.asarray(x) if isinstance(x, _NUMBERS) else x for x in results]
     out_leaves = [_fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
 

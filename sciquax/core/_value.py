@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -132,11 +133,15 @@ class Value(eqx.Module, metaclass=ValueMeta):
       first. Names are 300, units 200, structure 100, storage 0.
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
     - `families`: this type's rules by primitive, filled by `register_family`.
+    - `of_every_unit`: whether the value measures anything, as a literal 0 does.
+    - `payload`: the field that holds the array inside, if that may be a value of another type.
     """
 
     layer: ClassVar[int] = 0
     polymorphic_constants: ClassVar[bool] = False
     families: ClassVar[dict[Any, Callable]] = {}
+    of_every_unit: ClassVar[bool] = False
+    payload: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def aval(self) -> ShapedArray:
@@ -188,8 +193,28 @@ class Value(eqx.Module, metaclass=ValueMeta):
     # -- meeting other values ---------------------------------------------------------------------
 
     def canonical(self) -> Any:
-        """The same value in canonical nesting order, its invariants checked."""
-        return self
+        """The same value in canonical nesting order, its invariants checked.
+
+        What sits further out by its `layer` is taken out of the `payload` of what does not.
+        """
+        inner: Any = None if self.payload is None else getattr(self, self.payload)
+        if type(inner) not in VALUE_TYPES:
+            return self
+        settled = inner.canonical()
+        if settled.payload is None or settled.layer <= self.layer:
+            return self if settled is inner else self.with_payload(settled)
+        return settled.with_payload(
+            self.with_payload(getattr(settled, settled.payload)).canonical()
+        )
+
+    def with_payload(self, inner: Any) -> Any:
+        """This value around another array, without asking `__init__`."""
+        assert self.payload is not None
+        value = object.__new__(type(self))
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+            object.__setattr__(value, field.name, getattr(self, field.name))
+        object.__setattr__(value, self.payload, inner)
+        return value
 
     def as_tangent(self, leaves: Any) -> Any:
         """The value of this type's tangent space made of `leaves`, shaped like this one's."""

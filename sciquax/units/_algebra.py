@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, Polymorphic, describe, is_polymorphic_literal, strip
+from sciquax.core import (
+    VALUE_TYPES,
+    Polymorphic,
+    describe,
+    is_polymorphic_literal,
+    quaxify,
+    strip,
+)
 
 from ._errors import DimensionalityError, OffsetUnitCalculusError
 from ._quantity import Quantity, bare
@@ -21,6 +28,8 @@ ANY = None
 def unit_of(x: Any) -> Any:
     """An operand's unit: dimensionless for plain arrays, `ANY` for polymorphic constants."""
     if type(x) is Polymorphic or type(x) in (int, float) and is_polymorphic_literal(x):
+        return ANY
+    if type(x) in VALUE_TYPES and x.of_every_unit:
         return ANY
     return x._unit if isinstance(x, Quantity) else dimensionless()
 
@@ -53,6 +62,12 @@ def convert(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
     factor, offset = source.conversion(target)
     if factor == 1.0 and offset == 0.0:
         return magnitude
+    if type(magnitude) in VALUE_TYPES:
+        return quaxify(_converted)(magnitude, factor, offset)
+    return _converted(magnitude, factor, offset)
+
+
+def _converted(magnitude: Any, factor: float, offset: float) -> Any:
     if not jnp.issubdtype(_dtype(magnitude), jnp.inexact):
         magnitude = _astype(magnitude, jnp.result_type(float))
     if factor != 1.0:
@@ -68,7 +83,9 @@ def _dtype(x: Any) -> Any:
 
 
 def _astype(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype) if type(x) in VALUE_TYPES else lax.convert_element_type(x, dtype)
+    if type(x) in VALUE_TYPES:
+        return quaxify(lax.convert_element_type)(x, dtype)
+    return lax.convert_element_type(x, dtype)
 
 
 def unify(

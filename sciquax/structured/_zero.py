@@ -1,0 +1,345 @@
+"""`Zero`: an array of zeros that holds no memory, and leaves programs as it is multiplied away.
+
+What each primitive does follows from the facts in `core/_families.py`: whether zero data gives zero
+output, and whether the primitive is a product. Shapes, dtypes and weak types come from the
+primitive's own abstract evaluation.
+
+Zero here is JAX's symbolic zero, the one of automatic differentiation: it absorbs whatever it is
+multiplied with, which is not looked at. So `Zero * x` is zero where some `x` is infinite and IEEE
+says nan; a factor that *stands in the program* as inf or nan, and everything that is not linear
+(`0 / 0`, `log 0`, `x / 0`, `0 ** 0`), follows IEEE. A `Zero` has no sign.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core.primitives import (
+    broadcast_in_dim_p,
+    convert_element_type_p,
+    neg_p,
+)
+
+from sciquax.core import (
+    ArrayValue,
+    Polymorphic,
+    Scaling,
+    Unsettled,
+    aval_of,
+    bind,
+    facts_of,
+    is_value,
+    register_family,
+    strip,
+)
+from sciquax.core._compat import ShapedArray
+
+Params = dict[str, Any]
+Operands = Sequence[Any]
+
+
+class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
+    """An array of zeros that holds no memory.
+
+    **Arguments**
+
+    - `shape`: its shape.
+    - `dtype`: its dtype; JAX's default float if None.
+    - `weak_type`: whether it is weakly typed, as `jnp.asarray(0.0)` is.
+
+    Adding one changes nothing and leaves no addition in the program; what it is multiplied with is
+    not computed with. It meets every unit. Where zeros are not zero in the result, as in `cos`, a
+    plain array comes out. A loop's carry that starts as a `Zero` becomes the array its body makes.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.structured import Zero
+    >>> quaxify(lambda a, x: a @ x)(Zero((2, 3)), jnp.ones(3))
+    Zero((2,), float32)
+    >>> quaxify(jnp.add)(Zero((3,)), jnp.arange(3.0))
+    Array([0., 1., 2.], dtype=float32)
+
+    ```
+    """
+
+    # The shape and dtype are those of an array with one more axis, of length zero: so they change
+    # under `vmap`, `scan` and slices of leaves as any array's do, and cost nothing.
+    _empty: Any
+    _static: None
+    layer: ClassVar[int] = 150
+    of_every_unit: ClassVar[bool] = True
+    polymorphic_constants: ClassVar[bool] = True
+
+    def __init__(self, shape: Sequence[int] | int, dtype: Any = None, weak_type: bool = False):
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        dtype = jax.dtypes.canonicalize_dtype(float if dtype is None else dtype)
+        if weak_type:
+            weak = jnp.asarray({"f": 0.0, "i": 0, "c": 0j}.get(dtype.kind, 0.0))
+            self._empty = lax.broadcast(weak, (*shape, 0))
+        else:
+            self._empty = np.zeros((*shape, 0), dtype)
+        self._static = None
+
+    def aval(self) -> Any:
+        empty = aval_of(self._empty)
+        return ShapedArray(empty.shape[:-1], empty.dtype, weak_type=empty.weak_type)
+
+    def materialise(self) -> jax.Array:
+        """The zeros as an array."""
+        aval = self.aval()
+        if aval.weak_type:
+            return lax.broadcast(
+                jnp.asarray({"i": 0, "c": 0j}.get(aval.dtype.kind, 0.0)), aval.shape
+            )
+        return jnp.zeros(aval.shape, aval.dtype)
+
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        """What the other is. Two zeros of one shape are a zero; the dtypes are promoted."""
+        zero, other = (lhs, rhs) if type(lhs) is Zero else (rhs, lhs)
+        if type(other) is Polymorphic:
+            other = strip(other)
+        if zero.aval().shape != aval_of(other).shape:
+            raise Unsettled
+        if type(other) is Zero:
+            return lhs if lhs.dtype == jnp.promote_types(lhs.dtype, rhs.dtype) else rhs
+        if is_value(other):
+            return other
+        aval = aval_of(other)
+        dtype = jnp.promote_types(zero.dtype, aval.dtype)
+        weak = aval.weak_type and dtype == aval.dtype
+        return jax.ShapeDtypeStruct(aval.shape, dtype, weak_type=weak)
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        value = strip(value)
+        if type(example) is Zero:
+            if type(value) is not Zero:
+                raise Unsettled
+            return value
+        if not is_value(example):
+            return value.materialise() if type(value) is Zero else value
+        # A structured type whose leaves are all zero is zero, if it says so.
+        like = getattr(type(example), "zeros_like", None)
+        if type(value) is not Zero or like is None:
+            raise Unsettled
+        return like(example)
+
+    def __repr__(self) -> str:
+        if not hasattr(self._empty, "shape"):
+            return "Zero(...)"
+        aval = self.aval()
+        return f"Zero({aval.shape}, {np.dtype(aval.dtype).name})"
+
+
+def is_zero(x: Any) -> bool:
+    """Whether an operand is zero by the program: a `Zero`, or a literal 0."""
+    x = strip(x)
+    return type(x) is Zero or (_scalar(x) is not None and _scalar(x) == 0)
+
+
+def _scalar(x: Any) -> Any:
+    """A number that stands in the program, or None."""
+    if isinstance(x, (bool, int, float, complex)):
+        return x
+    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and x.dtype.kind in "iufcb":
+        return x.item()
+    return None
+
+
+def _dense(primitive: Any, operands: Operands, params: Params) -> Any:
+    """On arrays of zeros, which the compiler knows to be constant."""
+    arrays = [x.materialise() if type(x) is Zero else x for x in map(strip, operands)]
+    return bind(primitive, *arrays, **params)
+
+
+def _output_avals(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The outputs' shapes, dtypes and weak types, by the primitive's abstract evaluation."""
+    structs = []
+    for x in map(strip, operands):
+        aval = aval_of(x)
+        weak = getattr(aval, "weak_type", False)
+        structs.append(jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=weak))
+    bound = primitive.get_bind_params(params)
+    return jax.eval_shape(lambda *xs: primitive.bind(*xs, **bound), *structs)
+
+
+def _zero_of(aval: Any) -> Any:
+    """A zero of this shape and dtype; masks come out plain, since programs branch on them."""
+    if aval.dtype == np.bool_:
+        return jnp.zeros(aval.shape, bool)
+    return Zero(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def _zeros(primitive: Any, operands: Operands, params: Params) -> Any:
+    avals = _output_avals(primitive, operands, params)
+    return list(map(_zero_of, avals)) if primitive.multiple_results else _zero_of(avals)
+
+
+def _like_output(x: Any, primitive: Any, operands: Operands, params: Params) -> Any:
+    """`x`, which the output equals, in the output's shape and dtype."""
+    x = strip(x)
+    out, own = _output_avals(primitive, operands, params), aval_of(x)
+    if own.shape != out.shape:
+        offset = len(out.shape) - len(own.shape)
+        axes = tuple(range(offset, len(out.shape)))
+        x = bind(broadcast_in_dim_p, x, shape=out.shape, broadcast_dimensions=axes, sharding=None)
+    if own.dtype != out.dtype or getattr(own, "weak_type", False) != out.weak_type:
+        x = bind(
+            convert_element_type_p, x, new_dtype=out.dtype, weak_type=out.weak_type, sharding=None
+        )
+    return jnp.asarray(x) if isinstance(x, (bool, int, float, complex)) else x
+
+
+def _by_facts(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Zero data gives zero output, where the facts say so. Otherwise on arrays of zeros."""
+    facts = facts_of(primitive)
+    if facts.zero and all(is_zero(x) for i, x in enumerate(operands) if facts.is_data(i)):
+        return _zeros(primitive, operands, params)
+    return _dense(primitive, operands, params)
+
+
+def _product(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Zero, whatever the other factor; but a literal inf or nan in the program makes nan."""
+    numbers = [_scalar(strip(x)) for x in operands]
+    if any(n is not None and not np.isfinite(n) for n in numbers):
+        return _dense(primitive, operands, params)
+    facts = facts_of(primitive)
+    if any(is_zero(x) for i, x in enumerate(operands) if facts.is_data(i)):
+        return _zeros(primitive, operands, params)
+    return _dense(primitive, operands, params)
+
+
+def _div(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Linear in the numerator; a denominator that is zero or nan by the program follows IEEE."""
+    numerator, denominator = operands
+    number = _scalar(strip(denominator))
+    undefined = number is not None and (number == 0 or number != number)
+    if is_zero(numerator) and not is_zero(denominator) and not undefined:
+        return _zeros(primitive, operands, params)
+    return _dense(primitive, operands, params)
+
+
+def _add(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Zero is neutral."""
+    x, y = operands
+    if is_zero(x) and is_zero(y):
+        return _zeros(primitive, operands, params)
+    if is_zero(y):
+        return _like_output(x, primitive, operands, params)
+    if is_zero(x):
+        y = bind(neg_p, strip(y)) if primitive.name == "sub" else y
+        return _like_output(y, primitive, operands, params)
+    return _dense(primitive, operands, params)
+
+
+def _or(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Neutral for bits."""
+    return _add(primitive, operands, params)
+
+
+def _and(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Absorbing for bits."""
+    return _zeros(primitive, operands, params)
+
+
+def _shift(primitive: Any, operands: Operands, params: Params) -> Any:
+    x, count = operands
+    if is_zero(x):
+        return _zeros(primitive, operands, params)
+    return _dense(primitive, [x, count], params)
+
+
+def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
+    rule = _zeros if params["y"] > 0 else _dense
+    return rule(primitive, operands, params)
+
+
+def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
+    """0 ** y is 0 for a positive y that the program states, 1 for 0, infinite below."""
+    number = _scalar(strip(operands[1]))
+    positive = is_zero(operands[0]) and isinstance(number, (int, float)) and number > 0
+    return (_zeros if positive else _dense)(primitive, operands, params)
+
+
+def _reduce(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Zero over any elements; over none, the operation's neutral element."""
+    if primitive.name == "reduce_sum":
+        return _zeros(primitive, operands, params)
+    (x,) = operands
+    empty = math.prod(aval_of(strip(x)).shape[axis] for axis in params["axes"]) == 0
+    return (_dense if empty else _zeros)(primitive, operands, params)
+
+
+def _select(primitive: Any, operands: Operands, params: Params) -> Any:
+    which, *cases = operands
+    if all(map(is_zero, cases)):
+        return _zeros(primitive, operands, params)
+    if type(strip(which)) is Zero:  # False everywhere: the first case
+        return _like_output(cases[0], primitive, operands, params)
+    return _dense(primitive, operands, params)
+
+
+def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Places out of range read as nan under `mode="fill"`, so that the result is not zero."""
+    x, indices = operands
+    fills = params["mode"] is lax.GatherScatterMode.FILL_OR_DROP and params["fill_value"] != 0
+    if is_zero(x) and not fills:
+        return _zeros(primitive, operands, params)
+    return _dense(primitive, [x, indices], params)
+
+
+def _scatter_add(primitive: Any, operands: Operands, params: Params) -> Any:
+    x, indices, updates = operands
+    if is_zero(updates):
+        return _like_output(x, primitive, operands, params)
+    return _dense(primitive, [x, indices, updates], params)
+
+
+def _scatter_mul(primitive: Any, operands: Operands, params: Params) -> Any:
+    zero = is_zero(operands[0])
+    return (_zeros if zero else _dense)(primitive, operands, params)
+
+
+def _each(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Every output from its own operand."""
+    if all(map(is_zero, operands)):
+        return _zeros(primitive, operands, params)
+    if primitive.name not in ("optimization_barrier", "device_put"):
+        return _dense(primitive, operands, params)
+    others = [x for x in operands if not is_zero(x)]
+    given = iter(bind(primitive, *others, **params))
+    return [strip(x) if is_zero(x) else next(given) for x in operands]
+
+
+register_family(Zero, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _by_facts)
+register_family(Zero, "device_put optimization_barrier psum sort".split(), _each)
+register_family(Zero, "mul dot_general ragged_dot_general conv_general_dilated".split(), _product)
+register_family(Zero, "div", _div)
+register_family(Zero, "add sub add_any".split(), _add)
+register_family(Zero, "or xor".split(), _or)
+register_family(Zero, "and", _and)
+register_family(Zero, "shift_left shift_right_arithmetic shift_right_logical".split(), _shift)
+register_family(Zero, "integer_pow", _integer_pow)
+register_family(Zero, "pow", _pow)
+register_family(
+    Zero,
+    "reduce_sum reduce_max reduce_min reduce_prod reduce_or reduce_xor reduce_and".split(),
+    _reduce,
+)
+register_family(Zero, "select_n", _select)
+register_family(Zero, "gather", _gather)
+register_family(Zero, "scatter-add scatter-sub".split(), _scatter_add)
+register_family(Zero, "scatter-mul", _scatter_mul)
+# 0 rem 0 is nan, a window of nothing but padding is -inf, and zeros may be ties among others.
+register_family(
+    Zero,
+    "rem reduce_window_max reduce_window_min select_and_scatter_add select_and_gather_add".split(),
+    _dense,
+)
+register_family(Zero, ("cumprod", "sign", "population_count"), _zeros)
