@@ -12,6 +12,7 @@ from ._compat import Literal, Tracer, open_jaxpr, user_location
 from ._errors import LocatedError, Location, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
+from ._lax import lax_takes_values
 from ._polymorphic import Polymorphic, strip
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
@@ -147,7 +148,20 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
-    closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    structs = [_struct(leaves[i]) for i in chosen]
+    try:
+        with lax_takes_values():
+            closed = jax.make_jaxpr(staged)(*structs)
+    except (TypeError, ValueError):
+        # Perhaps another function of `jax.lax` got a captured value, and refused it.
+        template.clear()
+        try:
+            with lax_takes_values(everything=True):
+                closed = jax.make_jaxpr(lambda *tracers: staged(*tracers))(*structs)
+        except Exception:  # then the first error is the one to show
+            closed = None
+        if closed is None:
+            raise
     return _Staged(*open_jaxpr(closed), template, out_tree)
 
 

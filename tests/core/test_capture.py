@@ -142,7 +142,6 @@ def test_value_made_inside():
     assert_same(out, Quantity(10 * X, "m/s"))
 
 
-@pytest.mark.xfail(strict=True, reason="JAX flattens a value that is handed to it as a carry")
 @pytest.mark.parametrize("loop", ["scan", "fori", "while"])
 def test_value_as_initial_carry(loop):
     """A captured value given as it is to a loop, as one writes it without thinking."""
@@ -154,6 +153,46 @@ def test_value_as_initial_carry(loop):
     }[loop]
     expected = 21.0 if loop == "while" else 1 + 10 * jnp.sum(X)
     assert_same(quaxify(f)(T), Quantity(jnp.asarray(expected, jnp.float32), "m/s"))
+
+
+def test_value_made_inside_as_initial_carry():
+    def total(x):
+        return lax.fori_loop(0, 3, lambda i, c: c + x[i], Quantity(jnp.zeros(()), "s"))
+
+    assert_same(quaxify(total)(T), T.sum())
+    assert_same(jax.jit(quaxify(total))(T), T.sum())
+
+
+def test_value_as_one_branch():
+    start = scalar(1.0, "min")
+    f = lambda x: lax.cond(x[0] < x[1], lambda: start, lambda: x[2])
+    assert_same(quaxify(f)(T), T[2])
+    g = lambda i, x: lax.switch(i, [lambda: start, lambda: x[2], lambda: 2 * start])
+    assert_same(quaxify(g)(jnp.asarray(2), T), start * 2)
+
+
+def test_values_as_operands_of_lax():
+    angle = Quantity(Y, "deg")
+    assert_same(quaxify(lambda x: x * lax.sin(angle))(T), T * np.sin(np.deg2rad(Y)))
+    k = Quantity(Y, "kg")
+    assert_same(quaxify(lambda x: lax.mul(k, x))(T), k * T)
+    assert_same(quaxify(lambda x: lax.associative_scan(jnp.add, k) * x)(T), k.cumsum() * T)
+
+
+def test_lax_is_itself_again():
+    before = dict(vars(lax))
+    quaxify(lambda x: lax.mul(Quantity(Y, "kg"), x))(T)
+    with pytest.raises(TypeError, match="no_such_keyword"):
+        quaxify(lambda x: lax.mul(Quantity(Y, "kg"), x, no_such_keyword=1))(T)  # pyright: ignore
+    assert dict(vars(lax)) == before
+
+
+def test_an_error_of_the_users_is_raised_once_as_it_was():
+    def f(x):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="^mine"):
+        quaxify(f)(T)
 
 
 def test_value_as_operand_of_control_flow():
