@@ -1,8 +1,8 @@
 """The core: staging, interpretation and dispatch. It knows JAX and no concrete type.
 
 Read the files in the order a call travels: `_quaxify`, `_interpret`, `_dispatch`, and what they
-stand on: `_value`, `_families`, `_polymorphic`, `_join`, `_higher_order`, `_functions`, `_inject`,
-`_errors`, `_compat`.
+stand on: `_value`, `_families`, `_polymorphic`, `_join`, `_functions`, `_inject`, `_lax`, `_errors`
+and `_compat`. `_higher_order` lists who handles primitives that hold functions.
 """
 
 from . import _higher_order as _higher_order  # enrols its handlers

@@ -1,0 +1,181 @@
+"""Types of values, and the bodies of functions interpreted on them.
+
+What the handlers of primitives that hold functions share: they flatten their operands' values to
+leaves, stage the interpreted body over the leaves, bind the primitive again on the new body, and
+build the outputs' values. Staged bodies are cached by the identity of the original body and the
+types, so that compiled code is found again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import lax
+
+from . import _compat
+from ._compat import open_jaxpr, typeof
+from ._dispatch import CACHES_TO_CLEAR
+from ._errors import Unsettled
+from ._interpret import interpret
+from ._join import coerce, join
+from ._polymorphic import strip
+from ._value import VALUE_TYPES, describe
+from ._weak import WeakCache
+
+
+class Type(NamedTuple):
+    """The type of an operand: its tree structure and its leaves' abstract values. Hashable."""
+
+    tree: Any
+    avals: tuple[Any, ...]
+
+    def leaves(self) -> list[jax.ShapeDtypeStruct]:
+        return [
+            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
+            for a in self.avals
+        ]
+
+    def example(self) -> Any:
+        """A value of this type whose leaves are only shapes."""
+        return jtu.tree_unflatten(self.tree, self.leaves())
+
+
+_ARRAY = jtu.tree_structure(0)
+
+
+def type_of(x: Any) -> Type:
+    if type(x) not in VALUE_TYPES:
+        return Type(_ARRAY, (_aval(x),))
+    leaves, tree = jtu.tree_flatten(x)
+    return Type(tree, tuple(map(_aval, leaves)))
+
+
+def _aval(x: Any) -> Any:
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return _compat.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+    return typeof(x)
+
+
+def element_type(x: Any) -> Type:
+    """The type of one step's slice of a scanned operand."""
+    whole = type_of(x)
+    sliced = Type(whole.tree, tuple(_compat.without_leading_axis(a) for a in whole.avals))
+    if type(x) not in VALUE_TYPES:
+        return sliced
+    return type_of(x.as_element(sliced.leaves()))
+
+
+def stacked_type(t: Type, length: int) -> Type:
+    """The type of `length` values of type `t` along a new leading axis."""
+    whole = Type(t.tree, tuple(_compat.with_leading_axis(a, length) for a in t.avals))
+    example = t.example()
+    if type(example) not in VALUE_TYPES:
+        return whole
+    return type_of(example.as_stacked(whole.leaves()))
+
+
+def flatten(values: Sequence[Any]) -> list[Any]:
+    return jtu.tree_leaves(list(values))
+
+
+def unflatten(types: Sequence[Type], leaves: Sequence[Any]) -> list[Any]:
+    values, position = [], 0
+    for t in types:
+        n = len(t.avals)
+        values.append(jtu.tree_unflatten(t.tree, leaves[position : position + n]))
+        position += n
+    return values
+
+
+class Staged(NamedTuple):
+    """An interpreted body: a closed jaxpr over leaves, and the types of its outputs."""
+
+    jaxpr: Any
+    outs: tuple[Type, ...]
+
+
+_staged = WeakCache()
+CACHES_TO_CLEAR.append(_staged)
+
+
+def restage(body: Any, types: Sequence[Type], targets: Sequence[Type | None] = ()) -> Staged:
+    """Interpret `body` on operands of these types, to a jaxpr over their leaves.
+
+    **Arguments**: a jaxpr, the types of its operands, and for the first outputs the types to
+    convert them to (None leaves one as it comes).
+    """
+    key = (tuple(types), tuple(targets), _compat.trace_context())
+    found = _staged.get(body, key)
+    if found is None:
+        jaxpr, consts = open_jaxpr(body)
+        outs: tuple[Type, ...] = ()
+
+        def flat(*leaves: Any) -> list[Any]:
+            nonlocal outs
+            values = interpret(jaxpr, consts, unflatten(types, leaves))
+            for i, target in enumerate(targets):
+                if target is not None:
+                    values[i] = convert(values[i], target)
+            outs = tuple(map(type_of, values))
+            return flatten(values)
+
+        structs = [
+            jax.ShapeDtypeStruct(
+                a.shape, a.dtype, weak_type=a.weak_type, sharding=_compat.aval_sharding(a)
+            )
+            for t in types
+            for a in t.avals
+        ]
+        found = Staged(jax.make_jaxpr(flat)(*structs), outs)
+        _staged.put(body, key, found)
+    return found
+
+
+def convert(value: Any, target: Type) -> Any:
+    """`value` in exactly a type: its structure by `coerce`, its leaves' dtypes by conversion."""
+    leaves, tree = jtu.tree_flatten(coerce(value, target.example()))
+    leaves = [
+        x
+        if (a := typeof(x)).dtype == t.dtype and getattr(a, "weak_type", False) == t.weak_type
+        else lax.convert_element_type(x, t.dtype)
+        for x, t in zip(leaves, target.avals, strict=True)
+    ]
+    return jtu.tree_unflatten(tree, leaves)
+
+
+def join_types(lhs: Type, rhs: Type) -> Type:
+    """The type that values of both become: structures by `join`, dtypes by promotion."""
+    if lhs == rhs:
+        return lhs
+    example = join(lhs.example(), rhs.example())
+    leaves, tree = jtu.tree_flatten(example)
+    avals = list(map(_aval, leaves))
+    # An output of another dtype (an integer converted to other units) or of weak type.
+    shapes = [[a.shape for a in some] for some in (lhs.avals, rhs.avals, avals)]
+    if shapes[0] == shapes[1] == shapes[2]:
+        avals = [_join_avals(a, b) for a, b in zip(lhs.avals, rhs.avals, strict=True)]
+    return Type(tree, tuple(avals))
+
+
+def _join_avals(lhs: Any, rhs: Any) -> Any:
+    if lhs.shape != rhs.shape:
+        raise Unsettled
+    if lhs.dtype == rhs.dtype and lhs.weak_type == rhs.weak_type:
+        return lhs
+    dtype = lhs.dtype if lhs.dtype == rhs.dtype else jnp.promote_types(lhs.dtype, rhs.dtype)
+    return _compat.ShapedArray(lhs.shape, dtype, weak_type=False)
+
+
+def describe_type(t: Type) -> str:
+    return describe(strip(t.example()))
+
+
+def regroup(types: Sequence[Type], leaves: Sequence[Any]) -> list[list[Any]]:
+    """The leaves of each of several values of these types."""
+    groups, position = [], 0
+    for t in types:
+        groups.append(list(leaves[position : position + len(t.avals)]))
+        position += len(t.avals)
+    return groups

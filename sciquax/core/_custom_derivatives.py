@@ -1,0 +1,163 @@
+"""Functions with derivative rules of their own: the rules are kept, and interpreted too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from . import _compat
+from ._bodies import Type, flatten, type_of, unflatten
+from ._compat import is_symbolic_zero, open_jaxpr
+from ._interpret import interpret
+from ._join import coerce
+from ._polymorphic import strip
+from ._value import VALUE_TYPES, staging
+
+
+def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Keep the rule: the interpreted function has the interpreted rule as its derivative."""
+    types = [type_of(x) for x in operands]
+    jaxpr, consts = open_jaxpr(params["call_jaxpr"])
+    outs: tuple[Type, ...] = ()
+
+    def primal(*leaves: Any) -> list[Any]:
+        nonlocal outs
+        values = [strip(x) for x in interpret(jaxpr, consts, unflatten(types, leaves))]
+        outs = tuple(map(type_of, values))
+        return flatten(values)
+
+    def rule(leaves: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        nonlocal outs
+        values = unflatten(types, leaves)
+        n_consts = params["num_consts"]
+        skipped = sum(len(t.avals) for t in types[:n_consts])
+        values = values[n_consts:]
+        zeros, given = _tangent_values(values, types[n_consts:], tangents[skipped:])
+        with staging():  # the rule may capture values, as the function may
+            rule_jaxpr, rule_consts, out_zeros = _compat.jvp_jaxpr(params, zeros)
+        rule_jaxpr, more = open_jaxpr(rule_jaxpr)
+        results = interpret(rule_jaxpr, rule_consts or more, [*values, *given])
+        results = [strip(x) for x in results]
+        primals, nonzero = results[: len(out_zeros)], iter(results[len(out_zeros) :])
+        outs = tuple(map(type_of, primals))
+        out_leaves, out_tangents = [], []
+        for value, is_zero in zip(primals, out_zeros, strict=True):
+            own = jtu.tree_leaves(value)
+            out_leaves += own
+            if is_zero:
+                out_tangents += [jnp.zeros_like(x) for x in own]
+            else:
+                out_tangents += _tangent_leaves(next(nonzero), value)
+        return out_leaves, out_tangents
+
+    call = jax.custom_jvp(primal)
+    call.defjvp(rule, symbolic_zeros=params["symbolic_zeros"])
+    results = call(*flatten(operands))
+    return unflatten(outs, results)
+
+
+def _tangent_values(
+    values: Sequence[Any], types: Sequence[Type], tangents: Sequence[Any]
+) -> tuple[list[bool], list[Any]]:
+    """Which operands have a symbolically zero tangent, and the tangents of the others."""
+    zeros, given, position = [], [], 0
+    for value, t in zip(values, types, strict=True):
+        own = tangents[position : position + len(t.avals)]
+        position += len(t.avals)
+        zero = bool(own) and all(is_symbolic_zero(x) for x in own)
+        zeros.append(zero)
+        if not zero:
+            own = [_compat.zeros_of(x) if is_symbolic_zero(x) else x for x in own]
+            given.append(value.as_tangent(own) if type(value) in VALUE_TYPES else own[0])
+    return zeros, given
+
+
+def _tangent_leaves(tangent: Any, value: Any) -> list[Any]:
+    leaves = jtu.tree_leaves(value)
+    if type(value) in VALUE_TYPES:
+        tangent = coerce(tangent, value.as_tangent(leaves))
+    else:
+        tangent = strip(tangent)
+    return jtu.tree_leaves(tangent)
+
+
+def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Keep the rule: interpret the forward and the backward function too."""
+    types = [type_of(x) for x in operands]
+    jaxpr, consts = open_jaxpr(params["call_jaxpr"])
+    outs: tuple[Type, ...] = ()
+    residual_types: tuple[Type, ...] = ()
+
+    def primal(*leaves: Any) -> list[Any]:
+        nonlocal outs
+        values = [strip(x) for x in interpret(jaxpr, consts, unflatten(types, leaves))]
+        outs = tuple(map(type_of, values))
+        return flatten(values)
+
+    def forward(*records: Any) -> tuple[list[Any], list[Any]]:
+        nonlocal outs, residual_types
+        leaves = [r.value for r in records]
+        values = unflatten(types, leaves)
+        perturbed, position = [], 0
+        for t in types:
+            own = records[position : position + len(t.avals)]
+            position += len(t.avals)
+            perturbed.append(any(r.perturbed for r in own))
+        n_consts = params["num_consts"]
+        with staging():
+            fwd_jaxpr, fwd_consts = _compat.fwd_jaxpr(params, perturbed[n_consts:])
+        fwd_open, more = open_jaxpr(fwd_jaxpr)
+        results = interpret(fwd_open, fwd_consts or more, values[n_consts:])
+        out_tree, residual_tree, forwarded = params["out_trees"]()
+        n_res = sum(f is None for f in forwarded)
+        pruned, primals = results[:n_res], [strip(x) for x in results[n_res:]]
+        pruned = iter(pruned)
+        residuals = [next(pruned) if f is None else values[f] for f in forwarded]
+        residual_types = tuple(map(type_of, residuals))
+        outs = tuple(map(type_of, primals))
+        return flatten(primals), flatten(residuals)
+
+    def backward(leaves: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        residuals = unflatten(residual_types, leaves)
+        given, position = [], 0
+        for t in outs:
+            own = cotangents[position : position + len(t.avals)]
+            position += len(t.avals)
+            own = [_compat.zeros_of(x) if is_symbolic_zero(x) else x for x in own]
+            example = t.example()
+            given.append(example.as_cotangent(own) if type(example) in VALUE_TYPES else own[0])
+        from ._quaxify import quaxify
+
+        def run(*args: Any) -> list[Any]:
+            results = _compat.call_maybe_wrapped(params["bwd"], *args)
+            results = _compat.backward_results(results)
+            return [None if x is None or is_symbolic_zero(x) else x for x in results]
+
+        results = quaxify(run)(*residuals, *given)
+        n_consts = params["num_consts"]
+        out: list[Any] = []
+        for i, t in enumerate(types):
+            ct = results[i - n_consts] if i >= n_consts else None
+            example = t.example()
+            if ct is None:
+                out += [_zero_cotangent(a) for a in t.avals]
+            elif type(example) in VALUE_TYPES:
+                like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
+                out += jtu.tree_leaves(coerce(ct, like))
+            else:
+                out.append(strip(ct))
+        return tuple(out)
+
+    call = jax.custom_vjp(primal)
+    call.defvjp(forward, backward, symbolic_zeros=True)
+    results = call(*flatten(operands))
+    return unflatten(outs, results)
+
+
+def _zero_cotangent(aval: Any) -> Any:
+    if jnp.issubdtype(aval.dtype, jnp.inexact):
+        return jnp.zeros(aval.shape, aval.dtype)
+    return np.zeros(aval.shape, jax.dtypes.float0)
