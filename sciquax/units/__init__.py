@@ -1,8 +1,10 @@
 """Physical units: `Quantity` on pint's registry, checked when a program is traced."""
 
 from ._constants import constants as constants
+from ._contexts import context as context
 from ._errors import (
     DimensionalityError as DimensionalityError,
+    MixedRegistriesError as MixedRegistriesError,
     OffsetUnitCalculusError as OffsetUnitCalculusError,
     UndefinedUnitError as UndefinedUnitError,
 )

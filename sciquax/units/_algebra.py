@@ -13,11 +13,14 @@ from sciquax.core import (
     Polymorphic,
     describe,
     is_polymorphic_literal,
+    locate_stack,
     quaxify,
     strip,
 )
 
+from ._contexts import redefinitions
 from ._errors import DimensionalityError, OffsetUnitCalculusError
+from ._logarithmic import add_levels, from_linear, to_linear
 from ._quantity import Quantity, bare
 from ._unit import InternedUnit, as_unit, difference_unit, dimensionless
 
@@ -56,26 +59,61 @@ def wrap_all(primitive: Any, out: Any, unit: InternedUnit) -> Any:
 
 
 def convert(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
-    """A magnitude in other units. An integer is promoted to floating point first."""
+    """A magnitude in other units. An integer is promoted to floating point first.
+
+    **Raises** OverflowError where the factor is beyond what the dtype can hold.
+    """
     if source is target:
         return magnitude
+    if source.logarithmic is not target.logarithmic:
+        return _convert_logarithmic(magnitude, source, target)
+    if (redefined := redefinitions(source)) is not None:
+        return affine(_inexact(magnitude), *redefined.conversion(source, target))
     factor, offset = source.conversion(target)
     if factor == 1.0 and offset == 0.0:
         return magnitude
+    magnitude = _inexact(magnitude)
+    if not 1e-4 < abs(factor) < 1e4:
+        _check_range(factor, source, target, _dtype(magnitude))
+    return affine(magnitude, factor, offset)
+
+
+def affine(magnitude: Any, factor: float, offset: float) -> Any:
+    """`magnitude * factor + offset`."""
     if type(magnitude) in VALUE_TYPES:
-        return quaxify(_converted)(magnitude, factor, offset)
-    return _converted(magnitude, factor, offset)
-
-
-def _converted(magnitude: Any, factor: float, offset: float) -> Any:
-    if not jnp.issubdtype(_dtype(magnitude), jnp.inexact):
-        magnitude = _astype(magnitude, jnp.result_type(float))
+        return quaxify(affine)(magnitude, factor, offset)
     if factor != 1.0:
         # 1500 m / 1000 is 1.5 km exactly, 1500 m * 0.001 is not.
         inverse = 1.0 / factor
         exact = abs(factor) < 1.0 and inverse.is_integer()
         magnitude = magnitude / inverse if exact else magnitude * factor
     return magnitude + offset if offset else magnitude
+
+
+def _convert_logarithmic(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:
+    magnitude = _inexact(magnitude)
+    if source.logarithmic:
+        linear, unit = to_linear(magnitude, source)
+        return convert(linear, unit, target)
+    return from_linear(convert(magnitude, source, target.logarithm().reference), target)
+
+
+def _inexact(magnitude: Any) -> Any:
+    if jnp.issubdtype(_dtype(magnitude), jnp.inexact):
+        return magnitude
+    return _astype(magnitude, jnp.result_type(float))
+
+
+def _check_range(factor: float, source: InternedUnit, target: InternedUnit, dtype: Any) -> None:
+    limits = jnp.finfo(dtype)
+    if not float(limits.tiny) <= abs(factor) <= float(limits.max):
+        raise locate_stack(
+            OverflowError(
+                f"'{source}' to '{target}' is a factor of {factor:.6g}, which is beyond "
+                f"{np.dtype(dtype).name}. Choose a nearer unit, or a wider dtype "
+                '(`jax.config.update("jax_enable_x64", True)`).'
+            )
+        )
 
 
 def _dtype(x: Any) -> Any:
@@ -143,7 +181,7 @@ def as_number(name: str, x: Any, what: str = "numbers") -> Any:
     unit = unit_of(x)
     if unit is ANY or unit.plain:
         return magnitude_of(x)
-    if not unit.pure:
+    if not unit.must_be_pure():
         raise DimensionalityError(
             f"`{name}` takes {what}, and got {describe(x)} in '{unit}'.",
             unit.pint,
@@ -212,9 +250,12 @@ def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any],
     a, b = unit_of(lhs), unit_of(rhs)
     if a is ANY or b is ANY or not (a.offset or b.offset):
         return unify(name, (lhs, rhs))
+    x, y = magnitude_of(lhs), magnitude_of(rhs)
+    if a.logarithmic or b.logarithmic:
+        of_x, of_y, unit = add_levels(name, a, b, subtract)
+        return promote([affine(_inexact(x), *of_x), affine(_inexact(y), *of_y)]), unit
     if not a.compatible(b):
         raise mismatch(name, (lhs, rhs))
-    x, y = magnitude_of(lhs), magnitude_of(rhs)
     if subtract and not _is_difference(a) and not _is_difference(b):
         return promote([x, convert(y, b, a)]), difference_unit(a)
     if a.offset and _is_difference(b):
@@ -240,7 +281,9 @@ def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:
             f"`{name}` of a quantity in '{unit}' is ambiguous: its scale has an offset.",
             unit.pint,
             dimensionless().pint,
-            "Convert to an absolute scale first, `.to('kelvin')`.",
+            "Convert to a linear unit first, such as `.to('mW')`."
+            if unit.logarithmic
+            else "Convert to an absolute scale first, `.to('kelvin')`.",
         )
     return unit
 

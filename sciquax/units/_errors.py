@@ -78,6 +78,22 @@ class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
         return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
 
 
+class MixedRegistriesError(LocatedError, ValueError):
+    """Units of two pint registries met. **Attributes**: `unit1`, `unit2`, as text."""
+
+    remedy = (
+        "Make all quantities after `sciquax.units.set_registry`, or take one over: "
+        "`Quantity(q.to_pint())`."
+    )
+
+    def __init__(self, unit1: str, unit2: str):
+        super().__init__(f"'{unit1}' and '{unit2}' belong to two pint registries.")
+        self.unit1, self.unit2 = unit1, unit2
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.unit1, self.unit2), {"location": self.location}
+
+
 def _dimensionality(unit: Any) -> Any:
     return getattr(unit, "dimensionality", "")
 

@@ -1,5 +1,6 @@
 """`Quantity`: an array with a unit."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import pint.compat
 
 from sciquax.core import (
     ArrayValue,
+    LocatedError,
     Polymorphic,
     Unsettled,
     aval_of,
@@ -24,12 +26,22 @@ from sciquax.core import (
 )
 from sciquax.core._compat import Tracer
 
+from ._contexts import active, cannot_convert, combine, context
 from ._errors import DimensionalityError
 from ._methods import ArrayMethods
 from ._operators import Operators, connect
-from ._registry import get_registry
-from ._unit import InternedUnit, as_unit, difference_unit, dimensionless, from_pint
+from ._registry import PINT, get_registry
+from ._unit import (
+    InternedUnit,
+    as_unit,
+    base_unit,
+    difference_unit,
+    dimensionless,
+    from_pint,
+    refuse_pint_context,
+)
 
+_NO_CONTEXT = contextlib.nullcontext()
 _set = object.__setattr__
 _new = object.__new__
 _Tracer = Tracer
@@ -123,50 +135,129 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         """pint's dimensionality of the unit, such as `[length] / [time]`."""
         return self._unit.dimensionality
 
-    def is_compatible_with(self, other: Any) -> bool:
-        """Whether this can be converted to `other`: a unit, a unit's name or a quantity."""
-        unit = other._unit if isinstance(other, Quantity) else as_unit(other)
-        return self._unit.compatible(unit)
+    def is_compatible_with(self, other: Any, *contexts: Any, **parameters: Any) -> bool:
+        """Whether this can be converted to `other`: a unit, a unit's name or a quantity.
+
+        **Arguments**: `other`, and contexts with their parameters as for `to`.
+        """
+        target = self._target(other)
+        if self._unit.compatible(target):
+            return True
+        found = combine(active(), self._unit.registry, contexts, parameters)
+        if found is None:
+            return False
+        try:
+            jax.eval_shape(
+                lambda x: found.convert(x, self._unit, target),
+                jax.ShapeDtypeStruct((), jnp.result_type(float)),
+            )
+        except DimensionalityError:
+            return False
+        return True
 
     # -- conversion -------------------------------------------------------------------------------
 
-    def _converted(self, target: InternedUnit) -> "Quantity":
+    def _target(self, unit: Any) -> InternedUnit:
+        """The unit that a quantity, a `pint.Unit` or a string, read in our registry, names."""
+        if isinstance(unit, Quantity):
+            return unit._unit
+        return as_unit(unit, self._unit.registry)
+
+    def _converted(
+        self,
+        target: InternedUnit,
+        contexts: tuple[Any, ...] = (),
+        parameters: dict[str, Any] | None = None,
+    ) -> "Quantity":
         from ._algebra import convert
 
-        if not self._unit.compatible(target):
-            raise locate_stack(
-                DimensionalityError(
-                    f"Cannot convert from '{self._unit}' ({self._unit.dimensionality}) to "
-                    f"'{target}' ({target.dimensionality}).",
-                    self._unit.pint,
-                    target.pint,
-                )
-            )
-        return bare(convert(self.magnitude, self._unit, target), target)
+        unit = self._unit
+        if unit.compatible(target):
+            # A context may redefine units, so it matters for one dimension too.
+            block = context(*contexts, **(parameters or {})) if contexts else _NO_CONTEXT
+            try:
+                with block:
+                    return bare(convert(self.magnitude, unit, target), target)
+            except LocatedError as error:
+                raise (locate_stack(error) if error.location is None else error) from None
+        found = combine(active(), unit.registry, contexts, parameters or {})
+        if found is None:
+            refuse_pint_context(unit.registry)
+            raise locate_stack(cannot_convert(unit, target, None))
+        return bare(found.convert(self.magnitude, unit, target), target)
 
-    def to(self, unit: Any) -> "Quantity":
-        """The same quantity in another unit of its dimension. Integers become floating point.
+    def to(self, unit: Any, *contexts: Any, **parameters: Any) -> "Quantity":
+        """The same quantity in another unit. Integers become floating point.
 
-        **Raises** `DimensionalityError` for a unit of another dimension.
+        **Arguments**
+
+        - `unit`: a unit of the same dimension; or of another one that the contexts lead to.
+        - `contexts`: names of pint contexts, or `pint.Context` objects; `parameters` are theirs.
+
+        **Raises** `DimensionalityError` for a unit of another dimension; OverflowError where the
+        factor is beyond what the dtype can hold.
+
+        ```python
+        >>> from sciquax.units import Quantity
+        >>> Quantity(2.0, "eV").to("nm", "spectroscopy")
+        Quantity(619.92096, 'nm')
+
+        ```
         """
-        return self._converted(unit._unit if isinstance(unit, Quantity) else as_unit(unit))
+        return self._converted(self._target(unit), contexts, parameters)
 
-    def m_as(self, unit: Any) -> Any:
-        """The magnitude in another unit: a plain array."""
-        return self.to(unit).magnitude
+    def m_as(self, unit: Any, *contexts: Any, **parameters: Any) -> Any:
+        """The magnitude in another unit: a plain array. Arguments as for `to`."""
+        return self.to(unit, *contexts, **parameters).magnitude
 
-    def to_base_units(self) -> "Quantity":
-        """In the registry's base units (SI unless it is set otherwise)."""
+    def to_base_units(self, system: str | None = None) -> "Quantity":
+        """In the base units of a unit system.
+
+        **Arguments**: `system`, a name such as "SI", "mks", "cgs", "imperial", "US", "Planck" or
+        "atomic"; by default the registry's own (`registry.default_system`, SI).
+
+        **Raises** ValueError for a system that the registry does not have.
+        """
+        return self._converted(base_unit(self._unit, system))
+
+    def to_root_units(self) -> "Quantity":
+        """In the units that the registry is defined in, whatever its default system."""
         registry = self._unit.registry
-        _, base = registry.get_base_units(self._unit.pint)
-        return self._converted(from_pint(base, registry))
+        with PINT:
+            root = registry.get_root_units(self._unit.pint, check_nonmult=False)[1]
+        return self._converted(from_pint(root, registry))
+
+    def to_reduced_units(self) -> "Quantity":
+        """With every dimension in one unit: km/m is a number, and km*m becomes km**2."""
+        return self._like_pint(lambda q: q.to_reduced_units())
+
+    def to_preferred(self, preferred_units: Any = None) -> "Quantity":
+        """In the simplest product of preferred units, found by pint (which needs SciPy for it).
+
+        **Arguments**: `preferred_units`, a sequence of units; by default the registry's.
+        """
+        units = None if preferred_units is None else [self._target(u).pint for u in preferred_units]
+        return self._like_pint(lambda q: q.to_preferred(units))
+
+    def _like_pint(self, change: Any) -> "Quantity":
+        """Converted to the unit that pint chooses for one of this unit."""
+        registry = self._unit.registry
+        with PINT:
+            chosen = change(registry.Quantity(1.0, self._unit.pint)).units
+        return self._converted(from_pint(chosen, registry))
 
     def to_compact(self, unit: Any = None) -> "Quantity":
-        """With the prefix that makes the largest magnitude readable. Reads the array's contents."""
+        """With the prefix that makes the largest magnitude readable. Reads the array's contents.
+
+        **Raises** JAX's `ConcretizationTypeError` under `jit`, where there are none.
+        """
         q = self if unit is None else self.to(unit)
-        largest = float(np.max(np.abs(np.asarray(q.magnitude)), initial=0.0))
-        compact = q._unit.registry.Quantity(largest, q._unit.pint).to_compact()
-        return q._converted(from_pint(compact.units, q._unit.registry))
+        # By its shortest decimal: float32's 1e-6 is a little less, and would come as 1000 nm.
+        largest = float(str(np.max(np.abs(np.asarray(q.magnitude)), initial=0)))
+        registry = q._unit.registry
+        with PINT:
+            compact = registry.Quantity(largest, q._unit.pint).to_compact()
+        return q._converted(from_pint(compact.units, registry))
 
     @classmethod
     def from_pint(cls, quantity: Any) -> "Quantity":

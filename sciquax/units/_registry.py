@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pint
 
-_lock = threading.Lock()
+PINT = threading.RLock()
+"""Held while pint is asked anything: its registries' caches and contexts are not thread-safe."""
+
 _registry: Any = None
 
 
@@ -22,21 +24,35 @@ def get_registry() -> "pint.UnitRegistry":
     """
     global _registry
     if _registry is None:
-        with _lock:
+        with PINT:
             if _registry is None:
                 import pint
 
-                _registry = pint.get_application_registry().get()
+                registry = pint.get_application_registry().get()
+                _ = registry.UnitsContainer  # pint's is lazy: load it before others can see it
+                _registry = registry
     return _registry
 
 
 def set_registry(registry: "pint.UnitRegistry") -> None:
     """Use another pint registry from now on, with a user's own definitions.
 
-    Quantities made before keep theirs; an operation that mixes two registries raises.
+    Quantities made before keep theirs, and strings handed to their methods are read in it; an
+    operation that mixes two registries raises `MixedRegistriesError`. A unit equals only units of
+    its own registry, so that compiled functions are kept apart too.
 
-    **Arguments**: `registry`, a `pint.UnitRegistry`.
+    Definitions come before use: once a unit has been used, defining it anew in the same registry
+    changes nothing here, as in pint.
+
+    **Arguments**: `registry`, a `pint.UnitRegistry`. **Raises** TypeError for anything else.
     """
+    import pint
+
     global _registry
     get = getattr(registry, "get", None)  # pint.ApplicationRegistry wraps the real one
-    _registry = get() if get is not None and hasattr(registry, "set") else registry
+    registry = get() if get is not None and hasattr(registry, "set") else registry
+    if not isinstance(registry, (pint.UnitRegistry, pint.registry.LazyRegistry)):
+        raise TypeError(f"A registry is a `pint.UnitRegistry`, not {type(registry).__name__}.")
+    with PINT:
+        _ = registry.UnitsContainer
+        _registry = registry
