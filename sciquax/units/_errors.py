@@ -102,9 +102,27 @@ def undefined(error: pint.UndefinedUnitError, registry: Any) -> UndefinedUnitErr
     """Our error for pint's, with near names of what the user wrote."""
     names = error.unit_names
     names = (names,) if isinstance(names, str) else tuple(names)
-    known = [n for n in registry._units if n.isidentifier()]
+    known = _known_names(registry)
     suggestions: list[str] = []
     for name in names:
         word = re.sub(r"\W", "", name)
         suggestions += difflib.get_close_matches(word, known, n=3, cutoff=0.7)
     return UndefinedUnitError(error.unit_names, tuple(dict.fromkeys(suggestions)))
+
+
+_PREFIXES = ("kilo", "milli", "micro", "nano", "centi", "mega", "giga")
+_PREFIXED = ("meter", "gram", "second", "ampere", "pascal", "joule", "watt", "newton", "volt")
+
+
+def _known_names(registry: Any) -> list[str]:
+    """Units by name, with the commonest prefixes: the same whatever has been used before.
+
+    pint adds a prefixed unit to its table when it is first met.
+    """
+    names = [n for n in registry._units if n.isidentifier()]
+
+    def is_prefixed(name: str) -> bool:
+        return any(name.startswith(p) and name[len(p) :] in registry._units for p in _PREFIXES)
+
+    plain = [n for n in names if not is_prefixed(n)]
+    return [*plain, *(p + n for p in _PREFIXES for n in _PREFIXED if n in registry._units)]

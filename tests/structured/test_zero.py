@@ -31,8 +31,8 @@ UNARY = sorted(
     and name
     not in "add sub mul div max min rem nextafter complex clamp select_n eq ne lt le gt "
     "ge atan2 pow integer_pow igamma igammac igamma_grad_a random_gamma_grad polygamma zeta "
-    "reduce_precision convert_element_type regularized_incomplete_beta sharding_constraint optimization_barrier "
-    "reshard".split()
+    "reduce_precision convert_element_type regularized_incomplete_beta sharding_constraint "
+    "optimization_barrier reshard".split()
 )
 
 # Each program of up to two arrays, where any subset of the arrays is zero.

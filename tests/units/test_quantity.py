@@ -71,7 +71,7 @@ def test_bad_constructors():
         UndefinedUnitError,
         call,
         "'killometer' is not defined in the unit registry.\n{place}\n"
-        "Did you mean 'kilometer', 'micrometer'?",
+        "Did you mean 'kilometer', 'millimeter', 'micrometer'?",
     )
     assert isinstance(error, pint.UndefinedUnitError) and isinstance(error, AttributeError)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
