@@ -5,11 +5,13 @@ described `scan`'s operands by flat trees; JAX 0.10 and 0.11 keep both apart.
 """
 
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,6 +20,10 @@ import jax.extend.core as jex_core
 import jax.extend.source_info_util as source_info_util
 import jax.tree_util as jtu
 import numpy as np
+from equinox._module._module import (
+    _currently_initialising as _initialising,  # private: 0.13
+    is_abstract_module,  # private: 0.13
+)
 from jax._src import (
     core as _jax_core,  # private: typeof (0.10 to 0.12)
     source_info_util as _source_info,  # private: user_frames (0.10 to 0.12)
@@ -37,6 +43,16 @@ eval_jaxpr = jax.core.eval_jaxpr
 def typeof(x: Any) -> Any:
     """The abstract value of an array, tracer or Python scalar."""
     return _jax_core.typeof(x)
+
+
+_NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
+
+
+def as_array(x: Any) -> Any:
+    """Python's and NumPy's numbers, which literals of jaxprs are, as JAX's; all else as it is."""
+    if not isinstance(x, _NUMBERS) or getattr(x, "dtype", None) == jax.dtypes.float0:
+        return x
+    return jax.numpy.asarray(x)
 
 
 def is_closed(jaxpr: Any) -> bool:
@@ -189,6 +205,18 @@ _WRAPPERS = tuple(
 )
 
 
+def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any], Any]) -> None:
+    """Let instances of `cls` be given to `primitive.bind` and `lax` functions as they are.
+
+    These do not ask for `__jax_array__`; they look types up in two tables (0.10 to 0.12), which
+    say what the type's abstract value is and what array or tracer stands for it.
+    """
+    from jax._src import dtypes
+
+    _jax_core.pytype_aval_mappings[cls] = aval
+    dtypes.register_canonicalize_value_handler(cls, convert)
+
+
 def jvp_jaxpr(
     params: dict[str, Any], zeros: Sequence[bool]
 ) -> tuple[Any, Sequence, Sequence[bool]]:
@@ -312,6 +340,70 @@ def pytree_registration(
 
 
 ModuleMeta: Any = type(eqx.Module)
+
+
+class _Construction(NamedTuple):
+    """What to do after a module's `__init__`."""
+
+    fields: tuple[str, ...]
+    static: tuple[str, ...]
+    converters: tuple[tuple[str, Callable], ...]
+    checks: tuple[Callable, ...]
+
+
+_constructions: dict[type, _Construction | None] = {}
+
+
+def construct(cls: Any, slow: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`cls(*args, **kwargs)` for an Equinox module, without most of Equinox's checks of it.
+
+    Rules build values all the time, and the checks are nine tenths of that. They also flatten the
+    arguments, of which a static one need not be a pytree. Kept: abstract classes, missing fields,
+    converters, `__check_init__`, and the warning about arrays in static fields. Private: Equinox
+    0.13's set of the instances that may assign their fields.
+    """
+    try:
+        plan = _constructions[cls]
+    except KeyError:
+        plan = _constructions[cls] = _plan(cls)
+    if plan is None:
+        return slow(*args, **kwargs)
+    self = cls.__new__(cls, *args, **kwargs)
+    try:
+        if not isinstance(self, cls):
+            return self
+        cls.__init__(self, *args, **kwargs)
+    finally:
+        if self in _initialising:
+            _initialising.remove(self)
+    missing = [name for name in plan.fields if not hasattr(self, name)]
+    if missing:
+        raise TypeError(f"`{cls.__name__}.__init__` did not set {', '.join(missing)}.")
+    for name, converter in plan.converters:
+        object.__setattr__(self, name, converter(getattr(self, name)))
+    for name in plan.static:
+        if isinstance(getattr(self, name), jax.Array):
+            warnings.warn(
+                f"A JAX array is set as the static field `{name}` of `{cls.__name__}`.",
+                stacklevel=3,
+            )
+    for check in plan.checks:
+        check(self)
+    return self
+
+
+def _plan(cls: Any) -> _Construction | None:
+    if cls.__abstractmethods__ or is_abstract_module(cls):
+        return None
+    fields = dataclasses.fields(cls)
+    return _Construction(
+        tuple(f.name for f in fields),
+        tuple(f.name for f in fields if f.metadata.get("static", False)),
+        tuple((f.name, c) for f in fields if (c := f.metadata.get("converter")) is not None),
+        tuple(c.__dict__["__check_init__"] for c in cls.__mro__ if "__check_init__" in c.__dict__),
+    )
+
+
 Array_types = (jax.Array, np.ndarray, np.generic)
 
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -70,6 +70,12 @@ def has_signature_rules(primitive: Any) -> bool:
     return primitive in _signature_rules
 
 
+def plain_rule(primitive: Any, operands: Sequence[Any]) -> Rule | None:
+    """The rule that somebody registered for plain arrays like these, or None."""
+    rules = _signature_rules.get(primitive)
+    return None if rules is None else rules.find(operands)
+
+
 def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
     keep = True
     if (rules := _signature_rules.get(primitive)) is not None:
@@ -96,7 +102,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
 
 
 def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:
-    candidates = [rule for t in types if (rule := family_rule(t, primitive)) is not None]
+    candidates = [rule for t in types if (rule := _family_rule(t, primitive)) is not None]
     return _first_that_applies(candidates, types)
 
 
@@ -130,12 +136,12 @@ def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]
             out = rule(primitive, operands, params)
             if out is not NotImplemented:
                 return out
-        return default_rule(types)(primitive, [*map(strip, operands)], params)
+        return _default(types)(primitive, [*map(strip, operands)], params)
 
     return apply
 
 
-def default_rule(types: Sequence[type[Value]]) -> Rule:
+def _default(types: Sequence[type[Value]]) -> Rule:
     """The default rule of the outermost type. Two of one layer that disagree are an error."""
     outer = [t for t in types if t.layer == types[0].layer]
     own = {t.default: t for t in outer if t.default is not Value.default}
@@ -173,7 +179,7 @@ def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> 
     return rule
 
 
-def family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+def _family_rule(cls: type[Value], primitive: Any) -> Rule | None:
     facts = facts_of(primitive)
     for key in (primitive.name, facts.scaling, facts.structure):
         for parent in cls.__mro__:
@@ -255,9 +261,7 @@ class SignatureRules:
             ) from None
         if returns is Any or returns is inspect.Signature.empty:
             return lambda primitive, operands, params: method(*operands, **params)
-        return lambda primitive, operands, params: plum.convert(
-            method(*operands, **params), returns
-        )
+        return lambda primitive, operands, params: _converted(method(*operands, **params), returns)
 
     def faithful(self) -> bool:
         """Whether the classes of the operands alone decide, so that a resolution may be kept."""
@@ -272,6 +276,24 @@ class SignatureRules:
             ]
             self._faithful = all(map(_is_faithful, hints))
         return self._faithful
+
+
+def _converted(result: Any, annotation: Any) -> Any:
+    """A rule's result in the type that it is annotated to return, if plum can convert it to that.
+
+    What it cannot convert goes as it is: an annotation is no check, and rules for several results
+    are often annotated with the type of each.
+    """
+    import plum
+
+    if isinstance(result, (list, tuple)):
+        return result
+    if isinstance(annotation, type) and isinstance(result, annotation):
+        return result
+    try:
+        return plum.convert(result, annotation)
+    except TypeError:
+        return result
 
 
 def _is_faithful(hint: Any) -> bool:

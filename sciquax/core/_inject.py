@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
-from ._compat import Primitive, ShapedArray
+from ._compat import Primitive, ShapedArray, admit_operand
 from ._errors import outside
-from ._value import MODE, CapturedValue
+from ._value import MODE, CapturedValue, Value
 
 inject_p = Primitive("inject")
 
@@ -69,3 +69,12 @@ def _inject_batch(operands, dims, *, tree):
 
 
 batching.primitive_batchers[inject_p] = _inject_batch
+
+
+# `jnp` functions ask a captured value for `__jax_array__`; `lax` functions and `primitive.bind` do
+# not, and find it here.
+admit_operand(
+    Value,
+    aval=lambda value: typeof_aval(value) if MODE.staging else value._jax_array(),
+    convert=lambda value: value._jax_array(),
+)

@@ -13,21 +13,19 @@ import jax.numpy as jnp
 
 from . import _compat
 from ._compat import Literal, all_inputs, bind_equation, current_context, equation_context
-from ._dispatch import HIGHER_ORDER, has_signature_rules, resolve
+from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
 from ._equinox import bind_error, never_returns
-from ._errors import locate_equation
+from ._errors import RuleError, locate_equation
 from ._functions import rule_for_call
 from ._inject import eject, inject_p
 from ._polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
-from ._value import MODE, VALUE_TYPES, aval_of
+from ._value import MODE, VALUE_TYPES, aval_of, describe, short_aval
 from ._weak import WeakCache
 
 
 def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such."""
-    env: dict[Any, Any] = dict(
-        zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True)
-    )
+    env = Environment(zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
     staging, MODE.staging = MODE.staging, False
@@ -45,22 +43,44 @@ def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> lis
                 except Exception as error:
                     locate_equation(error, eqn)
                     raise
-            if eqn.primitive.multiple_results:
-                env.update(zip(eqn.outvars, outs, strict=True))
-            else:
-                env[eqn.outvars[0]] = outs
-            for var in dead:
+            env.update(zip(eqn.outvars, outs, strict=True))
+            for var in (*dead, *env.misshapen):
                 env.pop(var, None)
+        env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
         return _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
     finally:
         MODE.staging, MODE.direct = staging, direct
 
 
-def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
+class Environment(dict):
+    """What each variable of a jaxpr stands for.
+
+    `misshapen` holds results of rules in other shapes than JAX's, with the equations. The jaxpr was
+    staged with JAX's shapes: an equation that takes such a result would not do what is meant.
+    """
+
+    def __init__(self, pairs: Any):
+        super().__init__(pairs)
+        self.misshapen: dict[Any, tuple[Any, Any]] = {}
+
+    def __missing__(self, var: Any) -> Any:
+        result, eqn = self.misshapen[var]
+        error = RuleError(
+            f"The rule for `{eqn.primitive.name}` made {describe(result)} where JAX makes "
+            f"{short_aval(var.aval)}, and what follows builds on it.",
+            "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, "
+            "or end the quaxified function there and go on outside of it.",
+        )
+        locate_equation(error, eqn)
+        raise error
+
+
+def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
+    """The results of one equation."""
     operands = [_read(env, var) for var in eqn.invars]
     primitive = eqn.primitive
     if primitive is inject_p:
-        return eject(operands, eqn.params["tree"])
+        return [eject(operands, eqn.params["tree"])]
     if never_returns(eqn):
         return bind_error(eqn, operands)
     has_value = any(type(x) in VALUE_TYPES for x in operands)
@@ -69,17 +89,41 @@ def _equation(eqn: Any, env: dict[Any, Any]) -> Any:
         if not _worth_opening(eqn, tagged):
             return bind_equation(eqn, [strip(x) for x in operands])
         if (rule := rule_for_call(eqn, tagged)) is not None:
-            return rule(tagged)
-        return HIGHER_ORDER_or_rule(eqn, tagged)
-    if has_value:
-        return resolve(primitive, tagged)(primitive, tagged, eqn.params)
-    if tagged is not operands and stays_polymorphic(primitive, tagged):
-        return resolve(primitive, tagged)(primitive, tagged, eqn.params)
-    if has_signature_rules(primitive):
-        return resolve_plain(eqn, operands)
+            return _checked(eqn, rule(tagged), env)
+        return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
+    if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
+        out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
+        return _checked(eqn, out if primitive.multiple_results else (out,), env)
+    if (rule := plain_rule(primitive, operands)) is not None:
+        out = rule(primitive, operands, eqn.params)
+        return _checked(eqn, out if primitive.multiple_results else (out,), env)
+    out = bind_equation(eqn, operands)
     if primitive.name in _UNINITIALISED:
-        return Polymorphic(bind_equation(eqn, operands))
-    return bind_equation(eqn, operands)
+        out = Polymorphic(out)
+    return out if primitive.multiple_results else (out,)
+
+
+def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
+    """A rule's results: as many as JAX's, each an array or a value. Other shapes are put aside."""
+    outvars = eqn.outvars
+    if not isinstance(results, (list, tuple)) or len(results) != len(outvars):
+        made = f"{len(results)} results" if isinstance(results, (list, tuple)) else repr(results)
+        raise RuleError(
+            f"The rule for `{eqn.primitive.name}` returned {made}, where JAX returns "
+            f"{len(outvars)}.",
+            "Return a list of so many arrays or values.",
+        )
+    for x, var in zip(results, outvars, strict=True):
+        try:
+            shape = aval_of(x).shape
+        except TypeError:
+            raise RuleError(
+                f"The rule for `{eqn.primitive.name}` returned {x!r}, which is neither an array "
+                "nor a value."
+            ) from None
+        if shape != var.aval.shape:
+            env.misshapen[var] = x, eqn
+    return results
 
 
 def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
@@ -88,16 +132,6 @@ def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
     if has_signature_rules(primitive):
         return resolve(primitive, operands)(primitive, operands, eqn.params)
     return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
-
-
-def resolve_plain(eqn: Any, operands: list[Any]) -> Any:
-    """An equation of plain arrays whose primitive has rules by signature: one may be for arrays."""
-    from ._dispatch import _signature_rules
-
-    rule = _signature_rules[eqn.primitive].find(operands)
-    if rule is None:
-        return bind_equation(eqn, operands)
-    return rule(eqn.primitive, operands, eqn.params)
 
 
 def _read(env: dict[Any, Any], var: Any) -> Any:

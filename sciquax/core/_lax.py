@@ -3,14 +3,13 @@
 `jnp.sin(g)` asks a captured value for an array. `lax.fori_loop(0, 3, body, g)` does not: it takes
 `g` apart, as any pytree, so that the body returns another kind of thing than went in. While a
 function is staged, the functions of `jax.lax` that take functions are therefore replaced by ones
-that first turn values into arrays of the program. The others, as `lax.sin(g)`, refuse a value; a
-function that fails to be staged is staged once more with all of them replaced.
+that first turn values into arrays of the program. The others, as `lax.sin(g)`, bind `g` as it is;
+`_inject.py` tells JAX what that is.
 """
 
 import contextlib
 import functools
 import threading
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +28,8 @@ _BODIES = {
     "switch": (1,),
     "map": (0,),
     "associative_scan": (0,),
+    "reduce": (2,),
+    "reduce_window": (2,),
 }
 
 _lock = threading.RLock()
@@ -53,7 +54,7 @@ def _returning_arrays(body: Any) -> Any:
 
 @functools.cache
 def _wrapped(name: str, function: Callable) -> Callable:
-    bodies = _BODIES.get(name, ())
+    bodies = _BODIES[name]
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -74,15 +75,13 @@ def _wrapped(name: str, function: Callable) -> Callable:
 
 
 @contextlib.contextmanager
-def lax_takes_values(everything: bool = False) -> Iterator[None]:
-    """While active, `jax.lax`'s functions turn captured values into arrays of the program.
+def lax_takes_values() -> Iterator[None]:
+    """While active, `jax.lax`'s functions that take functions turn captured values into arrays.
 
-    **Arguments**: whether all of them do, or just those that take functions. Other threads see the
-    replacements too, and no difference.
+    Other threads see the replacements too, and no difference.
     """
-    names = _functions_of_lax() if everything else list(_BODIES)
     with _lock:
-        for name in names:
+        for name in _BODIES:
             if name in _active:
                 _active[name][1] += 1
             else:
@@ -93,16 +92,7 @@ def lax_takes_values(everything: bool = False) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            for name in names:
+            for name in _BODIES:
                 _active[name][1] -= 1
                 if _active[name][1] == 0:
                     setattr(jax.lax, name, _active.pop(name)[0])
-
-
-def _functions_of_lax() -> list[str]:
-    return [
-        name
-        for name, function in vars(jax.lax).items()
-        if isinstance(function, types.FunctionType)
-        or (callable(function) and hasattr(function, "lower"))
-    ]

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._compat import Literal, Tracer, open_jaxpr, user_location
+from ._compat import Literal, Tracer, as_array, open_jaxpr, user_location
 from ._errors import LocatedError, Location, locate_stack
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
@@ -17,7 +16,6 @@ from ._polymorphic import Polymorphic, strip
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
 F = TypeVar("F", bound=Callable)
-_NUMBERS = (bool, int, float, complex)
 
 
 class _Quaxify(eqx.Module):
@@ -148,20 +146,8 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
-    structs = [_struct(leaves[i]) for i in chosen]
-    try:
-        with lax_takes_values():
-            closed = jax.make_jaxpr(staged)(*structs)
-    except (TypeError, ValueError):
-        # Perhaps another function of `jax.lax` got a captured value, and refused it.
-        template.clear()
-        try:
-            with lax_takes_values(everything=True):
-                closed = jax.make_jaxpr(lambda *tracers: staged(*tracers))(*structs)
-        except Exception:  # then the first error is the one to show
-            closed = None
-        if closed is None:
-            raise
+    with lax_takes_values():
+        closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
     return _Staged(*open_jaxpr(closed), template, out_tree)
 
 
@@ -177,9 +163,7 @@ def _stage_and_interpret(
         if error.location is None:
             locate_stack(error)
         raise
-    results = [finish(x) if type(x) is Polymorphic else x for x in results]
-    # A literal that the program returns is an array, as it is to JAX.
-    results = [jnp.asarray(x) if isinstance(x, _NUMBERS) else x for x in results]
+    results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
     out_leaves = [_fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
 

@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ._compat import ModuleMeta, ShapedArray, called_by_array_operator, pytree_registration, typeof
+from ._compat import (
+    ModuleMeta,
+    ShapedArray,
+    called_by_array_operator,
+    construct,
+    pytree_registration,
+    typeof,
+)
 from ._errors import RuleError, Unsettled, outside
 
 VALUE_TYPES: set[type] = set()
@@ -44,6 +51,9 @@ class ValueMeta(ModuleMeta):
             made = super().__new__(cls, name, bases, namespace, **kwargs)
         VALUE_TYPES.add(made)
         return made
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return construct(cls, super().__call__, args, kwargs)
 
 
 def _flatten_functions(
@@ -132,6 +142,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `layer`: how far out the type sits when values nest; the outermost operand's rule is asked
       first. Names are 300, units 200, structure 100, storage 0.
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
+    - `explains_itself`: whether JAX functions called outside of `quaxify` get our error for a type
+      that defines `__array__`, rather than treat it as they do any object with that method.
     - `families`: this type's rules by primitive, filled by `register_family`.
     - `of_every_unit`: whether the value measures anything, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
@@ -139,6 +151,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     layer: ClassVar[int] = 0
     polymorphic_constants: ClassVar[bool] = False
+    explains_itself: ClassVar[bool] = False
     families: ClassVar[dict[Any, Callable]] = {}
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
@@ -156,15 +169,17 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
-        """What to do for a primitive without a rule. The default refuses.
+        """What to do for a primitive without a rule: materialise every value and bind it.
+
+        Override it to do something else. Where several types meet, at most one of them may.
 
         **Arguments**: the primitive, its operands (values and arrays) and its parameters.
+
+        **Raises** `RuleError` if a value's type does not define `materialise`, or whatever its
+        `materialise` raises.
         """
-        names = ", ".join(describe(x) for x in values)
-        raise RuleError(
-            f"`{primitive.name}` has no rule for ({names}).",
-            f"Register one with `sciquax.register({primitive.name}_p)`.",
-        )
+        arrays = [_materialise(x, primitive, values) for x in values]
+        return primitive.bind(*arrays, **primitive.get_bind_params(params))
 
     # -- joining: loops and conditionals ----------------------------------------------------------
 
@@ -246,8 +261,11 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     @property
     def __jax_array__(self) -> Callable[[], Any]:
-        if not (MODE.staging or MODE.direct) and called_by_array_operator():
-            raise AttributeError("__jax_array__")  # so that Python tries our reflected operator
+        if not (MODE.staging or MODE.direct):
+            if called_by_array_operator():
+                raise AttributeError("__jax_array__")  # so that Python tries our reflected operator
+            if hasattr(type(self), "__array__") and not self.explains_itself:
+                raise AttributeError("__jax_array__")  # so that `jnp.asarray` tries `__array__`
         return self._jax_array
 
     def _jax_array(self) -> Any:
@@ -282,11 +300,44 @@ class ArrayValue(Value):
     def size(self) -> int:
         return int(np.prod(self.aval().shape, dtype=np.int64))
 
-    @staticmethod
-    def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
-        """Materialise every value and bind the primitive."""
-        arrays = [x.materialise() if type(x) in VALUE_TYPES else x for x in values]
-        return primitive.bind(*arrays, **primitive.get_bind_params(params))
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        """Types that materialise by default become a plain array with a plain array or another."""
+        if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
+            return lhs
+        types = {type(x) for x in (lhs, rhs) if type(x) in VALUE_TYPES}
+        if type(lhs) is type(rhs) or any(t.default is not Value.default for t in types):
+            raise Unsettled
+        aval = aval_of(lhs)
+        return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        if type(value) in VALUE_TYPES and type(example) not in VALUE_TYPES:
+            return value.materialise()
+        raise Unsettled
+
+
+def _materialise(x: Any, primitive: Any, values: Sequence[Any]) -> Any:
+    """`x` as a plain array for a primitive that has no rule; an error says so."""
+    if type(x) not in VALUE_TYPES:
+        return x
+    if type(x).materialise is Value.materialise:
+        raise RuleError(
+            f"{_missing(primitive, values)}.",
+            f"Register one with `sciquax.register({primitive.name}_p)`.",
+        )
+    try:
+        return x.materialise()
+    except Exception as error:
+        error.add_note(
+            f"{_missing(primitive, values)}, so `{type(x).__name__}` was to be materialised."
+        )
+        raise
+
+
+def _missing(primitive: Any, values: Sequence[Any]) -> str:
+    return f"`{primitive.name}` has no rule for ({', '.join(map(describe, values))})"
 
 
 def is_value(x: Any) -> bool:
@@ -297,7 +348,7 @@ def is_value(x: Any) -> bool:
 def aval_of(x: Any) -> Any:
     """The abstract value of a value, an array or a Python scalar."""
     if type(x) in VALUE_TYPES:
-        return x.aval()
+        return type(x).aval(x)  # Equinox makes a pytree of `x.aval`
     if isinstance(x, jax.ShapeDtypeStruct):
         return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
     return typeof(x)

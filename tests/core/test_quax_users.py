@@ -1,0 +1,256 @@
+"""Programs as users of quax write them, with `import sciquax as quax`.
+
+Each is about one behaviour that packages built on quax rely on.
+"""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import sciquax as quax
+from tests.helpers import assert_same
+
+X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
+Y = jnp.asarray(np.array([1.5, 0.25, -0.75], np.float32))
+
+
+class Boxed(quax.ArrayValue):
+    """No rules: everything materialises."""
+
+    array: Any
+
+    def aval(self):
+        return jax.core.ShapedArray(self.array.shape, self.array.dtype)
+
+    def materialise(self):
+        return self.array
+
+
+# -- values as modules
+
+
+class Symbol:
+    """Something to mark with, which neither sorts nor hashes by value."""
+
+
+class Marked(quax.ArrayValue):
+    array: jax.Array = eqx.field(converter=jnp.asarray)
+    marks: dict[Symbol, int] = eqx.field(static=True, default_factory=dict)
+
+    def __check_init__(self):
+        if self.array.ndim > 2:
+            raise ValueError("at most two dimensions")
+
+    def aval(self):
+        return jax.core.ShapedArray(self.array.shape, self.array.dtype)
+
+    def materialise(self):
+        raise ValueError("marks would be lost")
+
+
+def test_construction():
+    """Converters, defaults, checks, missing fields; a static field that is no pytree."""
+    a, b = Symbol(), Symbol()
+    value = Marked([1.0, 2.0], {a: 1, b: -1})
+    assert isinstance(value.array, jax.Array) and value.marks == {a: 1, b: -1}
+    assert Marked(array=2.0).marks == {} and jax.tree.leaves(value) == [value.array]
+    with pytest.raises(ValueError, match="two dimensions"):
+        Marked(jnp.zeros((1, 1, 1)))
+    with pytest.raises(TypeError, match="missing 1 required"):
+        Marked()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        value.array = 1.0
+    with pytest.raises(ValueError, match="marks would be lost") as caught:
+        quax.quaxify(jnp.sin)(value)
+    assert "has no rule for (Marked(f32[2]))" in caught.value.__notes__[0]
+
+
+def test_own_init_new_and_metaclass():
+    class Meta(type(quax.ArrayValue)):
+        def __getitem__(cls, item):
+            return cls, item
+
+    class Own(Boxed, metaclass=Meta):
+        kind: str = eqx.field(static=True)
+
+        def __new__(cls, x, *, kind="plain"):
+            return super().__new__(cls)
+
+        def __init__(self, x, *, kind="plain"):
+            self.array = jnp.asarray(x, jnp.float32)
+            if kind != "forgotten":
+                self.kind = kind
+
+    assert Own["m"] == (Own, "m")
+    assert Own([1, 2]).kind == "plain" and Own(3, kind="x").kind == "x"
+    with pytest.raises(TypeError, match="did not set kind"):
+        Own(1, kind="forgotten")
+    assert_same(quax.quaxify(jnp.add)(Own(X), Y), X + Y)
+
+
+def test_array_in_a_static_field_warns():
+    class Wrong(Boxed):
+        other: Any = eqx.field(static=True)
+
+    with pytest.warns(UserWarning, match="JAX array is set as the static field `other`"):
+        Wrong(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Wrong(X, "fine")
+
+
+def test_abstract_types_are_not_made():
+    class Abstract(quax.ArrayValue):
+        extra: eqx.AbstractVar[int]
+
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract()  # pyright: ignore[reportAbstractUsage]
+    with pytest.raises(TypeError, match="abstract"):
+        quax.Value()  # pyright: ignore[reportAbstractUsage]
+
+
+# -- default
+
+
+def test_default_materialises_in_value_too():
+    """`Value` itself materialises by default, not only `ArrayValue`."""
+
+    class Bare(quax.Value):
+        array: jax.Array
+
+        def aval(self):
+            return jax.core.ShapedArray(self.array.shape, self.array.dtype)
+
+        def materialise(self):
+            return self.array
+
+    assert_same(quax.quaxify(lambda x: jnp.cos(x) * 2)(Bare(X)), jnp.cos(X) * 2)
+
+
+class Counting(Boxed):
+    """Its own default, which goes on with `quaxify(primitive.bind)` on what it holds."""
+
+    seen = []
+
+    @staticmethod
+    def default(primitive, values, params):
+        Counting.seen.append(primitive.name)
+        inner = [x.array if isinstance(x, Counting) else x for x in values]
+        out = quax.quaxify(primitive.bind)(*inner, **params)
+        return [Counting(x) for x in out] if primitive.multiple_results else Counting(out)
+
+
+def test_one_default_among_types_without():
+    """A type whose default is the usual one does not compete with a type that has its own."""
+    Counting.seen.clear()
+    out = quax.quaxify(lambda x, y, z: x + y * z)(Counting(X), Boxed(Y), X)
+    assert isinstance(out, Counting) and Counting.seen == ["add"]
+    assert_same(out.array, X + Y * X)
+
+
+def test_redispatch_through_three_layers():
+    Counting.seen.clear()
+    out = quax.quaxify(lambda x: lax.sort([x, -x], num_keys=1))(Counting(Counting(Boxed(X))))
+    assert Counting.seen == ["neg", "neg", "sort", "sort"]
+    assert all(type(x) is Counting and type(x.array) is Counting for x in out)
+    assert_same(out[1].array.array, lax.sort([X, -X], num_keys=1)[1])
+
+
+# -- rules
+
+
+def test_annotations_are_no_checks():
+    """A rule for several results is often annotated with the type of each."""
+
+    @quax.register(lax.linalg.qr_p)
+    def _qr(x: Boxed, /, **params: Any) -> Boxed:
+        out = [Boxed(y) for y in lax.linalg.qr_p.bind(x.array, **params)]
+        return out  # pyright: ignore[reportReturnType]
+
+    matrix = jnp.arange(4.0).reshape(2, 2) + jnp.eye(2)
+    q, r = quax.quaxify(jnp.linalg.qr)(Boxed(matrix))
+    assert type(q) is Boxed and type(r) is Boxed
+    assert_same(q.array @ r.array, matrix)
+
+
+def test_rule_that_returns_numbers():
+    """Python's and NumPy's numbers, and literals of the program, come out as arrays."""
+    wanted = {"x": 1.5, "y": np.float32(2.5), "z": None}
+
+    class Named(Boxed):
+        name: str = eqx.field(static=True)
+
+    @quax.register(lax.add_p)
+    def _add(x: Named, y: Any):
+        return y if wanted[x.name] is None else wanted[x.name]
+
+    add = quax.quaxify(lambda x: x + 4.0)
+    for name, expected in {"x": 1.5, "y": 2.5, "z": 4.0}.items():
+        out = add(Named(jnp.float32(3.0), name))
+        assert isinstance(out, jax.Array) and out == expected
+        assert jax.jit(add)(Named(jnp.float32(3.0), name)) == expected
+
+
+# -- values where JAX functions do not ask for `__jax_array__`
+
+
+BINDS = {
+    "lax.add": lambda x, v: lax.add(x, v),
+    "lax.mul, left": lambda x, v: lax.mul(v, x),
+    "bind": lambda x, v: lax.sub_p.bind(x, v),
+    "lax.select": lambda x, v: lax.select(x > 0, x, v),
+    "lax.clamp": lambda x, v: lax.clamp(v, x, v),
+    "lax.concatenate": lambda x, v: lax.concatenate([x, v], 0),
+    "lax.dynamic_update_slice": lambda x, v: lax.dynamic_update_slice(x, v[:1], (1,)),
+    "below jit": lambda x, v: jax.jit(lambda y: lax.add(y, v))(x),
+    "below scan": lambda x, v: lax.scan(lambda c, _: (lax.add(c, v), None), x, None, length=2)[0],
+    "below vmap": lambda x, v: jax.vmap(lambda a: lax.mul(a, v))(jnp.stack([x, x])),
+    "below grad": lambda x, v: jax.grad(lambda a: jnp.sum(lax.mul(a, v)))(x),
+}
+
+
+@pytest.mark.parametrize("name", BINDS)
+@pytest.mark.parametrize("argument", ["value", "array"])
+def test_captured_by_lax_functions_and_bind(name, argument):
+    captured = Indexable(Y)
+    f = quax.quaxify(lambda x: BINDS[name](x, captured))
+    out = f(Boxed(X) if argument == "value" else X)
+    assert_same(out, BINDS[name](X, Y))
+
+
+class Indexable(Boxed):
+    def __getitem__(self, item):
+        return quax.quaxify(lambda x: x[item])(self)
+
+
+@pytest.mark.parametrize("call", [lambda v: lax.add(X, v), lambda v: lax.neg_p.bind(v)])
+def test_bind_outside_is_an_error(call):
+    with pytest.raises(TypeError) as caught:  # JAX says which operand, and ours is the cause
+        call(Boxed(Y))
+    assert "given a `Boxed` outside of `quaxify`" in str(caught.value.__cause__)
+
+
+def test_type_with_array_protocol_outside():
+    """Outside of `quaxify`, `jnp.asarray` takes what the type's own `__array__` gives."""
+
+    class Readable(Boxed):
+        allowed: bool = eqx.field(static=True)
+
+        def __array__(self, dtype=None, copy=None):
+            if not self.allowed:
+                raise KeyError("own refusal")
+            return np.asarray(self.array, dtype)
+
+    assert_same(jnp.asarray(Readable(X, True)), X)
+    with pytest.raises(KeyError, match="own refusal"):
+        jnp.asarray(Readable(X, False))
+    with pytest.raises(TypeError):
+        jnp.sin(Readable(X, True))
+    assert_same(quax.quaxify(jnp.asarray)(Readable(X, False)), Readable(X, False))
