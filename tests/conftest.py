@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterator
 # Before JAX is imported, and for the subprocesses that tests start. JAX_PLATFORMS=cuda in the
 # environment runs the tests on a GPU instead.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Eight devices out of one processor, for the tests of sharding.
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    )
 
 import hypothesis
 import jax

@@ -102,7 +102,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
 
 
 def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:
-    candidates = [rule for t in types if (rule := _family_rule(t, primitive)) is not None]
+    candidates = [rule for t in types if (rule := family_rule(t, primitive)) is not None]
     return _first_that_applies(candidates, types)
 
 
@@ -136,12 +136,12 @@ def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]
             out = rule(primitive, operands, params)
             if out is not NotImplemented:
                 return out
-        return _default(types)(primitive, [*map(strip, operands)], params)
+        return default_rule(types)(primitive, [*map(strip, operands)], params)
 
     return apply
 
 
-def _default(types: Sequence[type[Value]]) -> Rule:
+def default_rule(types: Sequence[type[Value]]) -> Rule:
     """The default rule of the outermost type. Two of one layer that disagree are an error."""
     outer = [t for t in types if t.layer == types[0].layer]
     own = {t.default: t for t in outer if t.default is not Value.default}
@@ -179,7 +179,7 @@ def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> 
     return rule
 
 
-def _family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+def family_rule(cls: type[Value], primitive: Any) -> Rule | None:
     facts = facts_of(primitive)
     for key in (primitive.name, facts.scaling, facts.structure):
         for parent in cls.__mro__:

@@ -221,24 +221,20 @@ _enrol("bitcast_convert_type", S.OTHER, U.BITS)
 # -- holding functions ----------------------------------------------------------------------------
 _enrol(
     "jit call core_call closed_call core_closed_call eval_jaxpr remat2 cond while scan "
-    "custom_jvp_call custom_vjp_call custom_linear_solve reduce reduce_window select_and_scatter",
+    "custom_jvp_call custom_vjp_call custom_linear_solve linear_call custom_vmap_call composite "
+    "shard_map reduce reduce_window select_and_scatter",
     S.CALL,
     U.BODY,
 )
 _enrol("noinline", S.OTHER, U.SPECIAL)
 _enrol("maybe_set", S.SCATTER, U.JOIN, data=(1, 2))
-_enrol(
-    "custom_lin get swap debug_callback debug_print pure_callback io_callback", S.OTHER, U.REFUSED
-)
+_enrol("debug_callback debug_print pure_callback io_callback", S.CALL, U.BODY)
+_enrol("custom_lin get swap", S.OTHER, U.REFUSED)
 
 REASONS: dict[str, str] = {
-    "custom_lin": "it exists only within JAX's own differentiation",
+    "custom_lin": "it exists only within JAX's own differentiation; use `sciquax.grad`",
     "get": "mutable references hold plain arrays",
     "swap": "mutable references hold plain arrays",
-    "debug_callback": "the host function would see bare numbers; print `.magnitude`",
-    "debug_print": "the host function would see bare numbers; print `.magnitude`",
-    "pure_callback": "the host function would see bare numbers; pass `.magnitude`",
-    "io_callback": "the host function would see bare numbers; pass `.magnitude`",
 }
 """Why the primitives of `Scaling.REFUSED` have no meaning for values."""
 

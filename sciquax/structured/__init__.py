@@ -1,3 +1,16 @@
 """Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
 
+from . import _lora_rules as _lora_rules  # enrols rules
+from ._lora import LoraArray as LoraArray
+from ._loraify import (
+    adapter_filter as adapter_filter,
+    extract_adapters as extract_adapters,
+    load_adapters as load_adapters,
+    lora_dropout as lora_dropout,
+    loraify as loraify,
+    merge as merge,
+    read_adapters as read_adapters,
+    save_adapters as save_adapters,
+    unmerge as unmerge,
+)
 from ._zero import Zero as Zero

@@ -21,7 +21,6 @@ from jax import lax
 from jax.extend.core.primitives import (
     broadcast_in_dim_p,
     convert_element_type_p,
-    neg_p,
 )
 
 from sciquax.core import (
@@ -33,6 +32,7 @@ from sciquax.core import (
     bind,
     facts_of,
     is_value,
+    quaxify,
     register_family,
     strip,
 )
@@ -233,7 +233,7 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     if is_zero(y):
         return _like_output(x, primitive, operands, params)
     if is_zero(x):
-        y = bind(neg_p, strip(y)) if primitive.name == "sub" else y
+        y = quaxify(lax.neg)(strip(y)) if primitive.name == "sub" else y
         return _like_output(y, primitive, operands, params)
     return _dense(primitive, operands, params)
 

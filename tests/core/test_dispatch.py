@@ -387,13 +387,18 @@ def test_two_defaults_of_one_layer_are_ambiguous():
 
 def test_refused_primitives():
     def call():
-        return quaxify(lambda x: jax.debug.callback(print, x))(Wrapped(X))  # HERE
+        def store(x):
+            ref = jax.new_ref(jnp.zeros(3))
+            ref[...] = x  # HERE
+            return ref[...]
+
+        return quaxify(store)(Wrapped(X))
 
     error = assert_raises(
         RuleError,
         call,
-        "`debug_callback` cannot take (Wrapped(f32[3])): the host function would see bare numbers; "
-        "print `.magnitude`.\n{place}",
+        "`swap` cannot take (f32[3], Wrapped(f32[3])): mutable references hold plain "
+        "arrays.\n{place}",
     )
     assert isinstance(error, TypeError)
 

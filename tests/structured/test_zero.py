@@ -31,8 +31,8 @@ UNARY = sorted(
     and name
     not in "add sub mul div max min rem nextafter complex clamp select_n eq ne lt le gt "
     "ge atan2 pow integer_pow igamma igammac igamma_grad_a random_gamma_grad polygamma zeta "
-    "reduce_precision convert_element_type regularized_incomplete_beta sharding_constraint "
-    "optimization_barrier reshard".split()
+    "reduce_precision convert_element_type regularized_incomplete_beta "
+    "sharding_constraint optimization_barrier reshard".split()
 )
 
 # Each program of up to two arrays, where any subset of the arrays is zero.
@@ -133,7 +133,7 @@ PROGRAMS = {
     "while": (lambda x, y: lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, x), (A, B)),
     "scan_carry": (lambda x, y: lax.scan(lambda c, z: (c + z, c), x[0], y), (A, B)),
     "scan_xs": (lambda x: lax.scan(lambda c, z: (c + z, 2 * z), jnp.zeros(3), x), (A,)),
-    "scan_ys": (lambda x, y: lax.scan(lambda c, z: (c, z * x), 0.0, y), (A, A[:, 0])),
+    "scan_ys": (lambda x, y: lax.scan(lambda c, z: (c, z * x), jnp.zeros(()), y), (A, A[:, 0])),
     "map": (lambda x: lax.map(lambda r: r * 2, x), (A,)),
     "vmap": (lambda x, y: jax.vmap(jnp.dot)(x, y), (A, B)),
     "grad": (lambda x, y: jax.grad(lambda z: jnp.sum(jnp.sin(z) * y))(x), (A, B)),
