@@ -37,6 +37,11 @@ from ._families import (
     Structure as Structure,
     facts_of as facts_of,
 )
+from ._foreign import (
+    adopt as adopt,
+    register_foreign as register_foreign,
+    taker_of as taker_of,
+)
 from ._functions import register_function as register_function
 from ._inject import inject as inject
 from ._interpret import interpret as interpret

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
+from ._foreign import adopt_all
 from ._polymorphic import strip
 from ._quaxify import _Quaxify, call, call_or_stage
 from ._value import VALUE_TYPES, Value, is_value
@@ -40,6 +41,7 @@ def value_and_grad(
     """
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         outs: list[Any] = []
 
@@ -88,8 +90,8 @@ def jvp(
     Tangents are in the units of the primals, or in any others by one common factor: for positions
     in m and velocities in m/s the output's tangent is per second.
     """
-    primals = tuple(primals)
-    tangents, rate = _align(primals, tuple(tangents))
+    primals, given = adopt_all((tuple(primals), tuple(tangents)))
+    tangents, rate = _align(tuple(primals), given)
     result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
     leaves, tangent_leaves, (structure, aux) = result
     out = jtu.tree_unflatten(structure.item, leaves)
@@ -99,13 +101,14 @@ def jvp(
 
 def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
+    primals = adopt_all(primals)
     leaves, linear, (structure, aux) = jax.linearize(
         _flat(fun, {}, has_aux), *primals, has_aux=True
     )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     def pushforward(*tangents: Any) -> Any:
-        aligned, rate = _align(primals, tangents)
+        aligned, rate = _align(primals, adopt_all(tangents))
         return _tangent(out, linear(*aligned), rate)
 
     return (out, pushforward, aux) if has_aux else (out, pushforward)
@@ -117,11 +120,12 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
     dimensionless.
     """
+    primals = adopt_all(primals)
     leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
     out = jtu.tree_unflatten(structure.item, leaves)
 
     def pull(cotangents: Any) -> tuple:
-        given, scale = _align((out,), (cotangents,), inverse=True)
+        given, scale = _align((out,), (adopt_all(cotangents),), inverse=True)
         grads = pullback(jtu.tree_leaves(given[0]))
         return tuple(
             jtu.tree_map(
@@ -194,6 +198,7 @@ def _jacobian(
     transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any
 ) -> Callable:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         flat = _flat(fun, kwargs, has_aux)
         blocks, (structure, aux, leaves) = transform(

@@ -306,6 +306,22 @@ def all_primitives() -> dict[str, Any]:
     return found
 
 
+def guard_array_type(kind: type, check: Callable[[Any], None]) -> None:
+    """Have `check(x)` called on every `kind`, a subclass of NumPy's array, that JAX takes in.
+
+    JAX looks a class up by its bases (`pytype_aval_mappings`, private, 0.10 to 0.12): what is not
+    its own counts as an array of bare numbers.
+    """
+    mappings = _jax_core.pytype_aval_mappings
+    base = mappings[np.ndarray]
+
+    def aval_of(x: Any) -> Any:
+        check(x)
+        return base(x)
+
+    mappings[kind] = aval_of
+
+
 # -- Equinox: fast flattening ---------------------------------------------------------------------
 
 _registration = threading.Lock()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ._compat import Tracer
 from ._dispatch import CACHES_TO_CLEAR
+from ._foreign import taker_of
 from ._quaxify import call
 from ._value import MODE, VALUE_TYPES
 
@@ -36,6 +37,8 @@ def call_compiled(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     statics: list[Any] = []
     has_value = False
     for name, x in (*enumerate(args), *kwargs.items()):
+        if type(x) not in VALUE_TYPES and (taker := taker_of(type(x))) is not None:
+            x = taker(x)
         if type(x) in VALUE_TYPES:
             has_value = True
             if any(isinstance(leaf, Tracer) for leaf in jtu.tree_leaves(x)):

@@ -9,6 +9,7 @@ import jax.tree_util as jtu
 
 from ._compat import Literal, Tracer, as_array, open_jaxpr, user_location
 from ._errors import LocatedError, Location, locate_stack
+from ._foreign import adopt, captured_foreign, guard_foreign, is_value_or_foreign, taker_of
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._lax import lax_takes_values
@@ -76,11 +77,13 @@ def call(
     constant, which is to drop the mark (`lambda x: x` keeps it).
     """
     tree = (fn, args, kwargs)
-    leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value)
-    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
+    chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
     if filter_spec is not True:
         wanted = _filter(filter_spec, tree)
         chosen = [i for i in chosen if wanted[i]]
+    for i in chosen:
+        leaves[i] = adopt(leaves[i])
     if MODE.staging:
         # Within another quaxified function: hand our values to it, it interprets everything.
         for i in chosen:
@@ -111,7 +114,9 @@ def call_or_stage(
 def _filter(filter_spec: Any, tree: Any) -> list[bool]:
     def expand(spec: Any, subtree: Any) -> Any:
         return jtu.tree_map(
-            lambda x: spec(x) if callable(spec) else bool(spec), subtree, is_leaf=is_value
+            lambda x: spec(x) if callable(spec) else bool(spec),
+            subtree,
+            is_leaf=is_value_or_foreign,
         )
 
     return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
@@ -146,6 +151,7 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
+    guard_foreign()
     with lax_takes_values():
         closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
     return _Staged(*open_jaxpr(closed), template, out_tree)
@@ -221,7 +227,14 @@ def _template(leaf: Any, traced: list[Any]) -> Any:
     if isinstance(leaf, Tracer):
         traced.append(leaf)
         return _Output(len(traced) - 1)
+    if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
+        raise captured_foreign(leaf)
     return leaf
+
+
+def _holds_tracer(x: Any) -> bool:
+    parts = (x, getattr(x, "magnitude", None), getattr(x, "value", None))
+    return any(isinstance(leaf, Tracer) for leaf in jtu.tree_leaves(parts))
 
 
 def _fill(item: Any, results: list[Any]) -> Any:

@@ -12,4 +12,5 @@ from ._quantity import Quantity as Quantity
 from ._registry import get_registry as get_registry, set_registry as set_registry
 from ._unit import unit as unit
 
-from . import _functions as _functions, _rules as _rules  # isort: skip  # enrol the rules
+# These enrol rules, and say what becomes of other libraries' quantities.
+from . import _foreign as _foreign, _functions as _functions, _rules as _rules  # isort: skip

@@ -18,10 +18,12 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
+    adopt,
     call_compiled,
     is_compiled_function,
     locate_stack,
     quaxify,
+    taker_of,
 )
 
 if TYPE_CHECKING:
@@ -218,7 +220,7 @@ def _direct_operands(lhs: Any, rhs: Any) -> tuple[Any, Any] | None:
         elif isinstance(x, _NUMBERS):
             if isinstance(x, bool):
                 return None
-        elif not isinstance(x, _ARRAYS):
+        elif not isinstance(x, _ARRAYS) or taker_of(type(x)) is not None:
             return None
         operands.append(x)
     return operands[0], operands[1]
@@ -241,9 +243,9 @@ def _by_rules(function: Callable, *operands: Any) -> Any:
     for x in operands:
         if isinstance(x, pint.Unit):
             x = Quantity(1.0, x)
-        elif isinstance(x, pint.Quantity):
-            x = Quantity(x)
-        elif type(x) not in VALUE_TYPES and not isinstance(x, (*_ARRAYS, *_NUMBERS)):
+        else:
+            x = adopt(x)
+        if type(x) not in VALUE_TYPES and not isinstance(x, (*_ARRAYS, *_NUMBERS)):
             return NotImplemented
         given.append(x)
     if is_compiled_function(function):

@@ -15,6 +15,7 @@ from sciquax.core import (
     LocatedError,
     Polymorphic,
     Unsettled,
+    adopt,
     aval_of,
     coerce,
     describe,
@@ -94,8 +95,8 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
     __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, value: Any, unit: Any = None):
-        if isinstance(value, (str, pint.Quantity)):
-            value = _from_pint(value)
+        if not isinstance(value, jax.Array):
+            value = _parse(value) if isinstance(value, str) else adopt(value)
         target = None if unit is None else as_unit(unit)
         if isinstance(value, Quantity):
             if target is not None:
@@ -489,16 +490,20 @@ def _plain_index(index: Any) -> Any:
     return index._number("an index") if isinstance(index, Quantity) else index
 
 
-def _from_pint(value: Any) -> Quantity:
+def _parse(text: str) -> Quantity:
     registry = get_registry()
-    if isinstance(value, str):
+    with PINT:
         try:
-            value = registry.Quantity(value)
+            return from_pint_quantity(registry.Quantity(text))
         except pint.UndefinedUnitError as error:
             from ._errors import undefined
 
             raise locate_stack(undefined(error, registry)) from None
-    return bare(_as_array(value.magnitude), from_pint(value.units, registry))
+
+
+def from_pint_quantity(value: Any) -> Quantity:
+    """The quantity that a `pint.Quantity` is."""
+    return bare(_as_array(value.magnitude), from_pint(value.units, get_registry()))
 
 
 def _as_array(value: Any) -> Any:

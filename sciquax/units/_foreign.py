@@ -1,0 +1,71 @@
+"""Quantities of other libraries: taken over with their unit, or refused; never stripped of it.
+
+pint's are taken over here, those of Astropy and of unxt (which has Astropy's units) by
+`sciquax/interop/astropy.py`. What else has a unit is refused by name. Nothing is imported that the
+user has not imported: a class says by its module whose it is.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pint
+
+from sciquax.core import locate_stack, register_foreign
+
+from ._quantity import Quantity, from_pint_quantity
+
+_OTHER_LIBRARIES = frozenset(
+    {"saiunit", "brainunit", "unyt", "quantities", "openmm", "forallpeople", "physipy", "misu"}
+)
+
+
+def find(kind: type) -> Callable[[Any], Quantity] | None:
+    """What makes a `Quantity` of an instance of another library's class; None for all others."""
+    if issubclass(kind, pint.Quantity):
+        return from_pint_quantity
+    owners = {(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__}
+    if ("pint", "Measurement") in owners:
+        return _refuse_uncertain
+    if ("astropy", "Quantity") in owners or ("unxt", "AbstractQuantity") in owners:
+        return _from_astropy
+    if any(m in _OTHER_LIBRARIES and "unit" not in n.lower() for m, n in owners):
+        return _refuse if _has_unit(kind) else None
+    if _has_unit(kind) and (
+        issubclass(kind, np.ndarray) or {"__array__", "__jax_array__"} & set(dir(kind))
+    ):
+        return _refuse
+    return None
+
+
+def _has_unit(kind: type) -> bool:
+    fields = {*dir(kind), *getattr(kind, "__annotations__", {})}
+    return bool(fields & {"unit", "units"})
+
+
+def _from_astropy(x: Any) -> Quantity:
+    from sciquax.interop.astropy import from_astropy
+
+    return from_astropy(x)
+
+
+def _refuse_uncertain(x: Any) -> Quantity:
+    raise locate_stack(
+        TypeError(
+            "A `pint.Measurement` has an uncertainty, which a Quantity does not carry. Take the "
+            "two apart with `sciquax.interop.uncertainties.from_uncertainties`."
+        )
+    )
+
+
+def _refuse(x: Any) -> Quantity:
+    name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
+    raise locate_stack(
+        TypeError(
+            f"A `{name}` has a unit that sciquax cannot read, and is not taken for bare numbers. "
+            "Make a quantity of its parts: `Quantity(value, unit)`."
+        )
+    )
+
+
+register_foreign(find, guards=[("astropy.units.quantity", "Quantity")])

@@ -1,0 +1,170 @@
+"""Quantities of other libraries: converted or refused, never stripped of their unit."""
+
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pint
+import pytest
+
+import sciquax
+import sciquax.numpy as sqnp
+from sciquax import quaxify
+from sciquax.units import DimensionalityError, Quantity, get_registry
+from tests.helpers import assert_same
+
+u = pytest.importorskip("astropy.units")
+from sciquax.interop.astropy import from_astropy, to_astropy  # noqa: E402
+
+UREG = get_registry()
+X = np.array([1.0, 2.0])
+FOREIGN = {
+    "pint": UREG.Quantity(X, "km"),
+    "pint-other-registry": pint.UnitRegistry().Quantity(X, "km"),
+    "astropy": X * u.km,
+}
+OURS = Quantity(X, "km")
+Q = Quantity(jnp.array([300.0, 5.0]), "m")
+
+USES = {
+    "constructor": lambda x: Quantity(x),
+    "conversion": lambda x: Quantity(x, "cm"),
+    "argument": quaxify(lambda x: jnp.sum(x**2)),
+    "nested": lambda x: quaxify(lambda d: d["a"][0] * 2.0)({"a": (x,)}),
+    "keyword": lambda x: quaxify(lambda *, x: jnp.cumsum(x))(x=x),
+    "jitted": quaxify(jax.jit(lambda x: jnp.where(x > 1.0 * x[0], x, 0.0))),
+    "namespace": lambda x: sqnp.hypot(x, Q),
+    "namespace-list": lambda x: sqnp.stack([x, Q]),
+    "where": lambda x: sqnp.where(Q > Quantity(50.0, "m"), Q, x),
+    "update": lambda x: Q.at[1].set(x[0]),
+    "grad": sciquax.grad(lambda x: jnp.sum(x**3)),
+    "jvp": lambda x: sciquax.jvp(jnp.square, (x,), (x,)),
+    "vjp": lambda x: sciquax.vjp(jnp.square, x)[1](x),
+    "jacfwd": sciquax.jacfwd(lambda x: x**2),
+    "numpy": lambda x: np.add(Q, x),
+}
+for _name in ("add", "sub", "mul", "truediv", "matmul", "lt", "ge", "eq", "mod", "floordiv"):
+    _op = getattr(operator, _name)
+    USES[_name] = lambda x, op=_op: op(Q, x)
+    USES["r" + _name] = lambda x, op=_op: op(x, Q)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("library", FOREIGN)
+def test_as_if_it_were_ours(library, use):
+    if use == "rfloordiv" and library == "astropy":
+        pytest.skip("NumPy calls Astropy's own floor_divide")
+    expected = USES[use](OURS)
+    assert_same(Quantity(USES[use](FOREIGN[library])), Quantity(expected)) if not isinstance(
+        expected, tuple
+    ) else assert_same(USES[use](FOREIGN[library]), expected)
+
+
+@pytest.mark.parametrize("library", FOREIGN)
+def test_wrong_dimensions_are_refused(library):
+    x = FOREIGN[library]
+    for call in (
+        lambda: Quantity(x, "s"),
+        lambda: Q * Quantity(1.0, "s") + x,
+        lambda: x + Quantity(1.0, "s"),
+        lambda: quaxify(jnp.exp)(x),
+        lambda: sqnp.where(True, x, Quantity(1.0, "s")),
+    ):
+        with pytest.raises((DimensionalityError, pint.DimensionalityError, u.UnitsError)):
+            call()
+
+
+@pytest.mark.parametrize("library", FOREIGN)
+def test_captured_ones_are_not_stripped(library):
+    x = FOREIGN[library]
+    for f in (lambda y: y * x, lambda y: jnp.where(y > 0, y, x), lambda y: jnp.sin(x) + y):
+        with pytest.raises(TypeError):
+            quaxify(f)(Q)
+    # Outside of staging, JAX does what it always did.
+    if library == "astropy":
+        assert float(jnp.sum(x)) == 3.0
+
+
+def test_output_of_another_library_passes_through():
+    x = UREG.Quantity(3.0, "s")
+    out, same = quaxify(lambda y: (2.0 * y, x))(Q)
+    assert same is x and out.units == Q.units
+
+
+class Mystery(np.ndarray):
+    """An array of some library that has a unit."""
+
+    unit = "furlong"
+
+
+def test_unknown_units_are_refused():
+    x = np.array([1.0, 2.0]).view(Mystery)
+    for call in (
+        lambda: Quantity(x),
+        lambda: Q + x,
+        lambda: quaxify(jnp.sum)(x),
+        lambda: sqnp.sum(x),
+        lambda: sqnp.hypot(Q, x),
+        lambda: quaxify(lambda d: d["x"] * 2)({"x": x}),
+    ):
+        with pytest.raises(TypeError, match="has a unit that sciquax cannot read"):
+            call()
+
+
+def test_measurements_are_refused():
+    pytest.importorskip("uncertainties")
+    x = UREG.Measurement(3.0, 0.1, "m")
+    with pytest.raises(TypeError, match="has an uncertainty, which a Quantity does not carry"):
+        Quantity(x)
+
+
+ASTROPY = [
+    u.m, u.kg * u.m**2 / u.s**2, u.km / u.h, u.mas, u.deg, u.eV, u.lyr, u.AU, u.percent, u.T, u.erg,
+    u.AA, u.cm**0.5, u.imperial.mi, u.bit, u.deg_C, u.imperial.deg_F, u.dimensionless_unscaled,
+    u.km / u.m, u.Unit("1e3 kg"), u.rad / u.s, u.mol / u.L,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ASTROPY, ids=str)
+def test_astropy_units(unit, x64):
+    x = np.array([3.0, -4.5]) * unit
+    ours = from_astropy(x)
+    back = to_astropy(ours)
+    np.testing.assert_allclose(back.to_value(unit), x.value, rtol=1e-12)
+    if unit not in (u.deg_C, u.imperial.deg_F, u.bit):
+        np.testing.assert_allclose(
+            Quantity(ours).to_base_units().m, x.si.value, rtol=1e-9
+        )  # astropy's SI
+
+
+@pytest.mark.parametrize("unit", [u.solMass, u.G, u.Jy, u.pc, u.M_e * u.km], ids=str)
+def test_astropy_units_that_pint_sizes_otherwise(unit, x64):
+    """Their size is Astropy's."""
+    ours = from_astropy(2.0 * u.Unit(unit))
+    np.testing.assert_allclose(
+        Quantity(ours).to_base_units().m, (2.0 * u.Unit(unit)).si.value, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("unit", [u.mag, u.dex(u.cm / u.s**2), u.pix, u.ABmag, u.dB], ids=str)
+def test_astropy_units_without_counterpart(unit):
+    with pytest.raises(TypeError, match="has no counterpart in the other library"):
+        from_astropy(u.Magnitude(3.0) if unit is u.mag else 3.0 * unit)
+
+
+@pytest.mark.parametrize("unit", ["dBm", "smoot", "degC", "planck_length", "acre", "psi"])
+def test_to_astropy(unit, x64):
+    registry = get_registry()
+    if unit == "smoot":
+        unit = "hand"
+    if unit == "dBm":
+        with pytest.raises(TypeError, match="has no counterpart"):
+            to_astropy(Quantity(1.0, unit))
+        return
+    x = to_astropy(Quantity(np.float64(3.0), unit))
+    if unit == "degC":
+        assert x.unit == u.deg_C and x.value == 3.0
+    else:
+        expected = registry.Quantity(3.0, unit).to_base_units()
+        np.testing.assert_allclose(x.si.value, expected.m, rtol=1e-9)
