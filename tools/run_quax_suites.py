@@ -32,7 +32,10 @@ class Suite(NamedTuple):
     requirement: str
     tests: tuple[str, ...] = ("tests",)
     private: tuple[str, ...] = ()  # test files and tests about quax's own insides
+    options: tuple[str, ...] = ()  # of pytest
 
+
+_SYBIL = ("--import-mode=importlib", "-p", "no:doctest")  # their docstrings are run by sybil
 
 SUITES = {
     "quax": Suite(
@@ -48,42 +51,30 @@ SUITES = {
             "tests/unit/test_core.py::test_default_process_rejects_non_array_operand",  # private
         ),
     ),
-    "quaxed": Suite("quaxed==0.10.7"),
-    "quax_blocks": Suite("quax-blocks==0.5.1"),
-    "unxt": Suite("unxt==2.0.6", private=("tests/benchmark",)),
-    "coordinax": Suite("coordinax==0.24.3"),
+    "quaxed": Suite("quaxed==0.10.7", ("tests", "src", "docs"), (), _SYBIL[1:]),
+    "quax_blocks": Suite("quax-blocks==0.5.1", ("tests", "src"), (), _SYBIL[1:]),
+    "unxt": Suite(
+        "unxt==2.0.6", ("tests", "README.md", "docs", "src"), ("tests/benchmark",), _SYBIL
+    ),
+    "coordinax": Suite("coordinax==0.24.3", ("tests", "README.md", "docs", "src"), (), _SYBIL[1:]),
 }
 
 TEST_TOOLS = (
-    "hypothesis[numpy] matplotlib myst-parser pytest pytest-arraydiff pytest-benchmark "
-    "pytest-codspeed pytest-cov pytest-env pytest-github-actions-annotate-failures pytest-mpl "
-    "pytest-xdist sybil xmmutablemap zeroth hatchling hatch-vcs setuptools-scm"
+    "pytest pytest-arraydiff pytest-benchmark pytest-codspeed pytest-cov pytest-env pytest-mpl "
+    "pytest-github-actions-annotate-failures pytest-xdist sybil hypothesis[numpy] matplotlib "
+    "myst-parser unxts-hypothesis unxts-interop-matplotlib unxts-parametric xmmutablemap zeroth "
+    "hatchling hatch-vcs setuptools-scm"
 ).split()
 
 ALIAS = '''\
 """sciquax under the name of quax."""
 
-import importlib.util
-import sys
-
 from sciquax import ArrayValue, Value, quaxify, register
 
-__path__ = []
 __version__ = "0.4.6"
 
+from . import _compat, examples  # quax's own files
 
-def _run(name, path, package=False):
-    spec = importlib.util.spec_from_file_location(
-        name, path, submodule_search_locations=[path.rpartition("/")[0]] if package else None
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_compat = _run("quax._compat", "{quax}/_compat.py")
-examples = _run("quax.examples", "{quax}/examples/__init__.py", package=True)
 lora, zero = examples.lora, examples.zero
 '''
 
@@ -133,8 +124,10 @@ def prepare(folder: Path, jax: str) -> Path:
             with tarfile.open(sources / f"{name}.tar.gz") as archive:
                 archive.extractall(sources, filter="data")
     alias.mkdir(parents=True, exist_ok=True)
-    quax = sources / "quax-0.4.6" / "src" / "quax"
-    (alias / "__init__.py").write_text(ALIAS.replace("{quax}", str(quax)))
+    (alias / "__init__.py").write_text(ALIAS)
+    for own in ("examples", "_compat.py"):
+        if not (alias / own).exists():
+            (alias / own).symlink_to(sources / "quax-0.4.6" / "src" / "quax" / own)
     return python
 
 
@@ -143,8 +136,7 @@ def run(name: str, python: Path, folder: Path, on: str, pytest_args: list[str]) 
     suite = SUITES[name]
     source = folder / "sources" / suite.requirement.replace("-", "_").replace("==", "-")
     command = [str(python), "-m", "pytest", *suite.tests, "-q", "-p", "no:cacheprovider"]
-    command += ["-o", "addopts=", "--import-mode=importlib" if name == "unxt" else "-rf"]
-    command += ["-W", "default::DeprecationWarning"]
+    command += ["-o", "addopts=", "-rf", *suite.options]
     path = [""]
     if on == "sciquax":
         path = [str(folder / "alias"), str(ROOT)]

@@ -21,7 +21,7 @@ from ._errors import Unsettled
 from ._interpret import interpret
 from ._join import coerce, join
 from ._polymorphic import strip
-from ._value import VALUE_TYPES, describe
+from ._value import VALUE_TYPES, aval_of, describe, short_aval
 from ._weak import WeakCache
 
 
@@ -149,9 +149,11 @@ def join_types(lhs: Type, rhs: Type) -> Type:
     """The type that values of both become: structures by `join`, dtypes by promotion."""
     if lhs == rhs:
         return lhs
-    example = join(lhs.example(), rhs.example())
-    leaves, tree = jtu.tree_flatten(example)
+    examples = lhs.example(), rhs.example()
+    leaves, tree = jtu.tree_flatten(join(*examples))
     avals = list(map(_aval, leaves))
+    if tree == _ARRAY:
+        return Type(tree, (_join_avals(*map(aval_of, examples)),))
     # An output of another dtype (an integer converted to other units) or of weak type.
     shapes = [[a.shape for a in some] for some in (lhs.avals, rhs.avals, avals)]
     if shapes[0] == shapes[1] == shapes[2]:
@@ -170,6 +172,26 @@ def _join_avals(lhs: Any, rhs: Any) -> Any:
 
 def describe_type(t: Type) -> str:
     return describe(strip(t.example()))
+
+
+def describe_types(lhs: Type, rhs: Type) -> tuple[str, str]:
+    """Two types that differ, described so that one sees in what."""
+    short = describe_type(lhs), describe_type(rhs)
+    if short[0] != short[1]:
+        return short
+    return _in_full(lhs), _in_full(rhs)
+
+
+def _in_full(t: Type) -> str:
+    """A type with the static fields of its value."""
+    value = strip(t.example())
+    leaves, tree = jtu.tree_flatten(value)
+    shown = jtu.tree_unflatten(tree, [_Text(short_aval(aval_of(x))) for x in leaves])
+    return repr(shown)
+
+
+class _Text(str):
+    __repr__ = str.__str__
 
 
 def regroup(types: Sequence[Type], leaves: Sequence[Any]) -> list[list[Any]]:

@@ -11,6 +11,7 @@ from ._bodies import (
     Type,
     convert,
     describe_type,
+    describe_types,
     element_type,
     flatten,
     join_types,
@@ -37,9 +38,10 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
             try:
                 outs[i] = join_types(a, b)
             except Unsettled as unsettled:
+                first, second = describe_types(a, b)
                 raise unsettled.make(
-                    f"Output {i} of a conditional is {describe_type(a)} in its first branch and "
-                    f"{describe_type(b)} in branch {number}, which have no common type.",
+                    f"Output {i} of a conditional is {first} in its first branch and {second} in "
+                    f"branch {number}, which have no common type.",
                     remedy="Make the branches return the same kind of value.",
                 ) from None
     staged = [
@@ -79,11 +81,18 @@ _MAX_ROUNDS = 8
 
 
 def _settle(
-    step: Callable[[list[Type], Sequence[Type]], Staged], carry: list[Type], what: str
+    step: Callable[[list[Type], Sequence[Type]], Staged],
+    carry: list[Type],
+    what: str,
+    names: Sequence[str | None],
 ) -> tuple[list[Type], Staged]:
-    """The carry's types, found by running the body on them until they come back unchanged."""
+    """The carry's types, found by running the body on them until they come back unchanged.
+
+    **Arguments**: the body, the carry, and for errors the loop's and the carry's names.
+    """
     n = len(carry)
     staged = step(carry, ())
+    rounds = [carry]
     for _ in range(_MAX_ROUNDS):
         if list(staged.outs[:n]) == carry:
             return carry, staged
@@ -92,24 +101,30 @@ def _settle(
             try:
                 joined.append(join_types(a, b))
             except Unsettled as unsettled:
+                before, after = describe_types(a, b)
                 raise unsettled.make(
-                    f"Carry {i} of a `{what}` goes in as {describe_type(a)} and comes out of its "
-                    f"body as {describe_type(b)}, which have no common type.",
+                    f"The `{what}` carry changed structure: {_called(names[i], i)} goes in as "
+                    f"{before} and comes out of the body as {after}, which have no common type.",
                     remedy="Start the loop with the type that its body returns, or convert in the "
-                    "body.",
+                    "body. What grows in every step has no type that a loop could carry.",
                 ) from None
         if joined == carry:  # the outputs only need converting
             staged = step(carry, carry)
             if list(staged.outs[:n]) == carry:
                 return carry, staged
         carry = joined
+        rounds.append(carry)
         staged = step(carry, ())
+    i = next(i for i in range(n) if rounds[-1][i] != rounds[-2][i])
     raise CarryError(
-        f"The carry of a `{what}` changes type at every step: "
-        + ", ".join(map(describe_type, staged.outs[:n]))
-        + ".",
-        "A quantity multiplied by a unit in every step has no unit that a loop could carry.",
+        f"The `{what}` carry changed structure at every step: {_called(names[i], i)} became "
+        f"{', '.join(describe_type(types[i]) for types in rounds[:4])}, ....",
+        "Write the loop in Python if it is short, or carry something whose type does not grow.",
     )
+
+
+def _called(name: str | None, number: int) -> str:
+    return f"`{name}`" if name else f"item {number}"
 
 
 def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -120,7 +135,8 @@ def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:
         return restage(params["jaxpr"], [*const_types, *types, *x_types], tuple(targets))
 
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan")
+    names = _compat.last_argument_names(params["jaxpr"], len(carry) + len(xs))
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan", names)
     carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
     closed, hoisted = _compat.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
@@ -147,7 +163,8 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:
         return restage(params["body_jaxpr"], [*body_types, *types], tuple(targets))
 
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while")
+    names = _compat.last_argument_names(params["body_jaxpr"], len(carry))
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while", names)
     carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
     test = restage(params["cond_jaxpr"], [*[type_of(x) for x in cond_consts], *carry_types])
     body, body_hoisted = _compat.closed_without_consts(staged.jaxpr)

@@ -40,12 +40,17 @@ def custom_linear_solve(
     x_types = [type_of(x) for x in solution]
 
     try:
-        product = jax.eval_shape(
-            lambda leaves: run(bodies.matvec, matvec_consts, unflatten(x_types, leaves)),
+        jax.eval_shape(
+            lambda leaves: [
+                coerce(x, t.example())
+                for x, t in zip(
+                    run(bodies.matvec, matvec_consts, unflatten(x_types, leaves)),
+                    b_types,
+                    strict=True,
+                )
+            ],
             [a for x in solution for a in jtu.tree_leaves(x)],
         )
-        for x, t in zip(product, b_types, strict=True):
-            coerce(x, t.example())
     except Unsettled:
         # The solver materialised: a type without structure to keep. Then so do all operands.
         arrays = [x.materialise() if type(x) in VALUE_TYPES else x for x in operands]

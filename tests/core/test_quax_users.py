@@ -254,3 +254,77 @@ def test_type_with_array_protocol_outside():
     with pytest.raises(TypeError):
         jnp.sin(Readable(X, True))
     assert_same(quax.quaxify(jnp.asarray)(Readable(X, False)), Readable(X, False))
+
+
+# -- loops and branches
+
+
+def _loops():
+    return {
+        "while": lambda x: lax.while_loop(
+            lambda c: c["i"] < 3,
+            lambda c: {"i": c["i"] + 1, "x": c["x"] * c["x"]},
+            {"i": 0, "x": x},
+        )["x"],
+        "fori": lambda x: lax.fori_loop(0, 3, lambda _, state: state * state, x),
+        "scan": lambda x: lax.scan(lambda s, _: ((s[0], s[1] * s[1]), None), (x, x), None, 2)[0][1],
+    }
+
+
+class Power(Boxed):
+    """Something to a power, as a unit is: what grows in every step of these loops."""
+
+    power: int = eqx.field(static=True)
+
+
+@quax.register(lax.mul_p)
+def _mul_powers(x: Power, y: Power, **params):
+    return Power(x.array * y.array, x.power + y.power)
+
+
+@quax.register(lax.add_p)
+def _add_powers(x: Power, y: Power, **params):
+    return Power(x.array + y.array, x.power)
+
+
+@pytest.mark.parametrize(
+    ("loop", "name"), [("while", "c['x']"), ("fori", "state"), ("scan", "s[1]")]
+)
+def test_carry_whose_structure_changes(loop, name):
+    with pytest.raises(TypeError, match="carry changed structure") as caught:
+        quax.quaxify(_loops()[loop])(Power(X, 1))
+    primitive = "while" if loop == "while" else "scan"
+    assert str(caught.value).startswith(
+        f"The `{primitive}` carry changed structure: `{name}` goes in as "
+        "Power(array=f32[3], power=1) and comes out of the body as Power(array=f32[3], power=2), "
+        "which have no common type.\n  at "
+    )
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_carry_that_materialises(jitted):
+    """A body without rules materialises; so does the carry that goes in, once."""
+    f = {
+        "scan": lambda x, y: lax.scan(lambda c, t: (c * t + 1.0, c), x, y),
+        "while": lambda x, y: lax.while_loop(
+            lambda c: c[1] < 3, lambda c: (c[0] * y, c[1] + 1), (x, 0)
+        ),
+        "cond": lambda x, y: lax.cond(y[0] > 0, lambda x: x, lambda x: x * 2, x),
+    }
+    for program in f.values():
+        program = jax.jit(program) if jitted else program
+        x = jnp.float32(2.0) if program is f["scan"] else X
+        assert_same(quax.quaxify(program)(Boxed(x), Y), program(x, Y))
+
+
+def test_branches_of_different_types():
+    """Types that only materialise meet as plain arrays; a plain and a refusing one do not."""
+    other = type("Other", (Boxed,), {})
+    f = lambda p, x, y: lax.cond(p, lambda: x, lambda: y)
+    for x, y in ((Boxed(X), other(Y)), (Boxed(X), Y), (X, Boxed(Y))):
+        for p in (True, False):
+            assert_same(quax.quaxify(f)(p, x, y), X if p else Y)
+    with pytest.raises(ValueError, match="marks would be lost"):
+        quax.quaxify(f)(True, Marked(X), Y)
+    with pytest.raises(TypeError, match="have no common type"):
+        quax.quaxify(f)(True, Counting(X), Y)
