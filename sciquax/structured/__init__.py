@@ -1,6 +1,6 @@
 """Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
 
-from . import _lora_rules as _lora_rules  # enrols rules
+from . import _lora_rules as _lora_rules, _quantised_rules as _quantised_rules  # enrol rules
 from ._lora import LoraArray as LoraArray
 from ._loraify import (
     adapter_filter as adapter_filter,
@@ -12,5 +12,10 @@ from ._loraify import (
     read_adapters as read_adapters,
     save_adapters as save_adapters,
     unmerge as unmerge,
+)
+from ._quantised import (
+    QuantisedArray as QuantisedArray,
+    quantise as quantise,
+    quantise_model as quantise_model,
 )
 from ._zero import Zero as Zero

@@ -56,7 +56,7 @@ def loraify(
 
     ```
     """
-    chosen = _chosen(model, where)
+    chosen = chosen_weights(model, where)
     if not chosen:
         raise ValueError("`loraify` found no weights to adapt in the model; say which by `where`.")
     keys = iter(jr.split(key, len(chosen)))
@@ -128,7 +128,7 @@ def _is_weight(x: Any) -> bool:
     return len(aval.shape) >= 2 and jnp.issubdtype(aval.dtype, jnp.inexact)
 
 
-def _chosen(model: Any, where: Callable[[Any], Any] | None) -> dict[str, _Axes]:
+def chosen_weights(model: Any, where: Callable[[Any], Any] | None) -> dict[str, _Axes]:
     known = _layers(model)
     if where is None:
         return known
