@@ -62,10 +62,10 @@ def mapped(rule: Callable[[Sequence[Any]], list[Any]], batch: Batch) -> Callable
     """A rule on the operands of a function, as one on those of the function under `vmap`."""
 
     def apply(operands: Sequence[Any]) -> list[Any]:
-        from ._bodies import element_type, flatten, stacked_type, type_of, unflatten
+        from ._bodies import element_type, flatten, sliceable, stacked_type, type_of, unflatten
 
         operands = [
-            strip(x) if d is None else _to_front(strip(x), d)
+            strip(x) if d is None else sliceable(_to_front(strip(x), d))
             for x, d in zip(operands, batch.dims, strict=True)
         ]
         types = [

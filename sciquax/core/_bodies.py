@@ -17,7 +17,7 @@ from jax import lax
 from . import _compat
 from ._compat import open_jaxpr, typeof
 from ._dispatch import CACHES_TO_CLEAR
-from ._errors import Unsettled
+from ._errors import RuleError, Unsettled
 from ._interpret import interpret
 from ._join import coerce, join
 from ._polymorphic import strip
@@ -56,6 +56,30 @@ def _aval(x: Any) -> Any:
     if isinstance(x, jax.ShapeDtypeStruct):
         return _compat.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
     return typeof(x)
+
+
+def sliceable(x: Any) -> Any:
+    """`x` such that slices of its leaves along their leading axes make slices of it.
+
+    A scale that rows share, or a factor that has no axis for them, has nothing to slice.
+    """
+    if type(x) not in VALUE_TYPES:
+        return x
+    shape = x.aval().shape
+    leaves = jtu.tree_leaves(x)
+    if all(_aval(leaf).shape[:1] == shape[:1] for leaf in leaves):
+        element = x.as_element(element_leaves(x))
+        try:
+            if tuple(element.aval().shape) == tuple(shape[1:]):
+                return x
+        except (RuleError, TypeError, ValueError, IndexError):  # what no value of its type has
+            pass
+    return x.as_sliceable()
+
+
+def element_leaves(x: Any) -> list[jax.ShapeDtypeStruct]:
+    whole = type_of(x)
+    return Type(whole.tree, tuple(_compat.without_leading_axis(a) for a in whole.avals)).leaves()
 
 
 def element_type(x: Any) -> Type:

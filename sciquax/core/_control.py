@@ -16,6 +16,7 @@ from ._bodies import (
     flatten,
     join_types,
     restage,
+    sliceable,
     stacked_type,
     type_of,
     unflatten,
@@ -130,6 +131,7 @@ def _called(name: str | None, number: int) -> str:
 def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     consts, carry, xs = _compat.scan_operands(list(operands), params)
     const_types = [type_of(x) for x in consts]
+    xs = [sliceable(x) for x in xs]
     x_types = [element_type(x) for x in xs]
 
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:

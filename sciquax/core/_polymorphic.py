@@ -36,6 +36,10 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
     def materialise(self) -> Any:
         return self.inner.materialise() if type(self.inner) in VALUE_TYPES else self.inner
 
+    def as_sliceable(self) -> Any:
+        plain = type(self.inner) not in VALUE_TYPES
+        return self if plain else Polymorphic(self.inner.as_sliceable())
+
     def as_element(self, leaves: Sequence[Any]) -> Any:
         plain = type(self.inner) not in VALUE_TYPES
         return Polymorphic(leaves[0] if plain else self.inner.as_element(leaves))

@@ -197,6 +197,17 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------
 
+    def as_sliceable(self) -> Any:
+        """This value such that its leaves' slices along their leading axes make its slices.
+
+        Asked where they do not as it is. The array inside is, of what has one; else it is
+        materialised, or refuses.
+        """
+        inner: Any = None if self.payload is None else getattr(self, self.payload)
+        if type(inner) in VALUE_TYPES:
+            return self.with_payload(inner.as_sliceable())
+        return self.materialise()
+
     def as_element(self, leaves: Sequence[Any]) -> Any:
         """The value of one slice along this one's leading axis, made of its leaves' slices."""
         return jtu.tree_unflatten(jtu.tree_structure(self), leaves)

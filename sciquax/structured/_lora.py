@@ -141,7 +141,19 @@ class LoraArray(
         return (BATCH,) * (ndim - len(self.axes)) + self.axes
 
     def aval(self) -> Any:
-        return aval_of(self.weight)
+        aval = aval_of(self.weight)
+        if len(self.axes) > len(aval.shape):
+            raise RuleError(
+                "A LoraArray was sliced along an axis of its rows or columns.",
+                "Only leading batch axes can be mapped over by `vmap` outside of `quaxify`.",
+            )
+        return aval
+
+    def as_sliceable(self) -> Any:
+        """Only batch axes are on every part: the rows of an update are made together."""
+        if self.kinds[0] != BATCH:
+            return self.materialise()
+        return super().as_sliceable()
 
     def update(self) -> jax.Array:
         """`scaling * a @ b`, multiplied out."""

@@ -137,6 +137,20 @@ class QuantisedArray(
         """A value of this type, shape and structure that is zero."""
         return jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), example)
 
+    def as_sliceable(self) -> Any:
+        """With a scale for each index of the leading axis."""
+        n = self.codes.shape[0]
+        parts = []
+        for x in (self.scale, self.zero_point):
+            if x is not None and x.shape[0] != n:
+                blocked = x.shape[0] != 1
+                x = expand(x, (n, *x.shape[1:]), self.block_size) if blocked else x
+                x = jnp.broadcast_to(x, (n, *x.shape[1:]))
+            parts.append(x)
+        return QuantisedArray(
+            self.codes, *parts, format=self.format, block_size=self.block_size, master=self.master
+        )
+
     def __short__(self) -> str:
         return f"QuantisedArray({self.format}, {short_aval(self.aval())})"
 
@@ -245,9 +259,7 @@ def quantise(
         scaled = x / expand(scale, x.shape, block) + expand(zero_point, x.shape, block)
         zero_point = zero_point.astype(jnp.int32)
     codes = _encode(scaled, dtype, symmetric, key)
-    return QuantisedArray(
-        codes, scale, zero_point, format=dtype, block_size=block, master=master
-    )
+    return QuantisedArray(codes, scale, zero_point, format=dtype, block_size=block, master=master)
 
 
 def _nonzero(x: Any) -> Any:

@@ -115,7 +115,9 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
 
     def pick(companion: Any) -> Any:
         # Shared along an axis that is picked from: one for each index, so that places agree.
-        full = [n if not w else own for n, w, own in zip(shape, whole, companion.shape, strict=True)]
+        full = [
+            n if not w else own for n, w, own in zip(shape, whole, companion.shape, strict=True)
+        ]
         companion = jnp.broadcast_to(companion, full)
         windows = [s if not w else own for s, w, own in zip(sizes, whole, full, strict=True)]
         return primitive.bind(companion, indices, **{**clip, "slice_sizes": tuple(windows)})
@@ -127,7 +129,9 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     if params["mode"] is not lax.GatherScatterMode.FILL_OR_DROP:
         return out
     # Where is a place out of range? Where a gather of a single element each says so.
-    inside = jnp.broadcast_to(jnp.ones((), q.scale.dtype), [1 if w else n for w, n in zip(whole, shape, strict=True)])
+    inside = jnp.broadcast_to(
+        jnp.ones((), q.scale.dtype), [1 if w else n for w, n in zip(whole, shape, strict=True)]
+    )
     windows = tuple(1 if w else s for w, s in zip(whole, sizes, strict=True))
     inside = primitive.bind(inside, indices, **{**params, "slice_sizes": windows, "fill_value": 0})
     fill = params["fill_value"]
@@ -235,8 +239,8 @@ def _integer_dot(lhs: QuantisedArray, rhs: QuantisedArray, params: Params) -> An
     """`s t (sum c d - z sum d - w sum c + k z w)`, the sums in int32."""
     dimensions = params["dimension_numbers"]
     contract, _ = dimensions
-    codes = [x.codes.astype(jnp.int8) for x in (lhs, rhs)]
-    total = lax.dot_general(*codes, dimensions, preferred_element_type=jnp.int32)
+    codes = (lhs.codes.astype(jnp.int8), rhs.codes.astype(jnp.int8))
+    total = lax.dot_general(codes[0], codes[1], dimensions, preferred_element_type=jnp.int32)
     places = [_placer(lhs, rhs, dimensions, side) for side in (0, 1)]
     zeros = [x.zero_point for x in (lhs, rhs)]
     sums = [
@@ -259,9 +263,7 @@ def _placer(lhs: Any, rhs: Any, dimensions: Any, side: int) -> Any:
     """What puts one side's companion, of length one along contracted axes, in the output's axes."""
     (contract, batch) = dimensions
     ndims = [len(aval_of(x).shape) for x in (lhs, rhs)]
-    free = [
-        [d for d in range(ndims[i]) if d not in (*contract[i], *batch[i])] for i in (0, 1)
-    ]
+    free = [[d for d in range(ndims[i]) if d not in (*contract[i], *batch[i])] for i in (0, 1)]
 
     def place(companion: Any) -> Any:
         companion = lax.transpose(companion, (*batch[side], *free[side], *contract[side]))
@@ -280,9 +282,7 @@ def _float_dot(primitive: Any, lhs: Any, rhs: Any, params: Params) -> Any:
     (contract, batch) = params["dimension_numbers"]
     free = [d for d in range(q.codes.ndim) if d not in (*contract[side], *batch[side])]
     tile_axis, count = _tiles(q, free)
-    bare = QuantisedArray(
-        q.codes, q.scale, q.zero_point, format=q.format, block_size=q.block_size
-    )
+    bare = QuantisedArray(q.codes, q.scale, q.zero_point, format=q.format, block_size=q.block_size)
     if count == 1:
         return _one_tile(primitive, bare, x, params, side)
     size = q.codes.shape[tile_axis] // count
