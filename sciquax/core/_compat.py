@@ -185,21 +185,28 @@ def is_user_file(filename: str) -> bool:
     return "site-packages" not in filename or not any(name in filename for name in _LIBRARIES)
 
 
-def called_by_array_operator() -> bool:
-    """Whether the caller's caller is one of `jax.Array`'s operators asking for `__jax_array__`.
+def asked_what_it_is(operators: bool = True) -> bool:
+    """Whether the caller's caller asks for `__jax_array__` to learn what it has before it.
 
     `array + value` asks the right operand for `__jax_array__` before Python can try
     `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
-    JAX 0.10 to 0.12 name these `_operator_*`.
+    JAX 0.10 to 0.12 name these `_operator_*`. Equinox's `is_array_like` takes what has the method
+    for an array; rules ask it of their operands, to tell arrays from values.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and _stands_between(frame.f_code):
         frame = frame.f_back
-    return frame.f_code.co_name.startswith("_operator_")
+    name = frame.f_code.co_name
+    return name in _ARRAY_LIKE or (operators and name.startswith("_operator_"))
+
+
+_ARRAY_LIKE = ("is_array_like", "is_inexact_array_like")
 
 
 def _stands_between(code: Any) -> bool:
     """Our property, Equinox's `__getattribute__`, and the wrappers of a runtime type checker."""
+    if code.co_name in _ARRAY_LIKE:
+        return False
     return (
         code.co_name == "__jax_array__"
         or code.co_filename.startswith("<@")

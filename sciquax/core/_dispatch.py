@@ -259,6 +259,7 @@ class SignatureRules:
                 f"equally well:\n{error}",
                 "Register one for exactly these types, or give one a higher `precedence`.",
             ) from None
+        method = _taking_what_it_names(method)
         if returns is Any or returns is inspect.Signature.empty:
             return lambda primitive, operands, params: method(*operands, **params)
         return lambda primitive, operands, params: _converted(method(*operands, **params), returns)
@@ -276,6 +277,24 @@ class SignatureRules:
             ]
             self._faithful = all(map(_is_faithful, hints))
         return self._faithful
+
+
+def _taking_what_it_names(rule: Callable) -> Callable:
+    """A rule without `**params` is spared the parameters that it does not name and that are None.
+
+    JAX adds parameters from release to release (`accuracy`, `out_sharding`, `out_dtype`); None is
+    what such a one is for programs written before.
+    """
+    parameters = inspect.signature(rule).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return rule
+    names = {p.name for p in parameters}
+
+    def call(*operands: Any, **params: Any) -> Any:
+        given = {k: v for k, v in params.items() if v is not None or k in names}
+        return rule(*operands, **given)
+
+    return call
 
 
 def _converted(result: Any, annotation: Any) -> Any:

@@ -106,11 +106,12 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
 def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
     """A rule's results: as many as JAX's, each an array or a value. Other shapes are put aside."""
     outvars = eqn.outvars
-    if not isinstance(results, (list, tuple)) or len(results) != len(outvars):
-        made = f"{len(results)} results" if isinstance(results, (list, tuple)) else repr(results)
+    if not isinstance(results, (list, tuple)):
+        results = list(results) if hasattr(type(results), "__iter__") else [results]
+    if len(results) != len(outvars):
         raise RuleError(
-            f"The rule for `{eqn.primitive.name}` returned {made}, where JAX returns "
-            f"{len(outvars)}.",
+            f"The rule for `{eqn.primitive.name}` returned {len(results)} results, where JAX "
+            f"returns {len(outvars)}.",
             "Return a list of so many arrays or values.",
         )
     for x, var in zip(results, outvars, strict=True):

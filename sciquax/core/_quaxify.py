@@ -48,7 +48,7 @@ def quaxify(fn: F, filter_spec: Any = True) -> F:
 
     - `fn`: a function, a method, a jitted function, or a callable pytree such as an Equinox module.
     - `filter_spec`: a pytree prefix of booleans (or functions of a leaf) over `(fn, args, kwargs)`;
-      values where it is False are passed to `fn` as they are.
+      values where it is False are passed to `fn` as they are, for a `quaxify` within to take.
 
     **Returns** a callable with the signature of `fn`.
 
@@ -84,7 +84,8 @@ def call(
         chosen = [i for i in chosen if wanted[i]]
     for i in chosen:
         leaves[i] = adopt(leaves[i])
-    if MODE.staging:
+    apart = filter_spec is not True
+    if MODE.staging and not (apart or MODE.apart):
         # Within another quaxified function: hand our values to it, it interprets everything.
         for i in chosen:
             leaves[i] = inject(leaves[i])
@@ -92,7 +93,7 @@ def call(
         return fn(*args, **kwargs)
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
-    return _stage_and_interpret(leaves, treedef, chosen, finish)
+    return _stage_and_interpret(leaves, treedef, chosen, finish, apart)
 
 
 def call_or_stage(
@@ -131,7 +132,7 @@ class _Staged(NamedTuple):
     out_tree: Any
 
 
-def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
+def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = False) -> _Staged:
     """Trace the function among `leaves` with the chosen ones, its values, abstract."""
     template: list[Any] = []
     out_tree = None
@@ -144,7 +145,7 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        with staging():
+        with staging(apart):
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []
@@ -158,9 +159,13 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int]) -> _Staged:
 
 
 def _stage_and_interpret(
-    leaves: list[Any], treedef: Any, chosen: list[int], finish: Callable[[Any], Any]
+    leaves: list[Any],
+    treedef: Any,
+    chosen: list[int],
+    finish: Callable[[Any], Any],
+    apart: bool = False,
 ) -> Any:
-    jaxpr, consts, template, out_tree = _stage(leaves, treedef, chosen)
+    jaxpr, consts, template, out_tree = _stage(leaves, treedef, chosen, apart)
     try:
         results = interpret(jaxpr, consts, [leaves[i].canonical() for i in chosen])
     except LocatedError as error:

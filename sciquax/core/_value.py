@@ -16,7 +16,7 @@ import numpy as np
 from ._compat import (
     ModuleMeta,
     ShapedArray,
-    called_by_array_operator,
+    asked_what_it_is,
     construct,
     pytree_registration,
     typeof,
@@ -103,24 +103,27 @@ class Mode(threading.local):
     `staging`: a quaxified function is being traced; a value that meets a tracer is injected.
     `direct`: a quaxified function was called without values; if it turns out to have captured
     one, the call is abandoned and staged instead.
+    `apart`: what is being traced was quaxified with a `filter_spec`, so that quaxified functions in
+    it handle their own values rather than hand them over.
     """
 
     staging = False
     direct = False
+    apart = False
 
 
 MODE = Mode()
 
 
 @contextlib.contextmanager
-def staging() -> Iterator[None]:
+def staging(apart: bool = False) -> Iterator[None]:
     """While a function of the user's is being traced for interpretation."""
-    before = MODE.staging, MODE.direct
-    MODE.staging, MODE.direct = True, False
+    before = MODE.staging, MODE.direct, MODE.apart
+    MODE.staging, MODE.direct, MODE.apart = True, False, apart
     try:
         yield
     finally:
-        MODE.staging, MODE.direct = before
+        MODE.staging, MODE.direct, MODE.apart = before
 
 
 class CapturedValue(BaseException):
@@ -272,8 +275,11 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     @property
     def __jax_array__(self) -> Callable[[], Any]:
-        if not (MODE.staging or MODE.direct):
-            if called_by_array_operator():
+        if MODE.staging or MODE.direct:
+            if asked_what_it_is(operators=False):
+                raise AttributeError("__jax_array__")
+        else:
+            if asked_what_it_is():
                 raise AttributeError("__jax_array__")  # so that Python tries our reflected operator
             if hasattr(type(self), "__array__") and not self.explains_itself:
                 raise AttributeError("__jax_array__")  # so that `jnp.asarray` tries `__array__`

@@ -155,6 +155,25 @@ def test_one_default_among_types_without():
     assert_same(out.array, X + Y * X)
 
 
+def test_operands_of_a_default_are_told_apart():
+    """`eqx.is_array_like` is false of values, in a default as anywhere."""
+
+    class Tag(Boxed):
+        @staticmethod
+        def default(primitive, values, params):
+            raw = [x if eqx.is_array_like(x) else x.array for x in values]
+            assert not any(isinstance(x, Tag) for x in raw)
+            out = primitive.bind(*raw, **params)
+            return [Tag(x) for x in out] if primitive.multiple_results else Tag(out)
+
+    assert not eqx.is_array_like(Tag(X)) and not eqx.is_inexact_array_like(Tag(X))
+    mlp = eqx.nn.MLP(3, "scalar", 8, 1, key=jax.random.key(0))
+    out, pull = jax.vjp(mlp, X)
+    (grad,) = quax.quaxify(pull)(Tag(jnp.ones_like(out)))  # the backward pass alone
+    assert isinstance(grad, Tag)
+    assert_same(grad.array, pull(jnp.ones_like(out))[0])
+
+
 def test_redispatch_through_three_layers():
     Counting.seen.clear()
     out = quax.quaxify(lambda x: lax.sort([x, -x], num_keys=1))(Counting(Counting(Boxed(X))))
@@ -196,6 +215,99 @@ def test_rule_that_returns_numbers():
         out = add(Named(jnp.float32(3.0), name))
         assert isinstance(out, jax.Array) and out == expected
         assert jax.jit(add)(Named(jnp.float32(3.0), name)) == expected
+
+
+def test_parameters_that_a_rule_does_not_name():
+    """JAX adds parameters; those that are None are kept from rules that cannot take them."""
+
+    class Short(Boxed):
+        pass
+
+    @quax.register(lax.mul_p)
+    def _mul(x: Short, y: Short):
+        return Short(x.array + y.array)
+
+    @quax.register(lax.reduce_sum_p)
+    def _sum(x: Short, *, axes):
+        return Short(x.array.sum(axes))
+
+    @quax.register(lax.integer_pow_p)
+    def _pow(x: Short):
+        return x
+
+    assert_same(quax.quaxify(lambda x: jnp.sum(x * x))(Short(X)), Short(jnp.sum(X + X)))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
+        quax.quaxify(lambda x: x**2)(Short(X))
+
+
+def test_results_of_rules_are_checked():
+    class Bad(Boxed):
+        pass
+
+    results = {
+        lax.sin_p: None,
+        lax.cos_p: [X],
+        lax.tan_p: "an array",
+        lax.sort_p: [X, X, X],
+        lax.exp_p: jnp.zeros(2),
+    }
+    for primitive, result in results.items():
+
+        @quax.register(primitive)
+        def _rule(x: Bad, *, result=result, **params):
+            return result
+
+    messages = {
+        jnp.sin: "The rule for `sin` returned None, which is neither an array nor a value.",
+        jnp.cos: "The rule for `cos` returned [Array(",
+        jnp.tan: "The rule for `tan` returned 'an array', which is neither an array nor a value.",
+        lax.sort: "The rule for `sort` returned 3 results, where JAX returns 1.",
+        lambda x: jnp.exp(x) + 1: "The rule for `exp` made f32[2] where JAX makes f32[3], and what "
+        "follows builds on it.",
+    }
+    for f, message in messages.items():
+        with pytest.raises(TypeError) as caught:
+            quax.quaxify(f)(Bad(X))
+        assert str(caught.value).startswith(message), str(caught.value)
+        assert "test_quax_users.py" in str(caught.value)
+    # What nothing builds on is what the rule made of it.
+    assert_same(quax.quaxify(lambda x: (jnp.exp(x), x))(Bad(X)), (jnp.zeros(2), Bad(X)))
+
+
+# -- nested quaxify
+
+
+class Doubled(Boxed):
+    """Stands for twice its array; knows how to add a plain array."""
+
+
+class Halved(Boxed):
+    """Stands for half its array; knows how to add a plain array."""
+
+
+@quax.register(lax.add_p)
+def _add_doubled(x: Doubled, y: jax.typing.ArrayLike):
+    return quax.quaxify(lambda a, b: 2 * a + b)(x.array, y)
+
+
+@quax.register(lax.add_p)
+def _add_halved(x: jax.typing.ArrayLike, y: Halved):
+    return quax.quaxify(lambda a, b: a + b / 2)(x, y.array)
+
+
+def test_redispatch_one_type_at_a_time():
+    """With `filter_spec`, a quaxified function sees the values of the one around it as arrays."""
+    is_type = lambda cls: lambda x: isinstance(x, cls)
+    add = lambda x, y: x + y
+    inner = quax.quaxify(add, filter_spec=is_type(Doubled))
+    outer = quax.quaxify(inner, filter_spec=is_type(Halved))
+    expected = 2 * X + Y / 2
+    assert_same(outer(Doubled(X), Halved(Y)), expected)
+    assert_same(jax.jit(outer)(Doubled(X), Halved(Y)), expected)
+    both = lambda x, y: quax.quaxify(add)(x, y)  # the inner one takes what it is given
+    assert_same(quax.quaxify(both, filter_spec=is_type(Halved))(Doubled(X), Halved(Y)), expected)
+    # Without `filter_spec`, both are seen together: no rule, so both materialise.
+    assert_same(quax.quaxify(both)(Doubled(X), Halved(Y)), X + Y)
 
 
 # -- values where JAX functions do not ask for `__jax_array__`
