@@ -26,7 +26,10 @@ from .core import (
 )
 
 # Loaded on first use: pint's registry and the extras cost more to import than all of the core.
-_LAZY = ("core", "interop", "lax", "named", "nn", "numpy", "scipy", "structured", "units")
+_LAZY = (
+    "core", "interop", "lax", "named", "nn", "numpy", "ops", "random", "scipy", "structured",
+    "units",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ from ._autodiff import (
     jacrev as jacrev,
     jvp as jvp,
     linearize as linearize,
-    run as run,
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
@@ -30,7 +29,6 @@ from ._errors import (
     OutsideQuaxifyError as OutsideQuaxifyError,
     RuleError as RuleError,
     Unsettled as Unsettled,
-    current_location as current_location,
     locate_stack as locate_stack,
 )
 from ._families import (
@@ -60,6 +58,7 @@ from ._quaxify import (
     output_places as output_places,
     quaxify as quaxify,
 )
+from ._standins import register_named as register_named
 from ._value import (
     MODE as MODE,
     VALUE_TYPES as VALUE_TYPES,

@@ -16,7 +16,7 @@ from jax.extend.core import primitives
 
 from . import _compat
 from ._dispatch import bind
-from ._polymorphic import strip
+from ._polymorphic import Polymorphic, strip
 from ._value import VALUE_TYPES, aval_of
 
 MAX_DEPTH = 2  # `vmap` in `vmap`
@@ -58,10 +58,14 @@ def batch_body(body: Any, size: int, dims: Sequence[int | None]) -> tuple[Any, A
         return None
 
 
-def mapped(rule: Callable[[Sequence[Any]], list[Any]], batch: Batch) -> Callable:
+class _Declined(Exception):
+    """A rule returned NotImplemented within `vmap`."""
+
+
+def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable:
     """A rule on the operands of a function, as one on those of the function under `vmap`."""
 
-    def apply(operands: Sequence[Any]) -> list[Any]:
+    def apply(operands: Sequence[Any]) -> Any:
         from ._bodies import element_type, flatten, sliceable, stacked_type, type_of, unflatten
 
         operands = [
@@ -78,15 +82,24 @@ def mapped(rule: Callable[[Sequence[Any]], list[Any]], batch: Batch) -> Callable
             for _ in t.avals
         ]
         out_types: list[Any] = []
+        polymorphic: list[bool] = []
 
         def one(*leaves: Any) -> list[Any]:
-            outs = [strip(x) for x in rule(unflatten(types, leaves))]
+            results = rule(unflatten(types, leaves))
+            if results is NotImplemented:
+                raise _Declined
+            polymorphic[:] = [type(x) is Polymorphic for x in results]
+            outs = [strip(x) for x in results]
             out_types[:] = map(type_of, outs)
             return flatten(outs)
 
-        leaves = jax.vmap(one, in_axes=axes, axis_size=batch.size)(*flatten(operands))
+        try:
+            leaves = jax.vmap(one, in_axes=axes, axis_size=batch.size)(*flatten(operands))
+        except _Declined:
+            return NotImplemented
         outs = unflatten([stacked_type(t, batch.size) for t in out_types], leaves)
-        return [_from_front(x, d) for x, d in zip(outs, batch.out_dims, strict=True)]
+        outs = [_from_front(x, d) for x, d in zip(outs, batch.out_dims, strict=True)]
+        return [Polymorphic(x) if p else x for x, p in zip(outs, polymorphic, strict=True)]
 
     return apply
 

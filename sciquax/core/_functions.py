@@ -23,7 +23,7 @@ from ._batched import MAX_DEPTH, Batch, batch_body, mapped, unbatchings
 from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES
+from ._value import VALUE_TYPES, aval_of
 from ._weak import WeakCache
 
 _rules: dict[str, list["FunctionRules"]] = {}
@@ -117,6 +117,7 @@ class FunctionRules(SignatureRules):
         super().__init__(function_name(function))
         self.function = function
         self.families: dict[type, Callable] = {}
+        self.direct_only = False  # see `_standins.register_named`
         self.parameters = [
             p
             for p in inspect.signature(function).parameters.values()
@@ -202,16 +203,25 @@ class FunctionRules(SignatureRules):
             return None
 
     def rule(self, operands: Sequence[Any]) -> Callable | None:
-        """The rule for these operands: by signature, else by the outermost type's family."""
+        """The rule for these operands: by signature, else by the outermost type's family.
+
+        A family's rule may have a method `takes(operands)`, which saves looking at a call that it
+        would decline.
+        """
         found = self.find(operands) if (self._pending or self._function) else None
         if found is not None:
             return lambda args, kwargs: found(None, args, kwargs)
         types = {type(x): None for x in map(strip, operands) if type(x) in VALUE_TYPES}
         for cls in sorted(types, key=lambda t: -t.layer):
             for parent in cls.__mro__:
-                if parent in self.families:
-                    return lambda args, kwargs, rule=self.families[parent]: rule(*args, **kwargs)
+                family = self.families.get(parent)
+                if family is not None and getattr(family, "takes", _always)(operands):
+                    return lambda args, kwargs, rule=family: rule(*args, **kwargs)
         return None
+
+
+def _always(operands: Sequence[Any]) -> bool:
+    return True
 
 
 def _unmapped(avals: Sequence[Any], depth: int) -> Iterator[tuple[Sequence[Any], list[Any]]]:
@@ -293,10 +303,10 @@ def call_name(eqn: Any) -> str:
     return name
 
 
-def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]] | None:
+def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]], Any] | None:
     """The function-level rule for a call equation on these operands, or None.
 
-    What comes back takes the operands and gives the equation's outputs.
+    What comes back takes the operands and gives the equation's outputs, or NotImplemented.
     """
     # A plain wrapper such as `jnp.interp` calls a jitted function of the same name, `_interp`.
     candidates = _rules.get(call_name(eqn).removeprefix("_"))
@@ -307,8 +317,7 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
         rule = rules.rule(operands)
         if rule is None:
             continue
-        # Of the program, not of the operands: a captured value's may be of weak type.
-        avals = tuple(var.aval for var in eqn.invars)
+        avals = tuple(map(aval_of, operands))
         known = _known_calls.get(body, rules)
         if known is None:
             known = rules.arguments_of(body, avals)
@@ -317,12 +326,14 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
         if known is _NOT_OURS:
             continue
 
-        def apply(operands: Sequence[Any], rules=rules, known=known, rule=rule) -> list[Any]:
+        def apply(operands: Sequence[Any], rules=rules, known=known, rule=rule) -> Any:
             n = len(operands) - len(known.arrays)
             arrays = dict(zip(known.arrays, operands[n:], strict=True))
             if known.batches:  # the rule for an element
                 rule = rules.rule(operands) or rule
             out = rule(operands[:n], {**arrays, **known.statics})
+            if out is NotImplemented:
+                return out
             return jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
 
         for batch in reversed(known.batches):

@@ -89,7 +89,9 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
         if not _worth_opening(eqn, tagged):
             return bind_equation(eqn, [strip(x) for x in operands])
         if (rule := rule_for_call(eqn, tagged)) is not None:
-            return _checked(eqn, rule(tagged), env)
+            outs = rule(tagged)
+            if outs is not NotImplemented:
+                return _checked(eqn, outs, env)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)

@@ -5,6 +5,7 @@ import types
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from ._compiled import call_compiled, is_compiled_function
 from ._quaxify import _Quaxify, call
@@ -35,7 +36,7 @@ class Namespace(types.ModuleType):
         if isinstance(found, types.ModuleType):
             found = Namespace(f"{self.__name__}.{name}", found)
         elif callable(found) and not isinstance(found, type) and not _is_dtype(found):
-            found = eqx.module_update_wrapper(_Function(found, True))
+            found = _quaxified(found)
         self.__dict__[name] = found
         return found
 
@@ -50,6 +51,33 @@ class _Function(_Quaxify):
         if is_compiled_function(self.fn):
             return call_compiled(self.fn, args, kwargs)
         return call(self.fn, args, kwargs)
+
+
+class _Ufunc(_Function):
+    """A ufunc of a JAX namespace, with its methods."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("fn", "filter_spec"):
+            raise AttributeError(name)
+        found = getattr(self.fn, name)
+        return _quaxified(found) if callable(found) else found
+
+
+class _FunctionMaker(_Function):
+    """`jnp.vectorize` and its kind: what it makes of a function is quaxified."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _quaxified(self.fn(*args, **kwargs))
+
+
+_MAKERS = ("vectorize", "frompyfunc")
+
+
+def _quaxified(function: Any) -> Any:
+    if isinstance(function, jnp.ufunc):
+        return _Ufunc(function, True)
+    kind = _FunctionMaker if getattr(function, "__name__", "") in _MAKERS else _Function
+    return eqx.module_update_wrapper(kind(function, True))
 
 
 def _is_dtype(x: Any) -> bool:

@@ -75,11 +75,13 @@ def stays_polymorphic(primitive: Any, operands: Sequence[Any]) -> bool:
     """Whether the outputs consist of zeros, infinities and nans because the operands do.
 
     A product needs one polymorphic factor; a sum, a selection or a copy needs nothing but
-    polymorphic data; a quotient needs a polymorphic numerator.
+    polymorphic data; a quotient needs a polymorphic numerator, a power a polymorphic base.
     """
     facts = facts_of(primitive)
     if facts.scaling is Scaling.PRODUCT:
         return any(type(x) is Polymorphic for x in operands)
+    if facts.scaling is Scaling.POWER:
+        return type(operands[0]) is Polymorphic
     if facts.scaling is Scaling.QUOTIENT:
         return type(operands[0]) is Polymorphic
     if facts.scaling in _ADDITIVE:

@@ -14,6 +14,7 @@ from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._lax import lax_takes_values
 from ._polymorphic import Polymorphic, strip
+from ._standins import call_whole, rules_of, stage_whole, stand_ins
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
 F = TypeVar("F", bound=Callable)
@@ -90,10 +91,27 @@ def call(
         for i in chosen:
             leaves[i] = inject(leaves[i])
         fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
+        if (rules := rules_of(fn)) is not None and not rules.direct_only:
+            return stage_whole(fn, rules, args, kwargs)
         return fn(*args, **kwargs)
+    if filter_spec is True and chosen and (rules := rules_of(fn)) is not None:
+        _, given, named = jtu.tree_unflatten(treedef, leaves)
+        out = _located(call_whole, rules, given, named)
+        if out is not NotImplemented:
+            return out
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
     return _stage_and_interpret(leaves, treedef, chosen, finish, apart)
+
+
+def _located(function: Callable, *args: Any) -> Any:
+    """Call it; an error without a place gets the user's line on the Python stack."""
+    try:
+        return function(*args)
+    except LocatedError as error:
+        if error.location is None:
+            locate_stack(error)
+        raise
 
 
 def call_or_stage(
@@ -145,7 +163,7 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = Fal
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        with staging(apart):
+        with stand_ins(), staging(apart):
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []

@@ -1,0 +1,14 @@
+"""`jax.random`, quaxified."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import jax.random as _source
+
+from .core import Namespace
+
+sys.modules[__name__] = Namespace(__name__, _source)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
