@@ -218,13 +218,23 @@ def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
             first.pint,
             second.pint,
             f"Give it one, `Quantity(x, '{unit}')`, or divide the quantity by a reference scale. "
-            "Only literal 0, inf and nan belong to every unit.",
+            "Only literal 0, inf and nan belong to every unit." + _hint(name),
         )
     return DimensionalityError(
         f"`{name}` got operands in {shown[0]} and {shown[1]}, which measure different things.",
         first.pint,
         second.pint,
         "Convert one with `.to(...)`, or divide by a reference scale first.",
+    )
+
+
+def _hint(name: str) -> str:
+    """What to do about `where(d == 0, 1, d)`, the one common idiom with another number."""
+    if name not in ("select_n", "select", "scatter", "clamp"):
+        return ""
+    return (
+        " If it only keeps masked elements harmless, as 1 does in `where(d == 0, 1, d)`, say so: "
+        "`sciquax.units.any_unit(1)`, or use `sciquax.units.safe_divide`."
     )
 
 

@@ -1,5 +1,6 @@
 """The array methods of quantities, and `.at`: `jax.Array`'s own, quaxified."""
 
+import functools
 from typing import Any
 
 from sciquax.core import quaxify
@@ -24,6 +25,17 @@ class _Method:
 
         method.__name__, method.__doc__ = name, self.__doc__
         return method
+
+
+class _Reduction(_Method):
+    """A method as the function of `sciquax.numpy`, which knows scales with an offset."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        import sciquax.numpy as sqnp
+
+        return functools.partial(getattr(sqnp, self.name), instance)
 
 
 class _Property:
@@ -58,10 +70,10 @@ class ArrayMethods:
     dot = _Method("dot")
     flatten = _Method("flatten")
     max = _Method("max")
-    mean = _Method("mean")
+    mean = _Reduction("mean")
     min = _Method("min")
     prod = _Method("prod")
-    ptp = _Method("ptp")
+    ptp = _Reduction("ptp")
     ravel = _Method("ravel")
     repeat = _Method("repeat")
     reshape = _Method("reshape")
@@ -69,17 +81,28 @@ class ArrayMethods:
     searchsorted = _Method("searchsorted")
     sort = _Method("sort")
     squeeze = _Method("squeeze")
-    std = _Method("std")
+    std = _Reduction("std")
     sum = _Method("sum")
     swapaxes = _Method("swapaxes")
     take = _Method("take")
     trace = _Method("trace")
     transpose = _Method("transpose")
-    var = _Method("var")
+    var = _Reduction("var")
     T = _Property("T")
     mT = _Property("mT")
     real = _Property("real")
     imag = _Property("imag")
+
+    def nonzero(self, *, size: Any = None, fill_value: Any = None) -> Any:
+        """The places of what is not zero: plain integers."""
+        import sciquax.numpy as sqnp
+
+        return sqnp.nonzero(self, size=size, fill_value=fill_value)
+
+    def tolist(self) -> Any:
+        """Nested lists of scalar quantities."""
+        x: Any = self
+        return x if x.ndim == 0 else [row.tolist() for row in x]
 
     @property
     def at(self) -> "At":

@@ -3,6 +3,7 @@
 The scalings are facts of the primitives, kept in `sciquax/core/_families.py`.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,8 +11,21 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 
-from sciquax.core import Scaling, bind, describe, facts_of, interpret, register_family
+from sciquax.core import (
+    VALUE_TYPES,
+    Polymorphic,
+    Scaling,
+    aval_of,
+    bind,
+    coerce,
+    describe,
+    facts_of,
+    interpret,
+    quaxify,
+    register_family,
+)
 
 from ._algebra import (
     add_units,
@@ -70,7 +84,11 @@ def _each(primitive: Any, operands: Operands, params: Params) -> Any:
     out = bind(primitive, *map(magnitude_of, operands), **params)
     if not primitive.multiple_results:
         return wrap(out, units[0])
-    return [wrap(x, u) for x, u in zip(out, units, strict=True)]
+    labelled = [wrap(x, u) for x, u in zip(out, units, strict=True)]
+    return [
+        Polymorphic(x) if type(y) is Polymorphic else x
+        for x, y in zip(labelled, operands, strict=True)
+    ]
 
 
 def _join(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -211,8 +229,6 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     if unit.pure:
         return bind(primitive, as_number("pow", base), exponent, **params)
     number = _static_scalar(exponent)
-    if number is None and unit.must_be_pure():  # found to be a number, by `infer`
-        return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
         raise DimensionalityError(
             f"`pow` got a base in '{unit}' and an exponent ({describe(exponent)}) that is only "
@@ -341,7 +357,33 @@ def _scatter_add(primitive: Any, operands: Operands, params: Params) -> Any:
     if own is not None and own.offset and unit is not own:
         multiplicative(primitive.name, own)
     indices = as_plain(primitive.name, indices, "index or mask")
-    return wrap(bind(primitive, x, indices, y, **params), unit)
+    return wrap(_bind_scatter(primitive, (x, indices, y), params, aval_of(operand).dtype), unit)
+
+
+_SCATTERS = {
+    "scatter-add": lax.scatter_add,
+    "scatter-sub": getattr(lax, "scatter_sub", None),
+    "scatter-min": lax.scatter_min,
+    "scatter-max": lax.scatter_max,
+}
+
+
+def _bind_scatter(primitive: Any, magnitudes: Operands, params: Params, dtype: Any) -> Any:
+    """Its combining function is of one dtype: made anew where a conversion changed that."""
+    x, indices, y = magnitudes
+    if x.dtype == dtype or _SCATTERS[primitive.name] is None:
+        return bind(primitive, *magnitudes, **params)
+    same = ("dimension_numbers", "indices_are_sorted", "unique_indices", "mode")
+    options = {name: params[name] for name in same}
+    function = functools.partial(_SCATTERS[primitive.name], **options)
+    if any(type(z) in VALUE_TYPES for z in (x, y)):
+        return quaxify(function)(x, indices, y)
+    return function(x, indices, y)
+
+
+def _scatter_extremum(primitive: Any, operands: Operands, params: Params) -> Any:
+    magnitudes, unit = _unify_data(primitive, operands)
+    return wrap(_bind_scatter(primitive, magnitudes, params, aval_of(operands[0]).dtype), unit)
 
 
 def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -353,6 +395,7 @@ def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any
 
 register_family(Quantity, "scatter", _scatter)
 register_family(Quantity, ("scatter-add", "scatter-sub"), _scatter_add)
+register_family(Quantity, ("scatter-min", "scatter-max"), _scatter_extremum)
 register_family(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)
 register_family(Quantity, "scatter-mul", _scatter_mul)
 register_family(Quantity, ("top_k", "approx_top_k"), _values_and_indices)
@@ -395,7 +438,19 @@ def _tridiagonal_solve(primitive: Any, operands: Operands, params: Params) -> An
     return wrap_all(primitive, out, unit)
 
 
+def _symmetric_product(primitive: Any, operands: Operands, params: Params) -> Any:
+    """`alpha a a^T + beta c`: c is in the square of a's unit."""
+    a, c = operands
+    unit = multiplicative(primitive.name, own_unit(a))
+    square = unit if unit.plain else unit**2
+    example = wrap(jax.ShapeDtypeStruct(c.shape, c.dtype), square)
+    c = magnitude_of(coerce(c, example))
+    return wrap(bind(primitive, magnitude_of(a), c, **params), square)
+
+
 register_family(Quantity, "cholesky", _cholesky)
+register_family(Quantity, "tridiagonal", _factors(True, True, True, False, False))
+register_family(Quantity, "symmetric_product", _symmetric_product)
 register_family(Quantity, "lu", _factors(True, False, False))
 register_family(Quantity, ("qr",), _factors(False, True))
 register_family(Quantity, ("geqrf", "hessenberg"), _factors(True, False))
