@@ -136,19 +136,20 @@ def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]
             out = rule(primitive, operands, params)
             if out is not NotImplemented:
                 return out
-        return default_rule(types)(primitive, [*map(strip, operands)], params)
+        return default_rule(types, primitive)(primitive, [*map(strip, operands)], params)
 
     return apply
 
 
-def default_rule(types: Sequence[type[Value]]) -> Rule:
+def default_rule(types: Sequence[type[Value]], primitive: Any) -> Rule:
     """The default rule of the outermost type. Two of one layer that disagree are an error."""
     outer = [t for t in types if t.layer == types[0].layer]
     own = {t.default: t for t in outer if t.default is not Value.default}
     if len(own) > 1:
         names = " and ".join(f"`{t.__name__}`" for t in own.values())
         raise AmbiguousRuleError(
-            f"{names} meet in an operation that has no rule for both, and each has a default.",
+            f"{names} meet in `{primitive.name}`, which has no rule for both, and each has a "
+            "default of its own.",
             "Register a rule for the pair with `sciquax.register`.",
         )
     return next(iter(own), outer[0].default)
@@ -254,9 +255,10 @@ class SignatureRules:
         except plum.NotFoundLookupError:
             return None
         except plum.AmbiguousLookupError as error:
+            rules = "".join(f"\n  {_described(method.implementation)}" for method in error.methods)
             raise AmbiguousRuleError(
                 f"`{self.name}` has several rules that fit ({', '.join(map(describe, operands))}) "
-                f"equally well:\n{error}",
+                f"equally well:{rules}",
                 "Register one for exactly these types, or give one a higher `precedence`.",
             ) from None
         method = _taking_what_it_names(method)
@@ -354,6 +356,24 @@ def _same_definition(old: Callable, new: Callable) -> bool:
     return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__) and (
         "<lambda>" not in new.__qualname__
     )
+
+
+def _described(rule: Callable) -> str:
+    """A rule's name, the annotations of its operands, and where it is."""
+    operands = ", ".join(
+        str(p.replace(annotation=p.empty, default=p.empty))
+        + ("" if p.annotation is p.empty else f": {_type_name(p.annotation)}")
+        for p in inspect.signature(rule).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
+    )
+    return f"{rule.__name__}({operands}) at {_where(rule)}"
+
+
+def _type_name(annotation: Any) -> str:
+    args = get_args(annotation)
+    if args and not isinstance(annotation, type):
+        return " | ".join(map(_type_name, args))
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def _where(rule: Callable) -> str:

@@ -1,5 +1,7 @@
 """`quaxify`: stage a function to a jaxpr, then interpret that on values."""
 
+import inspect
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -170,10 +172,35 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = Fal
         template.extend(_template(x, traced) for x in out_leaves)
         return traced
 
+    _name_after(staged, leaves)
     guard_foreign()
-    with lax_takes_values():
-        closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    try:
+        with lax_takes_values():
+            closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    except _WANTS_A_NUMBER as error:
+        error.add_note(_ABSTRACT)
+        raise
     return _Staged(*open_jaxpr(closed), template, out_tree)
+
+
+_ABSTRACT = (
+    "Values are abstract while a quaxified function is traced, as arrays are within `jax.jit`; "
+    "other arguments are what they were. Use `jnp.where` or `lax.cond`, or decide outside."
+)
+_WANTS_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+_VALUES = inspect.Signature([inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)])
+
+
+def _name_after(staged: Any, leaves: list[Any]) -> None:
+    """Let JAX's errors say that the user's function is what was traced."""
+    fn = leaves[0] if leaves else None
+    if isinstance(fn, types.FunctionType):  # the function is the tree's first leaf
+        staged.__wrapped__ = fn
+        staged.__signature__ = _VALUES
 
 
 def _stage_and_interpret(

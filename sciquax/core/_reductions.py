@@ -31,7 +31,7 @@ def _own_rule(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
         return rule(primitive, operands, params)
     if all(_is_pointwise(x) for x in values):
         return NotImplemented
-    return default_rule(types)(primitive, list(map(strip, operands)), params)
+    return default_rule(types, primitive)(primitive, list(map(strip, operands)), params)
 
 
 def _is_pointwise(x: Any) -> bool:

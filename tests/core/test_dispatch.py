@@ -379,8 +379,8 @@ def test_two_defaults_of_one_layer_are_ambiguous():
     assert_raises(
         AmbiguousRuleError,
         call,
-        "`Apple` and `Pear` meet in an operation that has no rule for both, "
-        "and each has a default.\n"
+        "`Apple` and `Pear` meet in `add`, which has no rule for both, and each has a default of "
+        "its own.\n"
         "{place}\nRegister a rule for the pair with `sciquax.register`.",
     )
 

@@ -1,7 +1,9 @@
 """Whole error messages, with the user's own line."""
 
 import pickle
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +12,10 @@ from jax import lax
 
 import sciquax
 import sciquax.numpy as sqnp
-from sciquax import quaxify
-from sciquax.core import LocatedError, OutsideQuaxifyError, RuleError
+from sciquax import ArrayValue, Value, quaxify, register
+from sciquax.core import LocatedError, OutsideQuaxifyError, RuleError, aval_of
 from sciquax.units import DimensionalityError, Quantity
-from tests.helpers import assert_raises
+from tests.helpers import assert_raises, marked_line
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 M, S = Quantity(X, "km"), Quantity(2 * X, "s")
@@ -247,3 +249,225 @@ def test_errors_do_not_leave_modes_behind():
             call()
         with pytest.raises(OutsideQuaxifyError):
             jnp.sin(M)
+
+
+# -- every failure mode, for types that know nothing of units
+
+
+class Plain(ArrayValue):
+    array: jax.Array
+
+    def aval(self):
+        return aval_of(self.array)
+
+    def materialise(self):
+        return self.array
+
+
+class Closed(Plain):
+    """Has no plain array of the same meaning."""
+
+    def materialise(self):
+        raise LookupError("what it stands for cannot be told")
+
+
+class Opaque(Value):
+    """Does not even say how it would materialise."""
+
+    array: jax.Array
+
+    def aval(self):
+        return aval_of(self.array)
+
+
+class Left(Plain):
+    pass
+
+
+class Right(Plain):
+    pass
+
+
+class Tagged(Plain):
+    tag: str = eqx.field(static=True)
+
+
+@register(lax.add_p)
+def _add_left(x: Left, y: Any, **params):
+    return x
+
+
+@register(lax.add_p)
+def _add_right(x: Plain | Left, y: Right, **params):
+    return y
+
+
+@register(lax.mul_p)
+def _mul_tagged(x: Tagged, y: Tagged, **params):
+    return Tagged(x.array * y.array, x.tag + y.tag)
+
+
+@register(lax.neg_p)
+def _neg_left(x: Left):
+    return jnp.zeros((2, 2))
+
+
+@register(lax.sin_p)
+def _sin_left(x: Left, **params):
+    return {"a": x}
+
+
+@register(lax.sort_p)
+def _sort_left(x: Left, **params):
+    return [x, x]
+
+
+def no_rule():
+    return quaxify(lambda x: jnp.cos(x))(Opaque(X))  # HERE
+
+
+def no_rule_in_a_jitted_library_function():
+    return quaxify(lambda x: jnp.linalg.norm(x))(Opaque(X))  # HERE
+
+
+def ambiguous():
+    return quaxify(lambda x, y: x + y)(Left(X), Right(X))  # HERE
+
+
+def carry_of_scan():
+    def body(state, _):
+        return {"x": state["x"] * state["x"], "y": state["y"]}, None
+
+    start = {"x": Tagged(X, "a"), "y": X}
+    return quaxify(lambda s: lax.scan(body, s, None, length=2))(start)  # HERE
+
+
+def carry_of_while():
+    def square(state):
+        return state[0] + 1, state[1] * state[1]
+
+    return quaxify(lambda x: lax.while_loop(lambda s: s[0] < 2, square, (0, x)))(  # HERE
+        Tagged(X, "a")
+    )
+
+
+def branches():
+    return quaxify(lambda x: lax.cond(True, lambda: x, lambda: x * x))(Tagged(X, "a"))  # HERE
+
+
+def shape_of_a_result():
+    return quaxify(lambda x: jnp.cos(-x))(Left(X))  # HERE
+
+
+def kind_of_a_result():
+    return quaxify(lambda x: jnp.sin(x))(Left(X))  # HERE
+
+
+def number_of_results():
+    return quaxify(lambda x: lax.sort(x))(Left(X))  # HERE
+
+
+MODES = {
+    no_rule: "`cos` has no rule for (Opaque(f32[3])).\n{place}\n"
+    "Register one with `sciquax.register(cos_p)`.",
+    no_rule_in_a_jitted_library_function: "`mul` has no rule for "
+    "(Opaque(f32[3]), Opaque(f32[3])).\n{place}\nRegister one with `sciquax.register(mul_p)`.",
+    ambiguous: "`add` has several rules that fit (Left(f32[3]), Right(f32[3])) equally well:\n"
+    f"  _add_left(x: Left, y: Any) at {__file__}:{_add_left.__code__.co_firstlineno}\n"
+    f"  _add_right(x: Plain | Left, y: Right) at {__file__}:{_add_right.__code__.co_firstlineno}\n"
+    "{place}\nRegister one for exactly these types, or give one a higher `precedence`.",
+    carry_of_scan: "The `scan` carry changed structure: `state['x']` goes in as "
+    "Tagged(array=f32[3], tag='a') and comes out of the body as Tagged(array=f32[3], tag='aa'), "
+    "which have no common type.\n{place}\n"
+    "Start the loop with the type that its body returns, or convert in the body. What grows in "
+    "every step has no type that a loop could carry.",
+    carry_of_while: "The `while` carry changed structure: `state[1]` goes in as "
+    "Tagged(array=f32[3], tag='a') and comes out of the body as Tagged(array=f32[3], tag='aa'), "
+    "which have no common type.\n{place}\n"
+    "Start the loop with the type that its body returns, or convert in the body. What grows in "
+    "every step has no type that a loop could carry.",
+    branches: "Output 0 of a conditional is Tagged(array=f32[3], tag='aa') in its first branch and "
+    "Tagged(array=f32[3], tag='a') in branch 1, which have no common type.\n{place}\n"
+    "Make the branches return the same kind of value.",
+    shape_of_a_result: "The rule for `neg` made f32[2,2] where JAX makes f32[3], and what follows "
+    "builds on it.\n{place}\n"
+    "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, or end "
+    "the quaxified function there and go on outside of it.",
+    kind_of_a_result: "The rule for `sin` returned {'a': Left(array=f32[3])}, which is neither an "
+    "array nor a value.\n{place}",
+    number_of_results: "The rule for `sort` returned 2 results, where JAX returns 1.\n{place}\n"
+    "Return a list of so many arrays or values.",
+}
+
+
+@pytest.mark.parametrize("call", MODES, ids=lambda f: f.__name__)
+def test_failure_mode(call):
+    error = assert_raises(RuleError, call, MODES[call])
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("call", MODES, ids=lambda f: f.__name__)
+def test_failure_mode_below_jit(call, monkeypatch):
+    """The same message, and the same line, when the user compiles the whole."""
+    monkeypatch.setitem(globals(), "quaxify", lambda f: jax.jit(quaxify_(jax.jit(f))))
+    assert_raises(RuleError, call, MODES[call])
+
+
+quaxify_ = quaxify
+
+
+def test_refusing_to_materialise():
+    """The type's own error, with what asked for it, and where."""
+
+    def call():
+        return quaxify(lambda x, y: jnp.arctan2(x, y))(Closed(X), X)  # HERE
+
+    error = assert_raises(LookupError, call, "what it stands for cannot be told")
+    reason, place = error.__notes__[:2]
+    assert reason == (
+        "`atan2` has no rule for (Closed(f32[3]), f32[3]), so `Closed` was to be materialised."
+    )
+    file, line = marked_line(call)
+    assert place.startswith(f"While interpreting `atan2`\n  at {file}:{line}:")
+    with pytest.raises(RuleError, match="^Refusing to materialise `Opaque`.$"):
+        Opaque(X).materialise()
+
+
+def test_tracer_of_another_call():
+    """A tracer that escaped: JAX's error names the function it escaped from, ours where it got."""
+    kept = []
+
+    def keeps_what_it_gets(x):
+        kept.append(x)
+        return x
+
+    def call():
+        return quaxify(lambda x: x + Quantity(kept[0], "km"))(M)  # HERE
+
+    quaxify(keeps_what_it_gets)(M)
+    with pytest.raises(jax.errors.UnexpectedTracerError) as info:
+        call()
+    assert f"keeps_what_it_gets at {__file__}:" in str(info.value)
+    file, line = marked_line(call)
+    assert f"While interpreting `add`\n  at {file}:{line}:" in info.value.__notes__[0]
+
+
+JAX_WANTS_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+@pytest.mark.parametrize("ask", [bool, int, float, lambda x: [0, 1][x], np.asarray])
+def test_concrete_number_wanted(ask):
+    """A value is abstract in a quaxified function; the error says so, and names the function."""
+
+    def asks(x, flag):
+        return ask(x) if flag else x
+
+    with pytest.raises(JAX_WANTS_A_NUMBER) as info:
+        quaxify(asks)(Plain(jnp.int32(1)), True)
+    assert f"asks at {__file__}:" in str(info.value)
+    assert any(n.startswith("Values are abstract while a quaxified") for n in info.value.__notes__)
+    assert quaxify(asks)(Plain(jnp.int32(1)), False) is not None
