@@ -21,7 +21,7 @@ from ._compat import Primitive
 from ._errors import AmbiguousRuleError, RuleError
 from ._families import REASONS, Scaling, Structure, facts_of
 from ._polymorphic import Polymorphic, stays_polymorphic, strip
-from ._value import VALUE_TYPES, Value, describe
+from ._value import MODE, VALUE_TYPES, Value, describe
 
 Rule = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
 Key = Scaling | Structure | str
@@ -262,9 +262,14 @@ class SignatureRules:
                 "Register one for exactly these types, or give one a higher `precedence`.",
             ) from None
         method = _taking_what_it_names(method)
-        if returns is Any or returns is inspect.Signature.empty:
-            return lambda primitive, operands, params: method(*operands, **params)
-        return lambda primitive, operands, params: _converted(method(*operands, **params), returns)
+        annotated = not (returns is Any or returns is inspect.Signature.empty)
+
+        def rule(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+            MODE.signature_rules_called += 1
+            out = method(*operands, **params)
+            return _converted(out, returns) if annotated else out
+
+        return rule
 
     def faithful(self) -> bool:
         """Whether the classes of the operands alone decide, so that a resolution may be kept."""

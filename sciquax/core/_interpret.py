@@ -178,7 +178,7 @@ _with_inject: WeakCache = WeakCache()
 
 def contains_inject(eqn: Any) -> bool:
     """Whether a captured value occurs in the functions that an equation holds."""
-    return any(_jaxpr_contains_inject(body) for body in _bodies(eqn.params))
+    return any(_jaxpr_contains_inject(body) for body in _compat.bodies(eqn.params))
 
 
 def _jaxpr_contains_inject(body: Any) -> bool:
@@ -188,13 +188,6 @@ def _jaxpr_contains_inject(body: Any) -> bool:
         found = any(e.primitive is inject_p or contains_inject(e) for e in jaxpr.eqns)
         _with_inject.put(body, (), found)
     return found
-
-
-def _bodies(params: dict[str, Any]):
-    for param in params.values():
-        for item in param if isinstance(param, (tuple, list)) else (param,):
-            if isinstance(item, (_compat.Jaxpr, _compat.ClosedJaxpr)):
-                yield item
 
 
 _last_use_cache: WeakCache = WeakCache()

@@ -9,12 +9,14 @@ import equinox as eqx
 import jax
 import jax.tree_util as jtu
 
-from ._compat import Literal, Tracer, as_array, open_jaxpr, user_location
+from ._compat import Literal, as_array, open_jaxpr, user_location
 from ._errors import LocatedError, Location, locate_stack
-from ._foreign import adopt, captured_foreign, guard_foreign, is_value_or_foreign, taker_of
+from ._foreign import adopt, guard_foreign, is_value_or_foreign
 from ._inject import inject, typeof_aval
 from ._interpret import interpret
 from ._lax import lax_takes_values
+from ._outputs import BuiltOutput, Output, fill, template_of
+from ._plan import kept_for, planned
 from ._polymorphic import Polymorphic, strip
 from ._standins import call_whole, rules_of, stage_whole, stand_ins
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
@@ -169,7 +171,7 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = Fal
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []
-        template.extend(_template(x, traced) for x in out_leaves)
+        template.extend(template_of(x, traced) for x in out_leaves)
         return traced
 
     _name_after(staged, leaves)
@@ -210,9 +212,16 @@ def _stage_and_interpret(
     finish: Callable[[Any], Any],
     apart: bool = False,
 ) -> Any:
-    jaxpr, consts, template, out_tree = _stage(leaves, treedef, chosen, apart)
+    values = [leaves[i].canonical() for i in chosen]
+    kept = kept_for(leaves, treedef, chosen) if finish is strip and not apart else None
+    if kept is not None and (plan := planned(kept, values)) is not None:
+        template, out_tree = kept.staged.template, kept.staged.out_tree
+        results = plan(values)
+        return jtu.tree_unflatten(out_tree, [fill(item, results) for item in template])
+    staged = _stage(leaves, treedef, chosen, apart)
+    jaxpr, consts, template, out_tree = staged
     try:
-        results = interpret(jaxpr, consts, [leaves[i].canonical() for i in chosen])
+        results = interpret(jaxpr, consts, values)
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
@@ -220,7 +229,9 @@ def _stage_and_interpret(
             locate_stack(error)
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
-    out_leaves = [_fill(item, results) for item in template]
+    if kept is not None:
+        kept.staged = staged
+    out_leaves = [fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
 
 
@@ -236,9 +247,9 @@ def output_places(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[Loc
     makers = {var: eqn for eqn in staged.jaxpr.eqns for var in eqn.outvars}
     places: list[Location | None] = []
     for item in staged.template:
-        item = item.leaves[0] if type(item) is _BuiltOutput and item.leaves else item
+        item = item.leaves[0] if type(item) is BuiltOutput and item.leaves else item
         eqn = None
-        if type(item) is _Output:
+        if type(item) is Output:
             var = staged.jaxpr.outvars[item.index]
             eqn = None if isinstance(var, Literal) else makers.get(var)
         place = None if eqn is None else user_location(eqn.source_info)
@@ -249,49 +260,3 @@ def output_places(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[Loc
 def _struct(value: Any) -> jax.ShapeDtypeStruct:
     aval = typeof_aval(value)
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
-
-
-class _Output:
-    """An output of the staged function: its number among the traced ones."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int):
-        self.index = index
-
-
-class _BuiltOutput:
-    """A value that the staged function built itself, its leaves outputs or constants."""
-
-    __slots__ = ("leaves", "tree")
-
-    def __init__(self, leaves: list[Any], tree: Any):
-        self.leaves, self.tree = leaves, tree
-
-
-def _template(leaf: Any, traced: list[Any]) -> Any:
-    """How an output is made after interpretation; what was not traced passes through."""
-    if type(leaf) in VALUE_TYPES:
-        leaves, tree = jtu.tree_flatten(leaf)
-        return _BuiltOutput([_template(x, traced) for x in leaves], tree)
-    if isinstance(leaf, Tracer):
-        traced.append(leaf)
-        return _Output(len(traced) - 1)
-    if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
-        raise captured_foreign(leaf)
-    return leaf
-
-
-def _holds_tracer(x: Any) -> bool:
-    parts = (x, getattr(x, "magnitude", None), getattr(x, "value", None))
-    return any(isinstance(leaf, Tracer) for leaf in jtu.tree_leaves(parts))
-
-
-def _fill(item: Any, results: list[Any]) -> Any:
-    if type(item) is _Output:
-        return results[item.index]
-    if type(item) is _BuiltOutput:
-        return jtu.tree_unflatten(
-            item.tree, [strip(_fill(x, results)) for x in item.leaves]
-        ).canonical()
-    return item

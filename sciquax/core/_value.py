@@ -105,11 +105,13 @@ class Mode(threading.local):
     one, the call is abandoned and staged instead.
     `apart`: what is being traced was quaxified with a `filter_spec`, so that quaxified functions in
     it handle their own values rather than hand them over.
+    `signature_rules_called`: how many rules of somebody's own have been called.
     """
 
     staging = False
     direct = False
     apart = False
+    signature_rules_called = 0
 
 
 MODE = Mode()
@@ -144,6 +146,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     - `layer`: how far out the type sits when values nest; the outermost operand's rule is asked
       first. Names are 300, units 200, structure 100, storage 0.
+    - `pure_rules`: whether rules do nothing but compute, so that a call of an un-jitted function
+      may run the operations that the last one came to.
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
     - `explains_itself`: whether JAX functions called outside of `quaxify` get our error for a type
       that defines `__array__`, rather than treat it as they do any object with that method.
@@ -155,6 +159,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     layer: ClassVar[int] = 0
     polymorphic_constants: ClassVar[bool] = False
     explains_itself: ClassVar[bool] = False
+    pure_rules: ClassVar[bool] = False
     families: ClassVar[dict[Any, Callable]] = {}
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None

@@ -88,6 +88,7 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
 
     layer: ClassVar[int] = 200
     polymorphic_constants: ClassVar[bool] = True
+    pure_rules: ClassVar[bool] = True
     payload: ClassVar[str | None] = "magnitude"
     explains_itself: ClassVar[bool] = True
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.

@@ -52,14 +52,18 @@ def window_of_magnitudes(x):
 REDUCTIONS = {f.__name__: f for f in (largest_magnitude, with_place, window_of_magnitudes)}
 
 
+def of_one(f):
+    """A function of a batch of one, through `vmap`."""
+    batch = lambda x: jax.tree.map(lambda a: a[None], x)
+    return lambda x: jax.tree.map(lambda a: a[0], jax.vmap(f)(batch(x)))
+
+
 @pytest.mark.parametrize("how", ["eager", "jit", "vmap"])
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reduction_by_a_function(name, how):
     f = REDUCTIONS[name]
     expected = f(X)
-    run = {"eager": quaxify(f), "jit": jax.jit(quaxify(f))}.get(how)
-    if how == "vmap":
-        run = lambda x: jax.tree.map(lambda a: a[0], jax.vmap(quaxify(f))(jax.tree.map(lambda a: a[None], x)))  # noqa: E501  # fmt: skip
+    run = {"eager": quaxify(f), "jit": jax.jit(quaxify(f)), "vmap": of_one(quaxify(f))}[how]
     assert_same(unwrap(run(Wrapped(X))), expected)
     out = run(Q(X, "km"))
     first = out[0] if isinstance(out, tuple) else out

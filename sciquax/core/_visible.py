@@ -1,0 +1,243 @@
+"""What a Python function can see, to know whether it is still the function it was.
+
+An un-jitted quaxified function must notice a global or a closure that has changed since the last
+call, as un-jitted JAX does. So what it staged to is used again only if everything the function can
+see is known and unchanged: its code and that of the functions it calls, the globals and closures
+they name, their defaults. Anything that is not understood (an object with attributes, an import, a
+`print`) means no: the function is staged anew.
+"""
+
+import builtins
+import dis
+import types
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from ._compat import Tracer
+from ._value import VALUE_TYPES
+from ._weak import WeakCache
+
+_PURE_LIBRARIES = ("jax", "jaxlib", "numpy", "math", "cmath", "operator", "functools", "sciquax")
+_IMPURE_MODULES = ("numpy.random", "jax.experimental.io_callback")
+_PURE_BUILTINS = frozenset(
+    "abs all any bool complex dict divmod enumerate filter float frozenset int isinstance len list "
+    "map max min pow range reversed round set slice sorted str sum tuple zip True False None "
+    "Ellipsis NotImplemented ValueError TypeError AssertionError issubclass callable repr".split()
+)
+_CONSTANTS = (
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    bool,
+    type(None),
+    type(Ellipsis),
+    np.generic,
+    np.dtype,
+)
+_UNSAFE_OPCODES = frozenset(
+    "STORE_GLOBAL DELETE_GLOBAL STORE_ATTR DELETE_ATTR IMPORT_NAME IMPORT_FROM LOAD_NAME "
+    "LOAD_BUILD_CLASS YIELD_VALUE SEND".split()
+)
+_MAX_FUNCTIONS = 50
+_MISSING = object()
+
+
+class Unseen(Exception):
+    """Internal: a function sees something that may change without notice."""
+
+
+_names_of_code = WeakCache()
+
+
+def _names(code: types.CodeType) -> tuple[tuple[str, ...], ...] | None:
+    """The globals that code names, each with the attributes taken of it; inner code included.
+
+    None if it does what cannot be followed.
+    """
+    found = _names_of_code.get(code, ())
+    if found is None:
+        try:
+            found = tuple(dict.fromkeys(_chains(code, code.co_freevars)))
+        except Unseen:
+            found = "unseen"
+        _names_of_code.put(code, (), found)
+    return None if found == "unseen" else found
+
+
+def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    chain: list[str] = []
+    for instruction in dis.get_instructions(code):
+        name = instruction.opname
+        if name in _UNSAFE_OPCODES:
+            raise Unseen
+        if name == "STORE_DEREF" and instruction.argval in outer_free:
+            raise Unseen
+        if name == "LOAD_GLOBAL":
+            if chain:
+                yield tuple(chain)
+            chain = [instruction.argval]
+        elif name in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain.append(instruction.argval)
+        elif name not in ("CACHE", "PUSH_NULL", "PRECALL", "EXTENDED_ARG") and chain:
+            yield tuple(chain)
+            chain = []
+    if chain:
+        yield tuple(chain)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _chains(constant, outer_free)
+
+
+class Snapshot:
+    """Everything a function sees, and whether it still does.
+
+    Functions are held weakly, so that what is kept for one does not keep it alive.
+    """
+
+    def __init__(self, function: types.FunctionType):
+        self._looked_up: list[tuple[Any, str, Any]] = []
+        self._cells: list[tuple[Any, Any]] = []
+        self._functions: dict[Any, tuple[Any, Any, Any]] = {}
+        self._follow(function)
+
+    def still_holds(self) -> bool:
+        for cell, before in self._cells:
+            try:
+                if not _same(cell.cell_contents, before):
+                    return False
+            except ValueError:  # emptied
+                return False
+        for owner, name, before in self._looked_up:
+            module = type(owner) is not dict
+            now = getattr(owner, name, _MISSING) if module else owner.get(name, _MISSING)
+            if not _same(now, before):
+                return False
+        for reference, (code, defaults, keywords) in self._functions.items():
+            f = reference()
+            if f is None or f.__code__ is not code or f.__defaults__ is not defaults:
+                return False
+            if f.__kwdefaults__ != keywords:
+                return False
+        return True
+
+    def _follow(self, function: types.FunctionType) -> None:
+        reference = weakref.ref(function)
+        if reference in self._functions:
+            return
+        keywords = function.__kwdefaults__
+        self._functions[reference] = (
+            function.__code__,
+            function.__defaults__,
+            None if keywords is None else dict(keywords),
+        )
+        if len(self._functions) > _MAX_FUNCTIONS:
+            raise Unseen
+        names = _names(function.__code__)
+        if names is None:
+            raise Unseen
+        for default in (*(function.__defaults__ or ()), *(keywords or {}).values()):
+            self._vet(default)
+        for cell in function.__closure__ or ():
+            try:
+                contents = cell.cell_contents
+            except ValueError:
+                raise Unseen from None
+            self._cells.append((cell, _held(contents)))
+            self._vet(contents)
+        for chain in names:
+            self._look_up(function, chain)
+
+    def _look_up(self, function: types.FunctionType, chain: tuple[str, ...]) -> None:
+        name, *attributes = chain
+        scope = function.__globals__
+        if name in scope:
+            found = scope[name]
+            self._looked_up.append((scope, name, _held(found)))
+        else:
+            if name not in _PURE_BUILTINS or not hasattr(builtins, name):
+                raise Unseen
+            self._looked_up.append((scope, name, _MISSING))
+            return
+        for attribute in attributes:
+            if isinstance(found, types.FunctionType):  # `f.count`, which anybody may set
+                raise Unseen
+            if not isinstance(found, types.ModuleType):
+                break
+            owner, found = found, getattr(found, attribute, _MISSING)
+            self._looked_up.append((owner, attribute, _held(found)))
+        self._vet(found)
+
+    def _vet(self, x: Any) -> None:
+        """Accept what cannot change without another check failing."""
+        if isinstance(x, _CONSTANTS) or (isinstance(x, jax.Array) and not _is_tracer(x)):
+            return
+        if type(x) in VALUE_TYPES:
+            for leaf in jtu.tree_leaves(x):
+                self._vet(leaf)
+            return
+        if isinstance(x, (tuple, frozenset)):
+            for item in x:
+                self._vet(item)
+            return
+        if isinstance(x, types.ModuleType):
+            if not _is_pure_library(x.__name__):
+                raise Unseen
+            return
+        module = getattr(x, "__module__", None) or ""
+        if isinstance(x, type):
+            if module == "builtins" and x.__name__ in _PURE_BUILTINS or _is_pure_library(module):
+                return
+            raise Unseen
+        if _is_pure_library(module) and callable(x) and not isinstance(x, types.MethodType):
+            wrapped = getattr(x, "__wrapped__", None)  # `quaxify(f)`, `jax.jit(f)`
+            if wrapped is not None and wrapped is not x:
+                self._vet(wrapped)
+            return
+        if isinstance(x, types.FunctionType):
+            self._follow(x)
+            return
+        if isinstance(x, types.BuiltinFunctionType) and _is_pure_library(module):
+            return
+        wrapped = getattr(x, "__wrapped__", None)
+        if wrapped is not None and _is_pure_library(type(x).__module__):
+            self._vet(wrapped)
+            return
+        raise Unseen
+
+
+def _is_tracer(x: Any) -> bool:
+    return isinstance(x, Tracer)
+
+
+def _is_pure_library(name: str) -> bool:
+    return name.split(".")[0] in _PURE_LIBRARIES and not name.startswith(_IMPURE_MODULES)
+
+
+def _held(x: Any) -> Any:
+    """What to remember of an object: a function only weakly."""
+    return weakref.ref(x) if isinstance(x, types.FunctionType) else x
+
+
+def _same(now: Any, before: Any) -> bool:
+    if now is before:
+        return True
+    if type(before) is weakref.ref:
+        return before() is now
+    if type(now) is float and type(before) is float:
+        return now.hex() == before.hex()
+    return type(now) is type(before) and isinstance(now, (int, str, bool)) and now == before
+
+
+def snapshot(function: Any) -> Snapshot | None:
+    """What a function sees, or None if that cannot be told."""
+    try:
+        return Snapshot(function)
+    except Unseen:
+        return None

@@ -1,0 +1,348 @@
+"""Un-jitted calls that run the last call's operations again: when they may, and when not."""
+
+import functools
+import gc
+import operator
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciquax import quaxify
+from sciquax.core import _plan, register_family
+from sciquax.units import DimensionalityError, Quantity
+from tests.core.test_dispatch import new_type
+from tests.helpers import Wrapped, assert_same
+
+X = jnp.asarray(np.array([1.5, -2.0, 0.25], np.float32))
+Q = Quantity(X, "m")
+
+FACTOR: Any = 2.0
+GRAVITY = Quantity(jnp.asarray(9.75, jnp.float32), "m/s**2")
+MUTABLE = [1.0]
+calls: list[str] = []
+
+
+class Plans:
+    """Counts the calls that needed no staging."""
+
+    def __init__(self, monkeypatch):
+        self.used = 0
+        run = _plan.Plan.__call__
+
+        def counted(plan, values):
+            self.used += 1
+            return run(plan, values)
+
+        monkeypatch.setattr(_plan.Plan, "__call__", counted)
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    return Plans(monkeypatch)
+
+
+def called_thrice(f, *args):
+    return [quaxify(f)(*args) for _ in range(3)]
+
+
+def scaled(x):
+    return FACTOR * x
+
+
+def through_another(x):
+    return scaled(x) + scaled(x)
+
+
+def with_constant(x):
+    return jnp.sqrt(2 * GRAVITY * abs(x))
+
+
+def with_control(x, n, weights=(1.0, 2.0)):
+    total = 0.0
+    for w in weights[:n]:
+        total = total + jnp.where(x > 0.5 * x, x, 0.0) * w
+    inner = lambda c, v: (c + v * FACTOR, None)
+    return {"total": total, "sum": jax.lax.scan(inner, 0.0, x)[0], "n": n}
+
+
+def with_compiled(x):
+    return jax.jit(lambda y: jnp.linalg.norm(y) * y)(x)
+
+
+@pytest.mark.parametrize(
+    "f, args",
+    [
+        (scaled, (Q,)),
+        (through_another, (Q,)),
+        (with_constant, (Q,)),
+        (with_control, (Q, 2)),
+        (with_compiled, (Q,)),
+        (lambda x: x.at[0].set(-x[1]), (Q,)),
+    ],
+    ids=["global", "called", "captured", "control", "jit", "index"],
+)
+def test_the_third_call_is_planned_and_the_same(f, args, plans):
+    first, second, third = called_thrice(f, *args)
+    assert plans.used == 2
+    assert_same(second, first, rtol=0, atol=0)
+    assert_same(third, first, rtol=0, atol=0)
+    other = jax.tree.map(lambda x: x + 1, args[0])
+    expected = jax.jit(quaxify(lambda x: f(x, *args[1:])))(other)
+    assert_same(
+        quaxify(f)(other, *args[1:]), {**expected, "n": 2} if f is with_control else expected
+    )
+    assert plans.used == 3
+
+
+def test_bit_identical_to_operations_one_by_one(plans):
+    f = lambda x: (x * 1.1 + x / 3.3) * jnp.sin(x / x.max()) - x * 0.7
+    for _ in range(3):
+        assert_same(quaxify(f)(Q).m, f(X), rtol=0, atol=0)
+    assert plans.used == 2
+
+
+def test_a_global_that_changed_is_seen(monkeypatch):
+    for f, times in ((scaled, 1), (through_another, 2)):
+        monkeypatch.setitem(globals(), "FACTOR", 2.0)
+        called_thrice(f, Q)
+        monkeypatch.setitem(globals(), "FACTOR", 3.0)
+        assert_same(quaxify(f)(Q), 3.0 * times * Q)
+        monkeypatch.setitem(globals(), "FACTOR", -0.0)
+        assert np.signbit(quaxify(f)(Q).m[0])
+        monkeypatch.setitem(globals(), "FACTOR", 0.0)
+        assert not np.signbit(quaxify(f)(Q).m[0])
+
+
+def test_a_captured_value_that_changed_is_seen(monkeypatch):
+    called_thrice(with_constant, Q)
+    monkeypatch.setitem(globals(), "GRAVITY", GRAVITY * 4)
+    assert_same(quaxify(with_constant)(Q), jnp.sqrt(2 * 4 * 9.75 * abs(X)) * Quantity(1.0, "m/s"))
+
+
+def test_a_function_that_was_replaced_is_seen(monkeypatch):
+    called_thrice(through_another, Q)
+    monkeypatch.setitem(globals(), "scaled", lambda x: 5 * x)
+    assert_same(quaxify(through_another)(Q), 10 * Q)
+
+
+def test_a_closure_that_changed_is_seen():
+    k = 2.0
+    f = lambda x: k * x
+    called_thrice(f, Q)
+    k = 3.0
+    assert_same(quaxify(f)(Q), 3 * Q)
+    k = jnp.asarray(4.0, jnp.float32)
+    assert_same(quaxify(f)(Q), 4 * Q)
+
+
+def test_closures_over_the_same_code_are_told_apart(plans):
+    def make(k):
+        return lambda x: k * x
+
+    for k in (1.0, 2.0, 3, -0.0, 0.0):
+        outs = called_thrice(make(k), Q)
+        assert_same(outs[2], k * Q)
+        assert np.signbit(outs[2].m[0]) == (np.signbit(float(k)))
+    assert plans.used > 0
+
+
+def test_inner_functions_of_a_closure_are_seen():
+    def make(k):
+        def inner(x):
+            return k * x
+
+        return lambda x: inner(x)
+
+    for k in (1.0, 2.0):
+        assert_same(called_thrice(make(k), Q)[2], k * Q)
+
+
+def test_defaults_that_changed_are_seen():
+    def f(x, k=2.0):
+        return k * x
+
+    called_thrice(f, Q)
+    f.__defaults__ = (3.0,)
+    assert_same(quaxify(f)(Q), 3 * Q)
+
+
+def of_mutable(x):
+    return MUTABLE[0] * x
+
+
+def with_side_effect(x):
+    calls.append("called")
+    return 2 * x
+
+
+def with_print(x):
+    print("called")
+    return 2 * x
+
+
+def with_random(x):
+    return x * np.random.rand()
+
+
+def with_attribute(x):
+    return x * with_attribute.factor  # pyright: ignore[reportFunctionMemberAccess]
+
+
+class Model:
+    factor = 2.0
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+MODEL = Model()
+
+
+def with_object(x):
+    return MODEL.factor * x
+
+
+def with_import(x):
+    import math
+
+    return x * math.pi
+
+
+def with_generator(x):
+    return sum(x[i] for i in range(2))
+
+
+def test_what_is_not_understood_is_staged_anew(plans, capsys):
+    for f in (of_mutable, with_side_effect, with_print, with_object, with_import, Model()):
+        calls.clear()
+        called_thrice(f, Q)
+        assert plans.used == 0, f
+    called_thrice(with_random, Quantity(X, "m"))
+    assert plans.used == 0
+    with_attribute.factor = 2.0  # pyright: ignore[reportFunctionMemberAccess]
+    called_thrice(with_attribute, Q)
+    with_attribute.factor = 3.0  # pyright: ignore[reportFunctionMemberAccess]
+    assert_same(quaxify(with_attribute)(Q), 3 * Q)
+    MUTABLE[0] = 4.0
+    assert_same(quaxify(of_mutable)(Q), 4 * Q)
+    MUTABLE[0] = 1.0
+    assert capsys.readouterr().out == "called\n" * 3
+    calls.clear()
+    called_thrice(with_side_effect, Q)
+    assert calls == ["called"] * 3
+
+
+def test_plain_arrays_among_the_arguments_are_staged_anew(plans):
+    """A function may branch on what they hold."""
+    f = lambda x, flag: x if float(flag) > 0 else -x
+    assert_same(called_thrice(f, Q, jnp.asarray(1.0))[2], Q)
+    assert_same(quaxify(f)(Q, jnp.asarray(-1.0)), -Q)
+    assert_same(called_thrice(f, Q, 1)[2], Q)
+    assert_same(quaxify(f)(Q, -1), -Q)
+    assert_same(quaxify(f)(Q, np.float32(-1)), -Q)
+
+
+def test_types_that_changed_are_seen():
+    f = lambda x: x + x[0]
+    called_thrice(f, Q)
+    assert_same(quaxify(f)(Quantity(X, "s")), Quantity(X + X[0], "s"))
+    assert_same(quaxify(f)(Quantity(X[:2], "m")), Quantity(X[:2] + X[0], "m"))
+    assert quaxify(f)(Quantity(X.astype(jnp.int32), "m")).dtype == jnp.int32
+
+
+def test_errors_come_at_every_call():
+    f = lambda x: x + 1.0
+    for _ in range(3):
+        with pytest.raises(DimensionalityError, match=r"test_plan\.py"):
+            quaxify(f)(Q)
+
+
+def test_settings_are_seen():
+    f = lambda x: x * np.float64(1.5)
+    called_thrice(f, Q)
+    with jax.numpy_dtype_promotion("standard"), jax.enable_x64(True):
+        assert quaxify(f)(Quantity(jnp.ones(3), "m")).dtype == jnp.float64
+    with jax.disable_jit():
+        assert_same(quaxify(scaled)(Q), FACTOR * Q)
+
+
+def test_under_a_transformation_nothing_is_kept(plans):
+    f = lambda x: x * x
+    for _ in range(3):
+        jax.jit(quaxify(f))(Q)
+        jax.vmap(quaxify(f))(Q)
+        jax.grad(lambda m: quaxify(f)(Quantity(m, "m")).m.sum())(X)
+        jax.jit(lambda: quaxify(f)(Q))()
+    assert plans.used == 0
+
+
+def test_rules_of_the_users_are_called_every_time(plans):
+    cls = new_type("Counted", base=Wrapped.__mro__[1])
+    seen = []
+
+    def rule(primitive, operands, params):
+        seen.append(primitive.name)
+        return operands[0]
+
+    register_family(cls, "sin", rule)
+    for _ in range(3):
+        quaxify(lambda x: jnp.sin(x))(cls(X))
+    assert len(seen) == 3
+    assert plans.used == 0
+
+
+def test_debug_prints_appear_every_time(capfd):
+    def f(x):
+        jax.debug.print("{}", x[1])
+        return x
+
+    called_thrice(f, Q)
+    jax.effects_barrier()
+    assert capfd.readouterr().out == "-2.0 meter\n" * 3
+
+
+def test_donated_or_fresh_outputs_are_not_shared():
+    f = lambda x: (x, {"c": 1})
+    (a, b), (c, d), (e, g) = called_thrice(f, Q)
+    b["c"] = 2
+    assert d == g == {"c": 1}
+    assert_same((a, c, e), (Q, Q, Q))
+
+
+def test_partial_and_builtin_functions():
+    assert_same(called_thrice(functools.partial(operator.mul, 2), Q)[2], 2 * Q)
+    assert_same(called_thrice(operator.neg, Q)[2], -Q)
+
+
+def test_no_growth():
+    def call(k):
+        return quaxify(lambda x: k * x)(Q)
+
+    for k in range(3):
+        call(float(k))
+    gc.collect()
+    before = len(_plan._plans)
+    for k in range(300):
+        call(float(k))
+    gc.collect()
+    assert len(_plan._plans) == before
+    for n in range(20):
+        quaxify(scaled)(Quantity(jnp.ones(n + 1), "m"))
+    assert len(_plan._plans.get(scaled, ())) == _plan._PER_FUNCTION
+
+
+def test_a_recursive_function_is_not_kept_alive():
+    def make():
+        def f(x, n):
+            return x if n == 0 else f(x + x, n - 1)
+
+        assert_same(called_thrice(f, Q, 2)[2], 4 * Q)
+        return weakref.ref(f)
+
+    reference = make()
+    gc.collect()
+    assert reference() is None
