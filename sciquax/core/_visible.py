@@ -103,16 +103,16 @@ class Snapshot:
 
     def __init__(self, function: types.FunctionType):
         self._looked_up: list[tuple[Any, str, Any]] = []
-        self._cells: list[tuple[Any, Any]] = []
+        self._cells: list[tuple[Any, int, Any]] = []
         self._functions: dict[Any, tuple[Any, Any, Any]] = {}
         self._follow(function)
 
     def still_holds(self) -> bool:
-        for cell, before in self._cells:
+        for reference, i, before in self._cells:
             try:
-                if not _same(cell.cell_contents, before):
+                if not _same(reference().__closure__[i].cell_contents, before):
                     return False
-            except ValueError:  # emptied
+            except (ValueError, AttributeError):  # emptied, or the function is gone
                 return False
         for owner, name, before in self._looked_up:
             module = type(owner) is not dict
@@ -144,12 +144,12 @@ class Snapshot:
             raise Unseen
         for default in (*(function.__defaults__ or ()), *(keywords or {}).values()):
             self._vet(default)
-        for cell in function.__closure__ or ():
+        for i, cell in enumerate(function.__closure__ or ()):
             try:
                 contents = cell.cell_contents
             except ValueError:
                 raise Unseen from None
-            self._cells.append((cell, _held(contents)))
+            self._cells.append((reference, i, _held(contents)))
             self._vet(contents)
         for chain in names:
             self._look_up(function, chain)
