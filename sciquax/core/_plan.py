@@ -7,7 +7,7 @@ that are not compiled together, so that the numbers are the same to the last bit
 """
 
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -30,8 +30,6 @@ _SIMPLE = (int, float, complex, str, bool, type(None))
 
 _plans = WeakCache()
 CACHES_TO_CLEAR.append(_plans)
-AMBIENT: list[Callable[[], Any]] = []
-"""What rules consult besides their operands: functions of nothing to something hashable."""
 
 
 class Plan:
@@ -112,7 +110,7 @@ def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept
     function = leaves[0] if leaves else None
     if type(function) is not types.FunctionType or 0 in chosen or not _compat.nothing_is_traced():
         return None
-    parts: list[Any] = [treedef, _compat.trace_context(), tuple(state() for state in AMBIENT)]
+    parts: list[Any] = [treedef, _compat.trace_context()]
     wanted = set(chosen)
     for i, x in enumerate(leaves):
         if i in wanted:
