@@ -129,7 +129,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         grads = pullback(jtu.tree_leaves(given[0]))
         return tuple(
             jtu.tree_map(
-                lambda x, g: _scaled(_derivative(None, x, g), scale), arg, g, is_leaf=is_value
+                lambda x, g: _scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
             )
             for arg, g in zip(primals, grads, strict=True)
         )
@@ -186,7 +186,8 @@ def run(
         return call(fun.fn, tuple(args), kwargs, fun.filter_spec, finish)
     if getattr(fun, "_takes_values", False):
         return fun(*args, **kwargs)
-    if not any(map(is_value, _leaves((args, kwargs)))):
+    values = [x for x in _leaves((args, kwargs)) if is_value(x)]
+    if not values or any(type(x).own_operators for x in values):
         return call_or_stage(fun, tuple(args), kwargs, finish)
     try:
         return call(fun, tuple(args), kwargs, finish=finish)
@@ -263,11 +264,12 @@ def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
 
 def _relabel(out: Any, arg: Any, grads: Any) -> Any:
     """A tree of derivatives of `out` with respect to the values in `arg`."""
-    return jtu.tree_map(lambda x, g: _derivative(out, x, g), arg, grads, is_leaf=is_value)
+    return jtu.tree_map(lambda x, g: derivative(out, x, g), arg, grads, is_leaf=is_value)
 
 
-def _derivative(out: Any, arg: Any, grad: Any) -> Any:
-    owner = _owner(out, arg)
+def derivative(out: Any, arg: Any, grad: Any) -> Any:
+    """The derivative of `out` by `arg` whose bare array is `grad`, labelled by the outer type."""
+    owner = owner_of(out, arg)
     if owner is None:
         return grad
     leaf = grad
@@ -277,7 +279,8 @@ def _derivative(out: Any, arg: Any, grad: Any) -> Any:
     return owner.derivative(out, arg, leaf)
 
 
-def _owner(*values: Any) -> type[Value] | None:
+def owner_of(*values: Any) -> type[Value] | None:
+    """The outermost value type among `values`, which labels their derivatives."""
     types = [type(x) for x in map(strip, values) if type(x) in VALUE_TYPES]
     return max(types, key=lambda t: t.layer, default=None)
 
@@ -286,7 +289,7 @@ def _align(primals: tuple, tangents: tuple, inverse: bool = False) -> tuple[tupl
     """Tangents in the units of the primals, times one common rate; and that rate."""
     flat_primals, tree = jtu.tree_flatten(primals, is_leaf=is_value)
     flat_tangents = jtu.tree_leaves(tangents, is_leaf=is_value)
-    owner = _owner(*flat_primals, *flat_tangents)
+    owner = owner_of(*flat_primals, *flat_tangents)
     if owner is None:
         return tangents, None
     aligned, rate = owner.align(flat_primals, flat_tangents, inverse)

@@ -66,7 +66,15 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable:
     """A rule on the operands of a function, as one on those of the function under `vmap`."""
 
     def apply(operands: Sequence[Any]) -> Any:
-        from ._bodies import element_type, flatten, sliceable, stacked_type, type_of, unflatten
+        from ._bodies import (
+            element_type,
+            flatten,
+            leading_axis,
+            sliceable,
+            stacked_type,
+            type_of,
+            unflatten,
+        )
 
         operands = [
             strip(x) if d is None else sliceable(_to_front(strip(x), d))
@@ -97,7 +105,10 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable:
             leaves = jax.vmap(one, in_axes=axes, axis_size=batch.size)(*flatten(operands))
         except _Declined:
             return NotImplemented
-        outs = unflatten([stacked_type(t, batch.size) for t in out_types], leaves)
+        along = leading_axis(
+            [x for x, d in zip(operands, batch.dims, strict=True) if d is not None]
+        )
+        outs = unflatten([stacked_type(t, batch.size, along) for t in out_types], leaves)
         outs = [_from_front(x, d) for x, d in zip(outs, batch.out_dims, strict=True)]
         return [Polymorphic(x) if p else x for x, p in zip(outs, polymorphic, strict=True)]
 

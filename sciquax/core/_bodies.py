@@ -20,7 +20,7 @@ from ._dispatch import CACHES_TO_CLEAR
 from ._errors import RuleError, Unsettled
 from ._interpret import interpret
 from ._join import coerce, join
-from ._polymorphic import strip
+from ._polymorphic import Polymorphic, strip
 from ._value import VALUE_TYPES, aval_of, describe, short_aval
 from ._weak import WeakCache
 
@@ -91,13 +91,31 @@ def element_type(x: Any) -> Type:
     return type_of(x.as_element(sliced.leaves()))
 
 
-def stacked_type(t: Type, length: int) -> Type:
+class LeadingAxis(NamedTuple):
+    """What scanned operands say of their leading axis, and the type that says it."""
+
+    owner: Any
+    axis: Any
+
+
+def leading_axis(values: Sequence[Any]) -> LeadingAxis | None:
+    """What the outermost type among scanned operands says of their axis, if it says anything."""
+    values = [x for x in map(strip, values) if type(x) in VALUE_TYPES]
+    owner = max(map(type, values), key=lambda t: t.layer, default=None)
+    axis = None if owner is None else owner.scanned_axis(values)
+    return None if axis is None else LeadingAxis(owner, axis)
+
+
+def stacked_type(t: Type, length: int, along: LeadingAxis | None = None) -> Type:
     """The type of `length` values of type `t` along a new leading axis."""
     whole = Type(t.tree, tuple(_compat.with_leading_axis(a, length) for a in t.avals))
     example = t.example()
-    if type(example) not in VALUE_TYPES:
-        return whole
-    return type_of(example.as_stacked(whole.leaves()))
+    if along is None:
+        if type(example) not in VALUE_TYPES:
+            return whole
+        return type_of(example.as_stacked(whole.leaves()))
+    stacked = along.owner.stacked_along(strip(example), whole.leaves(), along.axis)
+    return type_of(Polymorphic(stacked) if type(example) is Polymorphic else stacked)
 
 
 def flatten(values: Sequence[Any]) -> list[Any]:

@@ -334,6 +334,14 @@ def zeros_of(x: Any) -> Any:
     )
 
 
+def mapped_axis(x: Any) -> Any:
+    """The axis that `jax.vmap` took from `x` to make this tracer, or None if it is not one.
+
+    JAX 0.10 to 0.12 keep it as the tracer's `batch_dim`.
+    """
+    return getattr(x, "batch_dim", None) if isinstance(x, Tracer) else None
+
+
 # -- primitives that JAX does not export through jax.extend ---------------------------------------
 
 

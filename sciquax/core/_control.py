@@ -15,6 +15,7 @@ from ._bodies import (
     element_type,
     flatten,
     join_types,
+    leading_axis,
     restage,
     sliceable,
     stacked_type,
@@ -142,7 +143,8 @@ def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
     closed, hoisted = _compat.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
-    y_types = [stacked_type(t, params["length"]) for t in staged.outs[len(carry) :]]
+    along = leading_axis(xs)
+    y_types = [stacked_type(t, params["length"], along) for t in staged.outs[len(carry) :]]
     new = _compat.scan_params(
         params,
         closed,

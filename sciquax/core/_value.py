@@ -31,7 +31,9 @@ class ValueMeta(ModuleMeta):
     """Equinox's metaclass, which also enrols the class and may give it a cheaper flattening.
 
     `class Quantity(ArrayValue, leaves=("magnitude",), static=("_unit",))` registers a pytree whose
-    flattening reads just these attributes and whose unflattening skips `__init__`.
+    flattening reads just these attributes and whose unflattening skips `__init__`. A type that
+    needs more gives `flattening=(flatten, flatten_with_keys, unflatten)`, where `unflatten` also
+    takes the class.
     """
 
     def __new__(
@@ -42,10 +44,13 @@ class ValueMeta(ModuleMeta):
         *,
         leaves: tuple[str, ...] = (),
         static: tuple[str, ...] = (),
+        flattening: tuple[Callable, Callable, Callable] | None = None,
         **kwargs: Any,
     ):
-        if leaves:
-            with pytree_registration(*_flatten_functions(leaves, static)):
+        if flattening is None and leaves:
+            flattening = _flatten_functions(leaves, static)
+        if flattening is not None:
+            with pytree_registration(*flattening):
                 made = super().__new__(cls, name, bases, namespace, **kwargs)
         else:
             made = super().__new__(cls, name, bases, namespace, **kwargs)
@@ -151,6 +156,9 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
     - `explains_itself`: whether JAX functions called outside of `quaxify` get our error for a type
       that defines `__array__`, rather than treat it as they do any object with that method.
+    - `own_operators`: whether operators and methods mean something else than JAX's. Functions given
+      to `sciquax.grad` and its siblings are then called on the values first, and staged only if
+      they hand one to JAX; and values of inner layers leave mixed operators to this type's.
     - `families`: this type's rules by primitive, filled by `register_family`.
     - `of_every_unit`: whether the value measures anything, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
@@ -163,6 +171,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     families: ClassVar[dict[Any, Callable]] = {}
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
+    own_operators: ClassVar[bool] = False
 
     @abc.abstractmethod
     def aval(self) -> ShapedArray:
@@ -223,6 +232,19 @@ class Value(eqx.Module, metaclass=ValueMeta):
     def as_stacked(self, leaves: Sequence[Any]) -> Any:
         """The value of several like this one along a new leading axis, made of stacked leaves."""
         return jtu.tree_unflatten(jtu.tree_structure(self), leaves)
+
+    @classmethod
+    def scanned_axis(cls, scanned: Sequence[Any]) -> Any:
+        """What values say of the leading axis along which they are all scanned: None is nothing."""
+        return None
+
+    @classmethod
+    def stacked_along(cls, element: Any, leaves: Sequence[Any], axis: Any) -> Any:
+        """Several values like `element`, which may be a plain array, stacked along a new axis.
+
+        `axis` is what this type's `scanned_axis` said of it.
+        """
+        raise NotImplementedError
 
     # -- meeting other values ---------------------------------------------------------------------
 

@@ -241,6 +241,8 @@ def _by_rules(function: Callable, *operands: Any) -> Any:
     """An operator as the quaxified JAX function, for whatever has no direct path."""
     given = []
     for x in operands:
+        if type(x).__dict__.get("own_operators") and not MODE.staging:
+            return NotImplemented  # a value that holds quantities: its operator calls ours
         if isinstance(x, pint.Unit):
             x = Quantity(1.0, x)
         else:

@@ -1,0 +1,73 @@
+"""What goes wrong with names, sizes, places and coordinates: each says where and what to do."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sciquax.core import LocatedError, locate_stack
+
+
+class AxisError(LocatedError, ValueError):
+    """A name that is absent, repeated, ambiguous, or of another size."""
+
+    def __init__(self, message: str, remedy: str = ""):
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.args[0], self.remedy), {"location": self.location}
+
+
+class AxisSizeError(AxisError):
+    """One name, two sizes."""
+
+
+class CoordinateError(AxisError):
+    """Coordinates that disagree, or that do not hold the value asked for."""
+
+
+class PlaceError(AxisError, IndexError):
+    """A place along an axis that does not exist."""
+
+
+class PositionalError(LocatedError, TypeError):
+    """Something without names where names decide."""
+
+    def __init__(self, message: str, remedy: str = ""):
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.args[0], self.remedy), {"location": self.location}
+
+
+def located(error: Any) -> Any:
+    """`error` with the user's line on the Python stack."""
+    return locate_stack(error, depth=2)
+
+
+def show_dims(dims: Sequence[Any]) -> str:
+    """Dims as a tuple reads: `('x', None)`."""
+    return f"({', '.join(map(repr, dims))}{',' if len(dims) == 1 else ''})"
+
+
+def suggestion(name: Any, known: Iterable[Any]) -> str:
+    """`Did you mean 'time'?`, or what there is."""
+    names = [k for k in known if isinstance(k, str)]
+    near = difflib.get_close_matches(str(name), names, n=2, cutoff=0.6)
+    if near:
+        return "Did you mean " + " or ".join(map(repr, near)) + "?"
+    return f"It has {', '.join(map(repr, names))}." if names else "It has no named axes."
+
+
+def absent(what: str, name: Any, dims: Sequence[Any]) -> AxisError:
+    return AxisError(
+        f"`{what}` got the name {name!r}, and the array's dims are {show_dims(dims)}.",
+        suggestion(name, dims),
+    )
+
+
+def repeated(what: str, name: Any) -> AxisError:
+    return AxisError(
+        f"`{what}` got the name {name!r} twice.", "Give each name once; `rename` tells axes apart."
+    )

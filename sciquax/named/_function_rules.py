@@ -1,0 +1,91 @@
+"""Names through whole functions, where the primitives have lost what a function means.
+
+`cholesky` adds a matrix to its transpose, `expm` multiplies it by itself, `solve` permutes rows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sciquax.core import register_function, strip
+
+from ._apply import apply
+from ._array import NamedArray, bare
+from ._axes import Dims, axes
+from ._nesting import _parts
+from ._rules import Call
+
+
+def _taken(name: str, *operands: Any) -> tuple[list[Any], Call]:
+    parts = [_parts(strip(x)) for x in operands]
+    held = [p[0] for p in parts]
+    return held, Call(name, [p[1] for p in parts], held, {})
+
+
+def _named(x: Any, dims: Dims) -> NamedArray:
+    from ._axes import check_distinct
+
+    check_distinct("linalg", dims)
+    return bare(x, axes(tuple(dims)))
+
+
+def _solve(a: Any, b: Any) -> Any:
+    """a[row, column] u[column] = b[row]."""
+    (x, y), call = _taken("solve", a, b)
+    *batch, row, column = call.dims[0]
+    rhs = call.dims[1]
+    out = apply(jnp.linalg.solve, x, y)
+    if len(rhs) == 1:
+        call.unify(row, rhs[0])
+        return _named(out, (*batch, column))
+    *lead, first, second = rhs
+    call.unify(row, first)
+    n = min(len(batch), len(lead))
+    longer = batch if len(batch) >= len(lead) else lead
+    pairs = zip(batch[len(batch) - n :], lead[len(lead) - n :], strict=True)
+    shared = [call.unify(*pair) for pair in pairs]
+    return _named(out, (*longer[: len(longer) - n], *shared, column, second))
+
+
+def _of_matrix(function: Callable, *outputs: str) -> None:
+    """A function of a matrix; each output's last axes are the row (r), the column (c), or new."""
+
+    def rule(a: Any, *args: Any, **kwargs: Any) -> Any:
+        (x,), call = _taken(function.__name__, a)
+        *batch, row, column = call.dims[0]
+        letters = {"r": row, "c": column, "-": None}
+        out = apply(function, x, *args, **kwargs)
+        dims = [(*batch, *(letters[k] for k in output)) for output in outputs]
+        if len(outputs) == 1:
+            return _named(out, dims[0])
+        return tuple(_named(y, d) for y, d in zip(out, dims, strict=True))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_function(NamedArray, function, rule)
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The last axis runs along both axes at once, whose names must agree."""
+    (x,), call = _taken("diagonal", a)
+    dims = call.dims[0]
+    first, second = axis1 % len(dims), axis2 % len(dims)
+    name = call.unify(dims[first], dims[second])
+    rest = [d for i, d in enumerate(dims) if i not in (first, second)]
+    if x.shape[first] != x.shape[second] or offset:
+        call.move(name)
+    out = apply(jnp.diagonal, x, offset=offset, axis1=axis1, axis2=axis2)
+    return _named(out, (*rest, name))
+
+
+register_function(NamedArray, jnp.linalg.solve, _solve)
+register_function(NamedArray, jnp.diagonal, _diagonal)
+_of_matrix(jnp.linalg.inv, "cr")
+_of_matrix(jnp.linalg.det, "")
+_of_matrix(jnp.linalg.slogdet, "", "")
+_of_matrix(jnp.linalg.cholesky, "r-")
+_of_matrix(jnp.linalg.eigh, "-", "r-")
+_of_matrix(jnp.linalg.eigvalsh, "-")
+_of_matrix(jnp.linalg.matrix_power, "rc")
+_of_matrix(jax.scipy.linalg.expm, "rc")

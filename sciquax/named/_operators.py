@@ -1,0 +1,279 @@
+"""Operators by name. Arrays laid out alike cost what their arrays cost; others are aligned.
+
+How two layouts align is worked out once per pair of `Axes` and kept. Un-jitted, the alignment and
+the operation are one compiled function; a per-call `vmap` costs a hundred times that.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import MODE, VALUE_TYPES, is_value, quaxify
+from sciquax.core._compat import Tracer
+
+from ._apply import apply
+from ._axes import Axes, axes
+from ._coordinates import merge
+from ._errors import AxisError, AxisSizeError, CoordinateError, PositionalError, located, show_dims
+
+if TYPE_CHECKING:
+    from ._array import NamedArray, bare, named_operands, plain_operand
+
+
+def connect() -> None:
+    """Import what needs this module; `_array.py` calls it at its end.
+
+    Imports within the functions below would cost half of what an addition takes.
+    """
+    from . import _array
+
+    for name in ("NamedArray", "bare", "named_operands", "plain_operand"):
+        globals()[name] = getattr(_array, name)
+
+
+_LIMIT = 4096  # entries of a cache of pairs
+
+
+class Step(NamedTuple):
+    """How one operand gets the axes of a result: transposed, then with axes of size 1."""
+
+    order: tuple[int, ...] | None
+    new: tuple[int, ...]
+
+    def __call__(self, x: Any) -> Any:
+        if self.order is not None:
+            x = apply(jnp.transpose, x, self.order)
+        return apply(jnp.expand_dims, x, self.new) if self.new else x
+
+
+class Alignment(NamedTuple):
+    """How operands of given layouts align.
+
+    **Attributes**: the layout of the result; a step for each operand; and for each name that
+    several operands have, the places where it is: (operand, axis).
+    """
+
+    axes: Axes
+    steps: tuple[Step, ...]
+    shared: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+
+    def check(self, what: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """**Raises** `AxisSizeError` where a name has two sizes; a size of 1 is a size."""
+        for name, places in self.shared:
+            sizes = [shapes[operand][axis] for operand, axis in places]
+            if sizes.count(sizes[0]) != len(sizes):
+                raise located(sizes_differ(what, name, sizes))
+
+
+def sizes_differ(what: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
+    shown = " and ".join(map(str, dict.fromkeys(sizes)))
+    return AxisSizeError(
+        f"`{what}` got the axis {name!r} with the sizes {shown}.",
+        "Select the same places of both first (`isel`); an axis of size 1 goes with `squeeze`.",
+    )
+
+
+_alignments: dict[tuple[Any, ...], Alignment] = {}
+
+
+def alignment(what: str, layouts: tuple[Axes, ...]) -> Alignment:
+    """How operands of these layouts align. **Raises** where an axis without a name would."""
+    found = _alignments.get(layouts)
+    if found is None:
+        found = _align(what, layouts)
+        if len(_alignments) >= _LIMIT:
+            _alignments.clear()
+        _alignments[layouts] = found
+    return found
+
+
+def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
+    with_axes = [x for x in layouts if x.dims]
+    if len(with_axes) > 1:
+        for layout in with_axes:
+            if not layout.named:
+                raise located(unnamed(what, layout))
+    dims = tuple(dict.fromkeys(name for layout in layouts for name in layout.dims))
+    if len(with_axes) == 1:
+        dims = with_axes[0].dims
+    steps, places = [], {}
+    for i, layout in enumerate(layouts):
+        if layout.dims == dims or not layout.dims:
+            order, new = None, ()
+        else:
+            order = tuple(layout.place[n] for n in dims if n in layout.place)
+            order = None if order == tuple(range(len(order))) else order
+            new = tuple(k for k, n in enumerate(dims) if n not in layout.place)
+        steps.append(Step(order, new))
+        for name, axis in layout.place.items():
+            places.setdefault(name, []).append((i, axis))
+    coords: dict[str, Any] = {}
+    for layout in layouts:
+        for name, own in layout.coords.items():
+            try:
+                coords[name] = merge(what, name, coords[name], own) if name in coords else own
+            except CoordinateError as error:
+                raise located(error) from None
+    shared = tuple((n, tuple(p)) for n, p in places.items() if len(p) > 1)
+    return Alignment(axes(dims, coords), tuple(steps), shared)
+
+
+def unnamed(what: str, layout: Axes) -> AxisError:
+    return AxisError(
+        f"`{what}` aligns by name, and one operand has the dims {show_dims(layout.dims)}.",
+        "Name the axes that have none with `.tag(...)`; or run positional code with `cmap` or "
+        "under `quaxify`.",
+    )
+
+
+def elementwise(what: str, function: Callable, *operands: Any, **kwargs: Any) -> Any:
+    """`function` of operands aligned by name: named arrays and numbers."""
+    named = named_operands(what, operands)
+    plan = alignment(what, tuple(x._axes for x in named))
+    plan.check(what, [x.array.shape for x in named])
+    arrays = [
+        # A Python number stays one, so that it does not decide the result's dtype.
+        given if isinstance(given, (bool, int, float, complex)) else step(x.array)
+        for given, step, x in zip(operands, plan.steps, named, strict=True)
+    ]
+    out = apply(function, *arrays, **kwargs)
+    if isinstance(out, (tuple, list)):
+        return type(out)(bare(x, plan.axes) for x in out)
+    return bare(out, plan.axes)
+
+
+_fused: dict[Any, tuple[Callable, Alignment]] = {}
+
+
+def _binary(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
+    a, b = lhs.array, rhs.array
+    if (
+        type(a) in VALUE_TYPES
+        or type(b) in VALUE_TYPES
+        or (isinstance(a, Tracer) or isinstance(b, Tracer))
+    ):
+        plan = alignment(what, (lhs._axes, rhs._axes))
+        plan.check(what, (a.shape, b.shape))
+        return bare(op(plan.steps[0](a), plan.steps[1](b)), plan.axes)
+    key = (op, lhs._axes, rhs._axes)
+    found = _fused.get(key)
+    if found is None:
+        plan = alignment(what, (lhs._axes, rhs._axes))
+        first, second = plan.steps
+
+        def fused(x: Any, y: Any) -> Any:
+            return op(first(x), second(y))
+
+        if len(_fused) >= _LIMIT:
+            _fused.clear()
+        found = _fused[key] = (jax.jit(fused), plan)
+    compiled, plan = found
+    plan.check(what, (a.shape, b.shape))
+    return bare(compiled(a, b), plan.axes)
+
+
+_SCALARS = (int, float, complex, np.generic)
+
+
+def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
+    """An operator of two operands, one of them a named array."""
+    if type(lhs) is NamedArray and type(rhs) is NamedArray:
+        known = lhs._axes
+        a, b = lhs.array, rhs.array
+        if known is rhs._axes and a.shape == b.shape and known.named:
+            return bare(op(a, b), known.plain)
+        return _binary(what, op, lhs, rhs)
+    swapped = type(lhs) is not NamedArray
+    own, other = (rhs, lhs) if swapped else (lhs, rhs)
+    if not isinstance(other, _SCALARS):
+        if is_value(other):
+            other = other.canonical()
+            if type(other) is NamedArray:
+                return _operate(what, op, *((other, own) if swapped else (own, other)))
+        shape = getattr(other, "shape", None)
+        if type(shape) is not tuple:
+            return NotImplemented
+        if shape != ():
+            if MODE.staging and isinstance(other, Tracer):  # it may stand for a named array
+                return quaxify(op)(lhs, rhs)
+            raise plain_operand(what, other)
+    layout = own._axes.plain
+    return bare(op(other, own.array) if swapped else op(own.array, other), layout)
+
+
+def _unary(function: Callable, a: Any) -> Any:
+    return bare(function(a.array), a._axes.plain)
+
+
+def _binary_method(name: str, op: Callable) -> tuple[Callable, Callable]:
+    def forward(self: Any, other: Any) -> Any:
+        return _operate(name, op, self, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        return _operate(name, op, other, self)
+
+    forward.__name__, reflected.__name__ = f"__{name}__", f"__r{name}__"
+    return forward, reflected
+
+
+class Operators:
+    """The operators of [`sciquax.named.NamedArray`][]."""
+
+    __add__, __radd__ = _binary_method("add", operator.add)
+    __sub__, __rsub__ = _binary_method("sub", operator.sub)
+    __mul__, __rmul__ = _binary_method("mul", operator.mul)
+    __truediv__, __rtruediv__ = _binary_method("truediv", operator.truediv)
+    __floordiv__, __rfloordiv__ = _binary_method("floordiv", operator.floordiv)
+    __mod__, __rmod__ = _binary_method("mod", operator.mod)
+    __pow__, __rpow__ = _binary_method("pow", operator.pow)
+    __and__, __rand__ = _binary_method("and", operator.and_)
+    __or__, __ror__ = _binary_method("or", operator.or_)
+    __xor__, __rxor__ = _binary_method("xor", operator.xor)
+    __lshift__, __rlshift__ = _binary_method("lshift", operator.lshift)
+    __rshift__, __rrshift__ = _binary_method("rshift", operator.rshift)
+    __lt__, _ = _binary_method("lt", operator.lt)
+    __le__, _ = _binary_method("le", operator.le)
+    __gt__, _ = _binary_method("gt", operator.gt)
+    __ge__, _ = _binary_method("ge", operator.ge)
+    _equal, _ = _binary_method("eq", operator.eq)
+    _unequal, _ = _binary_method("ne", operator.ne)
+    del _
+
+    def __eq__(self, other: Any) -> Any:
+        return self._equal(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._unequal(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __neg__(self) -> Any:
+        return _unary(operator.neg, self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return _unary(operator.abs, self)
+
+    def __invert__(self) -> Any:
+        return _unary(operator.invert, self)
+
+    def __round__(self, ndigits: int = 0) -> Any:
+        return _unary(lambda x: apply(jnp.round, x, ndigits), self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __matmul__(self, other: Any) -> Any:
+        raise located(
+            PositionalError(
+                "`@` says nothing about names.", "Use `a.dot(b, 'x')` or `named.einsum`."
+            )
+        )
+
+    __rmatmul__ = __matmul__

@@ -1,0 +1,95 @@
+"""Discrete Fourier transforms by name. The transformed axis keeps its name, or gets another.
+
+Coordinates along it are dropped, since its places are frequencies then.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from ._apply import apply
+from ._array import NamedArray, as_named, bare
+from ._axes import axes, name_of
+from ._reductions import unsorted
+
+
+def _transform(what: str) -> Callable:
+    function = getattr(jnp.fft, what)
+
+    def transform(
+        a: Any, name: Any, into: Any = None, n: int | None = None, norm: str | None = None
+    ) -> NamedArray:
+        a = as_named(a, what)
+        i = a._axes.position(what, name, a)
+        out = apply(function, a.array, n=n, axis=i, norm=norm)
+        made = bare(out, unsorted(a._axes, a.dims[i]))
+        return made if into is None else made.rename({a.dims[i]: into})
+
+    transform.__name__ = transform.__qualname__ = what
+    transform.__doc__ = (
+        f"`jnp.fft.{what}` along a name, which becomes `into` if that is given.\n\n"
+        "`n` is the transform's length, `norm` its normalisation, as in JAX."
+    )
+    return transform
+
+
+fft = _transform("fft")
+ifft = _transform("ifft")
+rfft = _transform("rfft")
+irfft = _transform("irfft")
+hfft = _transform("hfft")
+ihfft = _transform("ihfft")
+
+
+def _transform_several(what: str) -> Callable:
+    function = getattr(jnp.fft, what)
+
+    def transform(a: Any, names: Any, norm: str | None = None) -> NamedArray:
+        a = as_named(a, what)
+        positions = a._axes.positions(what, names, a)
+        out = apply(function, a.array, axes=positions, norm=norm)
+        return bare(out, unsorted(a._axes, *[a.dims[i] for i in positions]))
+
+    transform.__name__ = transform.__qualname__ = what
+    transform.__doc__ = f"`jnp.fft.{what}` along several names; `norm` as in JAX."
+    return transform
+
+
+fftn = _transform_several("fftn")
+ifftn = _transform_several("ifftn")
+rfftn = _transform_several("rfftn")
+irfftn = _transform_several("irfftn")
+
+
+def _shift(what: str) -> Callable:
+    function = getattr(jnp.fft, what)
+
+    def shift(a: Any, names: Any) -> NamedArray:
+        a = as_named(a, what)
+        positions = a._axes.positions(what, names, a)
+        out = apply(function, a.array, axes=positions)
+        return bare(out, unsorted(a._axes, *[a.dims[i] for i in positions]))
+
+    shift.__name__ = shift.__qualname__ = what
+    shift.__doc__ = f"`jnp.fft.{what}` along a name or several."
+    return shift
+
+
+fftshift = _shift("fftshift")
+ifftshift = _shift("ifftshift")
+
+
+def fftfreq(name: Any, n: int, d: Any = 1.0) -> NamedArray:
+    """The frequencies of `fft` along a name, for n samples a distance `d` apart."""
+    return _frequencies(jnp.fft.fftfreq, name, n, d)
+
+
+def rfftfreq(name: Any, n: int, d: Any = 1.0) -> NamedArray:
+    """The frequencies of `rfft` along a name, for n samples a distance `d` apart."""
+    return _frequencies(jnp.fft.rfftfreq, name, n, d)
+
+
+def _frequencies(function: Callable, name: Any, n: int, d: Any) -> NamedArray:
+    spacing = as_named(d, function.__name__)
+    return bare(function(n), axes((name_of(name),))) / spacing

@@ -1,0 +1,118 @@
+"""Random named arrays, by sizes: `jax.random`'s functions with names.
+
+Parameters such as `p`, `minval` or `lam` may be named arrays, which align by name with the sizes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._array import NamedArray, as_named, bare
+from ._axes import axes, sizes_of
+from ._errors import AxisError, located, show_dims
+
+
+def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
+    if not isinstance(value, NamedArray):
+        return as_named(value, what).array
+    for name in value.dims:
+        if name not in sizes:
+            raise located(
+                AxisError(
+                    f"`{what}` got a parameter with the dims {show_dims(value.dims)} for the sizes "
+                    f"{sizes}.",
+                    "Parameters have no other names than the result.",
+                )
+            )
+    return value.broadcast_to(sizes).array
+
+
+def _sampler(name: str, parameters: tuple[str, ...], has_dtype: bool = True) -> Callable:
+    function = getattr(jax.random, name)
+
+    def sample(key: Any, *args: Any, **kwargs: Any) -> NamedArray:
+        sizes, args = _split_sizes(name, parameters, args, kwargs)
+        if len(args) > len(parameters):
+            raise TypeError(f"`{name}` takes the parameters {', '.join(parameters)}.")
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        made = {k: _parameter(name, v, sizes) if k in parameters else v for k, v in given.items()}
+        return bare(function(key, shape=tuple(sizes.values()), **made), axes(tuple(sizes)))
+
+    sample.__name__ = sample.__qualname__ = name
+    order = ", ".join(("key", "sizes", *parameters))
+    sample.__doc__ = (
+        f"`jax.random.{name}` by sizes: `{name}({order})`.\n\n"
+        "`sizes` is a dictionary of name to size, or `Axis` objects."
+        + (" `dtype` is a keyword." if has_dtype else "")
+    )
+    return sample
+
+
+def _split_sizes(
+    what: str, parameters: tuple[str, ...], args: tuple, kwargs: dict[str, Any]
+) -> tuple[dict[str, int], tuple]:
+    if "sizes" in kwargs:
+        return sizes_of(what, kwargs.pop("sizes")), args
+    if not args:
+        raise TypeError(f"`{what}` needs the sizes of the result, such as {{'x': 3}}.")
+    return sizes_of(what, args[0]), args[1:]
+
+
+normal = _sampler("normal", ())
+uniform = _sampler("uniform", ("minval", "maxval"))
+bernoulli = _sampler("bernoulli", ("p",), has_dtype=False)
+exponential = _sampler("exponential", ())
+truncated_normal = _sampler("truncated_normal", ("lower", "upper"))
+gamma = _sampler("gamma", ("a",))
+beta = _sampler("beta", ("a", "b"))
+poisson = _sampler("poisson", ("lam",))
+laplace = _sampler("laplace", ())
+cauchy = _sampler("cauchy", ())
+gumbel = _sampler("gumbel", ())
+logistic = _sampler("logistic", ())
+rademacher = _sampler("rademacher", ())
+
+
+def randint(key: Any, sizes: Any, minval: Any, maxval: Any, dtype: Any = int) -> NamedArray:
+    """Integers from `minval` to `maxval`, which is not included."""
+    known = sizes_of("randint", sizes)
+    bounds = [_parameter("randint", x, known) for x in (minval, maxval)]
+    out = jax.random.randint(key, tuple(known.values()), *bounds, dtype=dtype)
+    return bare(out, axes(tuple(known)))
+
+
+def permutation(key: Any, a: NamedArray, name: Any) -> NamedArray:
+    """`a` in random order along a name, whose coordinates go with it."""
+    a = as_named(a, "permutation")
+    i = a._axes.position("permutation", name, a)
+    order = jax.random.permutation(key, a.shape[i])
+    return a.isel({a.dims[i]: bare(order, axes((a.dims[i],)))})
+
+
+def choice(key: Any, a: NamedArray, name: Any, sizes: Any, replace: bool = True) -> NamedArray:
+    """Elements of `a` at random places along a name, which the names of `sizes` replace."""
+    a = as_named(a, "choice")
+    i = a._axes.position("choice", name, a)
+    known = sizes_of("choice", sizes)
+    places = jax.random.choice(key, a.shape[i], tuple(known.values()), replace=replace)
+    return a.isel({a.dims[i]: bare(jnp.asarray(places), axes(tuple(known)))})
+
+
+def categorical(key: Any, logits: NamedArray, name: Any, sizes: Any = None) -> NamedArray:
+    """A place along a name, drawn with the probabilities softmax(logits).
+
+    One for each of the other names, and for each of `sizes`, which lead.
+    """
+    logits = as_named(logits, "categorical")
+    i = logits._axes.position("categorical", name, logits)
+    known = {} if sizes is None else sizes_of("categorical", sizes)
+    rest = [k for k in range(logits.ndim) if k != i]
+    layout = logits._axes.keep(rest)
+    dims = (*known, *layout.dims)
+    from ._axes import check_distinct
+
+    check_distinct("categorical", dims)
+    shape = (*known.values(), *(logits.shape[k] for k in rest))
+    return bare(jax.random.categorical(key, logits.array, axis=i, shape=shape), axes(dims))
