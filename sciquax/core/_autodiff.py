@@ -202,9 +202,21 @@ def _jacobian(
         args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         flat = _flat(fun, kwargs, has_aux)
-        blocks, (structure, aux, leaves) = transform(
-            lambda *xs: _with_primal(flat(*xs)), tuple(positions), True, **options
-        )(*args)
+        # JAX puts blocks of other shapes where the arguments' leaves were, which a value's own
+        # flattening need not bear: it gets the bare leaves.
+        structures = {i: jtu.tree_structure(args[i]) for i in positions}
+        given = [jtu.tree_leaves(x) if i in structures else x for i, x in enumerate(args)]
+
+        def call(*xs: Any) -> Any:
+            rebuilt = [
+                jtu.tree_unflatten(structures[i], x) if i in structures else x
+                for i, x in enumerate(xs)
+            ]
+            return _with_primal(flat(*rebuilt))
+
+        blocks, (structure, aux, leaves) = transform(call, tuple(positions), True, **options)(
+            *given
+        )
         out = jtu.tree_unflatten(structure.item, leaves)
         out_values, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         rows, position = [], 0
@@ -215,7 +227,7 @@ def _jacobian(
                     f"A Jacobian of `{type(value).__name__}`, which has {n} arrays, is not defined."
                 )
             row = tuple(
-                _relabel(value, args[i], block)
+                _relabel(value, args[i], _grouped(args[i], block))
                 for i, block in zip(positions, blocks[position], strict=True)
             )
             rows.append(row[0] if isinstance(argnums, int) else row)
@@ -224,6 +236,18 @@ def _jacobian(
         return (result, aux) if has_aux else result
 
     return _like(wrapped, fun)
+
+
+def _grouped(arg: Any, leaves: Sequence[Any]) -> Any:
+    """The leaves that belong to each value of `arg`, as a list in its place."""
+    values, tree = jtu.tree_flatten(arg, is_leaf=is_value)
+    groups, position = [], 0
+    for value in values:
+        n = len(jtu.tree_leaves(value))
+        own = list(leaves[position : position + n])
+        groups.append(own if type(value) in VALUE_TYPES else own[0])
+        position += n
+    return jtu.tree_unflatten(tree, groups)
 
 
 def _with_primal(result: Any) -> Any:

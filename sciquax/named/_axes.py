@@ -198,13 +198,22 @@ class Axes:
 
 
 class Attributes:
-    """A file's attributes of a variable: its name and a dictionary. Compares by contents."""
+    """What a file said of a variable. Compares by contents.
 
-    __slots__ = ("_key", "items", "name")
+    **Attributes**: its `name`; a dictionary, `items`; and one for each coordinate, `items_of`.
+    """
 
-    def __init__(self, name: str | None, items: Mapping[str, Any]):
+    __slots__ = ("_key", "items", "items_of", "name")
+
+    def __init__(
+        self,
+        name: str | None,
+        items: Mapping[str, Any],
+        items_of: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
         self.name, self.items = name, dict(items)
-        self._key = (name, tuple((k, repr(v)) for k, v in self.items.items()))
+        self.items_of = {k: dict(v) for k, v in (items_of or {}).items()}
+        self._key = (name, repr(self.items), repr(self.items_of))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Attributes) and self._key == other._key
@@ -213,7 +222,7 @@ class Attributes:
         return hash(self._key)
 
     def __reduce__(self) -> Any:
-        return Attributes, (self.name, self.items)
+        return Attributes, (self.name, self.items, self.items_of)
 
 
 _interned: weakref.WeakValueDictionary[Any, Axes] = weakref.WeakValueDictionary()

@@ -145,14 +145,6 @@ def _as_places(what: str, name: str, index: Any, size: int) -> "NamedArray":
 
 
 def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
-    if isinstance(mask, Tracer):
-        raise located(
-            PositionalError(
-                f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
-                "that the result's size is not known.",
-                "Use `named.where(mask, a, fill)`.",
-            )
-        )
     if mask.ndim != 1 or layout is not None and layout.dims != (name,):
         dims = () if layout is None else layout.dims
         raise located(
@@ -166,6 +158,14 @@ def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> 
         from ._operators import sizes_differ
 
         raise located(sizes_differ(what, name, [size, mask.shape[0]]))
+    if isinstance(mask, Tracer):
+        raise located(
+            PositionalError(
+                f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
+                "that the result's size is not known.",
+                "Use `named.where(mask, a, fill)`.",
+            )
+        )
     return _bare(np.flatnonzero(mask), axes((name,)))
 
 
@@ -197,10 +197,7 @@ def _pointwise(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> P
     positions = tuple(sorted(given))
     plan = alignment(what, tuple(given[i]._axes for i in positions))
     plan.check(what, [given[i].shape for i in positions])
-    index = []
-    for i, step in zip(positions, plan.steps, strict=True):
-        x = given[i].array
-        index.append(np.asarray(step(x)) if isinstance(x, np.ndarray) else step(x))
+    index = [step(given[i].array) for i, step in zip(positions, plan.steps, strict=True)]
     ndim = len(plan.axes.dims)
     index = [x if x.ndim == ndim else x.reshape((1,) * ndim) for x in index]
     return Pointwise(plan.axes, positions, tuple(index))

@@ -45,6 +45,9 @@ class Step(NamedTuple):
     new: tuple[int, ...]
 
     def __call__(self, x: Any) -> Any:
+        if type(x) is np.ndarray:  # what is known stays known while a program is traced
+            x = x if self.order is None else x.transpose(self.order)
+            return np.expand_dims(x, self.new)
         if self.order is not None:
             x = apply(jnp.transpose, x, self.order)
         return apply(jnp.expand_dims, x, self.new) if self.new else x

@@ -374,7 +374,7 @@ def test_jacobian_dims():
     for jacobian in (sciquax.jacfwd, sciquax.jacrev):
         jac = jacobian(lambda x: w.dot(x**2, "y"))(q)
         assert jac.dims == XY and str(jac.units) == "meter"
-        np.testing.assert_allclose(jac.array.magnitude, A * 2 * V, rtol=1e-5)
+        np.testing.assert_allclose(jac.array.magnitude, A * 2 * V[None], rtol=1e-5)
         with pytest.raises(AxisError, match="derivative would have"):
             jacobian(lambda x: x * x)(q)
 

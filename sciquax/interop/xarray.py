@@ -1,0 +1,196 @@
+"""xarray: `DataArray`s and `Dataset`s to named arrays and back, and the files that xarray reads.
+
+A unit stands in `attrs["units"]`, of the array and of each coordinate, as pint-xarray's
+`dequantify` writes it and `quantify` reads it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from sciquax.core import is_value, locate_stack
+from sciquax.named import AxisError, NamedArray
+from sciquax.named._array import bare
+from sciquax.named._axes import Attributes, axes
+from sciquax.units import Quantity, UndefinedUnitError, unit
+
+# CF's names of degrees, which pint does not know (CF Conventions, sections 4.1 and 4.2).
+_CF = {
+    **{f"{d}_{p}": "degree" for d in ("degree", "degrees") for p in ("north", "south", "east", "west", "true")},
+    **{f"degree{s}{p}": "degree" for s in ("", "s") for p in ("N", "E", "T")},
+    "1": "dimensionless",
+}  # fmt: skip
+
+
+def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
+    """An `xarray.DataArray` with the dims, coordinates, attributes and unit of a named array.
+
+    Axes without a name become `dim_0`, `dim_1`, as xarray has it.
+
+    **Raises** `AxisError` if such a name is taken.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.named import NamedArray
+    >>> from sciquax.units import Quantity
+    >>> from sciquax.interop.xarray import to_xarray
+    >>> to_xarray(NamedArray(Quantity(jnp.ones(2), "m"), ("x",))).attrs["units"]
+    'meter'
+
+    ```
+    """
+    dims = [d if d is not None else f"dim_{i}" for i, d in enumerate(a.dims)]
+    if len(set(dims)) != len(dims):
+        raise locate_stack(AxisError(f"`to_xarray` needs names for all axes: {a.dims}."))
+    values, own = _split(a.array)
+    attrs = {**a.attrs, **own}
+    if not own:
+        attrs.pop("units", None)
+    known = a._axes.attrs
+    coords = {}
+    for dim, coordinate in a._axes.coords.items():
+        numbers, unit_attrs = _split(coordinate.value())
+        extra = {} if known is None else known.items_of.get(dim, {})
+        coords[dim] = xr.Variable((dim,), numbers, {**extra, **unit_attrs})
+    return xr.DataArray(
+        values, coords=coords, dims=dims, attrs=attrs, name=a.name if name is None else name
+    )
+
+
+def _split(value: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """Numbers, and the unit as an attribute."""
+    if isinstance(value, Quantity):
+        return np.asarray(value.magnitude), {"units": str(value.units)}
+    if is_value(value):
+        value = value.materialise()
+    return np.asarray(value), {}
+
+
+def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
+    """The named array that a `DataArray` is; a dictionary of them for a `Dataset`.
+
+    **Arguments**: the data; `units`: "parse" reads `attrs["units"]`, None leaves numbers, and
+    anything else is the unit (for a `Dataset`, a dictionary of variable to unit overrides some);
+    `coords=False` leaves coordinates behind.
+
+    Coordinates along an axis come along, with their units; others (scalars, or of several axes) are
+    variables of their own and do not. Dates stay NumPy's. Numbers are converted to JAX's precision.
+
+    **Raises** `UndefinedUnitError` if a unit cannot be read: give it, or None.
+    """
+    if isinstance(data, xr.Dataset):
+        given = units if isinstance(units, Mapping) else {}
+        default = "parse" if isinstance(units, Mapping) else units
+        return {
+            str(k): from_xarray(v, units=given.get(k, default), coords=coords)
+            for k, v in data.data_vars.items()
+        }
+    if isinstance(data, xr.Variable):
+        data = xr.DataArray(data)
+    if hasattr(data.data, "units") and hasattr(data.data, "magnitude"):  # pint-xarray, quantified
+        data = _dequantified(data)
+    dims = tuple(str(d) for d in data.dims)
+    attrs = dict(data.attrs)
+    found = _unit(attrs, units, f"variable {data.name!r}")
+    known, items = {}, {}
+    for dim in dims if coords else ():
+        if dim not in data.coords or data.coords[dim].dims != (dim,):
+            continue
+        variable = data.coords[dim]
+        own = dict(variable.attrs)
+        try:
+            coordinate_unit = _unit(own, "parse", f"coordinate {dim!r}")
+        except UndefinedUnitError:
+            if units == "parse":
+                raise
+            coordinate_unit = None
+        numbers = np.asarray(variable.values)
+        known[dim] = numbers if coordinate_unit is None else _quantity(numbers, coordinate_unit)
+        items[dim] = own
+    values = np.asarray(data.values)
+    if values.dtype.kind not in "biufc":
+        raise locate_stack(
+            TypeError(f"A named array holds numbers, and {data.name!r} holds {values.dtype}.")
+        )
+    array = jax.numpy.asarray(values)
+    held = array if found is None else Quantity(array, found)
+    made = NamedArray(held, dims, known)
+    name = None if data.name is None else str(data.name)
+    return bare(made.array, axes(dims, made._axes.coords, Attributes(name, attrs, items)))
+
+
+def _quantity(values: np.ndarray, found: Any) -> Quantity:
+    """A quantity whose magnitude stays NumPy's: coordinates keep their precision."""
+    template = Quantity(0.0, found)
+    return jax.tree.unflatten(jax.tree.structure(template), [values])
+
+
+def _dequantified(data: Any) -> Any:
+    units = {"units": str(data.data.units)}
+    coords = {k: v for k, v in data.coords.items()}
+    return xr.DataArray(
+        np.asarray(data.data.magnitude), coords, data.dims, data.name, {**data.attrs, **units}
+    )
+
+
+def _unit(attrs: dict[str, Any], units: Any, what: str) -> Any:
+    """The unit, which is taken out of the attributes; None, if there is none."""
+    if units is None:
+        return None
+    text = attrs.get("units")
+    if not isinstance(units, str) or units != "parse":
+        attrs.pop("units", None)
+        return unit(units)
+    if text is None:
+        return None
+    text = str(text)
+    try:
+        found = unit(_CF.get(text.strip(), text))
+    except Exception as error:
+        if isinstance(error, UndefinedUnitError):
+            error.remedy = (
+                f"It is in `attrs['units']` of {what}: give `units='...'`, or `units=None` for "
+                "numbers."
+            )
+            raise locate_stack(error) from None
+        raise locate_stack(UndefinedUnitError(text)) from None
+    attrs.pop("units")
+    return found
+
+
+def open_netcdf(path: str | Path, **options: Any) -> dict[str, NamedArray]:
+    """The variables of a NetCDF file as named arrays: `options` are `from_xarray`'s."""
+    with xr.open_dataset(path) as data:
+        return from_xarray(_numeric(data.load()), **options)
+
+
+def open_zarr(path: str | Path, **options: Any) -> dict[str, NamedArray]:
+    """The variables of a Zarr store as named arrays: `options` are `from_xarray`'s."""
+    with xr.open_zarr(path, chunks=None) as data:
+        return from_xarray(_numeric(data.load()), **options)
+
+
+def _numeric(data: xr.Dataset) -> xr.Dataset:
+    """Without variables that are no numbers, such as bounds of dates: they stay in the file."""
+    return data.drop_vars([k for k, v in data.data_vars.items() if v.dtype.kind not in "biufc"])
+
+
+def to_dataset(arrays: Mapping[str, NamedArray]) -> xr.Dataset:
+    """An `xarray.Dataset` of named arrays, whose shared coordinates must agree."""
+    return xr.merge(
+        [to_xarray(a, name) for name, a in arrays.items()], join="exact", compat="equals"
+    )
+
+
+def save_netcdf(arrays: Mapping[str, NamedArray], path: str | Path) -> None:
+    """Write named arrays to a NetCDF file, from which `open_netcdf` reads them."""
+    to_dataset(arrays).to_netcdf(path)
+
+
+def save_zarr(arrays: Mapping[str, NamedArray], path: str | Path) -> None:
+    """Write named arrays to a Zarr store, from which `open_zarr` reads them."""
+    to_dataset(arrays).to_zarr(path, mode="w")
