@@ -20,7 +20,7 @@ from sciquax.units import Quantity, UndefinedUnitError, unit
 
 # CF's names of degrees, which pint does not know (CF Conventions, sections 4.1 and 4.2).
 _CF = {
-    **{f"{d}_{p}": "degree" for d in ("degree", "degrees") for p in ("north", "south", "east", "west", "true")},
+    **{f"degree{s}_{p}": "degree" for s in ("", "s") for p in ("north", "south", "east", "west")},
     **{f"degree{s}{p}": "degree" for s in ("", "s") for p in ("N", "E", "T")},
     "1": "dimensionless",
 }  # fmt: skip

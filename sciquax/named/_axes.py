@@ -231,7 +231,7 @@ _lock = threading.RLock()
 
 def axes(
     dims: Dims,
-    coords: Mapping[str, Coordinate] | None = None,
+    coords: Mapping[Any, Coordinate] | None = None,
     attrs: Attributes | None = None,
 ) -> Axes:
     """The one `Axes` of these dims, coordinates and attributes."""

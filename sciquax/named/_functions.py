@@ -40,8 +40,8 @@ def _elementwise(name: str, function: Callable, n: int) -> Callable:
 
 _UNARY = (
     "abs absolute negative positive sign sqrt cbrt square reciprocal exp exp2 expm1 log log2 log10 "
-    "log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil trunc "
-    "rint round isnan isinf isfinite logical_not invert real imag conj angle deg2rad rad2deg "
+    "log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil "
+    "trunc rint round isnan isinf isfinite logical_not invert real imag conj angle deg2rad rad2deg "
     "degrees radians nan_to_num sinc signbit fabs i0"
 ).split()
 _BINARY = (

@@ -137,7 +137,8 @@ def _as_places(what: str, name: str, index: Any, size: int) -> "NamedArray":
         if outside.size:
             raise located(
                 PlaceError(
-                    f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is {size}."
+                    f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is "
+                    f"{size}."
                 )
             )
         index = np.where(index < 0, index + size, index)
@@ -177,7 +178,7 @@ class Pointwise(NamedTuple):
 
     layout: Axes
     positions: tuple[int, ...]
-    index: tuple[Any, ...]
+    places: tuple[Any, ...]
 
 
 def _pointwise(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> Pointwise:
@@ -187,12 +188,14 @@ def _pointwise(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> P
     given = dict(arrays)
     names = dict.fromkeys(n for x in arrays.values() for n in x.dims)
     for name in names:
-        if name in a._axes.place and name not in indexed:  # walked along with
+        if name is not None and name in a._axes.place and name not in indexed:  # walked along with
             i = a._axes.place[name]
             size = next(x.sizes[name] for x in arrays.values() if name in x.dims)
             if size != a.shape[i]:
                 raise located(sizes_differ(what, name, [a.shape[i], size]))
-            known = {name: a._axes.coords[name]} if name in a._axes.coords else {}
+            known: dict[Any, Coordinate] = (
+                {name: a._axes.coords[name]} if name in a._axes.coords else {}
+            )
             given[i] = _bare(np.arange(size), axes((name,), known))
     positions = tuple(sorted(given))
     plan = alignment(what, tuple(given[i]._axes for i in positions))
@@ -260,10 +263,10 @@ def _vectorised(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> 
     points = _pointwise(a, what, arrays)
     rest = [i for i in range(a.ndim) if i not in points.positions]
     moved = permuted(a, (*points.positions, *rest)).array
-    if _is_known(points.index):
-        out = moved[tuple(map(jnp.asarray, points.index))]
+    if _is_known(points.places):
+        out = moved[tuple(map(jnp.asarray, points.places))]
     else:
-        out = moved.at[tuple(map(jnp.asarray, points.index))].get(mode="fill")
+        out = moved.at[tuple(map(jnp.asarray, points.places))].get(mode="fill")
     first = points.positions[0]
     before = [i for i in rest if i < first]
     dims = (*points.layout.dims, *(a.dims[i] for i in rest))
@@ -608,10 +611,13 @@ class IndexedUpdate:
         rest = [i for i in range(a.ndim) if i not in points.positions]
         order = (*points.positions, *rest)
         moved = permuted(a, order).array
-        index = (*map(jnp.asarray, points.index), *(places.basic.get(i, slice(None)) for i in rest))
+        index = (
+            *map(jnp.asarray, points.places),
+            *(places.basic.get(i, slice(None)) for i in rest),
+        )
         region_dims = list(points.layout.dims)
-        region_shape = [max(x.shape[k] for x in points.index) for k in range(len(region_dims))]
-        coords: dict[str, Coordinate] = dict(points.layout.coords)
+        region_shape = [max(x.shape[k] for x in points.places) for k in range(len(region_dims))]
+        coords: dict[Any, Coordinate] = dict(points.layout.coords)
         for i in rest:
             place = places.basic.get(i, slice(None))
             if isinstance(place, slice):

@@ -131,7 +131,7 @@ def named_vmap(function: Callable, over: Any) -> Callable:
 
     ```
     """
-    names = as_names(over)
+    names = list(as_names(over))
     if not names:
         raise located(AxisError("`named_vmap` needs a name."))
     if len(names) > 1:

@@ -68,7 +68,7 @@ def only_name(a: "NamedArray", what: str, name: Any) -> Any:
     raise located(
         AxisError(
             f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
-            f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` the axes first.",
+            f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
         )
     )
 

@@ -28,7 +28,7 @@ def _known(array: Any) -> np.ndarray | None:
         return None
     if leaf.is_deleted() or not leaf.is_fully_addressable:
         return None
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended):
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.extended):
         return None
     return np.asarray(leaf)
 

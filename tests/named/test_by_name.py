@@ -155,8 +155,8 @@ CASES = {
                            (c, w), "x y z", C * W[:, None]),
     "named_vmap two": (lambda c: named.named_vmap(lambda p: p.sum(), over=("x", "z"))(c), (c,),
                        "x z", C.sum(1)),
-    "scan": (lambda c: named.scan(lambda s, x: (s + x, s), named.zeros({"x": 2, "y": 3}), c, "z")[0],
-             (c,), "x y", C.sum(2)),
+    "scan": (lambda c: named.scan(
+        lambda s, x: (s + x, s), named.zeros({"x": 2, "y": 3}), c, "z")[0], (c,), "x y", C.sum(2)),
     "scan outputs": (lambda c: named.scan(
         lambda s, x: (s + x, s + x), named.zeros({"y": 3, "x": 2}), c, "z")[1], (c,), "z y x",
         C.cumsum(2).transpose(2, 1, 0)),
@@ -259,9 +259,9 @@ WITH_UNITS = {
     "rolling": (lambda: qa.rolling(y=2, valid=True).mean(), "x y", (A[:, 1:] + A[:, :-1]) / 2, "m"),
     "rolling with nan": (lambda: qw.rolling(y=2).sum(), "y", [np.nan, 3.0, 2.5], "kg"),
     "cmap": (lambda: named.cmap(lambda r: r * r)(qa.untag("y")).tag("y"), "y x", (A * A).T, "m**2"),
-    "named_vmap": (lambda: named.named_vmap(lambda r: r.sum("y"), over="x")(qa), "x", A.sum(1), "m"),
-    "scan": (lambda: named.scan(lambda s, x: (s + x, s), m(np.zeros(2, np.float32), "x"), qb, "y")[0],
-             "x", B.sum(0), "m"),
+    "named_vmap": (lambda: named.named_vmap(lambda r: r.sum("y"), "x")(qa), "x", A.sum(1), "m"),
+    "scan": (lambda: named.scan(
+        lambda s, x: (s + x, s), m(np.zeros(2, np.float32), "x"), qb, "y")[0], "x", B.sum(0), "m"),
     "fold": (lambda: named.fold(lambda s, x: s + x, m(np.zeros(2, np.float32), "x"), qa, "y"), "x",
              A.sum(1), "m"),
     "fft": (lambda: named.fft.rfft(qc, "z").real, "x y z", np.fft.rfft(C).real, "m"),
