@@ -346,6 +346,7 @@ def test_every_structure_has_a_rule_or_is_refused():
     rare = {"cholesky_update", "ormqr", "geqp3", "symmetric_product"}
     assert missing - refused - rare == set()
 
+
 def test_gradients_by_name_and_by_position():
     grads = sciquax.grad(lambda x: (x * x).sum(("y", "x")))(a)
     assert grads.dims == XY
