@@ -1,6 +1,10 @@
 """Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
 
-from . import _lora_rules as _lora_rules, _quantised_rules as _quantised_rules  # enrol rules
+from . import (  # enrol rules
+    _lora_rules as _lora_rules,
+    _quantised_rules as _quantised_rules,
+    _sparse_rules as _sparse_rules,
+)
 from ._lora import LoraArray as LoraArray
 from ._loraify import (
     adapter_filter as adapter_filter,
@@ -18,4 +22,5 @@ from ._quantised import (
     quantise as quantise,
     quantise_model as quantise_model,
 )
+from ._sparse import BCOO as BCOO
 from ._zero import Zero as Zero
