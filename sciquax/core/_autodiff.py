@@ -8,7 +8,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ._foreign import adopt_all
@@ -44,9 +46,10 @@ def value_and_grad(
         args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         outs: list[Any] = []
+        varied, held = _hold_integers(args)
 
-        def scalar(*args: Any) -> Any:
-            result = run(fun, args, kwargs)
+        def scalar(*varied: Any) -> Any:
+            result = run(fun, eqx.combine(varied, held), kwargs)
             out, aux = result if has_aux else (result, None)
             outs[:] = [out]
             leaves = jtu.tree_leaves(out)
@@ -56,8 +59,9 @@ def value_and_grad(
 
         (leaf, (structure, aux)), grads = jax.value_and_grad(
             scalar, tuple(positions), True, holomorphic, allow_int
-        )(*args)
+        )(*varied)
         out = jtu.tree_unflatten(structure.item, [leaf])
+        grads = [eqx.combine(g, held[i]) for i, g in zip(positions, grads, strict=True)]
         grads = tuple(_relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True))
         grads = grads[0] if isinstance(argnums, int) else grads
         return ((out, aux), grads) if has_aux else (out, grads)
@@ -281,6 +285,22 @@ class _Static:
         return hash(self.item)
 
 
+def _hold_integers(args: tuple) -> tuple[tuple, tuple]:
+    """Arguments without the integers in values, such as the places of sparse elements; and those.
+
+    Nothing is differentiated by them; a gradient has the value's own.
+    """
+
+    def varies(x: Any) -> Any:
+        if type(x) not in VALUE_TYPES:
+            return jtu.tree_map(lambda _: True, x)
+        inexact = jtu.tree_map(lambda y: jnp.issubdtype(jnp.result_type(y), jnp.inexact), x)
+        whole_of_integers = not any(jtu.tree_leaves(inexact))  # which JAX refuses, and says so
+        return jtu.tree_map(lambda y: y or whole_of_integers, inexact)
+
+    return eqx.partition(args, jtu.tree_map(varies, args, is_leaf=is_value))
+
+
 def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     return [n % len(args) if -len(args) <= n < len(args) else n for n in numbers]
@@ -300,6 +320,8 @@ def derivative(out: Any, arg: Any, grad: Any) -> Any:
     if type(arg) in VALUE_TYPES:
         leaves = jtu.tree_leaves(grad)
         leaf = leaves[0] if len(leaves) == 1 else leaves
+        if arg.payload is not None and type(getattr(arg, arg.payload)) in VALUE_TYPES:
+            leaf = getattr(grad, arg.payload)
     return owner.derivative(out, arg, leaf)
 
 

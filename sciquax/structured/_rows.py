@@ -6,6 +6,7 @@ sparse matrix-vector multiplication for GPU architectures*, 2010). A block is th
 gather, multiply, sum along it, no scatter. Skewed lengths cost a block more, not a wider matrix.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -142,7 +143,7 @@ def _block(values: Any, columns: Any, x: Any) -> jax.Array:
     shape = (-1, *[1] * (x.ndim - 1))
     if width <= _UNROLL:  # one loop of `width` gathers: half the time of a sum along an axis
         terms = [values[:, k].reshape(shape) * pick(columns[:, k]) for k in range(width)]
-        return sum(terms[1:], terms[0])
+        return functools.reduce(jnp.add, terms)
 
     def step(total: Any, one: Any) -> Any:
         value, column = one

@@ -271,4 +271,3 @@ def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:
     ):
         object.__setattr__(value, name, field)
     return value
-

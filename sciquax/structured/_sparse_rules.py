@@ -13,7 +13,6 @@ from jax.experimental import sparse as jsparse
 from sciquax.core import (
     RuleError,
     Scaling,
-
     aval_of,
     describe,
     facts_of,
@@ -114,8 +113,8 @@ def _extremum(primitive: Any, operands: Operands, params: Params) -> Any:
     return mat.with_payload(primitive.bind(_data(mat), other, **params))
 
 
-def _at(array: Any, mat: BCOO, fill: float) -> Any:
-    """Elements of an array, of the matrix's shape or of length one along some axes, at its places."""
+def _at(array: Any, mat: BCOO, fill: int) -> Any:
+    """Elements of an array, of `mat`'s shape or of length one along axes, at its places."""
     shape = aval_of(array).shape
     if shape == ():
         return array
@@ -155,7 +154,7 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
-    """A sparse numerator; as for `Zero`, what a zero that is not stored is divided by is not seen."""
+    """A sparse numerator; what a zero that is not stored is divided by is not looked at."""
     x, y = map(strip, operands)
     if isinstance(y, BCOO):
         return NotImplemented
@@ -346,7 +345,8 @@ def _product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     if isinstance(lhs, BCOO) and isinstance(rhs, BCOO):
         return _sparse_sparse(lhs, rhs, dimensions, params)
     side = 0 if isinstance(lhs, BCOO) else 1
-    mat, dense = (lhs, rhs) if side == 0 else (rhs, lhs)
+    mat: Any = lhs if side == 0 else rhs
+    dense: Any = rhs if side == 0 else lhs
     by_rows = (
         mat.layout is not None
         and batch == ((), ())
@@ -365,7 +365,7 @@ def _product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
         return jsparse.bcoo_dot_general(
             mat.to_jax(), dense, dimension_numbers=dimensions, **options
         )
-    out = jsparse.bcoo_dot_general(
+    out: Any = jsparse.bcoo_dot_general(
         mat.to_jax(),
         dense,
         dimension_numbers=(tuple(contract)[::-1], tuple(batch)[::-1]),
@@ -472,9 +472,7 @@ register_family(
 register_family(
     BCOO,
     "reshape",
-    _kernel(
-        lambda mat, new_sizes: jsparse.bcoo_reshape(mat, new_sizes=new_sizes), "new_sizes"
-    ),
+    _kernel(lambda mat, new_sizes: jsparse.bcoo_reshape(mat, new_sizes=new_sizes), "new_sizes"),
 )
 register_family(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
 register_family(BCOO, "dynamic_slice", _dynamic_slice)
@@ -494,7 +492,9 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         raise RuleError(f"The diagonal of {describe(a)} along these axes is not supported.")
     rows, columns = a.indices[:, axis1 % 2], a.indices[:, axis2 % 2]
     n_rows, n_columns = a.sparse_shape[axis1 % 2], a.sparse_shape[axis2 % 2]
-    length = max(0, min(n_rows, n_columns - offset) if offset >= 0 else min(n_rows + offset, n_columns))
+    length = max(
+        0, min(n_rows, n_columns - offset) if offset >= 0 else min(n_rows + offset, n_columns)
+    )
     start = rows if offset >= 0 else columns
     on = (columns - rows == offset) & (rows < n_rows) & (columns < n_columns)
     at = jnp.where(on, start, length)
@@ -527,11 +527,20 @@ def _solve(a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return solve(b)
     if b.ndim != 2:
-        raise RuleError(f"`solve` with a sparse matrix takes vectors or a matrix, not {describe(b)}.")
-    return jnp.stack([solve(b[:, i]) for i in range(b.shape[1])], axis=1)
+        raise RuleError(
+            f"`solve` with a sparse matrix takes vectors or a matrix, not {describe(b)}."
+        )
+    return lax.map(solve, b.T).T
+
+
+def _refuse_inverse(a: Any) -> Any:
+    raise RuleError(
+        f"The inverse of {describe(a)} is dense.", "Solve for what it would be multiplied with."
+    )
 
 
 register_function(BCOO, jnp.diagonal, _diagonal)
 register_function(BCOO, jnp.diag, _diag)
 register_function(BCOO, jnp.trace, _trace)
 register_function(BCOO, jnp.linalg.solve, _solve)
+register_function(BCOO, jnp.linalg.inv, _refuse_inverse)
