@@ -15,10 +15,10 @@ from sciquax.units import Quantity
 from sciquax.units._algebra import own_unit, wrap
 from sciquax.units._unit import InternedUnit
 
-from ._deferred import deferrable
-from ._places import at_stack
+from .._deferred import deferrable
+from .._places import at_stack
+from .._units import TreeUnits, has_quantity, time_to_unit
 from ._tolerances import number
-from ._units import TreeUnits, has_quantity, time_to_unit
 
 
 def root(time: InternedUnit) -> InternedUnit:

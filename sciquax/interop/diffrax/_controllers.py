@@ -15,9 +15,9 @@ import jax.tree_util as jtu
 from sciquax.core import RuleError
 from sciquax.units import Quantity
 
-from ._places import at_stack
+from .._places import at_stack
+from .._units import Working, stack_times, time_to_unit
 from ._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
-from ._units import Working, stack_times, time_to_unit
 
 
 class StepTo(diffrax.StepTo):

@@ -16,10 +16,10 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit
 
+from .._places import at_function, call
+from .._units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
 from ._brownian import bare_path, root
 from ._interpolations import QuantityPath
-from ._places import at_function, call
-from ._units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
 
 
 class BareControl(diffrax.AbstractPath):

@@ -12,8 +12,8 @@ from sciquax.core import RuleError
 from sciquax.units import Quantity
 from sciquax.units._algebra import wrap
 
-from ._places import at_function, at_stack, call
-from ._units import TreeUnits, Working, has_quantity, is_quantity
+from .._places import at_function, at_stack, call
+from .._units import TreeUnits, Working, has_quantity, is_quantity
 
 TIMES = ("t0", "t1", "dt0")
 

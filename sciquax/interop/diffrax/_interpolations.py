@@ -15,9 +15,9 @@ from sciquax.core import LocatedError
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit, wrap
 
-from ._deferred import deferrable
-from ._places import at_stack
-from ._units import TreeUnits, Working, time_to_unit, to_unit, without_units
+from .._deferred import deferrable
+from .._places import at_stack
+from .._units import TreeUnits, Working, time_to_unit, to_unit, without_units
 
 
 class QuantityPath:

@@ -10,8 +10,8 @@ import jax.tree_util as jtu
 from sciquax.units import Quantity
 from sciquax.units._algebra import wrap
 
-from ._places import call
-from ._units import TreeUnits, Working, stack_times, time_to_unit, without_units
+from .._places import call
+from .._units import TreeUnits, Working, stack_times, time_to_unit, without_units
 
 SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 """Diffrax's default `fn`, told by identity: some adjoints allow no other."""

@@ -11,10 +11,10 @@ from sciquax.core import RuleError
 from sciquax.units._algebra import wrap
 from sciquax.units._unit import InternedUnit
 
+from .._places import at_stack
+from .._units import TreeUnits, Working
 from ._interpolations import DENSE_FIELDS, DenseInterpolation
-from ._places import at_stack
 from ._saveat import label_saved
-from ._units import TreeUnits, Working
 
 
 class WorkingState(eqx.Module):

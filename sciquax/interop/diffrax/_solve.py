@@ -8,16 +8,9 @@ import diffrax
 from sciquax.core import MODE, RuleError
 from sciquax.units._unit import dimensionless
 
-from ._controllers import bare_controller
-from ._deferred import deferred
-from ._events import bare_event
-from ._places import at_stack
-from ._saveat import SaveAt, bare_saveat, times_of
-from ._solution import bare_state, label_solution
-from ._staged import self_contained
-from ._terms import bare_terms
-from ._tolerances import TreeTolerance, bare_solver
-from ._units import (
+from .._deferred import deferred
+from .._places import at_stack
+from .._units import (
     TreeUnits,
     Working,
     has_quantity,
@@ -25,6 +18,13 @@ from ._units import (
     without_units,
     working_units,
 )
+from ._controllers import bare_controller
+from ._events import bare_event
+from ._saveat import SaveAt, bare_saveat, times_of
+from ._solution import bare_state, label_solution
+from ._staged import self_contained
+from ._terms import bare_terms
+from ._tolerances import TreeTolerance, bare_solver
 
 
 def diffeqsolve(

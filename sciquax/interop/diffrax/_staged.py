@@ -11,12 +11,12 @@ import lineax.internal as lxi
 
 from sciquax.core import RuleError
 
-from ._deferred import Traced, without_captured_tracers
+from .._deferred import Traced, without_captured_tracers
+from .._places import at_stack, place_of
+from .._units import is_quantity, without_units
 from ._events import TIMES, of_diffrax
-from ._places import at_stack, place_of
 from ._saveat import SAVE_Y, is_sub, times_of
 from ._terms import crossed
-from ._units import is_quantity, without_units
 
 
 def self_contained(given: dict[str, Any]) -> dict[str, Any]:

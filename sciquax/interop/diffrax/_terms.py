@@ -10,9 +10,9 @@ from sciquax.core import RuleError
 from sciquax.units._algebra import wrap
 from sciquax.units._unit import InternedUnit
 
+from .._places import at_stack, call
+from .._units import TreeUnits, Working, has_quantity, tree_to_units, without_units
 from ._controls import Diffusion, DiffusionShapes, bare_control
-from ._places import at_stack, call
-from ._units import TreeUnits, Working, has_quantity, tree_to_units, without_units
 
 
 class VectorField(eqx.Module):

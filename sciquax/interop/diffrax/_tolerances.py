@@ -12,8 +12,8 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units._algebra import convert
 from sciquax.units._unit import InternedUnit, dimensionless
 
-from ._places import at_stack
-from ._units import TreeUnits, Working, has_quantity, is_quantity
+from .._places import at_stack
+from .._units import TreeUnits, Working, has_quantity, is_quantity
 
 
 class TreeTolerance(eqx.Module):

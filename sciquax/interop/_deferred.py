@@ -25,7 +25,7 @@ from sciquax.core._compat import Primitive, Tracer, open_jaxpr
 from sciquax.core._dispatch import HIGHER_ORDER
 from sciquax.core._inject import typeof_aval
 from sciquax.core._interpret import interpret
-from sciquax.core._quaxify import _fill, _template
+from sciquax.core._outputs import fill, template_of
 
 
 class _DeferredCall(Primitive):
@@ -177,7 +177,7 @@ class Traced(eqx.Module):
             results = jax.core.eval_jaxpr(self.jaxpr, captured, *operands)
         else:
             results = interpret(self.jaxpr, captured, operands)
-        return jtu.tree_unflatten(self.out_tree, [_fill(x, results) for x in self.template])
+        return jtu.tree_unflatten(self.out_tree, [fill(x, results) for x in self.template])
 
 
 def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
@@ -200,7 +200,7 @@ def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
         function, arguments = jtu.tree_unflatten(tree, filled)
         out_leaves, out_tree = jtu.tree_flatten(function(*arguments), is_leaf=is_value)
         traced: list[Any] = []
-        template.extend(_template(x, traced) for x in out_leaves)
+        template.extend(template_of(x, traced) for x in out_leaves)
         return traced
 
     try:
