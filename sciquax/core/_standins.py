@@ -258,6 +258,8 @@ def _depends(body: Any) -> bool:
 
 
 whole_call_p.def_impl(_run)
+# JAX 0.12 asks this of an equation whose body it does not lower as it is.
+whole_call_p.to_lojax = _run  # pyright: ignore[reportAttributeAccessIssue]
 mlir.register_lowering(whole_call_p, mlir.lower_fun(_run, multiple_results=True))
 batching.primitive_batchers[whole_call_p] = _batch
 ad.primitive_jvps[whole_call_p] = _jvp
