@@ -13,6 +13,7 @@ from ._autodiff import (
     jacrev as jacrev,
     jvp as jvp,
     linearize as linearize,
+    run as run,
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
@@ -29,6 +30,7 @@ from ._errors import (
     OutsideQuaxifyError as OutsideQuaxifyError,
     RuleError as RuleError,
     Unsettled as Unsettled,
+    current_location as current_location,
     locate_stack as locate_stack,
 )
 from ._families import (

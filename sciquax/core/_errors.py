@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax.extend.source_info_util as source_info_util
+
 from ._compat import is_user_file, user_location
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -107,6 +109,16 @@ def locate_equation(error: BaseException, eqn: Any) -> None:
     place = user_location(eqn.source_info)
     if place is not None:
         _place(error, Location(*place), eqn.primitive.name)
+
+
+def current_location() -> Location | None:
+    """The user's line of the equation that is being interpreted, else of the Python stack."""
+    place = user_location(source_info_util.current())
+    if place is not None:
+        return Location(*place)
+    error = LocatedError()
+    locate_stack(error, 2)
+    return error.location
 
 
 def locate_stack(error: BaseException, depth: int = 1) -> BaseException:

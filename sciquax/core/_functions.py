@@ -23,7 +23,7 @@ from ._batched import MAX_DEPTH, Batch, batch_body, mapped, unbatchings
 from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES, aval_of
+from ._value import VALUE_TYPES
 from ._weak import WeakCache
 
 _rules: dict[str, list["FunctionRules"]] = {}
@@ -317,7 +317,8 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
         rule = rules.rule(operands)
         if rule is None:
             continue
-        avals = tuple(map(aval_of, operands))
+        # Of the program, not of the operands: a captured value's may be of weak type.
+        avals = tuple(var.aval for var in eqn.invars)
         known = _known_calls.get(body, rules)
         if known is None:
             known = rules.arguments_of(body, avals)

@@ -9,8 +9,17 @@ from ._errors import (
     OffsetUnitCalculusError as OffsetUnitCalculusError,
     UndefinedUnitError as UndefinedUnitError,
 )
+from ._infer import (
+    ContradictionError as ContradictionError,
+    Inference as Inference,
+    Inferred as Inferred,
+    Unknown as Unknown,
+    infer as infer,
+    unknown as unknown,
+)
 from ._quantity import Quantity as Quantity
 from ._registry import get_registry as get_registry, set_registry as set_registry
+from ._scales import canonicalise as canonicalise, nondimensionalise as nondimensionalise
 from ._unit import unit as unit
 
 # These enrol rules, and say what becomes of other libraries' quantities.

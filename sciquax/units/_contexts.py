@@ -109,8 +109,8 @@ def context(*contexts: Any, **parameters: Any) -> Iterator[None]:
     ```python
     >>> from sciquax.units import Quantity, context
     >>> with context("spectroscopy"):
-    ...     Quantity(500.0, "nm").to("THz")
-    Quantity(599.5849, 'THz')
+    ...     print(f"{Quantity(500.0, 'nm').to('THz'):.1f}")
+    599.6 terahertz
 
     ```
     """

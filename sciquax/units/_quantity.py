@@ -42,6 +42,9 @@ from ._unit import (
     refuse_pint_context,
 )
 
+SCALING = jax.make_user_context(None)
+"""Set while `nondimensionalise` runs a function: the units that captured values are taken to."""
+
 _NO_CONTEXT = contextlib.nullcontext()
 _set = object.__setattr__
 _new = object.__new__
@@ -202,8 +205,8 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
 
         ```python
         >>> from sciquax.units import Quantity
-        >>> Quantity(2.0, "eV").to("nm", "spectroscopy")
-        Quantity(619.92096, 'nm')
+        >>> print(f"{Quantity(2.0, 'eV').to('nm', 'spectroscopy'):.1f}")
+        619.9 nanometer
 
         ```
         """
@@ -279,7 +282,8 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         """A quantity made of a quantity is that one converted; others go inside out."""
         if isinstance(self.magnitude, Quantity):
             return Quantity(self.magnitude, self._unit)
-        return super().canonical()
+        found, scaling = super().canonical(), SCALING.value
+        return scaling.apply(found) if scaling is not None and found is self else found
 
     @classmethod
     def join(cls, lhs: Any, rhs: Any) -> Any:

@@ -229,6 +229,8 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     if unit.pure:
         return bind(primitive, as_number("pow", base), exponent, **params)
     number = _static_scalar(exponent)
+    if number is None and unit.must_be_pure():  # found to be a number, by `infer`
+        return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
         raise DimensionalityError(
             f"`pow` got a base in '{unit}' and an exponent ({describe(exponent)}) that is only "

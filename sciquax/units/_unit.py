@@ -342,6 +342,16 @@ def base_unit(unit: InternedUnit, system: str | None = None) -> InternedUnit:
     return from_pint(base, registry)
 
 
+def base_names(registry: Any) -> dict[str, str]:
+    """For each base dimension the unit that the registry defines it by: `gram` for `[mass]`."""
+    return {
+        dimension: name
+        for name, definition in registry._units.items()
+        if getattr(definition, "is_base", False)
+        for dimension in definition.reference
+    }
+
+
 def check_same_registry(lhs: InternedUnit, rhs: InternedUnit) -> None:
     """**Raises** `MixedRegistriesError`, as pint's ValueError, for units of two registries."""
     if lhs.registry is not rhs.registry:
