@@ -17,6 +17,7 @@ from ._infer import (
     infer as infer,
     unknown as unknown,
 )
+from ._pi_theorem import pi_theorem as pi_theorem
 from ._quantity import Quantity as Quantity
 from ._registry import get_registry as get_registry, set_registry as set_registry
 from ._scales import canonicalise as canonicalise, nondimensionalise as nondimensionalise

@@ -1,9 +1,15 @@
-"""Physical constants: pint's, which follow CODATA."""
+"""Physical constants: pint's, which follow CODATA, and their standard uncertainties."""
 
+import functools
+import math
+import re
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from ._quantity import Quantity
-from ._registry import get_registry
+from ._registry import PINT, get_registry
+from ._unit import as_unit, base_unit
 
 
 class Constants:
@@ -26,7 +32,88 @@ class Constants:
             raise AttributeError(str(error)) from None
 
     def __dir__(self) -> Any:
-        return sorted(name for name in get_registry()._units if name.isidentifier())
+        return sorted([*(n for n in get_registry()._units if n.isidentifier()), *_METHODS])
+
+    def relative_uncertainty(self, name: str) -> float:
+        """The relative standard uncertainty of a constant; 0 for one that is exact.
+
+        Measured constants have theirs from the file that pint's values come from. All others are
+        products of powers of these, and theirs follow, the measured ones taken as independent. That
+        gives CODATA's for what derives from one measured constant (vacuum permittivity, the Bohr
+        radius); of ratios of measured ones it is an upper estimate where they are correlated.
+
+        **Raises** AttributeError for an unknown name; ValueError for a value that is stated without
+        an uncertainty.
+
+        ```python
+        >>> from sciquax.units import constants
+        >>> f"{constants.relative_uncertainty('gravitational_constant'):.1e}"
+        '2.2e-05'
+        >>> constants.relative_uncertainty("planck_constant")
+        0.0
+
+        ```
+        """
+        self.__getattr__(name)  # so that an unknown name says what is near
+        with PINT:
+            powers = _measured_in(get_registry(), name)
+        measured = _measured()
+        parts = []
+        for constant, power in powers.items():
+            uncertainty = measured[constant]
+            if uncertainty is None:
+                raise ValueError(f"The value of '{constant}' is stated without an uncertainty.")
+            parts.append(float(power) * uncertainty)
+        return math.hypot(*parts) if parts else 0.0
+
+    def uncertainty(self, name: str) -> Quantity:
+        """The standard uncertainty of a constant, in the SI base units of the constant itself."""
+        unit = as_unit(name)
+        with PINT:
+            base = base_unit(unit)
+            size = float(unit.registry.convert(1.0, unit.pint, base.pint))
+        return Quantity(abs(size) * self.relative_uncertainty(name), base)
+
+
+_METHODS = ("relative_uncertainty", "uncertainty")
+_LINE = re.compile(r"^(\w+)\s*=\s*(-?[\d.]+)(?:e([-+]?\d+))?[^#]*#\s*(?:\((\d+)\)|(approximate))")
+
+
+@functools.cache
+def _measured() -> dict[str, float | None]:
+    """The relative uncertainty of pint's measured constants; None where none is stated.
+
+    pint writes the uncertainty of the last digits as a comment, `6.67430e-11 ...  # (15)`.
+    """
+    import pint
+
+    found: dict[str, float | None] = {}
+    file = Path(pint.__file__).parent / "constants_en.txt"
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if (match := _LINE.match(line)) is not None:
+            name, digits, _, last, _ = match.groups()
+            if last is None:
+                found[name] = None
+            else:
+                decimals = len(digits.partition(".")[2])
+                found[name] = int(last) * 10.0**-decimals / abs(float(digits))
+    return found
+
+
+def _measured_in(registry: Any, name: str) -> dict[str, Fraction]:
+    """The powers of measured constants in the definition of a unit."""
+    _, name, _ = registry.parse_unit_name(name)[0]  # without a prefix
+    if name in _measured():
+        return {name: Fraction(1)}
+    total: dict[str, Fraction] = {}
+    definition = registry._units[name]
+    if definition.is_base:
+        return total
+    for part, power in definition.reference.items():
+        for constant, inner in _measured_in(registry, part).items():
+            exponent = Fraction(power).limit_denominator(10_000)
+            total[constant] = total.get(constant, Fraction(0)) + exponent * inner
+    return {constant: power for constant, power in total.items() if power}
 
 
 constants = Constants()

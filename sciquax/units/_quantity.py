@@ -1,6 +1,7 @@
 """`Quantity`: an array with a unit."""
 
 import contextlib
+import html
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -45,6 +46,7 @@ from ._unit import (
 SCALING = jax.make_user_context(None)
 """Set while `nondimensionalise` runs a function: the units that captured values are taken to."""
 
+_RICH_LIMIT = 1000  # elements shown as a table in notebooks
 _NO_CONTEXT = contextlib.nullcontext()
 _set = object.__setattr__
 _new = object.__new__
@@ -403,22 +405,49 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         return f"{_show(self.magnitude, ' ')} {self.units}"
 
     def __format__(self, spec: str) -> str:
-        """A number's format and a pint unit format: `f"{q:.2f~P}"`."""
-        number, unit = _split_format(spec)
+        """A number's format and pint's for the unit: `f"{q:.2f~P}"`, `f"{q:Lx}"`, `f"{q:H}"`."""
         magnitude = self.magnitude
-        if isinstance(magnitude, _Tracer) or is_value(magnitude):
-            return f"{_show(magnitude)} {format(self.units, unit)}"
-        array = np.asarray(magnitude)
-        if array.ndim == 0:
-            shown = format(array.item(), number)
-        else:
-            shown = np.array2string(array, formatter={"all": lambda x: format(x, number)})
-        return f"{shown} {format(self.units, unit)}".rstrip()
+        if (
+            is_value(magnitude)
+            or not isinstance(magnitude, (jax.Array, np.ndarray, int, float))
+            or (isinstance(magnitude, _Tracer))
+        ):
+            return f"{_show(magnitude)} {format(self.units, _split_format(spec)[1])}".rstrip()
+        shown = _shortest(np.asarray(magnitude))
+        if isinstance(shown, np.ndarray) and "L" in spec:
+            number, unit = _split_format(spec)
+            return f"{_latex_array(shown, number)}\\ {format(self.units, unit)}"
+        return format(self._unit.registry.Quantity(shown, self.units), spec)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: as pint shows it."""
+        return self._rich("~H", html.escape)
+
+    def _repr_latex_(self) -> str:
+        """For notebooks: as pint shows it."""
+        return f"${self._rich('~L', str)}$"
+
+    def _rich(self, spec: str, plain: Any) -> str:
+        magnitude = self.magnitude
+        concrete = isinstance(magnitude, (jax.Array, np.ndarray)) and not (
+            isinstance(magnitude, _Tracer)
+        )
+        if concrete and magnitude.size <= _RICH_LIMIT:
+            return format(self, spec)
+        return f"{plain(_show(magnitude, ' '))} {format(self.units, spec)}"
 
     # -- meeting Python, NumPy and JAX ------------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise."""
+        """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise.
+
+        An array of objects keeps the unit: its elements are scalar quantities.
+        """
+        if dtype is not None and np.dtype(dtype).hasobject and not self._unit.plain:
+            elements = np.empty(self.shape, object)
+            for index in np.ndindex(self.shape):
+                elements[index] = self[index]
+            return elements
         return np.asarray(self._number("np.asarray"), dtype=dtype)
 
     __array_priority__ = 100
@@ -546,6 +575,23 @@ def _split_format(spec: str) -> tuple[str, str]:
         if letter in "~PLHCD":
             return spec[:i], spec[i:]
     return spec, ""
+
+
+def _latex_array(array: np.ndarray, number: str) -> str:
+    """A vector or matrix in LaTeX, for which pint has numbers only in some releases."""
+    rows = array if array.ndim > 1 else array[None]
+    lines = [" & ".join(format(x, number) for x in row.ravel()) for row in rows]
+    return r"\begin{pmatrix}" + r" \\ ".join(lines) + r"\end{pmatrix}"
+
+
+def _shortest(array: np.ndarray) -> Any:
+    """Numbers to show: 1.2 of single precision is not 1.2000000476837158."""
+    if array.dtype != np.float64 and jnp.issubdtype(array.dtype, jnp.floating):
+        if array.size > _RICH_LIMIT:
+            return array.astype(np.float64)
+        numbers = [float(str(x)) for x in array.ravel()]
+        array = np.array(numbers, np.float64).reshape(array.shape)
+    return array.item() if array.ndim == 0 else array
 
 
 connect()

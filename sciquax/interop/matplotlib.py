@@ -1,0 +1,92 @@
+"""Quantities on matplotlib's axes: labelled with their unit, and converted to the axis's.
+
+```python
+with plot_units():
+    plt.plot(time, height)                  # axes labelled "s" and "m"
+    plt.plot(time, height.to("ft"))         # drawn in metres
+    plt.gca().yaxis.set_units("km")
+```
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax.tree_util as jtu
+import matplotlib.units as munits
+import numpy as np
+
+from sciquax.units import Quantity
+from sciquax.units._unit import as_unit
+
+
+class QuantityConverter(munits.ConversionInterface):
+    """How matplotlib sees quantities. **Arguments**: `spec`, pint's format of the axis's label."""
+
+    def __init__(self, spec: str = "~P"):
+        self.spec = spec
+
+    def default_units(self, x: Any, axis: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The unit of the first thing drawn."""
+        units = [q.units for q in _quantities(x)]
+        return units[0] if units else None
+
+    def convert(self, value: Any, unit: Any, axis: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Numbers in the axis's unit.
+
+        **Raises** `DimensionalityError` for what measures something else, or has no unit.
+        """
+        if isinstance(value, Quantity):
+            return np.asarray(value.magnitude if unit is None else value.m_as(unit))
+        if isinstance(value, (list, tuple)):
+            return [self.convert(v, unit, axis) for v in value]
+        array = np.asarray(value)
+        if array.dtype == object:
+            return np.array([self.convert(v, unit, axis) for v in array.ravel()]).reshape(
+                array.shape
+            )
+        return value  # positions on the axis: its limits and ticks
+
+    def axisinfo(self, unit: Any, axis: Any) -> munits.AxisInfo | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The axis's label: its unit, unless that is a plain number."""
+        if unit is None:
+            return None
+        unit = as_unit(unit)
+        return munits.AxisInfo(label=None if unit.plain else format(unit.pint, self.spec))
+
+
+def _quantities(x: Any) -> list[Quantity]:
+    items = np.ravel(x) if isinstance(x, np.ndarray) and x.dtype == object else [x]
+    leaves = jtu.tree_leaves(list(items), is_leaf=lambda v: isinstance(v, Quantity))
+    return [v for v in leaves if isinstance(v, Quantity)]
+
+
+def enable(spec: str = "~P") -> None:
+    """Have matplotlib convert and label quantities from now on.
+
+    **Arguments**: `spec`, pint's format of units in labels: "~P" for m/s², "P" for names, "L" for
+    LaTeX.
+    """
+    munits.registry[Quantity] = QuantityConverter(spec)
+
+
+def disable() -> None:
+    """Undo `enable`: quantities are then refused, as by `np.asarray`."""
+    munits.registry.pop(Quantity, None)
+
+
+@contextlib.contextmanager
+def plot_units(spec: str = "~P") -> Iterator[None]:
+    """`enable` within a block."""
+    before = munits.registry.get(Quantity)
+    enable(spec)
+    try:
+        yield
+    finally:
+        if before is None:
+            disable()
+        else:
+            munits.registry[Quantity] = before
+
+
+__all__ = ["QuantityConverter", "disable", "enable", "plot_units"]
