@@ -13,7 +13,13 @@ import pytest
 import sciquax
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/sharp-edges.md", "docs/units-functions.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/coming-from-quax.md",
+    "docs/sharp-edges.md",
+    "docs/units-functions.md",
+]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 
 

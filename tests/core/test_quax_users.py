@@ -440,3 +440,139 @@ def test_branches_of_different_types():
         quax.quaxify(f)(True, Marked(X), Y)
     with pytest.raises(TypeError, match="have no common type"):
         quax.quaxify(f)(True, Counting(X), Y)
+
+
+# -- whole types, as the tutorials make them
+
+
+class Adapted(quax.ArrayValue):
+    """A frozen matrix plus a trainable one of low rank, never added up."""
+
+    frozen: jax.Array
+    left: jax.Array
+    right: jax.Array
+
+    def aval(self):
+        return jax.core.ShapedArray(self.frozen.shape, self.frozen.dtype)
+
+    def materialise(self):
+        raise RuntimeError("the sum of an `Adapted` is not to be made")
+
+
+@quax.register(lax.dot_general_p)
+def _dot_adapted(x: Adapted, y: jax.Array | Boxed, *, dimension_numbers, **params):
+    assert dimension_numbers == (((1,), (0,)), ((), ()))
+
+    def product(frozen, left, right, y):
+        return lax.stop_gradient(frozen) @ y + left @ (right @ y)
+
+    return quax.quaxify(product)(x.frozen, x.left, x.right, y)
+
+
+@quax.register(lax.transpose_p)
+def _transpose_adapted(x: Adapted, *, permutation):
+    assert permutation == (1, 0)
+    return Adapted(x.frozen.T, x.right.T, x.left.T)
+
+
+def _adapted_model():
+    keys = jax.random.split(jax.random.key(3), 3)
+    linear = eqx.nn.Linear(3, 4, key=keys[0])
+    low = jax.random.normal(keys[1], (4, 2)), jax.random.normal(keys[2], (2, 3))
+    dense = eqx.tree_at(lambda m: m.weight, linear, linear.weight + low[0] @ low[1])
+    return eqx.tree_at(lambda m: m.weight, linear, Adapted(linear.weight, *low)), dense
+
+
+def test_module_whose_weight_is_a_value():
+    model, dense = _adapted_model()
+    for f in (quax.quaxify(model), jax.jit(lambda x: quax.quaxify(model)(x))):
+        assert_same(f(X), dense(X), rtol=1e-4)
+    assert_same(eqx.filter_jit(quax.quaxify(model))(X), dense(X), rtol=1e-4)
+    assert_same(quax.quaxify(model)(Boxed(X)), dense(X), rtol=1e-4)
+    loss = lambda m, x: jnp.sum(quax.quaxify(m)(x) ** 2)
+    grads = eqx.filter_grad(loss)(model, X)
+    expected = eqx.filter_grad(lambda m, x: jnp.sum(m(x) ** 2))(dense, X)
+    assert_same(grads.weight.frozen, jnp.zeros((4, 3)))
+    assert_same(grads.weight.left, expected.weight @ model.weight.right.T, rtol=1e-4)
+    assert_same(grads.bias, expected.bias, rtol=1e-4)
+    with pytest.raises(RuntimeError, match="not to be made"):
+        quax.quaxify(lambda m: jnp.sin(m.weight))(model)
+
+
+class OneHot(quax.ArrayValue):
+    """One number in a vector of zeros."""
+
+    index: jax.typing.ArrayLike
+    number: jax.typing.ArrayLike
+    length: int = eqx.field(static=True)
+
+    def aval(self):
+        return jax.core.ShapedArray((self.length,), jnp.result_type(self.number))
+
+    def materialise(self):
+        return jnp.zeros(self.length).at[self.index].set(self.number)
+
+
+@quax.register(lax.dot_general_p)
+def _dot_one_hot(x: jax.Array, y: OneHot, *, dimension_numbers, **params):
+    (((contracted,), _), _) = dimension_numbers
+    return jnp.take(x, y.index, contracted) * y.number
+
+
+def test_redispatch_on_two_structures():
+    """An adapted matrix by a vector with one entry: two rules, neither of which knows the pair."""
+    model, dense = _adapted_model()
+    hot = OneHot(jnp.int32(1), jnp.float32(2.5), 3)
+
+    @quax.register(lax.dot_general_p)
+    def _dot(x: Adapted, y: OneHot, **params):
+        product = lambda frozen, left, right, y: frozen @ y + left @ (right @ y)
+        return quax.quaxify(product)(x.frozen, x.left, x.right, y)
+
+    f = lambda m, y: m.weight @ y
+    assert_same(quax.quaxify(f)(model, hot), dense.weight[:, 1] * 2.5, rtol=1e-4)
+    batch = OneHot(jnp.arange(3), jnp.ones(3), 3)
+    out = jax.vmap(quax.quaxify(f), in_axes=(None, 0))(model, batch)
+    assert_same(out, dense.weight.T, rtol=1e-4)
+
+
+def test_python_values_decide_in_the_function():
+    """Plain arguments keep their Python selves next to values."""
+
+    def f(x, flag, mask, index, name):
+        assert isinstance(flag, jax.Array) and isinstance(name, str)
+        chosen = x[mask] if flag else x[index]
+        return chosen * len(name)
+
+    mask = jnp.array([True, False, True])
+    g = quax.quaxify(f)
+    assert_same(g(Boxed(X), jnp.array(True), mask, 1, "ab"), X[mask] * 2)
+    assert_same(g(Boxed(X), jnp.array(False), mask, 1, "ab"), X[1] * 2)
+
+
+def test_types_with_parameters():
+    """plum's parametric types: rules for one parameter, or for all."""
+    import plum
+
+    @plum.parametric
+    class Scaled(Boxed):
+        @classmethod
+        def __init_type_parameter__(cls, scale):
+            return (int(scale),)
+
+        @classmethod
+        def __infer_type_parameter__(cls, array, **_):
+            return (1,)
+
+    @quax.register(lax.add_p)
+    def _add_any(x: Scaled, y: Scaled, **params):
+        return x.array * x._type_parameter + y.array * y._type_parameter
+
+    @quax.register(lax.add_p)
+    def _add_ones(x: Scaled[1], y: Scaled[1], **params):
+        return Scaled[1](x.array + y.array)
+
+    add = quax.quaxify(lambda x, y: x + y)
+    assert_same(add(Scaled[2](X), Scaled(Y)), 2 * X + Y)
+    assert_same(add(Scaled(X), Scaled(Y)), Scaled[1](X + Y))
+    assert_same(add(Scaled[2](X), Scaled[3](Y)), 2 * X + 3 * Y)
