@@ -21,6 +21,7 @@ from ._compiled import (
     call_compiled as call_compiled,
     is_compiled_function as is_compiled_function,
 )
+from ._deferred import register_deferred as register_deferred
 from ._dispatch import bind as bind, register as register, register_family as register_family
 from ._errors import (
     AmbiguousRuleError as AmbiguousRuleError,

@@ -142,13 +142,15 @@ _staged = WeakCache()
 CACHES_TO_CLEAR.append(_staged)
 
 
-def restage(body: Any, types: Sequence[Type], targets: Sequence[Type | None] = ()) -> Staged:
+def restage(
+    body: Any, types: Sequence[Type], targets: Sequence[Type | None] = (), deferring: bool = False
+) -> Staged:
     """Interpret `body` on operands of these types, to a jaxpr over their leaves.
 
     **Arguments**: a jaxpr, the types of its operands, and for the first outputs the types to
-    convert them to (None leaves one as it comes).
+    convert them to (None leaves one as it comes); and whether outputs may be transient.
     """
-    key = (tuple(types), tuple(targets), _compat.trace_context())
+    key = (tuple(types), tuple(targets), deferring, _compat.trace_context())
     found = _staged.get(body, key)
     if found is None:
         jaxpr, consts = open_jaxpr(body)
@@ -156,7 +158,7 @@ def restage(body: Any, types: Sequence[Type], targets: Sequence[Type | None] = (
 
         def flat(*leaves: Any) -> list[Any]:
             nonlocal outs
-            values = interpret(jaxpr, consts, unflatten(types, leaves))
+            values = interpret(jaxpr, consts, unflatten(types, leaves), deferring)
             for i, target in enumerate(targets):
                 if target is not None:
                     values[i] = convert(values[i], target)

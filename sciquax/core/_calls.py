@@ -7,12 +7,13 @@ from . import _compat
 from ._bodies import flatten, restage, type_of, unflatten
 from ._compat import open_jaxpr
 from ._interpret import interpret
+from ._value import MODE
 
 
 def jit(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """Compile the interpreted body under the same name, shardings and donation."""
     types = [type_of(x) for x in operands]
-    staged = restage(params["jaxpr"], types)
+    staged = restage(params["jaxpr"], types, deferring=MODE.deferring)
     n_in = [len(t.avals) for t in types]
     n_out = [len(t.avals) for t in staged.outs]
     per_operand = {"in_shardings", "in_layouts", "donated_invars"}

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from ._compat import Primitive
+from ._deferred import bind_plain
 from ._errors import AmbiguousRuleError, RuleError
 from ._families import REASONS, Scaling, Structure, facts_of
 from ._polymorphic import Polymorphic, stays_polymorphic, strip
@@ -44,7 +45,7 @@ def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
     for x in operands:
         if type(x) in VALUE_TYPES:
             return resolve(primitive, operands)(primitive, operands, params)
-    return primitive.bind(*operands, **params)
+    return bind_plain(primitive, operands, params)
 
 
 def resolve(primitive: Any, operands: Sequence[Any]) -> Rule:
@@ -113,7 +114,7 @@ def _value_types(operands: Sequence[Any]) -> list[type[Value]]:
 
 
 def _bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    return primitive.bind(*map(strip, operands), **params)
+    return bind_plain(primitive, [*map(strip, operands)], params)
 
 
 def _mark_polymorphic(rule: Rule) -> Rule:

@@ -12,7 +12,15 @@ import jax.extend.source_info_util as source_info_util
 import jax.numpy as jnp
 
 from . import _compat
-from ._compat import Literal, all_inputs, bind_equation, current_context, equation_context
+from ._compat import (
+    Literal,
+    all_inputs,
+    bind_equation,
+    current_context,
+    equation_context,
+    open_jaxpr,
+)
+from ._deferred import bind_plain, grows, settle, wants_deferred
 from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
 from ._equinox import bind_error, never_returns
 from ._errors import RuleError, locate_equation
@@ -23,13 +31,21 @@ from ._value import MODE, VALUE_TYPES, aval_of, describe, short_aval
 from ._weak import WeakCache
 
 
-def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
-    """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such."""
+def interpret(
+    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool = False
+) -> list[Any]:
+    """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
+
+    With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
+    the outputs.
+    """
     env = Environment(zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
     staging, MODE.staging = MODE.staging, False
     direct, MODE.direct = MODE.direct, False
+    outer = MODE.deferring
+    MODE.deferring = deferring or any(map(wants_deferred, operands))
     try:
         for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
             source = eqn.source_info
@@ -47,9 +63,10 @@ def interpret(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> lis
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
-        return _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
+        outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
+        return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
-        MODE.staging, MODE.direct = staging, direct
+        MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
 
 
 class Environment(dict):
@@ -80,18 +97,27 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     operands = [_read(env, var) for var in eqn.invars]
     primitive = eqn.primitive
     if primitive is inject_p:
-        return [eject(operands, eqn.params["tree"])]
+        value = eject(operands, eqn.params["tree"])
+        MODE.deferring = MODE.deferring or wants_deferred(value)
+        return [value]
     if never_returns(eqn):
         return bind_error(eqn, operands)
     has_value = any(type(x) in VALUE_TYPES for x in operands)
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
+            if MODE.deferring and primitive.name == "jit" and grows(eqn):
+                return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
             return bind_equation(eqn, [strip(x) for x in operands])
         if (rule := rule_for_call(eqn, tagged)) is not None:
             outs = rule(tagged)
             if outs is not NotImplemented:
                 return _checked(eqn, outs, env)
+        if MODE.deferring:
+            if primitive.name != "jit":
+                tagged = [*map(settle, tagged)]
+            elif _states_numbers(eqn):
+                return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
@@ -99,7 +125,10 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     if (rule := plain_rule(primitive, operands)) is not None:
         out = rule(primitive, operands, eqn.params)
         return _checked(eqn, out if primitive.multiple_results else (out,), env)
-    out = bind_equation(eqn, operands)
+    if MODE.deferring:
+        out = bind_plain(primitive, operands, primitive.get_bind_params(eqn.params))
+    else:
+        out = bind_equation(eqn, operands)
     if primitive.name in _UNINITIALISED:
         out = Polymorphic(out)
     return out if primitive.multiple_results else (out,)
@@ -127,6 +156,18 @@ def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
         if shape != var.aval.shape:
             env.misshapen[var] = x, eqn
     return results
+
+
+_SHORT = 8
+
+
+def _states_numbers(eqn: Any) -> bool:
+    """Whether a call of few equations is given numbers that stand in the program.
+
+    `jnp.where(mask, x, 0.0)` is a call with the zero as an operand, which must stay known as zero.
+    """
+    body, _ = open_jaxpr(eqn.params["jaxpr"])
+    return len(body.eqns) <= _SHORT and any(type(var) is Literal for var in eqn.invars)
 
 
 def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:

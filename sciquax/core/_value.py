@@ -111,12 +111,14 @@ class Mode(threading.local):
     `apart`: what is being traced was quaxified with a `filter_spec`, so that quaxified functions in
     it handle their own values rather than hand them over.
     `signature_rules_called`: how many rules of somebody's own have been called.
+    `deferring`: a program is interpreted that holds types which want formulas, see `_deferred.py`.
     """
 
     staging = False
     direct = False
     apart = False
     signature_rules_called = 0
+    deferring = False
 
 
 MODE = Mode()
@@ -160,6 +162,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
       to `sciquax.grad` and its siblings are then called on the values first, and staged only if
       they hand one to JAX; and values of inner layers leave mixed operators to this type's.
     - `families`: this type's rules by primitive, filled by `register_family`.
+    - `wants_deferred`: whether it would rather meet masks and constants as formulas than as arrays;
+      `transient`: whether it is such a formula. See `_deferred.py`.
     - `of_every_unit`: whether the value measures anything, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
     """
@@ -169,6 +173,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
     explains_itself: ClassVar[bool] = False
     pure_rules: ClassVar[bool] = False
     families: ClassVar[dict[Any, Callable]] = {}
+    wants_deferred: ClassVar[bool] = False
+    transient: ClassVar[bool] = False
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
     own_operators: ClassVar[bool] = False

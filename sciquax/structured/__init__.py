@@ -1,9 +1,23 @@
 """Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
 
-from . import (  # enrol rules
+from . import (  # enrol their rules  # enrol rules
+    _functions as _functions,
     _lora_rules as _lora_rules,
     _quantised_rules as _quantised_rules,
+    _rules as _rules,
     _sparse_rules as _sparse_rules,
+)
+from ._banded import BandedMatrix as BandedMatrix
+from ._bidiagonal import BidiagonalMatrix as BidiagonalMatrix
+from ._block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
+from ._circulant import CirculantMatrix as CirculantMatrix
+from ._diagonal import DiagonalMatrix as DiagonalMatrix
+from ._identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
+from ._kronecker import KroneckerMatrix as KroneckerMatrix
+from ._lazy import (
+    InverseMatrix as InverseMatrix,
+    ProductMatrix as ProductMatrix,
+    SumMatrix as SumMatrix,
 )
 from ._lora import LoraArray as LoraArray
 from ._loraify import (
@@ -17,10 +31,20 @@ from ._loraify import (
     save_adapters as save_adapters,
     unmerge as unmerge,
 )
+from ._low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
+from ._matrix import StructuredMatrix as StructuredMatrix
+from ._permutation import PermutationMatrix as PermutationMatrix
+from ._properties import PROPERTIES as PROPERTIES
 from ._quantised import (
     QuantisedArray as QuantisedArray,
     quantise as quantise,
     quantise_model as quantise_model,
 )
 from ._sparse import BCOO as BCOO
+from ._toeplitz import ToeplitzMatrix as ToeplitzMatrix
+from ._triangular import TriangularMatrix as TriangularMatrix
+from ._tridiagonal import (
+    SymmetricTridiagonalMatrix as SymmetricTridiagonalMatrix,
+    TridiagonalMatrix as TridiagonalMatrix,
+)
 from ._zero import Zero as Zero

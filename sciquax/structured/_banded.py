@@ -1,0 +1,79 @@
+"""Banded matrices."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from ._bands import BandMatrix, Bands
+
+
+class BandedMatrix(
+    BandMatrix,
+    leaves=("bands",),
+    static=("lower", "upper", "allow_materialise", "properties"),
+):
+    """A square matrix with `lower` diagonals below the main one and `upper` above it.
+
+    **Arguments**
+
+    - `bands`: the diagonals in the diagonal ordered form of `scipy.linalg.solve_banded`, of shape
+      (..., lower + upper + 1, n): element (i, j) of the matrix is `bands[upper + i - j, j]`. The
+      corners that correspond to no element are ignored.
+    - `lower`, `upper`: the numbers of diagonals on each side.
+    - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import BandedMatrix
+    >>> bands = jnp.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    >>> BandedMatrix(bands, lower=0, upper=1).materialise()
+    Array([[3., 1., 0.],
+           [0., 4., 2.],
+           [0., 0., 5.]], dtype=float32)
+
+    ```
+    """
+
+    LEAVES: ClassVar = ("bands",)
+    CORE: ClassVar = (2,)
+    STATIC: ClassVar = ("lower", "upper", "allow_materialise", "properties")
+
+    bands: Any
+    lower: int
+    upper: int
+
+    def __init__(
+        self,
+        bands: Any,
+        lower: int,
+        upper: int,
+        *,
+        allow_materialise: bool = False,
+        properties: Iterable[str] = (),
+    ):
+        self.bands, self.lower, self.upper = bands, int(lower), int(upper)
+        self._finish(allow_materialise, properties)
+
+    def check(self) -> None:
+        rows, n = self.bands.shape[-2:]
+        if rows != self.lower + self.upper + 1 or self.lower < 0 or self.upper < 0:
+            raise ValueError(
+                f"A `BandedMatrix` with lower={self.lower} and upper={self.upper} has "
+                f"{self.lower + self.upper + 1} rows of bands; got shape {self.bands.shape}."
+            )
+        if max(self.lower, self.upper) >= n:
+            raise ValueError(
+                f"A `BandedMatrix` of size {n} has at most {n - 1} diagonals on each side; got "
+                f"lower={self.lower} and upper={self.upper}."
+            )
+
+    def aval(self):
+        n = self.bands.shape[-1]
+        return self._aval((*self.bands.shape[:-2], n, n))
+
+    def diagonals(self) -> Bands:
+        n = self.bands.shape[-1]
+        found = {}
+        for k in range(-self.lower, self.upper + 1):
+            row = self.bands[..., self.upper - k, :]
+            found[k] = row[..., k:] if k >= 0 else row[..., : n + k]
+        return found

@@ -1,0 +1,580 @@
+"""Rules for whole functions of linear algebra, where a matrix's meaning is lost in primitives.
+
+Each says what the function is for a structure. Where it says NotImplemented the result would be
+dense: it becomes so if the matrix allows it, and is refused by the function's name otherwise.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+import numpy as np
+
+from sciquax.core import VALUE_TYPES, register_function
+
+from . import _pairs as pairs
+from ._bands import BandMatrix, from_bands
+from ._bidiagonal import BidiagonalMatrix
+from ._block_diagonal import BlockDiagonalMatrix
+from ._circulant import CirculantMatrix
+from ._diagonal import DiagonalMatrix
+from ._identity import IdentityMatrix, ScalarMatrix
+from ._kronecker import KroneckerMatrix, linalg
+from ._lazy import InverseMatrix, ProductMatrix
+from ._low_rank import LowRankPlusDiagonalMatrix
+from ._matrix import StructuredMatrix, refuse_unless_allowed
+from ._permutation import PermutationMatrix
+from ._properties import surviving
+from ._rules import part, solve_sided
+from ._solve import solve, solve_any
+from ._triangular import TriangularMatrix
+from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
+
+_DIAGONAL = (IdentityMatrix, ScalarMatrix, DiagonalMatrix)
+_SPECTRAL = (*_DIAGONAL, CirculantMatrix)
+
+
+def _is(x: Any) -> bool:
+    return isinstance(x, StructuredMatrix)
+
+
+def _rule(function: Callable, name: str | None = None) -> Callable:
+    """Decorator: a rule that falls back to the function on dense arrays, if they are allowed."""
+    shown = name or function.__name__
+
+    def decorator(rule: Callable) -> Callable:
+        def whole(*args: Any, **kwargs: Any) -> Any:
+            out = rule(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+            refuse_unless_allowed(shown, args)
+            arrays = [x.materialise() if _is(x) else x for x in args]
+            return linalg(lambda *xs: function(*xs, **kwargs), *arrays)
+
+        whole.__name__ = whole.__qualname__ = rule.__name__
+        register_function(StructuredMatrix, function, whole)
+        return whole
+
+    return decorator
+
+
+def _inexact(a: Any) -> Any:
+    """As JAX's functions of linear algebra, which take integers as floats."""
+    if jnp.issubdtype(a.dtype, jnp.inexact):
+        return a
+    return a.convert(jnp.promote_types(a.dtype, jnp.result_type(float)))
+
+
+# -- systems and determinants ---------------------------------------------------------------------
+
+
+@_rule(jnp.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    if not _is(a):
+        return NotImplemented
+    if _is(b):
+        inverse = _inexact(a).inverse()
+        return NotImplemented if inverse is NotImplemented else pairs.matmul(inverse, b)
+    if type(b) in VALUE_TYPES:
+        return NotImplemented
+    return solve_any(a, b)
+
+
+@_rule(jnp.linalg.inv)
+def _inv(a: Any) -> Any:
+    return _inexact(a).inverse() if a.is_square() else NotImplemented
+
+
+@_rule(jsp.linalg.inv)
+def _scipy_inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return _inexact(a).inverse() if a.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.det)
+def _det(a: Any) -> Any:
+    return _inexact(a).det() if a.is_square() else NotImplemented
+
+
+@_rule(jsp.linalg.det)
+def _scipy_det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return _inexact(a).det() if a.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.slogdet)
+def _slogdet(a: Any, *, method: str | None = None) -> Any:
+    return _inexact(a).slogdet() if a.is_square() else NotImplemented
+
+
+@_rule(jsp.linalg.solve)
+def _scipy_solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Any:
+    """`assume_a="pos"` is a claim of positive definiteness: no pivoting."""
+    if not _is(a) or type(b) in VALUE_TYPES:
+        return NotImplemented
+    if assume_a == "pos":
+        a = a.rebuild(a.arrays(), properties=a.properties | {"positive_definite", "hermitian"})
+    return solve_any(a, b)
+
+
+@_rule(jsp.linalg.solve_triangular)
+def _solve_triangular(
+    a: Any,
+    b: Any,
+    trans: int | str = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    debug: Any = None,
+    check_finite: bool = True,
+) -> Any:
+    if not _is(a) or type(b) in VALUE_TYPES:
+        return NotImplemented
+    half = part(_inexact(a), None, 0) if lower else part(_inexact(a), 0, None)
+    if half is NotImplemented:
+        return NotImplemented
+    if unit_diagonal:
+        if isinstance(half, BandMatrix):
+            half = half.like({**half.diagonals(), 0: jnp.ones_like(half.diagonal())})
+        elif isinstance(half, TriangularMatrix):
+            half = half.rebuild([half.array], properties=frozenset({"unit_diagonal"}))
+        else:
+            return NotImplemented
+    params = {
+        "transpose_a": trans in (1, "T", 2, "C"),
+        "conjugate_a": trans in (2, "C"),
+        "left_side": True,
+    }
+    b = jnp.asarray(b)
+    vector = b.ndim == 1
+    x = solve_sided(half, b[:, None] if vector else b, params)
+    return x if x is NotImplemented or not vector else x[..., 0]
+
+
+# -- elements -------------------------------------------------------------------------------------
+
+
+def _offset_diagonal(a: Any, k: int) -> Any:
+    m, n = a.shape[-2:]
+    length = min(m, n - k) if k >= 0 else min(m + k, n)
+    if k == 0:
+        return a.diagonal()
+    i = np.arange(max(length, 0))
+    return a.entries(i + max(0, -k), i + max(0, k))
+
+
+def _last_two(a: Any, axis1: int, axis2: int) -> tuple[bool, bool]:
+    """Whether two axes are the matrix's, and whether in reverse order."""
+    ndim = len(a.shape)
+    axes = axis1 % ndim, axis2 % ndim
+    return set(axes) == {ndim - 2, ndim - 1}, axes[0] > axes[1]
+
+
+@_rule(jnp.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    matrix, reverse = _last_two(a, axis1, axis2)
+    return _offset_diagonal(a, -offset if reverse else offset) if matrix else NotImplemented
+
+
+@_rule(jnp.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    return _offset_diagonal(v, k) if len(v.shape) == 2 else NotImplemented
+
+
+@_rule(jnp.trace)
+def _trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Any:
+    matrix, reverse = _last_two(a, axis1, axis2)
+    if not matrix:
+        return NotImplemented
+    found = _offset_diagonal(a, -offset if reverse else offset)
+    return found if found is NotImplemented else jnp.sum(found, -1, dtype=dtype)
+
+
+@_rule(jnp.tril)
+def _tril(m: Any, k: int = 0) -> Any:
+    return part(m, None, k)
+
+
+@_rule(jnp.triu)
+def _triu(m: Any, k: int = 0) -> Any:
+    return part(m, k, None)
+
+
+@_rule(jnp.kron)
+def _kron(a: Any, b: Any) -> Any:
+    if len(a.shape) != 2 or len(b.shape) != 2:
+        return NotImplemented
+    matrices = [x for x in (a, b) if _is(x)]
+    dtype = jnp.promote_types(a.dtype, b.dtype)
+    factors = [x.convert(dtype) if _is(x) else linalg(lambda y: y.astype(dtype), x) for x in (a, b)]
+    return KroneckerMatrix(*factors, allow_materialise=all(x.allow_materialise for x in matrices))
+
+
+# -- norms and singular values --------------------------------------------------------------------
+
+
+def _singular_values(a: Any) -> Any:
+    """In descending order, or NotImplemented."""
+    a = _inexact(a)
+    if "orthogonal" in a.known():
+        return jnp.ones(a.shape[:-1], jnp.abs(jnp.zeros((), a.dtype)).dtype)
+    if hasattr(a, "singular_values"):
+        return a.singular_values()
+    if isinstance(a, _DIAGONAL):
+        return jnp.sort(jnp.abs(a.diagonal()), -1)[..., ::-1]
+    if isinstance(a, SymmetricTridiagonalMatrix) and a.is_hermitian():
+        return jnp.sort(jnp.abs(a.eigenvalues()), -1)[..., ::-1]
+    if isinstance(a, BidiagonalMatrix):
+        return _golub_kahan(a)
+    return NotImplemented
+
+
+def _golub_kahan(a: BidiagonalMatrix) -> Any:
+    """From the tridiagonal matrix of order 2 n with zero diagonal and the elements interleaved.
+
+    Its eigenvalues are the singular values and their negatives (Golub and Van Loan, section 8.6.1).
+    """
+    main, off = jnp.abs(a.main_diag), jnp.abs(a.off_diag)
+    off = jnp.concatenate([off, jnp.zeros_like(main[..., :1])], -1)
+    woven = jnp.stack([main, off], -1).reshape(*main.shape[:-1], -1)[..., :-1]
+    zeros = jnp.zeros((*main.shape[:-1], 2 * main.shape[-1]), main.dtype)
+    values = SymmetricTridiagonalMatrix(zeros, woven).eigenvalues()
+    return jnp.maximum(values[..., main.shape[-1] :], 0)[..., ::-1]
+
+
+def _absolute(a: Any) -> Any:
+    if isinstance(a, KroneckerMatrix):
+        return a.map_factors(jnp.abs)
+    if isinstance(a, PermutationMatrix):
+        return a
+    return a.map_entries(jnp.abs, True)
+
+
+@_rule(jnp.linalg.norm)
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    ndim = len(x.shape)
+    if axis is not None:
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        if [a % ndim for a in axes] != [ndim - 2, ndim - 1]:
+            return NotImplemented
+    elif ndim != 2:
+        return NotImplemented
+    out = _matrix_norm(_inexact(x), ord)
+    if out is not NotImplemented and keepdims:
+        out = out[..., None, None]
+    return out
+
+
+def _matrix_norm(x: Any, ord: Any) -> Any:
+    if ord is None or isinstance(ord, str) and ord == "fro":
+        if hasattr(x, "frobenius"):
+            return jnp.sqrt(x.frobenius())
+        squares = x.map_entries(lambda y: jnp.abs(y) ** 2, True)
+        if squares is NotImplemented:
+            if "orthogonal" not in x.known():
+                return NotImplemented
+            real = jnp.abs(jnp.zeros((), x.dtype)).dtype
+            return jnp.full(x.batch_shape(), np.sqrt(x.shape[-1]), real)
+        return jnp.sqrt(squares.sum_rows().sum(-1))
+    if isinstance(ord, str) and ord == "nuc" or ord in (2, -2):
+        values = _singular_values(x)
+        if values is NotImplemented:
+            return NotImplemented
+        if isinstance(ord, str):
+            return jnp.sum(values, -1)
+        return values[..., 0] if ord == 2 else values[..., -1]
+    if ord in (1, -1, np.inf, -np.inf):
+        absolute = _absolute(x)
+        if absolute is NotImplemented:
+            return NotImplemented
+        sums = absolute.sum_columns() if abs(ord) == 1 else absolute.sum_rows()
+        return jnp.max(sums, -1) if ord > 0 else jnp.min(sums, -1)
+    return NotImplemented
+
+
+@_rule(jnp.linalg.svd)
+def _svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    hermitian: bool = False,
+    subset_by_index: Any = None,
+) -> Any:
+    if compute_uv or subset_by_index is not None or not a.is_square():
+        return NotImplemented
+    return _singular_values(a)
+
+
+@_rule(jnp.linalg.svdvals)
+def _svdvals(x: Any, /) -> Any:
+    return _singular_values(x) if x.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.cond)
+def _cond(x: Any, p: Any = None) -> Any:
+    if p is None or p in (2, -2):
+        values = _singular_values(x)
+        if values is NotImplemented:
+            return NotImplemented
+        first, last = values[..., 0], values[..., -1]
+        return last / first if p == -2 else first / last
+    a = _inexact(x)
+    inverse = a.inverse()
+    if inverse is NotImplemented:
+        return NotImplemented
+    own, other = _matrix_norm(a, p), _matrix_norm(inverse, p)
+    return NotImplemented if own is NotImplemented or other is NotImplemented else own * other
+
+
+# -- eigenvalues and factors ----------------------------------------------------------------------
+
+
+def symmetrised(a: Any) -> Any:
+    """(a + a^H) / 2, as JAX makes of the arguments of `eigh` and `cholesky`; or NotImplemented."""
+    a = _inexact(a)
+    if a.is_hermitian():
+        return a
+    if isinstance(a, BlockDiagonalMatrix):
+        return a.each(lambda x: (x + jnp.conj(jnp.swapaxes(x, -1, -2))) / 2)
+    if isinstance(a, KroneckerMatrix):
+        return a.map_factors(lambda x: (x + jnp.conj(jnp.swapaxes(x, -1, -2))) / 2)
+    if isinstance(a, TridiagonalMatrix) and not jnp.issubdtype(a.dtype, jnp.complexfloating):
+        return SymmetricTridiagonalMatrix(
+            a.main_diag,
+            (a.lower_diag + a.upper_diag) / 2,
+            allow_materialise=a.allow_materialise,
+            properties=a.properties,
+        )
+    if isinstance(a, (BandMatrix, CirculantMatrix)):
+        total = pairs.add(a, a.adjoint()).scale(jnp.asarray(0.5, a.dtype))
+        return total.rebuild(total.arrays(), properties=a.properties | {"hermitian"})
+    if isinstance(a, (LowRankPlusDiagonalMatrix,)):
+        return NotImplemented
+    return NotImplemented
+
+
+def _eigenvalues(a: Any) -> Any:
+    a = symmetrised(a)
+    if a is NotImplemented:
+        return NotImplemented
+    if isinstance(a, _DIAGONAL):
+        return jnp.sort(a.diagonal().real, -1)
+    if isinstance(a, TridiagonalMatrix):  # complex and Hermitian: phases do not matter
+        a = SymmetricTridiagonalMatrix(a.main_diag.real, jnp.abs(a.upper_diag))
+    if isinstance(a, SymmetricTridiagonalMatrix) and jnp.issubdtype(a.dtype, jnp.complexfloating):
+        return NotImplemented
+    return a.eigenvalues() if hasattr(a, "eigenvalues") else NotImplemented
+
+
+@_rule(jnp.linalg.eigvalsh)
+def _eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Any:
+    return _eigenvalues(a) if a.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.eigvals)
+def _eigvals(a: Any) -> Any:
+    """Of what is triangular or diagonalised by the DFT; in no order."""
+    a = _inexact(a)
+    if isinstance(a, CirculantMatrix):
+        return a.spectrum()
+    one_sided = isinstance(a, TriangularMatrix) or (isinstance(a, BandMatrix) and 0 in a.widths())
+    if one_sided:
+        d = a.diagonal()
+        return d.astype(jnp.promote_types(d.dtype, jnp.complex64))
+    if isinstance(a, BlockDiagonalMatrix):
+        return a.joined(jnp.linalg.eigvals(a.blocks))
+    return NotImplemented
+
+
+def _sorting(values: Any, vectors: Any, allow: bool) -> tuple[Any, Any]:
+    """Eigenvalues in ascending order, and the vectors as a product with a permutation."""
+    order = jnp.argsort(values, -1)
+    permutation = PermutationMatrix(jnp.argsort(order, -1), vectors.dtype, allow_materialise=allow)
+    if isinstance(vectors, IdentityMatrix):
+        return jnp.take_along_axis(values, order, -1), permutation
+    return jnp.take_along_axis(values, order, -1), ProductMatrix.of(vectors, permutation)
+
+
+@_rule(jnp.linalg.eigh)
+def _eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Any:
+    """Where eigenvectors are structured: diagonal matrices, blocks and Kronecker products."""
+    matrix = symmetrised(a)
+    if matrix is NotImplemented:
+        return NotImplemented
+    allow = a.allow_materialise
+    if isinstance(matrix, _DIAGONAL):
+        one = IdentityMatrix(a.shape[-1], matrix.dtype, allow_materialise=allow)
+        return _sorting(matrix.diagonal().real, one, allow)
+    if isinstance(matrix, BlockDiagonalMatrix):
+        values, vectors = jnp.linalg.eigh(matrix.blocks)
+        return _sorting(
+            matrix.joined(values),
+            matrix.rebuild([vectors], properties=frozenset({"orthogonal"})),
+            allow,
+        )
+    if isinstance(matrix, KroneckerMatrix):
+        (w_a, v_a), (w_b, v_b) = (
+            linalg(lambda x: tuple(jnp.linalg.eigh(x)), x) for x in matrix.arrays()
+        )
+        values = (w_a[..., :, None] * w_b[..., None, :]).reshape(*matrix.shape[:-1])
+        vectors = matrix.rebuild([v_a, v_b], properties=frozenset({"orthogonal"}))
+        return _sorting(values, vectors, allow)
+    return NotImplemented
+
+
+@_rule(jnp.linalg.cholesky)
+def _cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
+    matrix = symmetrised(a) if symmetrize_input else _inexact(a)
+    if matrix is NotImplemented:
+        return NotImplemented
+    factor = matrix.cholesky()
+    return factor if factor is NotImplemented or not upper else factor.adjoint()
+
+
+@_rule(jnp.linalg.qr)
+def _qr(a: Any, mode: str = "reduced") -> Any:
+    """Where both factors are structured."""
+    a = _inexact(a)
+    if mode not in ("reduced", "complete", "r") or not a.is_square():
+        return NotImplemented
+    allow, n = a.allow_materialise, a.shape[-1]
+    one = IdentityMatrix(n, a.dtype, allow_materialise=allow)
+    upper = isinstance(a, TriangularMatrix) and not a.lower
+    if a.batch_shape() == () and (upper or isinstance(a, BandMatrix) and a.widths()[0] == 0):
+        q, r = one, a
+    elif a.batch_shape() == () and "orthogonal" in a.known():
+        q, r = a, one
+    elif isinstance(a, BlockDiagonalMatrix):
+        blocks_q, blocks_r = jnp.linalg.qr(a.blocks)
+        q = a.rebuild([blocks_q], properties=frozenset({"orthogonal"}))
+        r = a.rebuild([blocks_r])
+    elif isinstance(a, KroneckerMatrix):
+        (q_a, r_a), (q_b, r_b) = (linalg(lambda x: tuple(jnp.linalg.qr(x)), x) for x in a.arrays())
+        q, r = a.rebuild([q_a, q_b], properties=frozenset({"orthogonal"})), a.rebuild([r_a, r_b])
+    else:
+        return NotImplemented
+    return r if mode == "r" else (q, r)
+
+
+@_rule(jsp.linalg.lu)
+def _lu(
+    a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> Any:
+    """Where no pivoting happens: upper triangular matrices."""
+    a = _inexact(a)
+    upper = isinstance(a, TriangularMatrix) and not a.lower
+    if a.batch_shape() or not (upper or isinstance(a, BandMatrix) and a.widths()[0] == 0):
+        return NotImplemented
+    one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
+    return (one, a) if permute_l else (one, one, a)
+
+
+# -- functions of matrices ------------------------------------------------------------------------
+
+
+@_rule(jnp.linalg.matrix_power)
+def _matrix_power(a: Any, n: int) -> Any:
+    if not a.is_square():
+        return NotImplemented
+    if n == 0:
+        one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
+        if not a.batch_shape():
+            return one
+        return one.rebuild([jnp.ones(a.batch_shape(), a.dtype)])
+    if n < 0:
+        a, n = _inexact(a).inverse(), -n
+        if a is NotImplemented:
+            return NotImplemented
+    if isinstance(a, _DIAGONAL):
+        return a.apply_spectrum(lambda d: d**n)
+    power = None
+    while True:
+        if n & 1:
+            power = a if power is None else pairs.matmul(power, a)
+        n >>= 1
+        if not n:
+            return power
+        a = pairs.matmul(a, a)
+
+
+@_rule(jsp.linalg.expm)
+def _expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:
+    a = _inexact(A)
+    if upper_triangular:
+        return NotImplemented
+    if isinstance(a, _SPECTRAL):
+        return a.apply_spectrum(jnp.exp)
+    if isinstance(a, BlockDiagonalMatrix):
+        return a.each(lambda x: jsp.linalg.expm(x, max_squarings=max_squarings))
+    if isinstance(a, TriangularMatrix):
+        return a.rebuild([jsp.linalg.expm(a.materialise(), max_squarings=max_squarings)])
+    return NotImplemented
+
+
+def _cutoff(values: Any, rtol: Any, n: int) -> Any:
+    """The largest singular value that counts as zero, as `jnp.linalg.pinv` has it."""
+    if rtol is None:
+        rtol = 10.0 * n * jnp.finfo(values.dtype).eps
+    return jnp.asarray(rtol, values.dtype) * jnp.max(values, -1, keepdims=True)
+
+
+@_rule(jnp.linalg.pinv)
+def _pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
+    a = _inexact(a)
+    rtol = rcond if rtol is None else rtol
+    if not a.is_square():
+        return NotImplemented
+    n = a.shape[-1]
+
+    def reciprocal(values: Any) -> Any:
+        size = jnp.abs(values)
+        keep = size > _cutoff(size, rtol, n)
+        return jnp.where(keep, 1 / jnp.where(keep, values, 1), 0)
+
+    if isinstance(a, DiagonalMatrix):
+        return a.rebuild([reciprocal(a.diag)], properties=surviving("inverse", a.known()))
+    if isinstance(a, ScalarMatrix):
+        return a.rebuild([jnp.where(a.scalar == 0, 0, 1 / jnp.where(a.scalar == 0, 1, a.scalar))])
+    if isinstance(a, CirculantMatrix):
+        return a.apply_spectrum(reciprocal)
+    if isinstance(a, BlockDiagonalMatrix):
+        u, s, vh = jnp.linalg.svd(a.blocks, full_matrices=False)
+        inverse = reciprocal(a.joined(s)).reshape(s.shape)
+        left = jnp.conj(jnp.swapaxes(vh, -1, -2)) * inverse[..., None, :]
+        return a.rebuild([jnp.matmul(left, jnp.conj(jnp.swapaxes(u, -1, -2)), precision="highest")])
+    if isinstance(a, KroneckerMatrix) and rtol is None:
+        return a.rebuild([linalg(jnp.linalg.pinv, x) for x in a.arrays()])
+    if isinstance(a, (PermutationMatrix, IdentityMatrix)):
+        return a.inverse()
+    return NotImplemented
+
+
+@_rule(jnp.linalg.lstsq)
+def _lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> Any:
+    if not _is(a) or type(b) in VALUE_TYPES or a.batch_shape() or rcond is not None:
+        return NotImplemented
+    inverse = _pinv(a) if not isinstance(a, (ProductMatrix, InverseMatrix)) else NotImplemented
+    values = _singular_values(a)
+    if inverse is NotImplemented or values is NotImplemented or not _is(inverse):
+        return NotImplemented
+    x = inverse.matvec(b) if b.ndim == 1 else inverse.matmat(b)
+    rank = jnp.sum(values > jnp.finfo(values.dtype).eps * a.shape[-1] * values[0])
+    residual = b - (a.matvec(x) if b.ndim == 1 else a.matmat(x))
+    squares = jnp.sum(jnp.abs(residual) ** 2, 0, keepdims=b.ndim == 1)
+    if numpy_resid:
+        squares = jnp.asarray([], squares.dtype)
+    return x, squares, rank, values
+
+
+__all__ = ["from_bands", "jax", "solve", "symmetrised"]

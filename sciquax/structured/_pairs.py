@@ -1,0 +1,336 @@
+"""Two structures meeting: sums, products, elementwise products, and what they both fit in.
+
+The closure table in `docs/structured.md` is made from these functions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import Unsettled, aval_of
+
+from ._bands import BandMatrix, from_bands
+from ._block_diagonal import BlockDiagonalMatrix
+from ._circulant import CirculantMatrix, _reflected
+from ._diagonal import DiagonalMatrix
+from ._identity import IdentityMatrix, ScalarMatrix
+from ._kronecker import KroneckerMatrix
+from ._lazy import ProductMatrix, SumMatrix
+from ._low_rank import LowRankPlusDiagonalMatrix
+from ._matrix import StructuredMatrix, allow_both
+from ._permutation import PermutationMatrix
+from ._properties import surviving
+from ._toeplitz import ToeplitzMatrix
+from ._triangular import TriangularMatrix
+
+_MULTIPLE = (IdentityMatrix, ScalarMatrix)
+_DIAGONAL = (*_MULTIPLE, DiagonalMatrix)
+
+
+# -- one layout for several -----------------------------------------------------------------------
+
+
+def common(matrices: Sequence[Any]) -> list[Any] | None:
+    """The matrices in one layout, so that a function of their elements is one of their arrays.
+
+    Bands fit into wider bands; what is diagonal into blocks and triangles; a multiple of the
+    identity into circulant and Toeplitz matrices; circulant into Toeplitz. None if nothing holds
+    all of them.
+    """
+    if len({m.shape[-2:] for m in matrices}) > 1:
+        return None
+    if all(isinstance(m, BandMatrix) for m in matrices):
+        return list(matrices)
+    for fit in (_as_circulant, _as_toeplitz, _blocks_of(matrices), *_TRIANGLES):
+        fitted = [fit(m) for m in matrices]
+        if all(m is not None for m in fitted):
+            return fitted
+    return None
+
+
+def _as_circulant(m: Any) -> Any:
+    if isinstance(m, CirculantMatrix):
+        return m
+    if isinstance(m, _MULTIPLE):
+        first = np.arange(m.shape[-1]) == 0
+        column = jnp.where(first, m.diagonal(), jnp.zeros((), m.dtype))
+        return _made(CirculantMatrix, [column], m)
+    return None
+
+
+def _as_toeplitz(m: Any) -> Any:
+    if isinstance(m, ToeplitzMatrix):
+        return m
+    m = _as_circulant(m)
+    if m is None:
+        return None
+    return _made(ToeplitzMatrix, [m.column, _reflected(m.column)], m)
+
+
+def _blocks_of(matrices: Sequence[Any]) -> Callable:
+    sizes = {m.sizes() for m in matrices if isinstance(m, BlockDiagonalMatrix)}
+
+    def fit(m: Any) -> Any:
+        if len(sizes) != 1:
+            return None
+        if isinstance(m, BlockDiagonalMatrix):
+            return m
+        if not isinstance(m, _DIAGONAL):
+            return None
+        ((k, size),) = sizes
+        d = m.diagonal()
+        blocks = d.reshape(*d.shape[:-1], k, size, 1) * jnp.eye(size, dtype=d.dtype)
+        return _made(BlockDiagonalMatrix, [blocks], m)
+
+    return fit
+
+
+def _triangle(lower: bool) -> Callable:
+    def fit(m: Any) -> Any:
+        if isinstance(m, TriangularMatrix):
+            return m.rebuild([m.full_array()]) if m.lower == lower else None
+        if isinstance(m, BandMatrix) and m.widths()[1 if lower else 0] == 0:
+            return _made(TriangularMatrix, [m.materialise()], m, lower=lower)
+        return None
+
+    return fit
+
+
+_TRIANGLES = (_triangle(True), _triangle(False))
+
+
+def _made(cls: type, arrays: Sequence[Any], like: Any, **static: Any) -> Any:
+    """A matrix of `cls` that equals `like`, of which it knows what `like` knew."""
+    made = object.__new__(cls)
+    for name, x in zip(cls.LEAVES, arrays, strict=True):
+        object.__setattr__(made, name, x)
+    static |= {
+        "allow_materialise": like.allow_materialise,
+        "properties": like.known() - {"unit_diagonal"},
+    }
+    for name in cls.STATIC:
+        object.__setattr__(made, name, static[name])
+    return made
+
+
+def elementwise(matrices: Sequence[Any], function: Callable, zero: bool) -> Any:
+    """`function` of the elements of matrices, or NotImplemented.
+
+    `zero` says that zeros give zero; without it only layouts that store every element will do.
+    """
+    fitted = common(matrices)
+    if fitted is None:
+        return NotImplemented
+    first = fitted[0]
+    if isinstance(first, BandMatrix):
+        return first.map_bands(fitted, function) if zero else NotImplemented
+    if not zero and not isinstance(first, (ToeplitzMatrix, CirculantMatrix)):
+        return NotImplemented
+    arrays = [function(*xs) for xs in zip(*[m.arrays() for m in fitted], strict=True)]
+    return first.rebuild(
+        arrays,
+        allow_materialise=allow_both(*fitted),
+        properties=surviving("elementwise", *[m.known() for m in fitted]),
+    )
+
+
+# -- sums -----------------------------------------------------------------------------------------
+
+
+def add(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
+    """`lhs + rhs` in the narrowest type that holds it; a `SumMatrix` where no other does."""
+    properties = surviving("sub" if subtract else "add", lhs.known(), rhs.known())
+    allow = allow_both(lhs, rhs)
+    if isinstance(lhs, _MULTIPLE) and isinstance(rhs, _MULTIPLE):
+        scalars = [m.diagonal()[..., 0] if m.shape[-1] else m.diagonal() for m in (lhs, rhs)]
+        total = jnp.subtract(*scalars) if subtract else jnp.add(*scalars)
+        return ScalarMatrix.of(total, lhs, properties).rebuild(
+            [total], allow_materialise=allow, properties=properties
+        )
+    function = jnp.subtract if subtract else jnp.add
+    made = elementwise([lhs, rhs], function, True)
+    if made is not NotImplemented:
+        return made.rebuild(made.arrays(), properties=properties)
+    if subtract:
+        rhs = rhs.negate()
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, LowRankPlusDiagonalMatrix):
+            if isinstance(b, _DIAGONAL):
+                return a.plus_diagonal(b.diagonal(), allow, properties)
+            if isinstance(b, LowRankPlusDiagonalMatrix):
+                u, v = _joined(a.u, b.u, -1), _joined(a.v, b.v, -2)
+                diag = a.diag + b.diag
+                return a.rebuild([diag, u, v], allow_materialise=allow, properties=properties)
+    if lhs.shape[-2:] != rhs.shape[-2:]:
+        return NotImplemented
+    return SumMatrix.of(lhs, rhs)
+
+
+def _joined(x: Any, y: Any, axis: int) -> Any:
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x, y = (jnp.broadcast_to(z, (*batch, *z.shape[-2:])) for z in (x, y))
+    return jnp.concatenate([x, y], axis)
+
+
+# -- products -------------------------------------------------------------------------------------
+
+
+def matmul(lhs: Any, rhs: Any) -> Any:
+    """`lhs @ rhs` in the narrowest type that holds it; a `ProductMatrix` where no other does."""
+    if lhs.shape[-1] != rhs.shape[-2]:
+        return NotImplemented
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, IdentityMatrix) and a.dtype == b.dtype and a.batch_shape() == ():
+            return b
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, ScalarMatrix) and _same_batch(a, b):
+            made = b.scale(a.scalar)
+            return made.rebuild(made.arrays(), allow_materialise=allow_both(a, b))
+    if isinstance(lhs, BandMatrix) and isinstance(rhs, BandMatrix):
+        return lhs.times(rhs)
+    for cls in (CirculantMatrix, PermutationMatrix, KroneckerMatrix):
+        if isinstance(lhs, cls) and isinstance(rhs, cls):
+            made = lhs.times(rhs)
+            if made is not NotImplemented:
+                return made
+    scaled = NotImplemented
+    if isinstance(lhs, _DIAGONAL) and _same_batch(lhs, rhs):
+        scaled = rhs.scale_rows(lhs.diagonal())
+    elif isinstance(rhs, _DIAGONAL) and _same_batch(lhs, rhs):
+        scaled = lhs.scale_columns(rhs.diagonal())
+    if scaled is not NotImplemented:
+        return scaled.rebuild(scaled.arrays(), allow_materialise=allow_both(lhs, rhs))
+    if isinstance(lhs, BlockDiagonalMatrix) and isinstance(rhs, BlockDiagonalMatrix):
+        if lhs.sizes() == rhs.sizes():
+            return lhs.rebuild(
+                [jnp.matmul(lhs.blocks, rhs.blocks, precision=jax.lax.Precision.HIGHEST)],
+                allow_materialise=allow_both(lhs, rhs),
+                properties=surviving("matmul", lhs.known(), rhs.known()),
+            )
+    if isinstance(lhs, LowRankPlusDiagonalMatrix) and isinstance(rhs, LowRankPlusDiagonalMatrix):
+        return _low_ranks(lhs, rhs)
+    for fit in _TRIANGLES:
+        if any(isinstance(m, TriangularMatrix) for m in (lhs, rhs)):
+            a, b = fit(lhs), fit(rhs)
+            if a is not None and b is not None:
+                return a.rebuild(
+                    [a.matmat(b.materialise())], allow_materialise=allow_both(lhs, rhs)
+                )
+    return ProductMatrix.of(lhs, rhs)
+
+
+def _same_batch(lhs: Any, rhs: Any) -> bool:
+    return lhs.batch_shape() in ((), rhs.batch_shape()) or rhs.batch_shape() == ()
+
+
+def _low_ranks(a: Any, b: Any) -> Any:
+    """(D + U V)(E + X Y) = D E + [D X, U] [Y; V E + V X Y]."""
+    mm = lambda x, y: jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)  # noqa: E731
+    u = _joined(a.diag[..., :, None] * b.u, a.u, -1)
+    v = _joined(b.v, a.v * b.diag[..., None, :] + mm(mm(a.v, b.u), b.v), -2)
+    return a.rebuild([a.diag * b.diag, u, v], allow_materialise=allow_both(a, b))
+
+
+# -- elementwise products -------------------------------------------------------------------------
+
+
+def hadamard(lhs: Any, rhs: Any) -> Any:
+    """The product element by element, or NotImplemented."""
+    properties = surviving("hadamard", lhs.known(), rhs.known())
+    allow = allow_both(lhs, rhs)
+    if isinstance(lhs, BandMatrix) and isinstance(rhs, BandMatrix):
+        mine, theirs = lhs.diagonals(), rhs.diagonals()
+        both = {k: mine[k] * theirs[k] for k in mine if k in theirs}
+        if all(m.diagonals().get(1) is m.diagonals().get(-1) for m in (lhs, rhs)) and 1 in both:
+            both[-1] = both[1]
+        return lhs.like(both, properties, allow_materialise=allow)
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, BandMatrix):
+            n = a.shape[-1]
+            bands = {}
+            for k, band in a.diagonals().items():
+                i = np.arange(n - abs(k))
+                found = b.entries(i + max(0, -k), i + max(0, k))
+                if found is NotImplemented:
+                    return NotImplemented
+                bands[k] = band * found
+            return a.like(bands, properties, allow_materialise=allow)
+    made = elementwise([lhs, rhs], jnp.multiply, True)
+    if made is not NotImplemented:
+        return made.rebuild(made.arrays(), properties=properties)
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, BlockDiagonalMatrix):
+            k, m = a.sizes()
+            start = m * np.arange(k)[:, None, None]
+            found = b.entries(
+                start + np.arange(m)[:, None] + 0 * np.arange(m),
+                start + np.arange(m)[None, :] + 0 * np.arange(m)[:, None],
+            )
+            if found is not NotImplemented:
+                return a.rebuild([a.blocks * found], allow_materialise=allow)
+        if isinstance(a, TriangularMatrix):
+            array = a.full_array() * b.materialise()
+            return a.rebuild([array], allow_materialise=allow)
+    if isinstance(lhs, KroneckerMatrix) and isinstance(rhs, KroneckerMatrix):
+        if lhs.a.shape[-2:] == rhs.a.shape[-2:] and lhs.b.shape[-2:] == rhs.b.shape[-2:]:
+            from ._kronecker import linalg
+
+            arrays = [linalg(jnp.multiply, lhs.a, rhs.a), linalg(jnp.multiply, lhs.b, rhs.b)]
+            return lhs.rebuild(arrays, allow_materialise=allow)
+    return NotImplemented
+
+
+# -- loops and conditionals -----------------------------------------------------------------------
+
+
+def join(lhs: Any, rhs: Any) -> Any:
+    """An example of the type that both become, for carries and branches. Raises `Unsettled`."""
+    if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
+        return lhs
+    if not (isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix)):
+        matrices = [x for x in (lhs, rhs) if isinstance(x, StructuredMatrix)]
+        if not allow_both(*matrices):
+            raise Unsettled
+        aval = aval_of(lhs)
+        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+    made = jax.eval_shape(lambda a, b: elementwise([a, b], jnp.add, True), *_zeros(lhs, rhs))
+    if made is NotImplemented:
+        raise Unsettled
+    return made.rebuild(made.arrays(), properties=lhs.known() & rhs.known())
+
+
+def _zeros(*matrices: Any) -> list[Any]:
+    return [jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), m) for m in matrices]
+
+
+def coerce(value: Any, example: Any) -> Any:
+    """`value` in the type of `example`. Raises `Unsettled`."""
+    if not isinstance(value, StructuredMatrix):
+        raise Unsettled
+    if not isinstance(example, StructuredMatrix):
+        if not value.allow_materialise:
+            raise Unsettled
+        return value.materialise()
+    (zeros,) = _zeros(example)
+    made = elementwise([value, zeros], jnp.add, True)
+    if made is NotImplemented or type(made) is not type(example):
+        if isinstance(value, BandMatrix) and isinstance(example, BandMatrix):
+            made = _widened(value, zeros)
+        if made is NotImplemented or type(made) is not type(example):
+            raise Unsettled
+    return made.rebuild(
+        made.arrays(), **{name: getattr(example, name) for name in type(example).STATIC}
+    )
+
+
+def _widened(value: Any, zeros: Any) -> Any:
+    """A band matrix with all the diagonals of another, not taken for symmetric."""
+    own = value.diagonals()
+    bands = {k: own[k] if k in own else x for k, x in zeros.diagonals().items()}
+    if 1 in bands and bands[1] is bands.get(-1):
+        bands[1] = bands[1] + 0
+    return from_bands(bands, value.shape[-1])
