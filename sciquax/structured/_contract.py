@@ -1,6 +1,6 @@
 """`dot_general` with structured operands: `@`, `dot`, `vdot`, `tensordot`, `einsum`, batched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from ._matrix import StructuredMatrix
 class _Side:
     """One operand of a contraction: its axes by role."""
 
-    def __init__(self, x: Any, contract: Sequence[int], batch: Sequence[int]):
+    def __init__(self, x: Any, contract: Iterable[int], batch: Iterable[int]):
         self.x, self.contract, self.batch = x, tuple(contract), tuple(batch)
         self.ndim = len(x.shape)
         self.free = tuple(
@@ -34,8 +34,8 @@ class _Side:
 def dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """The rule of the primitive. Results: batch axes, then lhs' free axes, then rhs'."""
     (lhs_contract, rhs_contract), (lhs_batch, rhs_batch) = params["dimension_numbers"]
-    lhs = _Side(operands[0], lhs_contract, lhs_batch)
-    rhs = _Side(operands[1], rhs_contract, rhs_batch)
+    lhs = _Side(operands[0], map(int, lhs_contract), map(int, lhs_batch))
+    rhs = _Side(operands[1], map(int, rhs_contract), map(int, rhs_batch))
     structured = [isinstance(side.x, StructuredMatrix) for side in (lhs, rhs)]
     if all(structured):
         out = _two(lhs, rhs)
@@ -103,7 +103,9 @@ def inner_product(lhs: Any, rhs: Any) -> Any:
         product = times_array(lhs, rhs)
     else:
         product = times_array(rhs, lhs)
-    return product if product is NotImplemented else product.sum_rows().sum(-1)
+    if isinstance(product, StructuredMatrix):
+        return product.sum_rows().sum(-1)
+    return product if product is NotImplemented else jnp.sum(product, (-2, -1))
 
 
 def _paired(a: _Side, b: _Side) -> Any:
@@ -186,9 +188,7 @@ def times_array(matrix: Any, x: Any, divide: bool = False) -> Any:
     x = jnp.reshape(x, (*(1,) * (len(matrix.shape) - jnp.ndim(x)), *jnp.shape(x)))
     if any(s not in (1, t) for s, t in zip(x.shape[:-2], matrix.shape[:-2], strict=True)):
         return NotImplemented
-    rows, columns = (x.shape[axis] == 1 != matrix.shape[axis] for axis in (-2, -1))
-    rows = rows or x.shape[-2] == 1
-    columns = columns or x.shape[-1] == 1
+    rows, columns = x.shape[-2] == 1, x.shape[-1] == 1
     batch = matrix.batch_shape()
     if rows and columns:
         s = x[..., 0, 0]
@@ -231,7 +231,8 @@ def _times_dense(matrix: Any, x: Any) -> Any:
         x = x.reshape(*x.shape[:-2], k, m, k, m)
         blocks = jnp.moveaxis(jnp.diagonal(x, 0, -4, -2), -1, -3)
         return matrix.rebuild([matrix.blocks * blocks])
-    return NotImplemented
+    # The product is as dense as the array that is there already.
+    return x * matrix.materialise()
 
 
 def reduce_sum(x: Any, axes: Sequence[int]) -> Any:

@@ -22,7 +22,7 @@ from ._circulant import CirculantMatrix
 from ._diagonal import DiagonalMatrix
 from ._identity import IdentityMatrix, ScalarMatrix
 from ._kronecker import KroneckerMatrix, linalg
-from ._lazy import InverseMatrix, ProductMatrix
+from ._lazy import ProductMatrix
 from ._low_rank import LowRankPlusDiagonalMatrix
 from ._matrix import StructuredMatrix, refuse_unless_allowed
 from ._permutation import PermutationMatrix
@@ -471,9 +471,18 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
 def _lu(
     a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> Any:
-    """Where no pivoting happens: upper triangular matrices."""
+    """By blocks and factors; and of upper triangular matrices, where no pivoting happens."""
     a = _inexact(a)
     upper = isinstance(a, TriangularMatrix) and not a.lower
+    if isinstance(a, BlockDiagonalMatrix):
+        flat = a.blocks.reshape(-1, *a.blocks.shape[-2:])
+        parts = [x.reshape(a.blocks.shape) for x in jax.vmap(jsp.linalg.lu)(flat)]
+        p, lower, u = (a.rebuild([x]) for x in parts)
+        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
+    if isinstance(a, KroneckerMatrix):
+        parts = [linalg(lambda x: tuple(jsp.linalg.lu(x)), x) for x in a.arrays()]
+        p, lower, u = (a.rebuild(list(factors)) for factors in zip(*parts, strict=True))
+        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
     if a.batch_shape() or not (upper or isinstance(a, BandMatrix) and a.widths()[0] == 0):
         return NotImplemented
     one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
@@ -531,8 +540,12 @@ def _cutoff(values: Any, rtol: Any, n: int) -> Any:
 
 @_rule(jnp.linalg.pinv)
 def _pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
+    return pinv(a, rcond if rtol is None else rtol)
+
+
+def pinv(a: Any, rtol: Any = None) -> Any:
+    """The pseudoinverse, or NotImplemented."""
     a = _inexact(a)
-    rtol = rcond if rtol is None else rtol
     if not a.is_square():
         return NotImplemented
     n = a.shape[-1]
@@ -555,16 +568,15 @@ def _pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = Non
         return a.rebuild([jnp.matmul(left, jnp.conj(jnp.swapaxes(u, -1, -2)), precision="highest")])
     if isinstance(a, KroneckerMatrix) and rtol is None:
         return a.rebuild([linalg(jnp.linalg.pinv, x) for x in a.arrays()])
-    if isinstance(a, (PermutationMatrix, IdentityMatrix)):
-        return a.inverse()
-    return NotImplemented
+    # The inverse: infinite, or not a number, where the matrix is singular.
+    return a.inverse()
 
 
 @_rule(jnp.linalg.lstsq)
 def _lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> Any:
     if not _is(a) or type(b) in VALUE_TYPES or a.batch_shape() or rcond is not None:
         return NotImplemented
-    inverse = _pinv(a) if not isinstance(a, (ProductMatrix, InverseMatrix)) else NotImplemented
+    inverse = pinv(a)
     values = _singular_values(a)
     if inverse is NotImplemented or values is NotImplemented or not _is(inverse):
         return NotImplemented

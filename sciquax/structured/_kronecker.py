@@ -11,6 +11,7 @@ from sciquax.core import VALUE_TYPES, quaxify
 
 from ._matrix import StructuredMatrix
 from ._properties import surviving
+from ._triangular import TriangularMatrix
 
 
 class KroneckerMatrix(
@@ -151,7 +152,24 @@ class KroneckerMatrix(
         )
 
     def cholesky(self) -> Any:
-        return self.rebuild([linalg(jnp.linalg.cholesky, x) for x in self.arrays()])
+        """Of each factor; both may be negative definite, which their product does not show."""
+        corner = np.zeros(1, int)
+        sign = jnp.sign(entries(self.a, corner, corner)[..., 0].real)
+        sign = sign.astype(self.dtype)[..., None, None]
+        factors = [linalg(lambda x, s: jnp.linalg.cholesky(x * s), x, sign) for x in self.arrays()]
+        return self.rebuild(
+            [x if isinstance(x, StructuredMatrix) else TriangularMatrix(x) for x in factors]
+        )
+
+    def extreme(self, largest: bool) -> Any:
+        """The largest or smallest element: one of four products."""
+        ends = [
+            linalg(lambda x, f=f: f(x, (-2, -1)), x)
+            for x in self.arrays()
+            for f in (jnp.min, jnp.max)
+        ]
+        products = jnp.stack([x * y for x in ends[:2] for y in ends[2:]], -1)
+        return jnp.max(products, -1) if largest else jnp.min(products, -1)
 
     def eigenvalues(self) -> Any:
         if not square(self.a) or not square(self.b):

@@ -9,7 +9,7 @@ All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -256,7 +256,7 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         """The defining arrays."""
         return [getattr(self, name) for name in self.LEAVES]
 
-    def rebuild(self, arrays: Iterable[Any], **static: Any) -> Self:
+    def rebuild(self, arrays: Iterable[Any], **static: Any) -> Any:
         """A matrix of this structure and other arrays; unless given, without properties."""
         cls = type(self)
         made = object.__new__(cls)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -77,10 +78,14 @@ class PermutationMatrix(
         return self.rebuild(self.arrays(), kind=np.dtype(dtype).name, properties=self.properties)
 
     def map_entries(self, function: Any, zero: bool) -> Any:
-        one = function(jnp.ones((), self.dtype))
-        if zero and one.dtype != self.dtype:  # a conversion, or a test
-            return self.convert(one.dtype)
-        return NotImplemented
+        """Its elements are zeros and ones: the result is a multiple of it."""
+        if not zero:
+            return NotImplemented
+        with jax.ensure_compile_time_eval():
+            one = function(jnp.ones((1,), self.dtype))[0]
+        if one.dtype == np.bool_ or one == 1:
+            return self.convert(one.dtype) if one else NotImplemented
+        return self.convert(one.dtype).scale(one)
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         from ._identity import IdentityMatrix

@@ -12,6 +12,7 @@ from sciquax.core import VALUE_TYPES, Structure, facts_of, register_family, stri
 
 from . import _pairs as pairs
 from ._bands import BandMatrix, from_bands
+from ._block_diagonal import BlockDiagonalMatrix
 from ._contract import (
     dot_general,
     reduce_sum,
@@ -19,7 +20,9 @@ from ._contract import (
     times_array,
     transpose,
 )
+from ._diagonal import DiagonalMatrix
 from ._factor import LuFactor
+from ._identity import IdentityMatrix
 from ._indexing import dynamic_slice, gather, slice_
 from ._kronecker import KroneckerMatrix
 from ._masks import BandMask, Filled, Transient
@@ -299,7 +302,7 @@ def masked(mask: BandMask, off: Any, on: Any, allow: bool = True) -> Any:
 
 
 def _is_zero(x: Any) -> bool:
-    return isinstance(x, Filled) and static_number(x.array) == 0
+    return isinstance(x, Filled) and bool(static_number(x.array) == 0)
 
 
 def _on_diagonal(x: Any, k: int, n: int) -> Any:
@@ -333,9 +336,14 @@ def part(matrix: Any, low: int | None, high: int | None) -> Any:
             cut <= (high if high is not None else n)
         )
         return matrix.rebuild([jnp.where(keep, matrix.full_array(), 0)])
-    if hasattr(matrix, "sizes") and (low, high) in ((None, 0), (0, None)):
-        half = jnp.tril if high == 0 else jnp.triu
-        return matrix.each(half)
+    if isinstance(matrix, BlockDiagonalMatrix) and (low is None or high is None):
+        return matrix.each(
+            lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0)
+        )
+    if isinstance(matrix, KroneckerMatrix) and (low, high) in ((None, 0), (0, None)):
+        factors = matrix.arrays()
+        if all(isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in factors):
+            return matrix
     if low is not None and high is not None and m == n and high - low < 8:
         bands = {k: matrix.entries(*_places(k, n)) for k in range(low, high + 1) if abs(k) < n}
         if any(x is NotImplemented for x in bands.values()):
@@ -451,8 +459,7 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _reduce_sum(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
-    out = reduce_sum(x, params["axes"])
-    return out
+    return reduce_sum(x, [*map(int, params["axes"])])
 
 
 def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -468,7 +475,16 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     }[primitive.name]
     if not axes:
         return x
-    if not {ndim - 2, ndim - 1} <= axes or not stores_elements(x):
+    if not {ndim - 2, ndim - 1} <= axes:
+        return NotImplemented
+    if isinstance(x, KroneckerMatrix) and ndim == 2 and primitive.name[7:] in ("max", "min"):
+        return x.extreme(primitive.name == "reduce_max")
+    if isinstance(x, IdentityMatrix):
+        x = DiagonalMatrix(x.diagonal())
+    if isinstance(x, PermutationMatrix) and x.shape[-1] > 1:
+        one = jnp.ones((*x.batch_shape(), 1), x.dtype)
+        x = DiagonalMatrix(jnp.concatenate([one, jnp.zeros_like(one)], -1))
+    if not stores_elements(x):
         return NotImplemented
     if isinstance(x, BandMatrix):
         stored = list(x.diagonals().values())
