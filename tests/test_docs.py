@@ -19,6 +19,9 @@ PAGES = [
     "docs/coming-from-quax.md",
     "docs/sharp-edges.md",
     "docs/units-functions.md",
+    "docs/lora.md",
+    "docs/sparse.md",
+    "docs/write-your-own-type.md",
 ]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 

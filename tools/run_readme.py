@@ -2,7 +2,8 @@
 
     python tools/run_readme.py [FILE.md ...]
 
-Each ```python block runs in a namespace of its own. Where the next block is ```text, it must be
+Each ```python block runs in a namespace of its own, each ```python continued block in the one
+before's. Where the next block is ```text, it must be
 what the code prints. Standard library only; the code itself imports what it shows.
 """
 
@@ -23,23 +24,29 @@ class Block:
     language: str
     code: str
     line: int  # of the code's first line in the file
+    continued: bool  # whether it sees what the block before defined
 
 
 def blocks(text: str) -> list[Block]:
     """The fenced blocks of a Markdown file, in order."""
-    fence = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    fence = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     return [
-        Block(found[1], found[2], text.count("\n", 0, found.start(2)) + 1)
+        Block(
+            found[1],
+            found[3],
+            text.count("\n", 0, found.start(3)) + 1,
+            found[2].strip() == "continued",
+        )
         for found in fence.finditer(text)
     ]
 
 
-def run(file: Path, block: Block) -> str:
+def run(file: Path, block: Block, namespace: dict[str, object]) -> str:
     """Execute one block and return what it printed. Its tracebacks show the file's own lines."""
     padded = "\n" * (block.line - 1) + block.code
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(padded, str(file), "exec"), {"__name__": "__main__"})
+        exec(compile(padded, str(file), "exec"), namespace)
     return printed.getvalue()
 
 
@@ -55,12 +62,14 @@ def check(file: Path) -> bool:
         print(f"{file.name}: no python block")
         return False
     good = True
+    namespace: dict[str, object] = {}
     for block, following in zip(found, [*found[1:], None], strict=True):
         if block.language != "python":
             continue
         place = f"{file.name}:{block.line}"
         try:
-            printed = run(file, block)
+            namespace = namespace if block.continued else {"__name__": "__main__"}
+            printed = run(file, block, namespace)
         except Exception:
             traceback.print_exc()
             print(f"{place}: raised")

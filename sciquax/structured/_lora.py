@@ -191,9 +191,13 @@ class LoraArray(
 
     @classmethod
     def join(cls, lhs: Any, rhs: Any) -> Any:
-        """Two of one structure as they are; with another array, dense if that is allowed."""
+        """Two of one form as such; with another array, dense if that is allowed."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             return lhs
+        if type(lhs) is type(rhs) and _stopped(lhs) == _stopped(rhs):
+            shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
+            if shapes[0] == shapes[1]:
+                return lhs if not lhs.stop_gradient else rhs
         if any(type(x) is LoraArray and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -201,6 +205,10 @@ class LoraArray(
 
     @classmethod
     def coerce(cls, value: Any, example: Any) -> Any:
+        if type(value) is type(example) is LoraArray:
+            if _stopped(value) != _stopped(example):
+                raise Unsettled
+            return make(value, value.w, *aligned(value), value.kinds)
         if is_value(example):
             raise Unsettled
         return value.materialise() if is_value(value) else value
@@ -211,6 +219,8 @@ class LoraArray(
         return jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), example)
 
     def __short__(self) -> str:
+        if not hasattr(self.a, "shape"):
+            return "LoraArray"
         return f"LoraArray({short_aval(self.aval())}, rank={self.a.shape[-1]})"
 
     def __repr__(self) -> str:
@@ -218,6 +228,12 @@ class LoraArray(
             return "LoraArray(...)"
         inside = f"{type(self.weight).__name__}, " if is_value(self.weight) else ""
         return f"LoraArray({inside}{short_aval(self.aval())}, rank={self.rank})"
+
+
+def _stopped(lora: LoraArray) -> tuple:
+    """What two must share to be one as soon as their weights' gradients are stopped."""
+    structure = jtu.tree_structure(lora.weight)
+    return structure, lora.kinds, lora.scaling, lora.dropout, lora.allow_materialise
 
 
 def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> LoraArray:
@@ -239,7 +255,7 @@ def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> 
         ("weight", weight),
         ("a", a),
         ("b", b),
-        ("axes", tuple(kinds)),
+        ("axes", tuple(kinds[next((i for i, k in enumerate(kinds) if k != BATCH), n) :])),
         ("scaling", like.scaling),
         ("dropout", like.dropout),
         ("stop_gradient", False),

@@ -26,10 +26,12 @@ from jax.extend.core.primitives import (
 from sciquax.core import (
     ArrayValue,
     Polymorphic,
+    RuleError,
     Scaling,
     Unsettled,
     aval_of,
     bind,
+    describe,
     facts_of,
     is_value,
     quaxify,
@@ -217,8 +219,14 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
     """Linear in the numerator; a denominator that is zero or nan by the program follows IEEE."""
-    numerator, denominator = operands
-    number = _scalar(strip(denominator))
+    numerator, denominator = map(strip, operands)
+    number = _scalar(denominator)
+    if is_zero(denominator) and is_value(numerator) and type(numerator) is not Zero:
+        raise RuleError(
+            f"`div` of {describe(numerator)} by zero is infinite or not a number everywhere."
+        )
+    if is_value(denominator):  # which may be zero where it stores nothing
+        return _dense(primitive, operands, params)
     undefined = number is not None and (number == 0 or number != number)
     if is_zero(numerator) and not is_zero(denominator) and not undefined:
         return _zeros(primitive, operands, params)
