@@ -22,6 +22,7 @@ PAGES = [
     "docs/lora.md",
     "docs/sparse.md",
     "docs/write-your-own-type.md",
+    "docs/units.md",
 ]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 

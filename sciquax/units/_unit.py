@@ -287,8 +287,12 @@ def from_pint(unit: pint.Unit, registry: Any) -> InternedUnit:
         return intern(registry, _normal(registry, unit._units))
     with PINT:
         found = as_unit(str(unit), registry)
-        base, our_base = own.get_base_units(unit)[1], registry.get_base_units(found.pint)[1]
-        # By `convert`: the factor that `get_base_units` gives is stale after a redefinition.
+        # In root units, which do not depend on either's default system.
+        base, our_base = (
+            r.get_root_units(u, check_nonmult=False)[1]
+            for r, u in ((own, unit), (registry, found.pint))
+        )
+        # By `convert`: the factor that `get_root_units` gives is stale after a redefinition.
         theirs, ours = own.convert(1.0, unit, base), registry.convert(1.0, found.pint, our_base)
     if not math.isclose(theirs, ours, rel_tol=1e-12) or str(base) != str(our_base):
         raise ValueError(
