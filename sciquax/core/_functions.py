@@ -23,7 +23,7 @@ from ._batched import MAX_DEPTH, Batch, batch_body, mapped, unbatchings
 from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES
+from ._value import VALUE_TYPES, traced_for_staging
 from ._weak import WeakCache
 
 _rules: dict[str, list["FunctionRules"]] = {}
@@ -179,7 +179,8 @@ class FunctionRules(SignatureRules):
         try:
             trace = getattr(self.function, "trace", None)
             if trace is not None:
-                return trace(*positional, **keywords).jaxpr
+                with traced_for_staging(True):
+                    return trace(*positional, **keywords).jaxpr
             arguments, tree = jax.tree_util.tree_flatten(
                 (tuple(positional), keywords), is_leaf=lambda x: x is None
             )
@@ -194,9 +195,10 @@ class FunctionRules(SignatureRules):
                 args, kwargs = jax.tree_util.tree_unflatten(tree, replaced)
                 return self.function(*args, **kwargs)
 
-            closed = jax.make_jaxpr(call)(
-                *[x for x, is_array in zip(arguments, arrays, strict=True) if is_array]
-            )
+            with traced_for_staging(True):
+                closed = jax.make_jaxpr(call)(
+                    *[x for x, is_array in zip(arguments, arrays, strict=True) if is_array]
+                )
             calls = [e for e in open_jaxpr(closed)[0].eqns if call_body(e) is not None]
             return call_body(calls[0]) if len(calls) == 1 else None
         except Exception:  # shapes or statics that this function does not take

@@ -124,13 +124,19 @@ class Mode(threading.local):
 MODE = Mode()
 
 
+# JAX keeps the traces of jitted functions. What it traces while a function is staged is not what it
+# traces elsewhere: captured values and functions with rules of their own leave equations there.
+traced_for_staging = jax.make_user_context(False)
+
+
 @contextlib.contextmanager
 def staging(apart: bool = False) -> Iterator[None]:
     """While a function of the user's is being traced for interpretation."""
     before = MODE.staging, MODE.direct, MODE.apart
     MODE.staging, MODE.direct, MODE.apart = True, False, apart
     try:
-        yield
+        with traced_for_staging(True):
+            yield
     finally:
         MODE.staging, MODE.direct, MODE.apart = before
 

@@ -118,7 +118,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("kind", ["wrapped", "quantity"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_second_eager_call_compiles_nothing(name, kind):
+def test_later_eager_calls_compile_nothing(name, kind):
     """As plain JAX, of which each program is required to do so too."""
     program = PROGRAMS[name]()
     make = Wrapped if kind == "wrapped" else (lambda x: Quantity(x, "m"))
@@ -128,6 +128,7 @@ def test_second_eager_call_compiles_nothing(name, kind):
         program(X + 1)
     f = quaxify(program)
     f(make(X))
+    f(make(X))  # the operations of this call are those of every later one
     later = make(X + 1)
     with Compilations() as seen:
         f(later)
