@@ -4,7 +4,7 @@ import platform
 
 import jax
 
-from . import dispatch, eager, importing, tracing
+from . import dispatch, eager, importing, named, tracing
 from ._timing import HEADER
 
 
@@ -15,13 +15,13 @@ def main() -> None:
     )
     print(f"`import sciquax` after `import jax, equinox`: {importing.run() * 1e3:.0f} ms\n")
     print(HEADER)
-    for module in (eager, dispatch, tracing):
+    for module in (eager, dispatch, tracing, named):
         for ratio in module.run():
             print(ratio.row(), flush=True)
     print(
         "\n| optimised program | instructions | ours | flops | ours | |\n|---|---|---|---|---|---|"
     )
-    for row in tracing.identity():
+    for row in (*tracing.identity(), *named.identity()):
         print(row, flush=True)
 
 

@@ -23,6 +23,7 @@ PAGES = [
     "docs/sparse.md",
     "docs/write-your-own-type.md",
     "docs/units.md",
+    "docs/named.md",
 ]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 

@@ -65,14 +65,24 @@ class Coordinate:
             return False
         if not self.numeric:
             return bool(np.array_equal(self.values, given))
-        if self.tree == other.tree and self.values.dtype == other.values.dtype:
+        if self.like(other) and self.values.dtype == other.values.dtype:
             return bool(np.array_equal(self.values, given, equal_nan=True))
         # Another unit or precision: 0.1 km is 100 m, up to rounding.
         return bool(np.allclose(self.values, given, rtol=1e-6, atol=0.0, equal_nan=True))
 
+    def like(self, other: "Coordinate") -> bool:
+        """Whether both are plain, or values of one type and unit."""
+        if self.tree is None or other.tree is None:
+            return self.tree is other.tree
+        return self.tree == other.tree
+
+    def show(self, place: int) -> str:
+        unit = getattr(self.value(), "units", "")
+        return f"{self.values[place]} {unit}".strip()
+
     def converted(self, like: "Coordinate") -> np.ndarray:
         """The values in the unit of `like`. **Raises** where there is no common unit."""
-        if self.tree == like.tree:
+        if self.like(like):
             return self.values
         try:
             with jax.ensure_compile_time_eval():
@@ -147,21 +157,16 @@ def merge(what: str, name: str, lhs: Coordinate, rhs: Coordinate) -> Coordinate:
 def _difference(lhs: Coordinate, rhs: Coordinate) -> str:
     if len(lhs) != len(rhs):
         return f"{len(lhs)} values and {len(rhs)} values"
-    a, b = lhs.value(), rhs.value()
     if lhs.numeric == rhs.numeric:
         try:
             given = rhs.converted(lhs)
         except (CoordinateError, TypeError, ValueError):
-            return f"{_show(a[0])} and {_show(b[0])} at place 0, of different kinds"
+            return f"{lhs.show(0)} and {rhs.show(0)} at place 0, of different kinds"
         different = np.flatnonzero(lhs.values != given)
         if len(different):
             place = int(different[0])
-            return f"{_show(a[place])} and {_show(b[place])} at place {place}"
-    return f"{_show(a[0])} and {_show(b[0])} at place 0"
-
-
-def _show(x: Any) -> str:
-    return str(x)
+            return f"{lhs.show(place)} and {rhs.show(place)} at place {place}"
+    return f"{lhs.show(0)} and {rhs.show(0)} at place 0"
 
 
 def as_array(value: Any) -> Any:

@@ -551,7 +551,11 @@ def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
     source = source.flip(name) if flip else source
     low = jnp.clip(jnp.searchsorted(points, at, side="right") - 1, 0, len(known) - 2)
     weight = (at - points[low]) / (points[low + 1] - points[low])
-    weight = jnp.where((weight >= 0) & (weight <= 1), weight, jnp.nan)
+    # An end that was converted to other units may be beyond by rounding.
+    slack = 8 * float(jnp.finfo(dtype).eps) * (1 + float(np.abs(known.values).max()))
+    slack = slack / float(np.abs(steps).min())
+    inside = (weight >= -slack) & (weight <= 1 + slack)
+    weight = jnp.where(inside, jnp.clip(weight, 0, 1), jnp.nan)
     if method == "nearest":
         weight = jnp.where(
             weight > 0.5, jnp.ones_like(weight), jnp.where(weight <= 0.5, 0.0, jnp.nan)
