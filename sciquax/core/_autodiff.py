@@ -231,7 +231,7 @@ def _jacobian(
                     f"A Jacobian of `{type(value).__name__}`, which has {n} arrays, is not defined."
                 )
             row = tuple(
-                _relabel(value, args[i], _grouped(args[i], block))
+                _relabel(value, args[i], jtu.tree_unflatten(structures[i], block))
                 for i, block in zip(positions, blocks[position], strict=True)
             )
             rows.append(row[0] if isinstance(argnums, int) else row)
@@ -240,18 +240,6 @@ def _jacobian(
         return (result, aux) if has_aux else result
 
     return _like(wrapped, fun)
-
-
-def _grouped(arg: Any, leaves: Sequence[Any]) -> Any:
-    """The leaves that belong to each value of `arg`, as a list in its place."""
-    values, tree = jtu.tree_flatten(arg, is_leaf=is_value)
-    groups, position = [], 0
-    for value in values:
-        n = len(jtu.tree_leaves(value))
-        own = list(leaves[position : position + n])
-        groups.append(own if type(value) in VALUE_TYPES else own[0])
-        position += n
-    return jtu.tree_unflatten(tree, groups)
 
 
 def _with_primal(result: Any) -> Any:
