@@ -489,19 +489,60 @@ def test_saved_functions_are_checked():
     )
 
 
-def test_terms_without_units():
-    def run():
-        term = dfx.UnderdampedLangevinDriftTerm(1.0, 1.0, lambda x, args: x)
-        return dfx.diffeqsolve(term, dfx.Euler(), Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), (Y0, Y0))
-
-    with pytest.raises(RuleError) as caught:
-        run()
-    assert str(caught.value) == (
-        "`UnderdampedLangevinDriftTerm` does not take quantities.\n"
-        f"{place(run, 'return dfx', column=False)}\n"
-        "Use `ODETerm`, `ControlTerm` and `MultiTerm` of those, or strip the units by hand: solve "
-        "on `.m_as(unit)` and put the units back."
+def langevin(gamma=None, u=None, velocity=None, gradient=None):
+    gamma = Q(1.0, "1/s") if gamma is None else gamma
+    u = Q(1.0, "m**2/s**2") if u is None else u
+    gradient = gradient or (lambda x, args: x / Q(1.0, "m**2"))
+    path = dfx.VirtualBrownianTree(
+        Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), (), jax.random.key(0), diffrax.SpaceTimeLevyArea
     )
+    terms = dfx.MultiTerm(
+        dfx.UnderdampedLangevinDriftTerm(gamma, u, gradient),
+        dfx.UnderdampedLangevinDiffusionTerm(gamma, u, path),
+    )
+    y0 = (Q(1.0, "m"), Q(0.0, "m/s") if velocity is None else velocity)
+    return dfx.diffeqsolve(terms, dfx.ALIGN(), Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), y0)
+
+
+def slope(x, args):
+    return x
+
+
+@pytest.mark.parametrize(
+    "given, text",
+    [
+        (
+            {"gamma": Q(1.0, "s")},
+            "`UnderdampedLangevinDriftTerm` got `gamma` in 's' for y[0], and it is due in '1/s'.",
+        ),
+        (
+            {"u": Q(1.0, "1/kg")},
+            "`UnderdampedLangevinDriftTerm` got `u` in '1/kg' for y[0], and it is due in "
+            "'m**2/s**2'.",
+        ),
+        (
+            {"u": 1.0},
+            "`UnderdampedLangevinDriftTerm` got `u` in plain numbers for y[0], and it is due in "
+            "'m**2/s**2'.",
+        ),
+        (
+            {"velocity": Q(1.0, "m")},
+            "`diffeqsolve` got the velocity y0[1] of a Langevin diffusion in 'm', and its position "
+            "is in 'm', so that it is due in 'm/s'.",
+        ),
+        (
+            {"gradient": slope},
+            "`grad_f` returned 'm' for y[0], along which a potential, a number, changes in '1/m'.",
+        ),
+    ],
+    ids=["gamma", "u", "plain u", "velocity", "gradient"],
+)
+def test_langevin_diffusions_are_checked(given, text):
+    with pytest.raises(DimensionalityError) as caught:
+        langevin(**given)
+    assert str(caught.value).splitlines()[0] == text
+    if "gradient" in given:
+        assert str(caught.value).splitlines()[1].startswith(place(slope, "def slope", column=False))
 
 
 class OwnSolver(diffrax.Euler):

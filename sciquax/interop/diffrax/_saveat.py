@@ -144,8 +144,13 @@ def bare_saveat(saveat: diffrax.SaveAt, working: Working) -> diffrax.SaveAt:
 
 def label_saved(ys: Any, saveat: diffrax.SaveAt, working: Working) -> Any:
     """The saved states with their units; what a function of the user's gave has its own."""
+    return map_saved(working.state.label, ys, saveat)
 
-    def label(sub: Any, saved: Any) -> Any:
-        return working.state.label(saved) if is_sub(sub) and sub.fn is SAVE_Y else saved
 
-    return jtu.tree_map(label, saveat.subs, ys, is_leaf=is_sub)
+def map_saved(change: Callable, ys: Any, saveat: diffrax.SaveAt) -> Any:
+    """`ys` with `change` applied to the saved states, and not to what the user's functions gave."""
+
+    def map_sub(sub: Any, saved: Any) -> Any:
+        return change(saved) if is_sub(sub) and sub.fn is SAVE_Y else saved
+
+    return jtu.tree_map(map_sub, saveat.subs, ys, is_leaf=is_sub)

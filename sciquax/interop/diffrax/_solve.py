@@ -20,7 +20,13 @@ from .._units import (
 )
 from ._controllers import bare_controller
 from ._events import bare_event
-from ._saveat import SaveAt, bare_saveat, times_of
+from ._langevin import (
+    has_langevin,
+    to_units_of,
+    velocities_in_working_units,
+    with_atol_in_units_of,
+)
+from ._saveat import SaveAt, bare_saveat, map_saved, times_of
 from ._solution import bare_state, label_solution
 from ._staged import self_contained
 from ._terms import bare_terms
@@ -57,9 +63,9 @@ def diffeqsolve(
 
     **Arguments**
 
-    - `terms`: an `ODETerm`, or a `MultiTerm` of those. The vector field is plain JAX code, or code
-      that knows of quantities; it sees `t`, `y` and `args` with their units and returns a tree
-      shaped like `y0`, in any units that convert to those of `y0` over that of `t0`.
+    - `terms`: as in Diffrax, subclasses of `AbstractTerm` among them. The vector field is plain JAX
+      code, or code that knows of quantities; it sees `t`, `y` and `args` with their units and
+      returns a tree shaped like `y0`, in any units that convert to those of `y0` over that of `t0`.
     - `t0`, `t1`, `dt0`: quantities in any units of time (or of whatever the system evolves in).
       Literal 0 and inf belong to every unit; `dt0` may be None.
     - `y0`: any tree of quantities, each in its own unit, and arrays, which are dimensionless.
@@ -102,10 +108,19 @@ def diffeqsolve(
 
 
 def _solve(given: dict[str, Any]) -> diffrax.Solution:
-    working = working_units(
-        given["t0"], given["y0"], [given["t1"], given["dt0"], *times_of(given["saveat"])]
-    )
-    return _solve_in(working, **given)
+    times = [given["t1"], given["dt0"], *times_of(given["saveat"])]
+    y0 = given["y0"]
+    working = working_units(given["t0"], y0, times)
+    if not has_langevin(given["terms"]):
+        return _solve_in(working, **given)
+    converted = velocities_in_working_units(y0, working.time)
+    if TreeUnits.of(converted) == working.state:
+        return _solve_in(working, **given)
+    controller = with_atol_in_units_of(y0, given["stepsize_controller"])
+    given = dict(given, y0=converted, stepsize_controller=controller)
+    solution = _solve_in(working_units(given["t0"], converted, times), **given)
+    ys = map_saved(lambda y: to_units_of(y0, y), solution.ys, given["saveat"])
+    return dataclasses.replace(solution, ys=ys)
 
 
 _NUMBERS = ("t0", "t1", "dt0", "y0", "solver", "saveat", "stepsize_controller", "adjoint", "event")

@@ -65,6 +65,10 @@ def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
     def contained(term: Any) -> Any:
         if isinstance(term, diffrax.MultiTerm):
             return diffrax.MultiTerm(*map(contained, term.terms))
+        if isinstance(term, diffrax.UnderdampedLangevinDriftTerm):
+            fn = term.grad_f
+            fn = without_captured_tracers(fn, y[0], args, place=place_of(fn))
+            return diffrax.UnderdampedLangevinDriftTerm(term.gamma, term.u, fn)
         if type(term) not in (diffrax.ODETerm, diffrax.ControlTerm):
             return term
         fn = term.vector_field

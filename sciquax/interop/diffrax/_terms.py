@@ -13,6 +13,8 @@ from sciquax.units._unit import InternedUnit
 from .._places import at_stack, call
 from .._units import TreeUnits, Working, has_quantity, tree_to_units, without_units
 from ._controls import Diffusion, DiffusionShapes, bare_control
+from ._langevin import LANGEVIN, bare_langevin_term
+from ._own_terms import bare_own_term
 
 
 class VectorField(eqx.Module):
@@ -49,19 +51,19 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     **Raises** `RuleError` for a term that units cannot be carried through.
     """
     if isinstance(terms, diffrax.AbstractTerm):
-        return _bare_term(terms, working.time, working.state, working.rates)
+        return _bare_term(terms, working, working.state, working.rates)
     if crossed(terms, solver) and len(working.state.children()) == 2:
         first, second = working.state.children()
         first_rate, second_rate = working.rates.children()
         return (
-            _bare_term(terms[0], working.time, second, first_rate),
-            _bare_term(terms[1], working.time, first, second_rate),
+            _bare_term(terms[0], working, second, first_rate),
+            _bare_term(terms[1], working, first, second_rate),
         )
     if working.plain and not working.state.unknown:
         return terms
     if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
         terms = diffrax.MultiTerm(*terms)  # the old way to write it, which Diffrax still takes
-        return _bare_term(terms, working.time, working.state, working.rates)
+        return _bare_term(terms, working, working.state, working.rates)
     raise at_stack(
         RuleError(
             f"`{type(solver).__name__}` takes several terms, and what part of the state each one "
@@ -83,9 +85,10 @@ def crossed(terms: Any, solver: Any) -> bool:
     return isinstance(solver, diffrax.SemiImplicitEuler) and len(terms) == 2
 
 
-def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits) -> Any:
+def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) -> Any:
+    time = working.time
     if isinstance(term, diffrax.MultiTerm):
-        return diffrax.MultiTerm(*[_bare_term(t, time, takes, gives) for t in term.terms])
+        return diffrax.MultiTerm(*[_bare_term(t, working, takes, gives) for t in term.terms])
     if type(term) is diffrax.ODETerm:
         return diffrax.ODETerm(VectorField(term.vector_field, time, takes, gives))
     if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
@@ -96,10 +99,8 @@ def _bare_term(term: Any, time: InternedUnit, takes: TreeUnits, gives: TreeUnits
             return diffrax.ControlTerm(DiffusionShapes(term.vector_field, control), control)
         control, units = bare_control(term.control, time)
         return diffrax.ControlTerm(Diffusion(term.vector_field, time, takes, units), control)
-    raise at_stack(
-        RuleError(
-            f"`{type(term).__name__}` does not take quantities.",
-            "Use `ODETerm`, `ControlTerm` and `MultiTerm` of those, or strip the units by hand: "
-            "solve on `.m_as(unit)` and put the units back.",
-        )
-    )
+    if isinstance(term, LANGEVIN):
+        return bare_langevin_term(term, working)
+    if takes.unknown:  # for the shapes only, as an ordinary term's
+        return diffrax.ODETerm(VectorField(type(term).vf, time, takes, gives))
+    return bare_own_term(term, time, takes)
