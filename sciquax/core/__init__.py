@@ -5,7 +5,10 @@ stand on: `_value`, `_families`, `_polymorphic`, `_join`, `_functions`, `_inject
 and `_compat`. `_higher_order` lists who handles primitives that hold functions.
 """
 
-from . import _higher_order as _higher_order  # enrols its handlers
+from . import (  # enrols its handlers
+    _higher_order as _higher_order,
+    _standin_derivatives as _standin_derivatives,
+)
 from ._autodiff import (
     grad as grad,
     hessian as hessian,

@@ -12,6 +12,7 @@ differentiates the function's own jaxpr.
 
 import contextlib
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +21,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import numpy as np
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import batching, mlir
 
 from ._batched import Batch, mapped
-from ._compat import Literal, Primitive, Tracer, eval_jaxpr, open_jaxpr
+from ._compat import Primitive, Tracer, eval_jaxpr, open_jaxpr
 from ._dispatch import HIGHER_ORDER
 from ._functions import FunctionRules, function_rules
 from ._interpret import interpret
@@ -89,6 +89,9 @@ def stand_ins() -> Iterator[None]:
     global _users
     with _lock:
         if _users == 0:
+            for name in list(_pending):  # now, for JAX imports them when they are first asked for
+                with contextlib.suppress(ModuleNotFoundError):
+                    importlib.import_module(name)
             _resolve_pending()
             for module, attribute, _, stand_in in _places:
                 setattr(module, attribute, stand_in)
@@ -140,7 +143,7 @@ class Call(NamedTuple):
         return jtu.tree_unflatten(self.tree, leaves)
 
 
-class _ById:
+class ById:
     """Holds an object as a parameter of an equation: equal to nothing but itself."""
 
     __slots__ = ("item",)
@@ -149,7 +152,8 @@ class _ById:
         self.item = item
 
     def __repr__(self) -> str:
-        return f"<call of {self.item.rules.name}>"
+        item = getattr(self.item, "call", self.item)
+        return f"<call of {item.rules.name}>"
 
 
 def stage_whole(
@@ -172,7 +176,7 @@ def stage_whole(
     blank = [None if i in holes else x for i, x in enumerate(leaves)]
     call = Call(rules, tuple(blank), tree, holes)
     closed = jax.make_jaxpr(body)(*operands)
-    return jtu.tree_unflatten(out_tree, whole_call_p.bind(*operands, call=_ById(call), body=closed))
+    return jtu.tree_unflatten(out_tree, whole_call_p.bind(*operands, call=ById(call), body=closed))
 
 
 def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -188,20 +192,30 @@ def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any
 # -- the equation ---------------------------------------------------------------------------------
 
 
-def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    call: Call = params["call"].item
+def declined(call: Call, operands: Sequence[Any]) -> bool:
+    """Whether no rule takes a call on these operands. Most that decline say so by `takes`."""
+    return call.rules.rule(operands) is None or apply_rule(call, operands) is NotImplemented
+
+
+def apply_rule(call: Call, operands: Sequence[Any]) -> Any:
+    """The results of a call's rule, as a list; or NotImplemented."""
     rule = call.rules.rule(operands)
-    if rule is not None:
+    if rule is None:
+        return NotImplemented
 
-        def apply(operands: Sequence[Any]) -> Any:
-            out = rule(*call.arguments(operands))
-            return out if out is NotImplemented else jtu.tree_leaves(out, is_leaf=is_value)
+    def apply(operands: Sequence[Any]) -> Any:
+        out = rule(*call.arguments(operands))
+        return out if out is NotImplemented else jtu.tree_leaves(out, is_leaf=is_value)
 
-        for batch in reversed(call.batches):
-            apply = mapped(apply, batch)
-        out = apply(list(operands))
-        if out is not NotImplemented:
-            return out
+    for batch in reversed(call.batches):
+        apply = mapped(apply, batch)
+    return apply(list(operands))
+
+
+def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    out = apply_rule(params["call"].item, operands)
+    if out is not NotImplemented:
+        return out
     jaxpr, consts = open_jaxpr(params["body"])
     return interpret(jaxpr, consts, list(operands))
 
@@ -209,7 +223,7 @@ def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, 
 HIGHER_ORDER["whole_call"] = _interpret_whole
 
 
-def _run(*operands: Any, call: Any, body: Any) -> list[Any]:
+def run_body(*operands: Any, call: Any, body: Any) -> list[Any]:
     jaxpr, consts = open_jaxpr(body)
     return eval_jaxpr(jaxpr, consts, *operands)
 
@@ -226,40 +240,15 @@ def _batch(operands, dims, *, call, body):
     dims = tuple(dims)
     item: Call = call.item
     batch = Batch(size, dims, (0,) * len(body.out_avals))
-    run = functools.partial(_run, call=call, body=body)
+    run = functools.partial(run_body, call=call, body=body)
     closed = jax.make_jaxpr(jax.vmap(run, in_axes=dims))(*operands)
     now = item._replace(batches=(batch, *item.batches))
-    outs = whole_call_p.bind(*operands, call=_ById(now), body=closed)
+    outs = whole_call_p.bind(*operands, call=ById(now), body=closed)
     return outs, [0] * len(outs)
 
 
-def _jvp(primals, tangents, **params):
-    """Differentiate the function's own jaxpr; unless its results are constant, as `ones_like`'s."""
-    if not _depends(params["body"]):
-        outs = whole_call_p.bind(*primals, **params)
-        return outs, [_zeros(x) for x in outs]
-    tangents = [ad.instantiate_zeros(t) for t in tangents]
-    return jax.jvp(lambda *xs: _run(*xs, **params), tuple(primals), tuple(tangents))
-
-
-def _zeros(x: Any) -> Any:
-    inexact = jnp.issubdtype(x.dtype, jnp.inexact)
-    return jnp.zeros(x.shape, x.dtype) if inexact else np.zeros(x.shape, jax.dtypes.float0)
-
-
-def _depends(body: Any) -> bool:
-    """Whether an output depends on the operands."""
-    jaxpr, _ = open_jaxpr(body)
-    reached = set(jaxpr.invars)
-    for eqn in jaxpr.eqns:
-        if any(type(v) is not Literal and v in reached for v in eqn.invars):
-            reached.update(eqn.outvars)
-    return any(type(v) is not Literal and v in reached for v in jaxpr.outvars)
-
-
-whole_call_p.def_impl(_run)
+whole_call_p.def_impl(run_body)
 # JAX 0.12 asks this of an equation whose body it does not lower as it is.
-whole_call_p.to_lojax = _run  # pyright: ignore[reportAttributeAccessIssue]
-mlir.register_lowering(whole_call_p, mlir.lower_fun(_run, multiple_results=True))
+whole_call_p.to_lojax = run_body  # pyright: ignore[reportAttributeAccessIssue]
+mlir.register_lowering(whole_call_p, mlir.lower_fun(run_body, multiple_results=True))
 batching.primitive_batchers[whole_call_p] = _batch
-ad.primitive_jvps[whole_call_p] = _jvp

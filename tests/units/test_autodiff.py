@@ -182,3 +182,97 @@ def test_changing_units_commutes_with_differentiation(scale):
     expected = sciquax.grad(loss)(q(V, "m"), T)
     actual = sciquax.grad(loss)(q(V * factor, unit), T.to("min"))
     assert_same(actual.to("m/s"), expected, rtol=1e-4)
+
+
+# -- rules for whole functions under `jax.grad` within `quaxify` ----------------------------------
+
+_V = np.array([2.5, 0.75], np.float32)
+_A = np.array([[2.0, 1.0], [1.0, 5.0]], np.float32)
+
+WHOLE = {
+    "hypot": (lambda x: jnp.hypot(x[0], x[1]), _V, ""),
+    "interp": (lambda x: jnp.interp(x[0], jnp.sort(x), jnp.sort(x) * x[1]), _V, "m"),
+    "nan_to_num": (lambda x: jnp.sum(jnp.nan_to_num(x) ** 2), _V, "m"),
+    "std": (lambda x: jnp.std(x), _V, ""),
+    "percentile": (lambda x: jnp.percentile(x, 30.0), _V, ""),
+    "det": (lambda x: jnp.linalg.det(x), _A, "m"),
+    "inv": (lambda x: jnp.sum(jnp.linalg.inv(x) ** 2), _A, "m**-3"),
+    "eigh": (lambda x: jnp.sum(jnp.linalg.eigh(x)[0] ** 2), _A, "m"),
+    "svd": (lambda x: jnp.sum(jnp.linalg.svd(x, compute_uv=False) ** 3), _A, "m**2"),
+    "norm": (lambda x: jnp.linalg.norm(x), _A, ""),
+    "norm.pdf": (lambda x: jnp.sum(jax.scipy.stats.norm.pdf(x, x[0], x[1])), _V, "m**-2"),
+    "vmap": (lambda x: jnp.sum(jax.vmap(jnp.hypot)(x, x[::-1])), _V, ""),
+    "jit": (
+        lambda x: jax.jit(lambda y: jnp.linalg.norm(y) * jnp.hypot(y[0], y[1]))(x),
+        _V,
+        "m",
+    ),
+    "scan": (
+        lambda x: jax.lax.scan(lambda c, v: (jnp.hypot(c, v), None), 0.5 * x[0], x)[0],
+        _V,
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", [jax.grad, jax.jacfwd], ids=["grad", "jacfwd"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_functions_inside(name, transform):
+    function, x, unit = WHOLE[name]
+    expected = transform(function)(jnp.asarray(x))
+    out = quaxify(transform(function))(Quantity(1000 * x, "mm"))
+    if unit == "":
+        out = out.m_as("") if isinstance(out, Quantity) else out
+        assert_same(out, expected, rtol=1e-4)
+    else:
+        assert_same(out.to(unit), Quantity(expected, unit), rtol=2e-4)
+
+
+def test_ones_like_inside():
+    out = quaxify(jax.grad(lambda x: jnp.sum(jnp.ones_like(x) * x)))(Quantity(_V, "km"))
+    assert_same(out, Quantity(np.ones(2, np.float32), "km"))
+
+
+def test_vmap_of_grad_of_whole_functions_inside():
+    rows = np.array([[2.5, 0.75], [1.0, 4.0]], np.float32)
+    function = lambda x: jnp.hypot(x[0], x[1]) * x[0]
+    out = quaxify(jax.vmap(jax.grad(function)))(Quantity(rows, "km"))
+    assert_same(out, Quantity(jax.vmap(jax.grad(function))(jnp.asarray(rows)), "km"))
+
+
+# -- complex numbers, several arguments, trees ----------------------------------------------------
+
+
+def test_holomorphic():
+    z = np.complex64(1 + 2j)
+    for transform, ours in ((jax.grad, sciquax.grad), (jax.jacfwd, sciquax.jacfwd)):
+        out = ours(lambda z: z**3, holomorphic=True)(Quantity(z, "m"))
+        expected = transform(lambda z: z**3, holomorphic=True)(jnp.asarray(z))
+        assert_same(out, Quantity(expected, "m**2"))
+
+
+def test_real_function_of_a_complex_number():
+    z = np.complex64(1 + 2j)
+    function = lambda z: jnp.abs(z) ** 2
+    expected = jax.grad(function)(jnp.asarray(z))
+    assert_same(sciquax.grad(function)(Quantity(z, "m")), Quantity(expected, "m"))
+
+
+def test_several_arguments_trees_and_auxiliary_output():
+    def energy(state, k):
+        kinetic = 0.5 * state["m"] * jnp.sum(state["v"] ** 2)
+        return kinetic * k, {"momentum": state["m"] * state["v"]}
+
+    state = {"m": Quantity(np.float32(2.0), "kg"), "v": Quantity(_V, "m/s")}
+    (value, aux), (by_state, by_k) = sciquax.value_and_grad(energy, (0, 1), has_aux=True)(
+        state, np.float32(3.0)
+    )
+    plain = {"m": jnp.float32(2.0), "v": jnp.asarray(_V)}
+    (e_value, e_aux), (e_state, e_k) = jax.value_and_grad(energy, (0, 1), has_aux=True)(
+        plain, jnp.float32(3.0)
+    )
+    assert_same(value, Quantity(e_value, "kg*m**2/s**2"))
+    assert_same(aux, {"momentum": Quantity(e_aux["momentum"], "kg*m/s")})
+    assert_same(by_state["m"], Quantity(e_state["m"], "m**2/s**2"))
+    assert_same(by_state["v"], Quantity(e_state["v"], "kg*m/s"))
+    assert_same(by_k, Quantity(e_k, "kg*m**2/s**2"))
