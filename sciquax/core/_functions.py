@@ -204,11 +204,11 @@ class FunctionRules(SignatureRules):
         except Exception:  # shapes or statics that this function does not take
             return None
 
-    def rule(self, operands: Sequence[Any]) -> Callable | None:
+    def rule(self, operands: Sequence[Any], willing: bool = False) -> Callable | None:
         """The rule for these operands: by signature, else by the outermost type's family.
 
-        A family's rule may have a method `takes(operands)`, which saves looking at a call that it
-        would decline.
+        A family's rule may have a method `takes(operands)`, which leaves a call to the function's
+        primitives; not if it is `willing` to serve where that costs less.
         """
         found = self.find(operands) if (self._pending or self._function) else None
         if found is not None:
@@ -217,7 +217,9 @@ class FunctionRules(SignatureRules):
         for cls in sorted(types, key=lambda t: -t.layer):
             for parent in cls.__mro__:
                 family = self.families.get(parent)
-                if family is not None and getattr(family, "takes", _always)(operands):
+                if family is None:
+                    continue
+                if willing or getattr(family, "takes", _always)(operands):
                     return lambda args, kwargs, rule=family: rule(*args, **kwargs)
         return None
 

@@ -33,7 +33,7 @@ from ._value import MODE, is_value
 
 _pending: dict[str, list[tuple[str, type, Callable, bool]]] = {}
 _rules_of: dict[Any, FunctionRules] = {}
-_places: list[tuple[Any, str, Any, "StandIn"]] = []
+_places: list[tuple[dict[str, Any], str, Any, "StandIn"]] = []
 _lock = threading.Lock()
 _users = 0
 
@@ -70,7 +70,7 @@ def _resolve_pending() -> None:
                 rules.direct_only = direct_only
                 _rules_of[function] = rules
                 if not direct_only:
-                    _places.append((module, attribute, function, StandIn(function, rules)))
+                    _places.append((vars(module), attribute, function, StandIn(function, rules)))
             rules.families[cls] = rule
 
 
@@ -93,8 +93,8 @@ def stand_ins() -> Iterator[None]:
                 with contextlib.suppress(ModuleNotFoundError):
                     importlib.import_module(name)
             _resolve_pending()
-            for module, attribute, _, stand_in in _places:
-                setattr(module, attribute, stand_in)
+            for names, attribute, _, stand_in in _places:
+                names[attribute] = stand_in
         _users += 1
     try:
         yield
@@ -102,8 +102,8 @@ def stand_ins() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                for module, attribute, function, _ in _places:
-                    setattr(module, attribute, function)
+                for names, attribute, function, _ in _places:
+                    names[attribute] = function
 
 
 class StandIn:
@@ -182,7 +182,7 @@ def stage_whole(
 def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any:
     """The rule's answer for a function called on values outside of staging, or NotImplemented."""
     leaves = jtu.tree_leaves((args, kwargs), is_leaf=is_value)
-    rule = rules.rule([x for x in leaves if hasattr(x, "shape")])
+    rule = rules.rule([x for x in leaves if hasattr(x, "shape")], willing=True)
     if rule is None:
         return NotImplemented
     out = rule(args, kwargs)
