@@ -21,7 +21,7 @@ from ._compat import Literal, Primitive, open_jaxpr
 from ._dispatch import HIGHER_ORDER
 from ._interpret import interpret
 from ._polymorphic import Polymorphic, strip
-from ._standins import ById, Call, apply_rule, declined, run_body, whole_call_p
+from ._standins import ById, Call, apply_rule, differentiable, run_body, whole_call_p
 from ._value import aval_of
 
 
@@ -86,6 +86,10 @@ def _function(item: Derivative, primals: list[Any], active: Sequence[int]) -> Ca
     return _takes_values(function)
 
 
+def _has_rule(item: Derivative, primals: Sequence[Any]) -> bool:
+    return differentiable(primals) and apply_rule(item.call, primals) is not NotImplemented
+
+
 def _takes_values(function: Any) -> Callable:
     """Marks what `_autodiff` is to call as it is, rather than to stage."""
     function._takes_values = True
@@ -94,7 +98,7 @@ def _takes_values(function: Any) -> Callable:
 
 def _tangent_by_rule(item: Derivative, primals: list[Any], tangents: list[Any]) -> Any:
     """The tangents of the rule's outputs. Literal zeros among the operands' tangents stay out."""
-    if declined(item.call, primals):
+    if not _has_rule(item, primals):
         return NotImplemented
     pairs = zip(item.active, tangents, strict=True)
     moving = [(i, t) for i, t in pairs if type(t) is not Polymorphic]
@@ -109,7 +113,7 @@ def _tangent_by_rule(item: Derivative, primals: list[Any], tangents: list[Any]) 
 
 def _cotangent_by_rule(item: Derivative, primals: list[Any], cotangents: list[Any]) -> Any:
     """The operands' cotangents. Literal zeros among the outputs' stay out."""
-    if declined(item.call, primals):
+    if not _has_rule(item, primals):
         return NotImplemented
     chosen = [i for i, ct in enumerate(cotangents) if type(ct) is not Polymorphic]
     if not chosen:
@@ -129,7 +133,8 @@ whole_cotangent_p = _primitive("whole_cotangent", _cotangent_by_rule)
 
 
 def _jvp(primals: Any, tangents: Any, *, call: ById, body: Any) -> Any:
-    outs = whole_call_p.bind(*primals, call=call, body=body)
+    now = ById(call.item._replace(differentiated=True)) if _depends(body) else call
+    outs = whole_call_p.bind(*primals, call=now, body=body)
     moving = tuple(i for i, t in enumerate(tangents) if type(t) is not ad.Zero)
     if not moving or not _depends(body) or not all(_is_inexact(x) for x in outs):
         if moving and _depends(body):

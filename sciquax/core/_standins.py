@@ -127,7 +127,8 @@ def _called_by_jax() -> bool:
 class Call(NamedTuple):
     """A call of a function: its arguments, with holes where the operands go.
 
-    `batches` are the `vmap`s around it, the outermost first.
+    `batches` are the `vmap`s around it, the outermost first; `differentiated`, whether the caller
+    also asks for its derivative.
     """
 
     rules: FunctionRules
@@ -135,6 +136,7 @@ class Call(NamedTuple):
     tree: Any
     holes: tuple[int, ...]
     batches: tuple[Batch, ...] = ()
+    differentiated: bool = False
 
     def arguments(self, operands: Sequence[Any]) -> tuple[tuple, dict[str, Any]]:
         leaves = list(self.leaves)
@@ -192,9 +194,11 @@ def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any
 # -- the equation ---------------------------------------------------------------------------------
 
 
-def declined(call: Call, operands: Sequence[Any]) -> bool:
-    """Whether no rule takes a call on these operands. Most that decline say so by `takes`."""
-    return call.rules.rule(operands) is None or apply_rule(call, operands) is NotImplemented
+def differentiable(operands: Sequence[Any]) -> bool:
+    """Whether rules on these operands may be differentiated themselves."""
+    types = [type(strip(x)) for x in operands if is_value(strip(x))]
+    outermost = max(types, key=lambda t: t.layer, default=None)
+    return outermost is not None and outermost.differentiable_rules
 
 
 def apply_rule(call: Call, operands: Sequence[Any]) -> Any:
@@ -213,9 +217,11 @@ def apply_rule(call: Call, operands: Sequence[Any]) -> Any:
 
 
 def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    out = apply_rule(params["call"].item, operands)
-    if out is not NotImplemented:
-        return out
+    call: Call = params["call"].item
+    if not call.differentiated or differentiable(operands):
+        out = apply_rule(call, operands)
+        if out is not NotImplemented:
+            return out
     jaxpr, consts = open_jaxpr(params["body"])
     return interpret(jaxpr, consts, list(operands))
 

@@ -162,6 +162,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `pure_rules`: whether rules do nothing but compute, so that a call of an un-jitted function
       may run the operations that the last one came to.
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
+    - `differentiable_rules`: whether rules for whole functions are differentiated themselves under
+      `grad` of the caller; otherwise the function's own derivative is interpreted.
     - `explains_itself`: whether JAX functions called outside of `quaxify` get our error for a type
       that defines `__array__`, rather than treat it as they do any object with that method.
     - `own_operators`: whether operators and methods mean something else than JAX's. Functions given
@@ -176,6 +178,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     layer: ClassVar[int] = 0
     polymorphic_constants: ClassVar[bool] = False
+    differentiable_rules: ClassVar[bool] = False
     explains_itself: ClassVar[bool] = False
     pure_rules: ClassVar[bool] = False
     families: ClassVar[dict[Any, Callable]] = {}

