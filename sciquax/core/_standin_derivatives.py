@@ -39,6 +39,7 @@ def _primitive(name: str, rule: Callable) -> Primitive:
     primitive = Primitive(name)
     primitive.multiple_results = True
     primitive.def_impl(run_body)
+    primitive.to_lojax = run_body  # as for `whole_call`  # pyright: ignore[reportAttributeAccessIssue]
     primitive.def_abstract_eval(lambda *_, call, body: body.out_avals)
     mlir.register_lowering(primitive, mlir.lower_fun(run_body, multiple_results=True))
 

@@ -104,7 +104,33 @@ def check(case: Any, actual: Any, expected: Any, exact_unit: bool) -> None:
         )
 
 
+def check_unit(case: Any, out: Any) -> None:
+    leaves = jtu.tree_leaves(out, is_leaf=is_value)
+    units = case.out if isinstance(case.out, tuple) else (case.out,) * len(leaves)
+    assert len(leaves) == len(units), leaves
+    for x, unit in zip(leaves, units, strict=True):
+        if unit is None:
+            assert not is_value(x), f"{x!r} is not plain"
+        else:
+            assert isinstance(x, Quantity), f"{x!r} is plain"
+            assert x.units == Quantity(1.0, unit).units, f"{x.units} is not {unit}"
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if c.jit], ids=str)
+def test_units(case: Any) -> None:
+    """Traced, not compiled: the units of the results."""
+    program, args = run(case.f, jax, in_base(case.operands))
+    check_unit(case, jax.eval_shape(quaxify(program), *args))
+
+
+# Compiling takes most of the time: a quarter is compiled at every run of the tests.
+COMPILED = [
+    pytest.param(case, marks=[pytest.mark.slow] if i % 4 else [], id=str(case))
+    for i, case in enumerate(c for c in CASES if c.jit)
+]
+
+
+@pytest.mark.parametrize("case", COMPILED)
 def test_compiled(case: Any) -> None:
     """In base units and in others, under jit: one program, compiled once with its oracle."""
     oracle, plain_args = run(case.f, jax, plain(case.operands))
