@@ -55,12 +55,14 @@ class Inferred:
 
     **Attributes**: `free`, whether unknowns are left in it; `unit`, a `pint.Unit` (None if free):
     the base unit of an unknown, the unit itself of an output that is known; `dimensionality` (None
-    if free); `exponents`, the powers of the free unknowns by name.
+    if free); `exponents`, the powers of the free unknowns by name; and `known`, the dimension that
+    is beside them.
     """
 
     def __init__(self, system: System, unit: InternedUnit):
         reduced = system.reduce(exponents_of(unit))
         self.exponents = {k.name: p for k, p in reduced.items() if type(k) is Variable}
+        self.known = {k: p for k, p in reduced.items() if type(k) is not Variable}
         self.free = bool(self.exponents)
         real = system.real_unit(reduced) if isinstance(unit, SymbolicUnit) else unit
         self.unit = None if self.free else real.pint

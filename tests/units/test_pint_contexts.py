@@ -222,8 +222,10 @@ def test_default_system():
 def test_preferred_reduced_compact():
     q = Quantity(jnp.array([1.0, 2.0]), "N*m")
     assert_same(q.to_preferred(["J", "s"]), Quantity(jnp.array([1.0, 2.0]), "J"))
-    assert_same(Quantity(3.0, "km*m").to_reduced_units(), Quantity(3000.0, "m**2"))
-    assert Quantity(3.0, "km*m").to_reduced_units().units == UREG.Unit("m**2")
+    # pint keeps whichever unit of a dimension it meets first.
+    reduced = Quantity(3.0, "km*m").to_reduced_units()
+    assert reduced.units in (UREG.Unit("m**2"), UREG.Unit("km**2"))
+    assert_same(reduced.to("m**2"), Quantity(3000.0, "m**2"))
     assert str(Quantity(1e-6, "m").to_compact()) == "1.0 micrometer"
     assert str(Quantity(jnp.array([10.0, 4e6]), "Pa").to_compact()) == "[1.e-05 4.e+00] megapascal"
     with pytest.raises(jax.errors.TracerArrayConversionError):

@@ -59,7 +59,7 @@ def _det(a: Any, *args: Any, **kwargs: Any) -> Any:
 def _slogdet(a: Any, *, method: str | None = None) -> Any:
     """The logarithm of a dimensional determinant is not a number."""
     unit = own_unit(a)
-    if not unit.pure:
+    if not unit.must_be_pure():
         raise DimensionalityError(
             f"`slogdet` takes a matrix of numbers, and got one in '{unit}'.",
             unit.pint,

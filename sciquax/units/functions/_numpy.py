@@ -103,7 +103,7 @@ def _polyfit(
     """Coefficients in y's unit; their covariance in its square, as are residuals."""
     unit = multiplicative("polyfit", own_unit(y))
     number = own_unit(x)
-    if not number.pure:
+    if not number.must_be_pure():
         raise DimensionalityError(
             f"`polyfit` takes x as numbers, and got '{number}': its coefficients would have a unit "
             "each.",
@@ -170,7 +170,7 @@ def _angle_conversion(name: str, source: str, target: str) -> None:
 
     def convert_angle(x: Any) -> Any:
         unit, wanted = own_unit(x), as_unit(target)
-        if not unit.pure or not unit.plain and unit is not as_unit(source):
+        if not unit.must_be_pure() or not unit.plain and unit is not as_unit(source):
             raise DimensionalityError(
                 f"`{name}` takes '{source}', and got '{unit}'.",
                 unit.pint,
