@@ -197,13 +197,39 @@ class InternedUnit:
         return f"InternedUnit('{self}')"
 
     def __reduce__(self):
-        return as_unit, (str(self.pint),)
+        return _restore, (str(self.pint), *_size(self))
 
     def __copy__(self) -> "InternedUnit":
         return self
 
     def __deepcopy__(self, memo: Any) -> "InternedUnit":
         return self
+
+
+def _size(unit: InternedUnit) -> tuple[str, float]:
+    """A unit in root units, and how large it is there: what tells definitions apart."""
+    registry = unit.registry
+    with PINT:
+        root = registry.get_root_units(unit.pint, check_nonmult=False)[1]
+        span = unit if not unit.offset else difference_unit(unit) if not unit.logarithmic else None
+        factor = 1.0 if span is None else float(registry.convert(1.0, span.pint, root))
+    return str(root), factor
+
+
+def _restore(text: str, root: str, factor: float) -> InternedUnit:
+    """A unit that was pickled, perhaps by a program with other definitions.
+
+    **Raises** ValueError where it is defined otherwise here.
+    """
+    unit = as_unit(text)
+    if (here := _size(unit)) != (root, factor) and not (
+        here[0] == root and math.isclose(here[1], factor, rel_tol=1e-12)
+    ):
+        raise ValueError(
+            f"'{text}' was pickled as {factor!r} {root}, and is {here[1]!r} {here[0]} in the unit "
+            "registry in use."
+        )
+    return unit
 
 
 def _exact(power: Any) -> Fraction:

@@ -1,4 +1,4 @@
-"""`infer` on every row of the catalogue: what it finds agrees with the units that are known there."""
+"""`infer` on every row of the catalogue: it finds what is known there."""
 
 from fractions import Fraction
 from typing import Any

@@ -344,3 +344,13 @@ def test_units_survive_copies():
     for other in (pickle.loads(pickle.dumps(q)), copy.copy(q), copy.deepcopy(q)):
         assert_same(other, q)
         assert other._unit is q._unit
+
+
+def test_pickles_of_other_definitions_are_refused(other):
+    theirs = pickle.dumps([Quantity(2.0, "smoot"), Quantity(20.0, "degC"), Quantity(3.0, "dBm")])
+    assert_same(pickle.loads(theirs)[0], Quantity(2.0, "smoot"))
+    changed = pint.UnitRegistry()
+    changed.define("smoot = 1.8 m")
+    set_registry(changed)
+    with pytest.raises(ValueError, match="'smoot' was pickled as 1.7018 meter, and is 1.8 meter"):
+        pickle.loads(theirs)
