@@ -1,0 +1,40 @@
+"""The examples on arrays of other kinds run, and find what they say."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def as_users_run_it():
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.mark.slow
+def test_sparse_graph(capsys):
+    pytest.importorskip("networkx")
+    load("sparse_graph").main(side=24)
+    assert "members 33 0 32 2" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_lora_finetune(capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("optax")
+    results = load("lora_finetune").main(width=32, depth=1, steps=60)
+    assert set(results) == {"all", "LoRA", "QLoRA"}
+    assert min(results.values()) > 0.3, results
+    assert "QLoRA" in capsys.readouterr().out
