@@ -123,6 +123,7 @@ class FunctionRules(SignatureRules):
             for p in inspect.signature(function).parameters.values()
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         ]
+        self.positional = [p for p in self.parameters if p.kind is p.POSITIONAL_ONLY]
 
     def arguments_of(self, body: Any, avals: Sequence[Any]) -> Arguments | None:
         """How the call whose body is `body` was made, or None if it is not a call of ours."""
@@ -336,7 +337,9 @@ def rule_for_call(eqn: Any, operands: Sequence[Any]) -> Callable[[Sequence[Any]]
             arrays = dict(zip(known.arrays, operands[n:], strict=True))
             if known.batches:  # the rule for an element
                 rule = rules.rule(operands) or rule
-            out = rule(operands[:n], {**arrays, **known.statics})
+            named = {**arrays, **known.statics}
+            leading = [named.pop(p.name) for p in rules.positional if p.name in named]
+            out = rule([*operands[:n], *leading], named)
             if out is NotImplemented:
                 return out
             return jax.tree_util.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)

@@ -27,8 +27,8 @@ class _Method:
         return method
 
 
-class _Reduction(_Method):
-    """A method as the function of `sciquax.numpy`, which knows scales with an offset."""
+class _AsFunction(_Method):
+    """A method as the function of `sciquax.numpy`, whose rule is for the whole function."""
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
@@ -59,7 +59,7 @@ class ArrayMethods:
     argpartition = _Method("argpartition")
     argsort = _Method("argsort")
     astype = _Method("astype")
-    clip = _Method("clip")
+    clip = _AsFunction("clip")
     compress = _Method("compress")
     conj = _Method("conj")
     conjugate = _Method("conjugate")
@@ -70,10 +70,10 @@ class ArrayMethods:
     dot = _Method("dot")
     flatten = _Method("flatten")
     max = _Method("max")
-    mean = _Reduction("mean")
+    mean = _AsFunction("mean")
     min = _Method("min")
     prod = _Method("prod")
-    ptp = _Reduction("ptp")
+    ptp = _AsFunction("ptp")
     ravel = _Method("ravel")
     repeat = _Method("repeat")
     reshape = _Method("reshape")
@@ -81,13 +81,13 @@ class ArrayMethods:
     searchsorted = _Method("searchsorted")
     sort = _Method("sort")
     squeeze = _Method("squeeze")
-    std = _Reduction("std")
+    std = _AsFunction("std")
     sum = _Method("sum")
     swapaxes = _Method("swapaxes")
     take = _Method("take")
     trace = _Method("trace")
     transpose = _Method("transpose")
-    var = _Reduction("var")
+    var = _AsFunction("var")
     T = _Property("T")
     mT = _Property("mT")
     real = _Property("real")

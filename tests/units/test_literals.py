@@ -177,3 +177,12 @@ def test_safe_divide():
     assert_same(grad, Quantity(-2 * _expected_inverse() ** 2, "km/s**2"), rtol=1e-5)
     with pytest.raises(DimensionalityError):
         safe_divide(x, y, Quantity(1.0, "s"))
+
+
+def test_clip_keeps_the_arrays_unit():
+    x, low = Quantity(X, "m"), Quantity(np.float32(150.0), "cm")
+    expected = Quantity(np.maximum(X, np.float32(1.5)), "m")
+    assert_same(x.clip(low), expected)
+    assert_same(sqnp.clip(x, low, None), expected)
+    assert_same(quaxify(lambda x: jnp.clip(x, low))(x), expected)
+    assert_same(quaxify(lambda x: x.clip(0.0))(x), Quantity(np.maximum(X, 0), "m"))

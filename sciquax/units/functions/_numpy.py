@@ -35,6 +35,7 @@ NUMPY = "jax.numpy"
 enrol(NUMPY, "hypot gcd lcm", "x1:a, x2:a -> a")
 enrol(NUMPY, "nan_to_num", "x:a, nan:a, posinf:a, neginf:a -> a", affine=True)
 enrol(NUMPY, "interp", "x:a, xp:a, fp:b, left:b, right:b, period:a -> b", affine=True)
+enrol(NUMPY, "clip", "arr:a, min:a, max:a -> a", affine=True)  # in the array's unit
 enrol(NUMPY, "searchsorted", "a:a, v:a ->", affine=True)
 enrol(NUMPY, "digitize", "x:a, bins:a ->", affine=True)
 
