@@ -266,6 +266,11 @@ def jvp_jaxpr(
     return params["jvp_jaxpr_fun"].call_wrapped(*zeros)
 
 
+def expand_hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """What a `call_hi_primitive` of JAX 0.12 computes, in terms of other primitives."""
+    return primitive.to_lojax(*operands, **params)
+
+
 def fwd_jaxpr(params: dict[str, Any], perturbed: Sequence[bool]) -> tuple[Any, Sequence]:
     """The jaxpr and constants of a `custom_vjp_call` equation's forward rule."""
     flags = perturbed if params["symbolic_zeros"] else [True] * len(perturbed)

@@ -1,6 +1,7 @@
 """Functions with derivative rules of their own: the rules are kept, and interpreted too."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,8 +20,26 @@ from ._value import VALUE_TYPES, staging
 
 def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """Keep the rule: the interpreted function has the interpreted rule as its derivative."""
+    rule = functools.partial(_compat.jvp_jaxpr, params)
+    n_consts, symbolic_zeros = params["num_consts"], params["symbolic_zeros"]
+    return with_jvp(params["call_jaxpr"], rule, operands, n_consts, symbolic_zeros)
+
+
+def with_jvp(
+    body: Any,
+    jvp_jaxpr: Callable[[Sequence[bool]], tuple[Any, Sequence, Sequence[bool]]],
+    operands: Sequence[Any],
+    n_consts: int = 0,
+    symbolic_zeros: bool = True,
+) -> list[Any]:
+    """The results of a jaxpr that has a derivative of its own, both of them interpreted.
+
+    **Arguments**: the jaxpr; its derivative, as a function of which operands have symbolically
+    zero tangents, see `_compat.jvp_jaxpr`; the operands; how many of them have no tangents; whether
+    symbolic zeros are told to the derivative.
+    """
     types = [type_of(x) for x in operands]
-    jaxpr, consts = open_jaxpr(params["call_jaxpr"])
+    jaxpr, consts = open_jaxpr(body)
     outs: tuple[Type, ...] = ()
 
     def primal(*leaves: Any) -> list[Any]:
@@ -32,12 +51,11 @@ def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
     def rule(leaves: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         nonlocal outs
         values = unflatten(types, leaves)
-        n_consts = params["num_consts"]
         skipped = sum(len(t.avals) for t in types[:n_consts])
         values = values[n_consts:]
         zeros, given = _tangent_values(values, types[n_consts:], tangents[skipped:])
         with staging():  # the rule may capture values, as the function may
-            rule_jaxpr, rule_consts, out_zeros = _compat.jvp_jaxpr(params, zeros)
+            rule_jaxpr, rule_consts, out_zeros = jvp_jaxpr(zeros)
         rule_jaxpr, more = open_jaxpr(rule_jaxpr)
         results = interpret(rule_jaxpr, rule_consts or more, [*values, *given])
         results = [strip(x) for x in results]
@@ -54,7 +72,7 @@ def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
         return out_leaves, out_tangents
 
     call = jax.custom_jvp(primal)
-    call.defjvp(rule, symbolic_zeros=params["symbolic_zeros"])
+    call.defjvp(rule, symbolic_zeros=symbolic_zeros)
     results = call(*flatten(operands))
     return unflatten(outs, results)
 

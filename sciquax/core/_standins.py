@@ -183,7 +183,10 @@ def stage_whole(
 
 def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any:
     """The rule's answer for a function called on values outside of staging, or NotImplemented."""
-    leaves = jtu.tree_leaves((args, kwargs), is_leaf=is_value)
+    leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)
+    if any(is_value(x) and x.payload and is_value(getattr(x, x.payload)) for x in leaves):
+        leaves = [x.canonical() if is_value(x) else x for x in leaves]
+        args, kwargs = jtu.tree_unflatten(tree, leaves)
     rule = rules.rule([x for x in leaves if hasattr(x, "shape")], willing=True)
     if rule is None:
         return NotImplemented

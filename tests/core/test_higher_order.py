@@ -272,6 +272,48 @@ def test_shard_map(how, check, mesh):
             quaxify(bad)(Quantity(y, "m"))
 
 
+def _newton(a, guess):
+    def solve(f, y):
+        return lax.fori_loop(0, 20, lambda i, y: y - f(y) / (2 * y), y)
+
+    return lax.custom_root(lambda y: y * y - a, guess, solve, lambda g, y: y / g(1.0))
+
+
+def test_custom_root():
+    a, guess = Quantity(jnp.asarray(4.0), "m**2"), Quantity(jnp.asarray(1.0), "m")
+    for f in (
+        quaxify(_newton),
+        jax.jit(quaxify(_newton)),
+        lambda a, g: quaxify(lambda g: _newton(a, g))(g),
+    ):
+        assert_same(f(a, guess), Quantity(jnp.asarray(2.0), "m"))
+    assert_same(grad(_newton)(a, guess), Quantity(jnp.asarray(0.25), "1/m"))
+    assert_same(quaxify(jax.grad(_newton))(a, guess), Quantity(jnp.asarray(0.25), "1/m"))
+    areas = Quantity(jnp.array([4.0, 9.0]), "m**2")
+    mapped = jax.vmap(quaxify(_newton), in_axes=(0, None))
+    assert_same(mapped(areas, guess), Quantity(jnp.array([2.0, 3.0]), "m"))
+    with pytest.raises(DimensionalityError, match=r"test_higher_order\.py"):
+        quaxify(_newton)(a, Quantity(jnp.asarray(1.0), "s"))
+
+
+def test_primitives_that_jax_hides():
+    """`call_hi_primitive` of JAX 0.12, under types that have no rule for the functions."""
+    x = jnp.array([0.5, -3.0, 5.0])
+    sorted_ = jnp.array([-1.0, 2.0, 4.0])
+    for f in (
+        lambda x: jnp.searchsorted(sorted_, x),
+        lambda x: jnp.nonzero(x > 0, size=2)[0],
+        lambda x: jnp.ldexp(x, 2),
+        lambda x: jnp.frexp(x),
+        jax.jit(lambda x: jnp.ldexp(x, jnp.array([1, 2, 3]))),
+        jax.grad(lambda x: jnp.ldexp(x, jnp.array([1, 2, 3])).sum() + (x * x).sum()),
+    ):
+        for g in (quaxify(f), jax.jit(quaxify(f))):
+            assert_same(unwrap(g(wrap(x))), f(x))
+    h = lambda x: jnp.ldexp(x, jnp.array([1, 2, 3]))
+    assert_same(jax.vjp(lambda x: unwrap(quaxify(h)(wrap(x))), x)[1](x)[0], jax.vjp(h, x)[1](x)[0])
+
+
 @needs_devices
 def test_shardings_donation_and_layouts(mesh):
     sharding = NamedSharding(mesh, P("rows"))
