@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import _functions, fft as fft, linalg as linalg, random as random
-from ._array import NamedArray as NamedArray
+from ._array import NamedArray as NamedArray, as_named
 from ._axes import Axis as Axis
 from ._combine import (
     concatenate as concatenate,
@@ -39,12 +39,31 @@ from ._lifting import (
     named_vmap as named_vmap,
     scan as scan,
 )
+from ._reductions import Reductions
+from ._shapes import Shapes
 from ._sharding import partition_spec as partition_spec, shard as shard
 from ._windows import Rolling as Rolling
 
 from . import _rules as _rules, _function_rules as _function_rules  # isort: skip  # enrol the rules
 
 globals().update({name: getattr(_functions, name) for name in ELEMENTWISE})
+
+
+def _as_function(name: str) -> Any:
+    method = getattr(NamedArray, name)
+
+    def function(a: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(as_named(a, name), name)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = method.__doc__
+    return function
+
+
+# `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
+for _name in (*vars(Reductions), *vars(Shapes), "isel", "sel", "interp"):
+    if not _name.startswith("_") and _name != "T" and _name not in globals():
+        globals()[_name] = _as_function(_name)
 
 
 def to_xarray(a: NamedArray) -> Any:

@@ -308,6 +308,8 @@ class NamedArray(
         return np.asarray(self.array, dtype=dtype)
 
     def __array_function__(self, function: Callable, *_: Any) -> Any:
+        if function in (np.shape, np.ndim, np.size):
+            return function(self.__array__())
         raise located(
             PositionalError(
                 f"`numpy.{function.__name__}` knows no names.",
