@@ -6,6 +6,7 @@ described `scan`'s operands by flat trees; JAX 0.10 and 0.11 keep both apart.
 
 import contextlib
 import dataclasses
+import dis
 import os
 import sys
 import threading
@@ -345,6 +346,59 @@ def mapped_axis(x: Any) -> Any:
     JAX 0.10 to 0.12 keep it as the tracer's `batch_dim`.
     """
     return getattr(x, "batch_dim", None) if isinstance(x, Tracer) else None
+
+
+# -- a trace of our own: private in 0.10 to 0.12 --------------------------------------------------
+
+
+class AtOnceTracer(_jax_core.Tracer):
+    """A value, to a function that is called with rules applied at once."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, trace: Any, value: Any, aval: Any):
+        super().__init__(trace, aval)
+        self.value = value
+
+
+class AtOnceTrace(_jax_core.Trace):
+    """Hands each operation, with the values its operands stand for, to a function."""
+
+    __slots__ = ("operation", "parent")
+
+    def __init__(self, parent: Any, operation: Callable):
+        super().__init__()
+        self.parent, self.operation = parent, operation
+
+    def process_primitive(self, primitive: Any, tracers: Any, params: Any) -> Any:
+        operands = [x.value if type(x) is AtOnceTracer and x._trace is self else x for x in tracers]
+        with _jax_core.set_current_trace(self.parent):
+            results = self.operation(primitive, operands, params)
+        # Arrays stay what they are: operations on them are bound under this trace too.
+        out = [x if aval is None else AtOnceTracer(self, x, aval) for x, aval in results]
+        return out if primitive.multiple_results else out[0]
+
+
+@contextlib.contextmanager
+def called_at_once(operation: Callable) -> Iterator[Callable]:
+    """While active, operations are handed to `operation`. Yields what makes a value an operand."""
+    with _jax_core.take_current_trace() as parent:
+        trace = AtOnceTrace(parent, operation)
+        with _jax_core.set_current_trace(trace):
+            yield lambda value, aval: AtOnceTracer(trace, value, aval)
+
+
+def ended_in_raise(error: BaseException, outside: str) -> bool:
+    """Whether an error comes from a `raise` statement in a file that is not below a folder."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return True
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    if code.co_filename.startswith(outside):
+        return False
+    return dis.opname[code.co_code[traceback.tb_lasti]] == "RAISE_VARARGS"
 
 
 # -- primitives that JAX does not export through jax.extend ---------------------------------------

@@ -71,6 +71,11 @@ def has_signature_rules(primitive: Any) -> bool:
     return primitive in _signature_rules
 
 
+def has_family_rules(cls: type) -> bool:
+    """Whether a type has rules by family, of its own or inherited."""
+    return any(parent in _family_rules for parent in cls.__mro__)
+
+
 def plain_rule(primitive: Any, operands: Sequence[Any]) -> Rule | None:
     """The rule that somebody registered for plain arrays like these, or None."""
     rules = _signature_rules.get(primitive)

@@ -72,6 +72,10 @@ class CarryError(RuleError):
     """The types of a loop's carry, or of a conditional's branches, do not settle."""
 
 
+class MisshapenError(RuleError):
+    """A rule made another shape than JAX, and the program builds on it."""
+
+
 class OutsideQuaxifyError(RuleError):
     """A JAX function was handed a value outside of `quaxify`."""
 

@@ -23,7 +23,7 @@ from ._compat import (
 from ._deferred import bind_plain, grows, settle, wants_deferred
 from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
 from ._equinox import bind_error, never_returns
-from ._errors import RuleError, locate_equation
+from ._errors import MisshapenError, RuleError, locate_equation
 from ._functions import rule_for_call
 from ._inject import eject, inject_p
 from ._polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
@@ -82,7 +82,7 @@ class Environment(dict):
 
     def __missing__(self, var: Any) -> Any:
         result, eqn = self.misshapen[var]
-        error = RuleError(
+        error = MisshapenError(
             f"The rule for `{eqn.primitive.name}` made {describe(result)} where JAX makes "
             f"{short_aval(var.aval)}, and what follows builds on it.",
             "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, "

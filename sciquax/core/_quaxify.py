@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.tree_util as jtu
 
+from ._at_once import call_at_once, worth_a_second_call
 from ._compat import Literal, as_array, open_jaxpr, user_location
 from ._errors import LocatedError, Location, locate_stack
 from ._foreign import adopt, guard_foreign, is_value_or_foreign
@@ -211,6 +212,21 @@ def _stage_and_interpret(
     chosen: list[int],
     finish: Callable[[Any], Any],
     apart: bool = False,
+) -> Any:
+    try:
+        return _staged_and_interpreted(leaves, treedef, chosen, finish, apart)
+    except (TypeError, ValueError) as error:
+        if apart or MODE.staging or not worth_a_second_call(error):
+            raise
+        return call_at_once(leaves, treedef, chosen, error)
+
+
+def _staged_and_interpreted(
+    leaves: list[Any],
+    treedef: Any,
+    chosen: list[int],
+    finish: Callable[[Any], Any],
+    apart: bool,
 ) -> Any:
     values = [leaves[i].canonical() for i in chosen]
     kept = kept_for(leaves, treedef, chosen) if finish is strip and not apart else None

@@ -15,6 +15,7 @@ import pytest
 from jax import lax
 
 import sciquax as quax
+from sciquax.units import Quantity
 from tests.helpers import assert_same
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
@@ -262,8 +263,8 @@ def test_results_of_rules_are_checked():
         jnp.cos: "The rule for `cos` returned [Array(",
         jnp.tan: "The rule for `tan` returned 'an array', which is neither an array nor a value.",
         lax.sort: "The rule for `sort` returned 3 results, where JAX returns 1.",
-        lambda x: jnp.exp(x) + 1: "The rule for `exp` made f32[2] where JAX makes f32[3], and what "
-        "follows builds on it.",
+        jax.jit(lambda x: jnp.exp(x) + 1): "The rule for `exp` made f32[2] where JAX makes f32[3], "
+        "and what follows builds on it.",
     }
     for f, message in messages.items():
         with pytest.raises(TypeError) as caught:
@@ -272,6 +273,69 @@ def test_results_of_rules_are_checked():
         assert "test_quax_users.py" in str(caught.value)
     # What nothing builds on is what the rule made of it.
     assert_same(quax.quaxify(lambda x: (jnp.exp(x), x))(Bad(X)), (jnp.zeros(2), Bad(X)))
+
+
+# -- rules that go beyond what JAX takes
+
+
+class Points(quax.ArrayValue):
+    """Points of which one compares whole ones, and which broadcast against a single one."""
+
+    xy: jax.Array
+
+    def aval(self):
+        return jax.core.ShapedArray(self.xy.shape, self.xy.dtype)
+
+    def materialise(self):
+        raise ValueError("points are no numbers")
+
+
+@quax.register(lax.eq_p)
+def _eq_points(a: Points, b: Points, **params):
+    return jnp.all(a.xy == b.xy, axis=-1)
+
+
+@quax.register(lax.add_p)
+def _add_points(a: Points, b: Points, **params):
+    return Points(a.xy + b.xy)
+
+
+def test_rules_of_other_shapes_and_ranks():
+    """Where JAX would refuse, or computes another shape, rules are applied as quax does."""
+    many, one = Points(jnp.arange(6.0).reshape(3, 2)), Points(jnp.ones(2))
+    calls = []
+
+    def f(a, b):
+        calls.append(1)
+        moved = lax.add(a, b)  # JAX wants equal ranks
+        if jnp.array_equal(moved, moved):  # a rule's result of another shape, as a number
+            return moved, lax.sub(2.0, 1.0)
+        return a
+
+    out, number = quax.quaxify(f)(many, one)
+    assert_same(out, Points(many.xy + 1))
+    assert number == 1.0
+    assert len(calls) == 2
+    assert_same(jax.jit(quax.quaxify(lax.add))(many, one), Points(many.xy + 1))
+    assert_same(
+        jax.grad(lambda p: quax.quaxify(lax.add)(p, one).xy.sum())(many).xy, jnp.ones((3, 2))
+    )
+
+
+def test_errors_of_the_function_itself_come_once():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        raise TypeError("mine")
+
+    with pytest.raises(TypeError, match="mine"):
+        quax.quaxify(f)(Points(jnp.ones(2)))
+    assert len(calls) == 1
+    with pytest.raises(TypeError, match="same number of dimensions|equal ranks|shapes"):
+        quax.quaxify(lax.add)(Boxed(X), Boxed(jnp.ones((2, 2))))
+    with pytest.raises(TypeError, match="same number of dimensions|equal ranks|shapes"):
+        quax.quaxify(lax.mul)(Quantity(X, "m"), Quantity(X[None], "m"))  # rules by family
 
 
 # -- nested quaxify
