@@ -10,7 +10,7 @@ Only for types whose rules are all by signature: rules by family rely on JAX hav
 
 import os
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -28,11 +28,13 @@ from ._value import MODE, VALUE_TYPES, aval_of, staging
 _JAX = os.path.dirname(jax.__file__)
 
 
-def worth_a_second_call(error: BaseException) -> bool:
+def worth_a_second_call(error: BaseException, values: Iterable[Any]) -> bool:
     """Whether a function that could not be staged or interpreted may do with rules at once.
 
     Not if the function itself raised: it is not called twice for that.
     """
+    if any(has_family_rules(type(x)) for x in values):
+        return False
     if isinstance(error, MisshapenError):
         return True
     return type(error) in (TypeError, ValueError) and not ended_in_raise(error, outside=_JAX)
@@ -56,7 +58,6 @@ def call_at_once(
             with staging():
                 out = fn(*args, **kwargs)
     except Exception:
-        import traceback; traceback.print_exc()
         raise reason from None
     return jtu.tree_map(_lowered, out)
 

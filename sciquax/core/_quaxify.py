@@ -216,7 +216,8 @@ def _stage_and_interpret(
     try:
         return _staged_and_interpreted(leaves, treedef, chosen, finish, apart)
     except (TypeError, ValueError) as error:
-        if apart or MODE.staging or not worth_a_second_call(error):
+        values = (leaves[i] for i in chosen)
+        if apart or MODE.staging or not worth_a_second_call(error, values):
             raise
         return call_at_once(leaves, treedef, chosen, error)
 

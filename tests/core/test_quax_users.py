@@ -297,7 +297,7 @@ def _eq_points(a: Points, b: Points, **params):
 
 @quax.register(lax.add_p)
 def _add_points(a: Points, b: Points, **params):
-    return Points(a.xy + b.xy)
+    return Points(jnp.add(*jnp.broadcast_arrays(a.xy, b.xy)))
 
 
 def test_rules_of_other_shapes_and_ranks():
