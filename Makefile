@@ -7,6 +7,7 @@
 #   make format    let ruff rewrite the code
 #   make stacks    the test suite on the oldest and newest supported versions
 #   make wheel     build the wheel; run README.md's code with only what the wheel declares
+#   make docs      build the documentation's site into site/
 #   make bench     the benchmarks
 #   make clean     remove environments, builds and caches
 #
@@ -27,7 +28,7 @@ PYTEST      := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint lint-ruff lint-format lint-pyright format stacks wheel bench clean
+.PHONY: help demo test lint lint-ruff lint-format lint-pyright format stacks wheel docs bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -66,6 +67,11 @@ stacks:
 
 wheel:
 	@python=$$($(FIND_PYTHON)) && "$$python" tools/check_wheel.py
+
+# The pages' code is run by the tests; here a broken link or reference is an error.
+docs: $(READY)-docs
+	@echo '==> building site/'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)-test
 	@$(BIN)/python -m benchmarks

@@ -13,17 +13,10 @@ import pytest
 import sciquax
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/coming-from-quax.md",
-    "docs/sharp-edges.md",
-    "docs/units-functions.md",
-    "docs/lora.md",
-    "docs/sparse.md",
-    "docs/write-your-own-type.md",
-    "docs/units.md",
-    "docs/named.md",
+PAGES = ["README.md", "CONTRIBUTING.md"] + [
+    page.relative_to(ROOT).as_posix()
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if "```python" in page.read_text(encoding="utf-8")
 ]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 
