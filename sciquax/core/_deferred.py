@@ -12,6 +12,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from ._polymorphic import strip
 from ._value import MODE, VALUE_TYPES
 
 Maker = Callable[[Sequence[Any], dict[str, Any]], Any]
@@ -49,11 +50,13 @@ def settle(x: Any) -> Any:
     if type(x) not in VALUE_TYPES:
         return x
     return jtu.tree_map(
-        lambda leaf: leaf.materialise() if _is_transient(leaf) else leaf, x, is_leaf=_is_transient
+        lambda leaf: leaf.materialise() if is_transient(leaf) else leaf, x, is_leaf=is_transient
     )
 
 
-def _is_transient(x: Any) -> bool:
+def is_transient(x: Any) -> bool:
+    """Whether a value is a formula, perhaps as a constant of every unit."""
+    x = strip(x)
     return type(x) in VALUE_TYPES and x.transient
 
 

@@ -196,6 +196,11 @@ _enrol(
 )
 _enrol("lu_pivots_to_permutation", S.LINALG, U.BITS)
 
+# -- matrices of several arrays, see `structured/_matrix.py` ---------------------------------------
+_enrol("assemble_join", S.OTHER, U.JOIN)
+_enrol("assemble_join_first_two", S.OTHER, U.JOIN, data=(0, 1))
+_enrol("assemble_product", S.OTHER, U.PRODUCT)
+
 # -- devices --------------------------------------------------------------------------------------
 _enrol(
     "psum pmax pmin ppermute all_to_all all_gather reduce_scatter psum_invariant "

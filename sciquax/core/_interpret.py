@@ -20,7 +20,7 @@ from ._compat import (
     equation_context,
     open_jaxpr,
 )
-from ._deferred import bind_plain, grows, settle, wants_deferred
+from ._deferred import bind_plain, grows, is_transient, settle, wants_deferred
 from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
 from ._equinox import bind_error, never_returns
 from ._errors import MisshapenError, RuleError, locate_equation
@@ -116,7 +116,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
         if MODE.deferring:
             if primitive.name != "jit":
                 tagged = [*map(settle, tagged)]
-            elif _states_numbers(eqn):
+            elif _states_numbers(eqn, tagged):
                 return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
@@ -161,13 +161,15 @@ def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
 _SHORT = 8
 
 
-def _states_numbers(eqn: Any) -> bool:
-    """Whether a call of few equations is given numbers that stand in the program.
+def _states_numbers(eqn: Any, operands: Sequence[Any]) -> bool:
+    """Whether a call of few equations is given numbers that stand in the program, or formulas.
 
     `jnp.where(mask, x, 0.0)` is a call with the zero as an operand, which must stay known as zero.
     """
     body, _ = open_jaxpr(eqn.params["jaxpr"])
-    return len(body.eqns) <= _SHORT and any(type(var) is Literal for var in eqn.invars)
+    return len(body.eqns) <= _SHORT and (
+        any(type(var) is Literal for var in eqn.invars) or any(map(is_transient, operands))
+    )
 
 
 def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:

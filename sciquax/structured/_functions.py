@@ -87,43 +87,14 @@ def _inv(a: Any) -> Any:
     return _inexact(a).inverse() if a.is_square() else NotImplemented
 
 
-@_rule(jsp.linalg.inv)
-def _scipy_inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    return _inexact(a).inverse() if a.is_square() else NotImplemented
-
-
 @_rule(jnp.linalg.det)
 def _det(a: Any) -> Any:
-    return _inexact(a).det() if a.is_square() else NotImplemented
-
-
-@_rule(jsp.linalg.det)
-def _scipy_det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     return _inexact(a).det() if a.is_square() else NotImplemented
 
 
 @_rule(jnp.linalg.slogdet)
 def _slogdet(a: Any, *, method: str | None = None) -> Any:
     return _inexact(a).slogdet() if a.is_square() else NotImplemented
-
-
-@_rule(jsp.linalg.solve)
-def _scipy_solve(
-    a: Any,
-    b: Any,
-    lower: bool = False,
-    overwrite_a: bool = False,
-    overwrite_b: bool = False,
-    debug: bool = False,
-    check_finite: bool = True,
-    assume_a: str = "gen",
-) -> Any:
-    """`assume_a="pos"` is a claim of positive definiteness: no pivoting."""
-    if not _is(a) or type(b) in VALUE_TYPES:
-        return NotImplemented
-    if assume_a == "pos":
-        a = a.rebuild(a.arrays(), properties=a.properties | {"positive_definite", "hermitian"})
-    return solve_any(a, b)
 
 
 @_rule(jsp.linalg.solve_triangular)

@@ -37,9 +37,15 @@ class _Assembly:
 
     multiple_results = False
 
-    def __init__(self, like: "StructuredMatrix", scaling: str):
-        self.name = f"assemble_{scaling}"
-        self._like = like
+    def __init__(self, like: "StructuredMatrix"):
+        self.name = f"assemble_{like.scaling}"
+        self._like = like.rebuild([None] * len(like.LEAVES), properties=like.properties)
+
+    def __eq__(self, other: Any) -> bool:  # to dispatch, all of one scaling are one
+        return type(other) is _Assembly and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def bind(self, *arrays: Any, **_: Any) -> Any:
         made = self._like.rebuild(arrays, properties=self._like.properties)
@@ -312,8 +318,7 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
             return self
         if all(type(strip(x)) not in VALUE_TYPES for x in arrays):
             return self.rebuild([strip(x) for x in arrays], properties=self.properties)
-        plain = self.rebuild(arrays, properties=self.properties)
-        return bind(_Assembly(plain, self.scaling), *arrays)
+        return bind(_Assembly(self), *arrays)
 
     def _holds_values(self) -> bool:
         """Whether the values among the arrays belong inside (a Kronecker product's factors)."""

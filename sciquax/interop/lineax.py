@@ -1,0 +1,186 @@
+"""Structured matrices as Lineax operators, and back.
+
+`to_lineax(A)` gives an operator that Lineax's solvers take; `AutoLinearSolver` and our own
+`StructuredSolver` solve with the matrix's own algorithm. Install with `pip install
+sciquax[diffrax]`, which brings Lineax.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+
+from sciquax.structured import (
+    DiagonalMatrix,
+    IdentityMatrix,
+    StructuredMatrix,
+    TriangularMatrix,
+    TridiagonalMatrix,
+)
+from sciquax.structured._solve import solve
+
+_TAGS = {
+    "symmetric": lx.symmetric_tag,
+    "positive_definite": lx.positive_semidefinite_tag,
+    "unit_diagonal": lx.unit_diagonal_tag,
+}
+
+
+class StructuredLinearOperator(lx.AbstractLinearOperator):
+    """A structured matrix as a Lineax operator.
+
+    **Arguments**: the `matrix`, without batch axes.
+    """
+
+    matrix: StructuredMatrix
+
+    def mv(self, vector: Any) -> Any:
+        return self.matrix.matvec(vector)
+
+    def as_matrix(self) -> Any:
+        return self.matrix.materialise()
+
+    def transpose(self) -> "StructuredLinearOperator":
+        return StructuredLinearOperator(self.matrix.transpose())
+
+    def in_structure(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(self.matrix.shape[-1:], self.matrix.dtype)
+
+    def out_structure(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(self.matrix.shape[-2:-1], self.matrix.dtype)
+
+
+def _registered(check: Callable, answer: Callable) -> None:
+    check.register(StructuredLinearOperator)(lambda operator: answer(operator.matrix))  # type: ignore[attr-defined]
+
+
+def _has(name: str) -> Callable:
+    return lambda matrix: name in matrix.known()
+
+
+def _widths(lower: int | None, upper: int | None) -> Callable:
+    def answer(matrix: Any) -> bool:
+        if isinstance(matrix, TriangularMatrix):
+            return (lower == 0 and upper is None and not matrix.lower) or (
+                upper == 0 and lower is None and matrix.lower
+            )
+        if not hasattr(matrix, "widths"):
+            return False
+        below, above = matrix.widths()
+        return (lower is None or below <= lower) and (upper is None or above <= upper)
+
+    return answer
+
+
+_registered(lx.is_symmetric, _has("symmetric"))
+_registered(lx.is_positive_semidefinite, _has("positive_definite"))
+_registered(lx.is_negative_semidefinite, lambda matrix: False)
+_registered(lx.has_unit_diagonal, _has("unit_diagonal"))
+_registered(lx.is_diagonal, _widths(0, 0))
+_registered(lx.is_tridiagonal, _widths(1, 1))
+_registered(lx.is_upper_triangular, _widths(0, None))
+_registered(lx.is_lower_triangular, _widths(None, 0))
+_registered(lx.diagonal, lambda matrix: matrix.diagonal())
+_registered(lx.linearise, StructuredLinearOperator)
+_registered(lx.materialise, StructuredLinearOperator)
+_registered(lx.conj, lambda matrix: StructuredLinearOperator(matrix.conj()))
+
+
+@lx.tridiagonal.register(StructuredLinearOperator)
+def _tridiagonal(operator: StructuredLinearOperator) -> tuple[Any, Any, Any]:
+    bands = operator.matrix.diagonals()  # type: ignore[attr-defined]
+    n = operator.matrix.shape[-1]
+    zero = jnp.zeros(n - 1, operator.matrix.dtype)
+    return bands[0], bands.get(-1, zero), bands.get(1, zero)
+
+
+class StructuredSolver(lx.AbstractLinearSolver):
+    """Solves with the matrix's own algorithm, whatever its structure.
+
+    ```python
+    >>> import jax.numpy as jnp, lineax as lx
+    >>> from sciquax.interop.lineax import StructuredSolver, to_lineax
+    >>> from sciquax.structured import CirculantMatrix
+    >>> operator = to_lineax(CirculantMatrix(jnp.array([2.0, 1.0, 0.0])))
+    >>> lx.linear_solve(operator, jnp.ones(3), StructuredSolver()).value.round(4)
+    Array([0.3333, 0.3333, 0.3333], dtype=float32)
+
+    ```
+    """
+
+    def init(self, operator: Any, options: dict[str, Any]) -> Any:
+        del options
+        if not isinstance(operator, StructuredLinearOperator):
+            raise ValueError(
+                f"`StructuredSolver` takes what `to_lineax` makes, not {type(operator).__name__}."
+            )
+        return operator.matrix
+
+    def compute(self, state: Any, vector: Any, options: dict[str, Any]) -> Any:
+        del options
+        x = solve(state, vector[:, None])
+        if x is NotImplemented:
+            raise ValueError(f"A `{type(state).__name__}` has no direct solution.")
+        return x[:, 0], lx.RESULTS.successful, {}
+
+    def transpose(self, state: Any, options: dict[str, Any]) -> Any:
+        return state.transpose(), options
+
+    def conj(self, state: Any, options: dict[str, Any]) -> Any:
+        return state.conj(), options
+
+    def assume_full_rank(self) -> bool:
+        return True
+
+    def allow_dependent_columns(self, operator: Any) -> bool:
+        return False
+
+    def allow_dependent_rows(self, operator: Any) -> bool:
+        return False
+
+
+def to_lineax(matrix: Any) -> lx.AbstractLinearOperator:
+    """A structured matrix as a Lineax operator; arrays become `lx.MatrixLinearOperator`s.
+
+    Diagonal and tridiagonal matrices become Lineax's own types, which its `AutoLinearSolver` knows.
+
+    **Raises** ValueError for a batch of matrices: `jax.vmap` the solve instead.
+    """
+    if isinstance(matrix, StructuredMatrix):
+        if len(matrix.shape) != 2:
+            raise ValueError(
+                f"Lineax's operators have no batch axes; got shape {matrix.shape}. Use `jax.vmap`."
+            )
+        return StructuredLinearOperator(matrix)
+    return lx.MatrixLinearOperator(jnp.asarray(matrix))
+
+
+def from_lineax(operator: lx.AbstractLinearOperator) -> Any:
+    """The structured matrix that a Lineax operator is.
+
+    **Raises** TypeError for operators without one, rather than make a dense array.
+    """
+    if isinstance(operator, StructuredLinearOperator):
+        return operator.matrix
+    if isinstance(operator, lx.IdentityLinearOperator):
+        return IdentityMatrix(operator.in_size())
+    if isinstance(operator, lx.TaggedLinearOperator):
+        return from_lineax(operator.operator)
+    if isinstance(operator, lx.MatrixLinearOperator):
+        if lx.is_lower_triangular(operator) or lx.is_upper_triangular(operator):
+            return TriangularMatrix(operator.matrix, lx.is_lower_triangular(operator))
+    if lx.is_diagonal(operator):
+        return DiagonalMatrix(lx.diagonal(operator))
+    if lx.is_tridiagonal(operator):
+        main, lower, upper = lx.tridiagonal(operator)
+        return TridiagonalMatrix(lower, main, upper)
+    raise TypeError(
+        f"A `{type(operator).__name__}` is of no structure that `sciquax.structured` has; "
+        "`operator.as_matrix()` gives the dense array."
+    )
+
+
+__all__ = ["StructuredLinearOperator", "StructuredSolver", "eqx", "from_lineax", "to_lineax"]
