@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+from jax.flatten_util import ravel_pytree
 
 from sciquax.structured import (
     DiagonalMatrix,
@@ -20,6 +21,7 @@ from sciquax.structured import (
     TriangularMatrix,
     TridiagonalMatrix,
 )
+from sciquax.structured._bands import from_bands
 from sciquax.structured._solve import solve
 
 _TAGS = {
@@ -142,10 +144,78 @@ class StructuredSolver(lx.AbstractLinearSolver):
         return False
 
 
+class BandedJacobianSolver(lx.AbstractLinearSolver):
+    """Solves with an operator known to be banded, such as the Jacobian of a stencil.
+
+    Its diagonals are found by `lower + upper + 1` products with vectors of zeros and ones (Curtis,
+    Powell and Reid, On the estimation of sparse Jacobian matrices, 1974), never by making it dense.
+
+    **Arguments**: the numbers of diagonals below and above the main one; `properties` of the
+    matrix, see `sciquax.structured.PROPERTIES`. An element outside of these diagonals would be
+    taken for one inside.
+
+    For Diffrax's implicit solvers: `diffrax.Kvaerno5(root_finder=diffrax.VeryChord(rtol=1e-6,
+    atol=1e-6, linear_solver=BandedJacobianSolver(1, 1)))`.
+    """
+
+    lower: int = eqx.field(static=True)
+    upper: int = eqx.field(static=True)
+    properties: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def init(self, operator: Any, options: dict[str, Any]) -> Any:
+        del options
+        structure = operator.in_structure()
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), structure)
+        flat, unravel = ravel_pytree(zeros)
+        n, colours = flat.size, self.lower + self.upper + 1
+        place = jnp.arange(n)
+
+        def product(colour: Any) -> Any:
+            probe = (place % colours == colour).astype(flat.dtype)
+            return ravel_pytree(operator.mv(unravel(probe)))[0]
+
+        products = jax.vmap(product)(jnp.arange(colours))
+        bands = {}
+        for k in range(-self.lower, self.upper + 1):
+            rows = place[: n - k] if k >= 0 else place[-k:]
+            bands[k] = products[(rows + k) % colours, rows]
+        return from_bands(bands, n, properties=self.properties), _Static(unravel)
+
+    def compute(self, state: Any, vector: Any, options: dict[str, Any]) -> Any:
+        del options
+        matrix, unravel = state
+        flat, _ = ravel_pytree(vector)
+        x = solve(matrix, flat[:, None])[:, 0]
+        return unravel.value(x), lx.RESULTS.successful, {}
+
+    def transpose(self, state: Any, options: dict[str, Any]) -> Any:
+        matrix, unravel = state
+        return (matrix.transpose(), unravel), options
+
+    def conj(self, state: Any, options: dict[str, Any]) -> Any:
+        matrix, unravel = state
+        return (matrix.conj(), unravel), options
+
+    def assume_full_rank(self) -> bool:
+        return True
+
+    def allow_dependent_columns(self, operator: Any) -> bool:
+        return False
+
+    def allow_dependent_rows(self, operator: Any) -> bool:
+        return False
+
+
+class _Static(eqx.Module):
+    """A function that is no leaf."""
+
+    value: Callable = eqx.field(static=True)
+
+
 def to_lineax(matrix: Any) -> lx.AbstractLinearOperator:
     """A structured matrix as a Lineax operator; arrays become `lx.MatrixLinearOperator`s.
 
-    Diagonal and tridiagonal matrices become Lineax's own types, which its `AutoLinearSolver` knows.
+    Lineax's `AutoLinearSolver` knows it as diagonal, tridiagonal or triangular where it is.
 
     **Raises** ValueError for a batch of matrices: `jax.vmap` the solve instead.
     """
@@ -183,4 +253,10 @@ def from_lineax(operator: lx.AbstractLinearOperator) -> Any:
     )
 
 
-__all__ = ["StructuredLinearOperator", "StructuredSolver", "eqx", "from_lineax", "to_lineax"]
+__all__ = [
+    "BandedJacobianSolver",
+    "StructuredLinearOperator",
+    "StructuredSolver",
+    "from_lineax",
+    "to_lineax",
+]

@@ -24,7 +24,7 @@ from ._identity import IdentityMatrix, ScalarMatrix
 from ._kronecker import KroneckerMatrix, linalg
 from ._lazy import ProductMatrix
 from ._low_rank import LowRankPlusDiagonalMatrix
-from ._matrix import StructuredMatrix, refuse_unless_allowed
+from ._matrix import StructuredMatrix, lenient, refuse_unless_allowed
 from ._permutation import PermutationMatrix
 from ._properties import surviving
 from ._rules import part, solve_sided
@@ -46,7 +46,8 @@ def _rule(function: Callable, name: str | None = None) -> Callable:
 
     def decorator(rule: Callable) -> Callable:
         def whole(*args: Any, **kwargs: Any) -> Any:
-            out = rule(*args, **kwargs)
+            with lenient():
+                out = rule(*args, **kwargs)
             if out is not NotImplemented:
                 return out
             refuse_unless_allowed(shown, args)

@@ -7,8 +7,9 @@ A structure says how to multiply, transpose, look up, solve. The rules for primi
 All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import jax
@@ -26,6 +27,13 @@ REMEDY = (
     "Pass `allow_materialise=True` to the matrix's constructor, or write `.materialise()` where "
     "a dense array is meant."
 )
+
+
+@contextlib.contextmanager
+def lenient() -> Iterator[None]:
+    """Ranks and dtypes promoted as by default: our own arithmetic is not the user's to check."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 class _Assembly:
@@ -49,7 +57,8 @@ class _Assembly:
 
     def bind(self, *arrays: Any, **_: Any) -> Any:
         made = self._like.rebuild(arrays, properties=self._like.properties)
-        made.normalise()
+        with lenient():
+            made.normalise()
         return made
 
 
@@ -280,7 +289,8 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         for name in self.LEAVES:
             x = getattr(self, name)
             object.__setattr__(self, name, x if type(x) in VALUE_TYPES else jnp.asarray(x))
-        self.normalise()
+        with lenient():
+            self.normalise()
 
     def normalise(self) -> None:
         """The defining arrays in one dtype and one batch shape, their sizes checked.

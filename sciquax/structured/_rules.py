@@ -26,7 +26,7 @@ from ._identity import IdentityMatrix
 from ._indexing import dynamic_slice, gather, slice_
 from ._kronecker import KroneckerMatrix
 from ._masks import BandMask, Filled, Transient
-from ._matrix import StructuredMatrix, allow_both
+from ._matrix import StructuredMatrix, allow_both, lenient
 from ._permutation import PermutationMatrix
 from ._raveled import Raveled
 from ._toeplitz import ToeplitzMatrix
@@ -570,7 +570,8 @@ def _guarded(rule: Callable) -> Callable:
         operands = [strip(x) for x in operands]
         if not any(map(_is, operands)):
             return NotImplemented
-        return rule(primitive, operands, params)
+        with lenient():
+            return rule(primitive, operands, params)
 
     guarded.__name__ = guarded.__qualname__ = f"structured{rule.__name__}"
     return guarded

@@ -5,6 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from ._matrix import lenient
+
 
 def solve(matrix: Any, b: Any) -> Any:
     """The solution x of `matrix @ x = b`, for b of shape (..., n, k), or NotImplemented.
@@ -12,6 +14,11 @@ def solve(matrix: Any, b: Any) -> Any:
     The derivative is the implicit one, of the solution's own cost: a cotangent needs one system
     with the transpose, and the defining arrays get theirs through the product `matrix @ x`.
     """
+    with lenient():
+        return _solve(matrix, b)
+
+
+def _solve(matrix: Any, b: Any) -> Any:
     dtype = jnp.promote_types(jnp.promote_types(matrix.dtype, b.dtype), jnp.float16)
     if not jnp.issubdtype(dtype, jnp.inexact) or dtype != matrix.dtype:
         matrix = matrix.convert(dtype)
