@@ -133,7 +133,7 @@ def test_zero_minors_need_no_pivoting_for_determinants():
 
 def test_banded_solve_pivots():
     bands = np.zeros((5, 6), np.float32)
-    bands[1, 1:], bands[3, :-1], bands[0, 2:], bands[4, :-2] = 1, 1, 0.5, 0.25
+    bands[1, 1:], bands[3, :-1], bands[0, 2:], bands[4, :-2] = 1, 2, 0.5, 0.25
     matrix = BandedMatrix(jnp.asarray(bands), lower=2, upper=2)  # its diagonal is zero
     right = jnp.arange(1.0, 7.0)
     x = quaxify(jnp.linalg.solve)(matrix, right)
