@@ -45,11 +45,24 @@ def common(matrices: Sequence[Any]) -> list[Any] | None:
         return None
     if all(isinstance(m, BandMatrix) for m in matrices):
         return list(matrices)
-    for fit in (_as_circulant, _as_toeplitz, _blocks_of(matrices), *_TRIANGLES):
-        fitted = [fit(m) for m in matrices]
-        if all(m is not None for m in fitted):
+    fits = [_as_circulant, _as_toeplitz, _blocks_of(matrices)]
+    if any(isinstance(m, TriangularMatrix) for m in matrices):  # n^2 elements are there already
+        fits += _TRIANGLES
+    for fit in fits:
+        fitted = _all_fit(fit, matrices)
+        if fitted is not None:
             return fitted
     return None
+
+
+def _all_fit(fit: Callable, matrices: Sequence[Any]) -> list[Any] | None:
+    """`fit` of each, as far as they do: in types of their own first, which are quickly told."""
+    fitted: dict[int, Any] = {}
+    for i in sorted(range(len(matrices)), key=lambda i: isinstance(matrices[i], BandMatrix)):
+        fitted[i] = fit(matrices[i])
+        if fitted[i] is None:
+            return None
+    return [fitted[i] for i in range(len(matrices))]
 
 
 def _as_circulant(m: Any) -> Any:

@@ -82,7 +82,7 @@ class PermutationMatrix(
         if not zero:
             return NotImplemented
         with jax.ensure_compile_time_eval():
-            one = function(jnp.ones((1,), self.dtype))[0]
+            one = np.asarray(function(jnp.ones((1,), self.dtype)))[0]
         if one.dtype == np.bool_ or one == 1:
             return self.convert(one.dtype) if one else NotImplemented
         return self.convert(one.dtype).scale(one)
