@@ -166,7 +166,8 @@ for _name, (_area, _kind) in STOCHASTIC.items():
 
 @case("Euler on an SDE, unsafe path")
 def _(lib, q):
-    return diffuse(lib, q, lib.Euler(), noise(lib, q, tree=False))
+    adjoint = lib.ForwardMode()  # the default does not take this path
+    return diffuse(lib, q, lib.Euler(), noise(lib, q, tree=False), adjoint=adjoint)
 
 
 @case("Heun on an SDE, adaptive")
@@ -182,9 +183,9 @@ def _(lib, q):
         lib.ODETerm(lambda t, y, args: -args * y),
         lib.ControlTerm(lambda t, y, args: sigma, noise(lib, q)),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return diffuse(lib, q, lib.EulerHeun(), None, terms=terms)
+    if lib is diffrax:
+        terms = lib.MultiTerm(*terms)  # its `diffeqsolve` takes the tuple no more
+    return diffuse(lib, q, lib.EulerHeun(), None, terms=terms)
 
 
 @case("WeaklyDiagonalControlTerm")
@@ -399,7 +400,8 @@ def _(lib, q):
         )  # fmt: skip
         return sol.ys[0] ** 2
 
-    return (sciquax.grad if lib is dfx else jax.grad)(loss)(q(2.0, "m")), "m"
+    with jax.numpy_dtype_promotion("standard"):  # Diffrax needs it for this adjoint
+        return (sciquax.grad if lib is dfx else jax.grad)(loss)(q(2.0, "m")), "m"
 
 
 # -- events ---------------------------------------------------------------------------------------
@@ -425,7 +427,7 @@ def _(lib, q):
         "wall": lambda t, y, args, **kwargs: y["x"] - q(0.2, "m"),
         "late": lambda t, y, args, **kwargs: t > q(0.9, "s"),
     }
-    event = lib.Event(conditions, optx.Bisection(1e-9, 1e-9), {"wall": False, "late": None})
+    event = lib.Event(conditions, optx.Newton(1e-9, 1e-9), {"wall": False, "late": None})
     sol = solve(lib, q, lib.Tsit5(), event=event)
     return (sol.ts, sol.ys, sol.event_mask), ("s", UNITS, {"wall": None, "late": None})
 
@@ -489,15 +491,17 @@ def _(lib, q):
 # -- dense output and interpolations --------------------------------------------------------------
 
 
-def dense(lib: Any, q: Any, solver: Any = None) -> Any:
-    return solve(lib, q, solver or lib.Tsit5(), saveat=lib.SaveAt(dense=True))
+def dense(lib: Any, q: Any, solver: Any = None, **given: Any) -> Any:
+    return solve(lib, q, solver or lib.Tsit5(), saveat=lib.SaveAt(dense=True), **given)
 
 
 @case("dense evaluate")
 def _(lib, q):
-    sol = dense(lib, q)
+    # One array: Diffrax itself takes no increments of trees.
+    term = lib.ODETerm(lambda t, y, rate: -q(0.5, "s") * rate * y)
+    sol = dense(lib, q, terms=term, y0=q(jnp.array([1.5, 0.5]), "m"))
     at, to = q(0.3, "s"), q(0.8, "s")
-    return (sol.evaluate(at), sol.evaluate(at, to)), (UNITS, UNITS)
+    return (sol.evaluate(at), sol.evaluate(at, to), sol.evaluate(to, left=False)), ("m", "m", "m")
 
 
 @case("dense derivative vmap")
@@ -510,7 +514,10 @@ def _(lib, q):
 
 @case("dense Hermite and polynomial interpolations")
 def _(lib, q):
-    found = [dense(lib, q, s).evaluate(q(0.3, "s")) for s in (lib.Kvaerno3(), lib.Dopri5())]
+    found = [
+        dense(lib, q, solver, stepsize_controller=adaptive(lib)).evaluate(q(0.3, "s"))
+        for solver in (lib.Kvaerno3(), lib.Dopri5())
+    ]
     return found, [UNITS, UNITS]
 
 

@@ -62,7 +62,7 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     if working.plain and not working.state.unknown:
         return terms
     if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
-        terms = diffrax.MultiTerm(*terms)  # the old way to write it, which Diffrax still takes
+        terms = diffrax.MultiTerm(*terms)  # the old way to write it
         return _bare_term(terms, working, working.state, working.rates)
     raise at_stack(
         RuleError(

@@ -117,10 +117,12 @@ def bare_solver(solver: Any, working: Working) -> Any:
         return eqx.tree_at(lambda s: s.solver, solver, bare_solver(solver.solver, working))
     if isinstance(solver, diffrax.AbstractImplicitSolver):
         given: Any = solver.root_finder
-        atol = atol_to_units(given.atol, working, type(given).__name__)
+        owner = type(given).__name__
+        bare = number(given.rtol, "rtol", owner), atol_to_units(given.atol, working, owner)
         solver = eqx.tree_at(
-            lambda s: s.root_finder.atol, solver, atol, is_leaf=lambda x: x is given.atol
-        )
+            lambda s: (s.root_finder.rtol, s.root_finder.atol), solver, bare,
+            is_leaf=lambda x: x is given.rtol or x is given.atol,
+        )  # fmt: skip
     refuse_quantities(solver)
     return solver
 
