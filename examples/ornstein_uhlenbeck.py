@@ -52,9 +52,11 @@ def simulate(key, times, noise=None):
             dfx.ODETerm(lambda t, x, args: -STIFFNESS * x / FRICTION),
             dfx.ControlTerm(lambda t, x, args: noise, path),
         )
-        return dfx.diffeqsolve(
+        solution = dfx.diffeqsolve(
             terms, dfx.SRA1(), start, end, Quantity(20.0, "us"), START, saveat=dfx.SaveAt(ts=times)
-        ).ys
+        )
+        assert solution.ys is not None  # it is None only where nothing was to be saved
+        return solution.ys
 
     return jax.vmap(bead, out_axes=1)(jax.random.split(key, BEADS))
 
@@ -108,7 +110,8 @@ def main(argv=None):
     print(f"mean:     at most {mean_worst:.1f} standard errors from the analytic one")
     print(f"variance: at most {variance_worst:.1f} standard errors from the analytic one")
     found = positions[-1].var(ddof=1).to("um**2")
-    print(f"in the end {found:.3g~P}, by equipartition {(THERMAL_ENERGY / STIFFNESS).to('um**2'):.3g~P}")
+    due = (THERMAL_ENERGY / STIFFNESS).to("um**2")
+    print(f"in the end {found:.3g~P}, by equipartition {due:.3g~P}")
     try:
         simulate(jax.random.key(0), times, 2 * THERMAL_ENERGY / FRICTION)
     except DimensionalityError as error:

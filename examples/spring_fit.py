@@ -56,6 +56,7 @@ def positions(p):
         p,
         saveat=dfx.SaveAt(ts=TIMES),
     )
+    assert solution.ys is not None  # it is None only where nothing was to be saved
     return solution.ys["x"]
 
 
@@ -80,9 +81,8 @@ def gauss_newton(p, seen, steps=8):
     errors: dict = {}
     for _ in range(steps):
         j = jacobian(p)
-        columns = [(j[name] * scales[name] / NOISE).m_as("") for name in names]
-        matrix = np.stack([np.asarray(column) for column in columns], axis=1)
-        residual = np.asarray(((positions(p) - seen) / NOISE).m_as(""))
+        matrix = np.stack([np.asarray(j[x] * scales[x] / NOISE) for x in names], axis=1)
+        residual = np.asarray((positions(p) - seen) / NOISE)
         step, *_ = np.linalg.lstsq(matrix, -residual)
         p = {name: p[name] + s * scales[name] for name, s in zip(names, step, strict=True)}
         sigma = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)))
@@ -126,18 +126,18 @@ def main(argv=None):
     for name, due in (("k", "m**2/(N/m)"), ("c", "m**2/(g/s)")):
         assert gradient[name].is_compatible_with(due)
         expected = finite_difference(name, seen)
-        ratio = float((gradient[name] / expected).m_as(""))
+        ratio = float(gradient[name] / expected)
         print(f"gradient in {name}: {gradient[name].to(due):.6g~P}; over differences {ratio:.7f}")
         assert abs(ratio - 1) < 1e-5
     try:
-        GUESS["k"] - 0.1 * gradient["k"]
+        _ = GUESS["k"] - 0.1 * gradient["k"]
     except DimensionalityError as error:
         print(f"\nA step of plain gradient descent:\n{error}\n")
 
     found, errors = gauss_newton(GUESS, seen)
     deviations = []
     for name, true in TRUE.items():
-        deviations.append(float(abs((found[name] - true) / errors[name]).m_as("")))
+        deviations.append(float(abs((found[name] - true) / errors[name])))
         error = errors[name].to(true.units)
         print(f"{name}: {found[name].to(true.units):.4f~P} +- {error:.4f~P}, true {true:.0f~P}")
     draw(seen, found, options.output)
