@@ -1,0 +1,41 @@
+"""The examples that solve differential equations: each agrees with its reference and is drawn."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The largest deviation allowed, in what `main` returns, and words that must have been printed.
+# Some of the runs take more than ten seconds on one core.
+EXAMPLES = [
+    ("robertson", 1e-6, "mistaken_kinetics"),
+    ("hodgkin_huxley", 1e-3, "(neuron)"),
+    pytest.param("ornstein_uhlenbeck", 4.0, "ms**0.5'.", marks=pytest.mark.slow),
+    pytest.param("spring_fit", 3.0, "true 8 N/m", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("name, allowed, says", EXAMPLES)
+def test_example(name, allowed, says, tmp_path):
+    picture = tmp_path / "picture.png"
+    program = f"import {name}; print(float({name}.main(['--output', {str(picture)!r}])))"
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples")]),
+            "PYTHONIOENCODING": "utf-8",
+        },
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    *_, deviation = result.stdout.split()
+    assert 0 < float(deviation) < allowed
+    assert says in result.stdout
+    assert picture.stat().st_size > 10_000
