@@ -6,6 +6,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from tests.structured.specimens import largest_intermediate
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -38,3 +40,21 @@ def test_lora_finetune(capsys):
     assert set(results) == {"all", "LoRA", "QLoRA"}
     assert min(results.values()) > 0.3, results
     assert "QLoRA" in capsys.readouterr().out
+
+
+def test_heat_equation(x64, capsys):
+    """Both solutions are the analytic one up to the stencil's error, O(1 / n^2)."""
+    pytest.importorskip("diffrax")
+    example = load("heat_equation")
+    errors, solution = example.main(n=60, big=None, sizes=(20,))
+    assert len(errors) == 2 and max(errors) < 0.02, errors
+    assert "n = 20: a step takes" in capsys.readouterr().out
+    assert solution.dims == ("position",) and str(solution.array.units) == "kelvin"
+
+
+def test_no_dense_array_in_the_stiff_solve(x64):
+    """Nothing in Diffrax's program with a tridiagonal Jacobian grows with the square of n."""
+    pytest.importorskip("diffrax")
+    example = load("heat_equation")
+    program = jax.make_jaxpr(lambda: example.diffrax_solution(500).array.magnitude)()
+    assert largest_intermediate(program) <= 20 * 500
