@@ -15,7 +15,7 @@ from ._compat import is_symbolic_zero, open_jaxpr
 from ._interpret import interpret
 from ._join import coerce
 from ._polymorphic import strip
-from ._value import VALUE_TYPES, staging
+from ._value import VALUE_TYPES, aval_of, staging
 
 
 def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -66,7 +66,7 @@ def with_jvp(
             own = jtu.tree_leaves(value)
             out_leaves += own
             if is_zero:
-                out_tangents += [jnp.zeros_like(x) for x in own]
+                out_tangents += [_zero_tangent(aval_of(x)) for x in own]
             else:
                 out_tangents += _tangent_leaves(next(nonzero), value)
         return out_leaves, out_tangents
@@ -161,7 +161,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
             ct = results[i - n_consts] if i >= n_consts else None
             example = t.example()
             if ct is None:
-                out += [_zero_cotangent(a) for a in t.avals]
+                out += [_zero_tangent(a) for a in t.avals]
             elif type(example) in VALUE_TYPES:
                 like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
                 out += jtu.tree_leaves(coerce(ct, like))
@@ -175,7 +175,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
     return unflatten(outs, results)
 
 
-def _zero_cotangent(aval: Any) -> Any:
+def _zero_tangent(aval: Any) -> Any:
     if jnp.issubdtype(aval.dtype, jnp.inexact):
         return jnp.zeros(aval.shape, aval.dtype)
     return np.zeros(aval.shape, jax.dtypes.float0)
