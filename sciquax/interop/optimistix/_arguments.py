@@ -1,0 +1,105 @@
+"""A solver's tolerances and a solve's bounds, in working units."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.tree_util as jtu
+
+from sciquax.core import LocatedError, RuleError, describe
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units._algebra import own_unit
+from sciquax.units._unit import InternedUnit, dimensionless
+
+from .._places import at_stack
+from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from ..diffrax._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
+
+
+def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, needs_number: bool) -> Any:
+    """A solver whose tolerances are numbers in the units of `y0`.
+
+    **Arguments**: the solver; the units of `y0` and of what the function returns; and whether the
+    solve compares a norm with `atol`, so that this cannot be a tree.
+
+    **Raises** `DimensionalityError` for one that measures something else; `RuleError` for other
+    quantities in it.
+    """
+    if not has_quantity(solver):
+        return solver
+    inner = getattr(solver, "solver", None)
+    if isinstance(inner, eqx.Module):  # `BestSoFarMinimiser` and its like
+        inner = bare_solver(inner, takes, gives, needs_number)
+        return eqx.tree_at(lambda s: s.solver, solver, inner)
+    name, rtol, given = type(solver).__name__, solver.rtol, solver.atol
+    atol = atol_to_units(given, Working(dimensionless(), takes), name)
+    if isinstance(atol, TreeTolerance) and (needs_number or takes.tree != gives.tree):
+        raise at_stack(
+            RuleError(
+                f"`{name}` got a tolerance for each leaf of `y0`, and compares it with what the "
+                "function returns, which has other leaves.",
+                "Give `atol` as one number: it counts in the units of `y0` and in those of what "
+                "the function returns.",
+            )
+        )
+    solver = eqx.tree_at(lambda s: s.atol, solver, atol, is_leaf=lambda x: x is given)
+    if isinstance(rtol, Quantity):
+        rtol_ = number(rtol, "rtol", name)
+        solver = eqx.tree_at(lambda s: s.rtol, solver, rtol_, is_leaf=lambda x: x is rtol)
+    refuse_quantities(solver)
+    return solver
+
+
+def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -> Any:
+    """Options whose bounds, `lower` and `upper`, are in the units of `y0`.
+
+    **Raises** `DimensionalityError` for a bound that measures something else, and for a plain
+    number (other than a literal 0, inf or nan) where `y0` has a unit.
+    """
+    if options is None:
+        return None
+    options = dict(options)
+    for key in ("lower", "upper"):
+        if options.get(key) is not None:
+            options[key] = _bound(options[key], key, takes, owner)
+    if has_quantity(options):
+        key = next(k for k, v in options.items() if has_quantity(v))
+        raise at_stack(
+            RuleError(
+                f"`{owner}` got `options[{key!r}]` with quantities, and what they are is not "
+                "known.",
+                "Give plain numbers, in the units of `y0`.",
+            )
+        )
+    return options
+
+
+def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
+    leaves, structure = jtu.tree_flatten(bound, is_leaf=is_quantity)
+    if structure != takes.tree:
+        if not any(map(is_quantity, leaves)) and takes.plain:
+            return bound  # Optimistix says what is wrong
+        raise at_stack(
+            RuleError(
+                f"`{owner}` got `options[{key!r}]` as a tree, {structure}, that does not fit `y0`, "
+                f"{takes.tree}.",
+                "Give it shaped like `y0`.",
+            )
+        )
+    names = takes.names()
+
+    def convert(x: Any, unit: InternedUnit, name: str) -> Any:
+        def complain(x: Any) -> LocatedError:
+            came = f"in '{x._unit}'" if isinstance(x, Quantity) else f"as {describe(x)}"
+            error = DimensionalityError(
+                f"`{owner}` got `options[{key!r}]` {came}, and {name} is in '{unit}' in `y0`.",
+                own_unit(x).pint,
+                unit.pint,
+                f"Give it in a unit that converts to '{unit}'.",
+            )
+            return at_stack(error)
+
+        return to_unit(x, unit, complain)
+
+    return structure.unflatten(
+        [convert(*given) for given in zip(leaves, takes.units, names, strict=True)]
+    )
