@@ -1,4 +1,7 @@
-"""Structured matrices as Lineax operators, and back.
+"""Lineax on quantities, and structured matrices as its operators and back.
+
+Every public name of Lineax is here. `linear_solve` takes operators and vectors with units; so do
+the constructors of operators.
 
 `to_lineax(A)` gives an operator that Lineax's solvers take; `AutoLinearSolver` and our own
 `StructuredSolver` solve with the matrix's own algorithm. Install with `pip install
@@ -23,6 +26,20 @@ from sciquax.structured import (
 )
 from sciquax.structured._bands import from_bands
 from sciquax.structured._solve import solve
+from sciquax.units import Quantity
+from sciquax.units._algebra import own_unit, wrap
+
+from ._lineax_operators import (
+    DiagonalLinearOperator as DiagonalLinearOperator,
+    FunctionLinearOperator as FunctionLinearOperator,
+    JacobianLinearOperator as JacobianLinearOperator,
+    PyTreeLinearOperator as PyTreeLinearOperator,
+    TridiagonalLinearOperator as TridiagonalLinearOperator,
+    UnitLinearOperator as UnitLinearOperator,
+    unit_of_all,
+    with_unit,
+)
+from ._lineax_solve import linear_solve as linear_solve
 
 _TAGS = {
     "symmetric": lx.symmetric_tag,
@@ -217,8 +234,12 @@ def to_lineax(matrix: Any) -> lx.AbstractLinearOperator:
 
     Lineax's `AutoLinearSolver` knows it as diagonal, tridiagonal or triangular where it is.
 
+    A quantity, whose magnitude is either, becomes a `UnitLinearOperator`.
+
     **Raises** ValueError for a batch of matrices: `jax.vmap` the solve instead.
     """
+    if isinstance(matrix, Quantity):
+        return with_unit(to_lineax(matrix.magnitude), own_unit(matrix))
     if isinstance(matrix, StructuredMatrix):
         if len(matrix.shape) != 2:
             raise ValueError(
@@ -235,6 +256,8 @@ def from_lineax(operator: lx.AbstractLinearOperator) -> Any:
     """
     if isinstance(operator, StructuredLinearOperator):
         return operator.matrix
+    if isinstance(operator, UnitLinearOperator):
+        return wrap(from_lineax(operator.operator), unit_of_all(operator))
     if isinstance(operator, lx.IdentityLinearOperator):
         return IdentityMatrix(operator.in_size())
     if isinstance(operator, lx.TaggedLinearOperator):
@@ -253,10 +276,30 @@ def from_lineax(operator: lx.AbstractLinearOperator) -> Any:
     )
 
 
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    try:
+        return getattr(lx, name)
+    except AttributeError:
+        raise AttributeError(f"module 'lineax' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*dir(lx), *__all__})
+
+
 __all__ = [
     "BandedJacobianSolver",
+    "DiagonalLinearOperator",
+    "FunctionLinearOperator",
+    "JacobianLinearOperator",
+    "PyTreeLinearOperator",
     "StructuredLinearOperator",
     "StructuredSolver",
+    "TridiagonalLinearOperator",
+    "UnitLinearOperator",
     "from_lineax",
+    "linear_solve",
     "to_lineax",
 ]

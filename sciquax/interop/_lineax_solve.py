@@ -1,0 +1,119 @@
+"""`lineax.linear_solve` of a unit-carrying operator and vector."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import lineax as lx
+
+from sciquax.core import MODE, RuleError
+
+from ._deferred import deferred
+from ._lineax_operators import UnitLinearOperator, labelled, shapes_of, to_units_up_to_a_factor
+from ._places import at_stack
+from ._units import TreeUnits, has_quantity
+
+_AUTO = lx.AutoLinearSolver(well_posed=True)
+
+
+def linear_solve(
+    operator: lx.AbstractLinearOperator,
+    vector: Any,
+    solver: lx.AbstractLinearSolver = _AUTO,
+    *,
+    options: dict[str, Any] | None = None,
+    throw: bool = True,
+) -> lx.Solution:
+    """Solve a linear system of quantities: `value` is in vector units per operator units.
+
+    As `lineax.linear_solve`, which does the work on bare magnitudes.
+
+    **Arguments**
+
+    - `operator`: any of Lineax's, whose matrix, diagonals, scalars or functions may carry units;
+      sums, compositions and multiples of such.
+    - `vector`: a tree of quantities or arrays, structured as what the operator gives.
+    - `options`: of the solver; `y0`, a first guess, is in any units that convert to the solution's.
+    - the others as in Lineax.
+
+    **Returns** a `lineax.Solution`, whose `state` is the solver's own, bare; within `quaxify` and
+    `sciquax.grad` it is None and `stats` is empty.
+
+    **Raises** `DimensionalityError` where no `x` can have units such that the operator gives those
+    of the vector, or where operators that are added measure different things; and as Lineax does.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> import lineax as lx
+    >>> from sciquax.interop.lineax import linear_solve
+    >>> from sciquax.units import Quantity
+    >>> stiffness = Quantity(jnp.array([[3.0, -1.0], [-1.0, 2.0]]), "kN/m")
+    >>> load = Quantity(jnp.array([0.0, 5.0]), "N")
+    >>> linear_solve(lx.MatrixLinearOperator(stiffness), load).value.to("mm")
+    Quantity([1., 3.], 'mm')
+
+    ```
+    """
+    given = dict(operator=operator, vector=vector, options=options)
+    fixed: dict[str, Any] = dict(solver=solver, throw=throw)
+    if not MODE.staging:
+        return _solve(**given, **fixed)
+
+    def later(given: dict[str, Any]) -> lx.Solution:
+        return dataclasses.replace(_solve(**given, **fixed), stats={}, state=None)
+
+    def shapes(given: dict[str, Any]) -> lx.Solution:
+        results = lx.RESULTS
+        done = results.where(jnp.array(True), results.successful, results.successful)
+        return lx.Solution(shapes_of(given["operator"]), done, {}, None)  # pyright: ignore
+
+    return deferred(later, shapes, given)
+
+
+def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:
+    known = _fitted(labelled(operator), vector)
+    bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")
+    units = known.takes.map(lambda unit: unit * factor)
+    solution = lx.linear_solve(
+        known.operator, bare, solver, options=_bare_options(options, units), throw=throw
+    )
+    return dataclasses.replace(solution, value=units.label(solution.value))
+
+
+def _fitted(operator: UnitLinearOperator, vector: Any) -> UnitLinearOperator:
+    """A diagonal operator takes each leaf on its own: its units need no common factor."""
+    diagonal = isinstance(operator.operator, lx.DiagonalLinearOperator | lx.IdentityLinearOperator)
+    given = TreeUnits.of(vector, operator.gives.name)
+    if not diagonal or not given.tree == operator.gives.tree == operator.takes.tree:
+        return operator
+    triples = zip(given.units, operator.gives.units, operator.takes.units, strict=True)
+    takes = dataclasses.replace(
+        operator.takes, units=tuple(have * take / give for have, give, take in triples)
+    )
+    return UnitLinearOperator(operator.operator, takes, given)
+
+
+def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str, Any] | None:
+    if options is None or not has_quantity(options):
+        return options
+    options = dict(options)
+    if "y0" in options:
+        guess, factor = to_units_up_to_a_factor(options["y0"], units, "linear_solve")
+        number = factor.conversion(units.units[0] / units.units[0])[0] if factor.pure else None
+        if number is None:
+            raise at_stack(
+                RuleError(
+                    "`linear_solve` got `options['y0']` in units that are not the solution's.",
+                    f"Give it in '{units.units[0]}'.",
+                )
+            )
+        options["y0"] = jtu.tree_map(lambda x: x * number, guess)
+    if has_quantity(options):
+        raise at_stack(
+            RuleError(
+                "`linear_solve` got options with quantities, and what they are is not known.",
+                "Give plain numbers.",
+            )
+        )
+    return options

@@ -1,0 +1,258 @@
+"""Lineax with units: plain Lineax on magnitudes is the oracle."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import pytest
+
+import sciquax
+from sciquax import quaxify
+from sciquax.interop import lineax as slx
+from sciquax.structured import SymmetricTridiagonalMatrix
+from sciquax.units import DimensionalityError, Quantity
+
+A = jnp.array([[3.0, -1.0, 0.0], [-2.0, 4.0, 0.5], [0.0, 1.0, 5.0]])
+B = jnp.array([1.0, 2.0, -4.0])
+STRUCT = jax.ShapeDtypeStruct((3,), jnp.float32)
+K = Quantity(A, "kN/m")
+F = Quantity(B, "N")
+
+
+@functools.cache
+def operators():
+    """Each with a plain twin; all in kN/m."""
+    diagonals = jnp.diag(A), jnp.diag(A, -1), jnp.diag(A, 1)
+    in_units = [Quantity(d, "kN/m") for d in diagonals[:2]] + [Quantity(1e3 * diagonals[2], "N/m")]
+    springs = lambda x, _: jnp.matmul(K, x) + K[0, 0] * x**3 / Quantity(1.0, "m**2")
+    plain_springs = lambda x, _: jnp.matmul(A, x) + A[0, 0] * x**3
+    x = jnp.array([0.1, 0.2, 0.3])
+    identity = lx.IdentityLinearOperator(STRUCT)
+    matrix, plain = lx.MatrixLinearOperator(K), lx.MatrixLinearOperator(A)
+    return {
+        "matrix": (matrix, plain),
+        "diagonal": (
+            lx.DiagonalLinearOperator(in_units[0]),
+            lx.DiagonalLinearOperator(diagonals[0]),
+        ),
+        "tridiagonal": (
+            slx.TridiagonalLinearOperator(*in_units),
+            lx.TridiagonalLinearOperator(*diagonals),
+        ),
+        "function": (
+            slx.FunctionLinearOperator(lambda x: jnp.matmul(K, x), STRUCT),
+            lx.FunctionLinearOperator(lambda x: A @ x, STRUCT),
+        ),
+        "stock function": (lx.FunctionLinearOperator(lambda x: K @ x, STRUCT), plain),
+        "function of lengths": (
+            slx.FunctionLinearOperator(lambda x: jnp.matmul(K, x), Quantity(x, "m")),
+            plain,
+        ),
+        "jacobian": (
+            slx.JacobianLinearOperator(springs, Quantity(x, "m")),
+            lx.JacobianLinearOperator(plain_springs, x),
+        ),
+        "stock jacobian": (
+            lx.JacobianLinearOperator(quaxify(springs), Quantity(x, "m"), jac="fwd"),
+            lx.JacobianLinearOperator(plain_springs, x),
+        ),
+        "sum": (
+            matrix + lx.MulLinearOperator(identity, Quantity(500.0, "N/m")),
+            plain + lx.MulLinearOperator(identity, jnp.array(0.5)),
+        ),
+        "difference": (
+            matrix
+            - slx.JacobianLinearOperator(lambda x, _: x * Quantity(2.0, "MN/m"), Quantity(x, "mm")),
+            plain - lx.MulLinearOperator(identity, jnp.array(2000.0)),
+        ),
+        "composition": (
+            lx.MatrixLinearOperator(Quantity(A, "kN/s"))
+            @ slx.DiagonalLinearOperator(Quantity(B, "s/m")),
+            plain @ lx.DiagonalLinearOperator(B),
+        ),
+        "composed jacobian": (
+            slx.JacobianLinearOperator(springs, Quantity(x, "m")) @ lx.DiagonalLinearOperator(B),
+            lx.JacobianLinearOperator(plain_springs, x) @ lx.DiagonalLinearOperator(B),
+        ),
+        "tagged quotient": (
+            lx.TaggedLinearOperator(lx.DivLinearOperator(-matrix, Quantity(2.0, "s")), ()),
+            lx.DivLinearOperator(-plain, jnp.array(2.0)),
+        ),
+        "structured": (
+            slx.to_lineax(
+                Quantity(SymmetricTridiagonalMatrix(jnp.full(3, 4.0), jnp.ones(2)), "kN/m")
+            ),
+            lx.TridiagonalLinearOperator(jnp.full(3, 4.0), jnp.ones(2), jnp.ones(2)),
+        ),
+        "plain": (plain, plain),
+    }
+
+
+UNITS = {"tagged quotient": "mm*s", "plain": "N"}
+
+
+@pytest.mark.parametrize("name", operators())
+def test_agrees_with_lineax(name):
+    operator, plain = operators()[name]
+    want = lx.linear_solve(plain, B)
+    found = slx.linear_solve(operator, F)
+    unit = UNITS.get(name, "mm")
+    np.testing.assert_allclose(found.value.m_as(unit), want.value, rtol=2e-5)
+    assert found.result == lx.RESULTS.successful
+    if name in ("matrix", "tridiagonal", "structured"):
+        assert str(found.value.units) == "meter * newton / kilonewton"
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [lx.LU(), lx.QR(), lx.SVD(), lx.GMRES(rtol=1e-6, atol=1e-6)],
+    ids=lambda s: type(s).__name__,
+)
+def test_solvers(solver):
+    want = lx.linear_solve(lx.MatrixLinearOperator(A), B, solver)
+    found = slx.linear_solve(slx.MatrixLinearOperator(K), F, solver)
+    np.testing.assert_allclose(found.value.m_as("mm"), want.value, rtol=1e-5)
+    spd = A @ A.T
+    definite = slx.MatrixLinearOperator(Quantity(spd, "kg"), lx.positive_semidefinite_tag)
+    cg = lx.CG(rtol=1e-6, atol=1e-6)
+    guess = {"y0": Quantity(jnp.linalg.solve(spd, B), "m/s**2")}
+    found = slx.linear_solve(definite, F, cg, options=guess)
+    np.testing.assert_allclose(found.value.m_as("m/s**2"), guess["y0"].magnitude, rtol=1e-4)
+    assert found.stats["num_steps"] <= 2
+
+
+def test_least_squares_of_a_tall_matrix():
+    tall = jnp.concatenate([A, A[:1] * 2])
+    b = jnp.array([1.0, 2.0, 3.0, 4.0])
+    solver = lx.AutoLinearSolver(well_posed=False)
+    want = lx.linear_solve(lx.MatrixLinearOperator(tall), b, solver).value
+    operator = lx.MatrixLinearOperator(Quantity(tall, "m/s"))
+    found = slx.linear_solve(operator, Quantity(b, "km"), solver).value
+    np.testing.assert_allclose(found.m_as("ks"), want, rtol=1e-5)
+
+
+def circuit():
+    """Kirchhoff's laws: a conductance and a dimensionless row, a voltage and a current."""
+    rows = {
+        "node": {"v": Quantity(jnp.array([[2.0]]), "mA/V"), "i": Quantity(jnp.array([[-1.0]]), "")},
+        "loop": {"v": Quantity(jnp.array([[1.0]]), ""), "i": Quantity(jnp.array([[3.0]]), "V/mA")},
+    }
+    out = {"node": jnp.zeros(1), "loop": jnp.zeros(1)}
+    vector = {"node": Quantity(jnp.array([4e-3]), "A"), "loop": Quantity(jnp.array([9e3]), "mV")}
+    return slx.PyTreeLinearOperator(rows, out), vector
+
+
+def test_a_system_of_several_dimensions():
+    operator, vector = circuit()
+    found = slx.linear_solve(operator, vector).value
+    v, i = np.linalg.solve([[2.0, -1.0], [1.0, 3.0]], [4.0, 9.0])
+    np.testing.assert_allclose(found["v"].m_as("V"), [v], rtol=1e-5)
+    np.testing.assert_allclose(found["i"].m_as("mA"), [i], rtol=1e-5)
+    back = operator.mv(found)
+    for name in vector:
+        np.testing.assert_allclose(back[name].to(vector[name]).m, vector[name].m, rtol=1e-5)
+    transposed = operator.T.mv(
+        {"node": Quantity(jnp.ones(1), "V"), "loop": Quantity(jnp.ones(1), "A")}
+    )
+    np.testing.assert_allclose(transposed["v"].m_as("A"), [1.002], rtol=1e-5)
+    with pytest.raises(TypeError, match="The blocks of this operator have several units"):
+        operator.as_matrix()
+    with pytest.raises(
+        DimensionalityError, match="beside the first, the operator makes the second"
+    ):
+        slx.linear_solve(operator, vector | {"loop": Quantity(jnp.ones(1), "A")})
+    wrong = {"node": Quantity(jnp.ones(1), "A"), "loop": jnp.ones(2)}
+    with pytest.raises(DimensionalityError, match="vector\\['loop'\\] in 'dimensionless'|in ''"):
+        slx.linear_solve(operator, wrong)
+
+
+def test_a_diagonal_takes_each_leaf_by_itself():
+    diagonal = {"a": jnp.array([2.0]), "b": Quantity(jnp.array([4.0]), "kg")}
+    vector = {"a": Quantity(jnp.array([1.0]), "m"), "b": Quantity(jnp.array([1.0]), "N")}
+    found = slx.linear_solve(lx.DiagonalLinearOperator(diagonal), vector).value
+    np.testing.assert_allclose(found["a"].m_as("m"), 0.5)
+    np.testing.assert_allclose(found["b"].m_as("m/s**2"), 0.25)
+
+
+def test_jacobian_of_a_system():
+    """A Newton step by hand, in a tree of mixed units."""
+
+    def fn(y, c):
+        return {"reach": y["v"] * y["t"] - c, "drop": 0.5 * Quantity(9.81, "m/s**2") * y["t"] ** 2}
+
+    y = {"v": Quantity(2.0, "m/s"), "t": Quantity(500.0, "ms")}
+    operator = slx.JacobianLinearOperator(fn, y, Quantity(1.0, "m"))
+    step = slx.linear_solve(
+        operator, {"reach": Quantity(1.0, "m"), "drop": Quantity(10.0, "cm")}
+    ).value
+    jacobian = np.array([[0.5, 2.0], [0.0, 9.81 * 0.5]])
+    want = np.linalg.solve(jacobian, [1.0, 0.1])
+    np.testing.assert_allclose(step["v"].m_as("m/s"), want[0], rtol=1e-5)
+    np.testing.assert_allclose(step["t"].m_as("s"), want[1], rtol=1e-5)
+
+
+# -- transformations ------------------------------------------------------------------------------
+
+
+def compliance(k, f):
+    return jnp.sum(slx.linear_solve(lx.MatrixLinearOperator(k), f).value * f)
+
+
+def test_transformations():
+    plain = lambda k, f: jnp.sum(lx.linear_solve(lx.MatrixLinearOperator(k), f).value * f)
+    want = plain(A, B)
+    for f in (quaxify(compliance), jax.jit(quaxify(compliance))):
+        np.testing.assert_allclose(f(K, F).m_as("N**2*m/kN"), want, rtol=1e-5)
+    by_k, by_f = sciquax.grad(compliance, (0, 1))(K, F)
+    want_k, want_f = jax.grad(plain, (0, 1))(A, B)
+    np.testing.assert_allclose(by_k.m_as("N**2*m**2/kN**2"), want_k, rtol=1e-4)
+    np.testing.assert_allclose(by_f.m_as("N*m/kN"), want_f, rtol=1e-4)
+    many = Quantity(jnp.stack([B, 2 * B]), "N")
+    found = jax.vmap(lambda f: slx.linear_solve(lx.MatrixLinearOperator(K), f).value)(many)
+    np.testing.assert_allclose(found.m_as("mm")[1], 2 * np.linalg.solve(A, B), rtol=1e-4)
+
+
+def test_a_jacobian_within_a_gradient():
+    def step(x, c):
+        fn = lambda y, a: c * y**3 / x[0] ** 2
+        operator = slx.JacobianLinearOperator(fn, x)
+        return slx.linear_solve(operator, fn(x, None)).value[1]
+
+    x, c = Quantity(jnp.array([1.0, 2.0]), "m"), Quantity(3.0, "N/m")
+    grad = sciquax.grad(step)(x, c)  # a step of y/3, whatever c is
+    np.testing.assert_allclose(grad, [0.0, 1 / 3], atol=1e-5)
+    np.testing.assert_allclose(quaxify(step)(x, c).m_as("cm"), 200 / 3, rtol=1e-5)
+
+
+def test_structured_matrices_and_back():
+    q = Quantity(SymmetricTridiagonalMatrix(jnp.full(3, 4.0), jnp.ones(2)), "kN/m")
+    back = slx.from_lineax(slx.to_lineax(q))
+    assert str(back.units) == "kilonewton / meter"
+    assert type(back.magnitude) is SymmetricTridiagonalMatrix
+    found = slx.linear_solve(slx.to_lineax(q), F, slx.StructuredSolver()).value
+    np.testing.assert_allclose(
+        found.m_as("mm"), slx.linear_solve(slx.to_lineax(q), F).value.m_as("mm"), rtol=1e-5
+    )
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+def test_refused():
+    matrix = lx.MatrixLinearOperator(K)
+    with pytest.raises(DimensionalityError) as error:
+        slx.linear_solve(matrix + lx.IdentityLinearOperator(STRUCT), F)
+    assert error.value.what() == (
+        "The sum of linear operators in 'kN/m' and 'dimensionless', which measure different things."
+    )
+    assert error.value.location.file == __file__
+    with pytest.raises(DimensionalityError, match="`TridiagonalLinearOperator` got operands in"):
+        slx.TridiagonalLinearOperator(F, B[1:], F[1:])
+    with pytest.raises(TypeError, match="Give it the structure of the operator"):
+        slx.linear_solve(matrix, {"f": F})
+    with pytest.raises(AttributeError, match="module 'lineax' has no attribute 'lu'"):
+        slx.lu  # noqa: B018
+    singular = lx.MatrixLinearOperator(Quantity(jnp.zeros((3, 3)), "N/m"))
+    assert slx.linear_solve(singular, F, throw=False).result != lx.RESULTS.successful
