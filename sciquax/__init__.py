@@ -13,6 +13,7 @@ from typing import Any
 from .core import (
     ArrayValue as ArrayValue,
     Value as Value,
+    explain_rules as explain_rules,
     grad as grad,
     hessian as hessian,
     jacfwd as jacfwd,
@@ -21,6 +22,7 @@ from .core import (
     linearize as linearize,
     quaxify as quaxify,
     register as register,
+    show as show,
     value_and_grad as value_and_grad,
     vjp as vjp,
 )

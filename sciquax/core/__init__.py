@@ -37,6 +37,7 @@ from ._errors import (
     current_location as current_location,
     locate_stack as locate_stack,
 )
+from ._explain import explain_rules as explain_rules
 from ._families import (
     Facts as Facts,
     Scaling as Scaling,
@@ -64,6 +65,7 @@ from ._quaxify import (
     output_places as output_places,
     quaxify as quaxify,
 )
+from ._show import show as show
 from ._standins import register_named as register_named
 from ._value import (
     MODE as MODE,

@@ -21,7 +21,7 @@ from ._errors import RuleError, Unsettled
 from ._interpret import interpret
 from ._join import coerce, join
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES, aval_of, describe, short_aval
+from ._value import MODE, VALUE_TYPES, aval_of, describe, short_aval
 from ._weak import WeakCache
 
 
@@ -151,7 +151,7 @@ def restage(
     convert them to (None leaves one as it comes); and whether outputs may be transient.
     """
     key = (tuple(types), tuple(targets), deferring, _compat.trace_context())
-    found = _staged.get(body, key)
+    found = _staged.get(body, key) if MODE.observer is None else None
     if found is None:
         jaxpr, consts = open_jaxpr(body)
         outs: tuple[Type, ...] = ()

@@ -76,6 +76,12 @@ def has_family_rules(cls: type) -> bool:
     return any(parent in _family_rules for parent in cls.__mro__)
 
 
+def signature_rules(primitive: Any) -> list[Callable]:
+    """The rules that somebody registered for a primitive by signature."""
+    rules = _signature_rules.get(primitive)
+    return [] if rules is None else rules.all()
+
+
 def plain_rule(primitive: Any, operands: Sequence[Any]) -> Rule | None:
     """The rule that somebody registered for plain arrays like these, or None."""
     rules = _signature_rules.get(primitive)
@@ -186,14 +192,22 @@ def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> 
     return rule
 
 
-def family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+def find_family_rule(cls: type[Value], primitive: Any) -> tuple[type, Key, Rule] | None:
+    """A type's rule for a primitive, with the class that it was given to and for what."""
     facts = facts_of(primitive)
     for key in (primitive.name, facts.scaling, facts.structure):
         for parent in cls.__mro__:
             rule = _family_rules.get(parent, {}).get(key)
             if rule is not None:
-                return rule
-    if facts.scaling is Scaling.REFUSED:
+                return parent, key, rule
+    return None
+
+
+def family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+    found = find_family_rule(cls, primitive)
+    if found is not None:
+        return found[2]
+    if facts_of(primitive).scaling is Scaling.REFUSED:
         return _refuse
     return None
 
@@ -276,6 +290,10 @@ class SignatureRules:
             return _converted(out, returns) if annotated else out
 
         return rule
+
+    def all(self) -> list[Callable]:
+        """Every rule, as it was registered."""
+        return list(self._rules)
 
     def faithful(self) -> bool:
         """Whether the classes of the operands alone decide, so that a resolution may be kept."""
@@ -371,13 +389,18 @@ def _same_definition(old: Callable, new: Callable) -> bool:
 
 def _described(rule: Callable) -> str:
     """A rule's name, the annotations of its operands, and where it is."""
+    return f"{headed(rule)} at {_where(rule)}"
+
+
+def headed(rule: Callable) -> str:
+    """A rule's name and the annotations of its operands."""
     operands = ", ".join(
         str(p.replace(annotation=p.empty, default=p.empty))
         + ("" if p.annotation is p.empty else f": {_type_name(p.annotation)}")
         for p in inspect.signature(rule).parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
     )
-    return f"{rule.__name__}({operands}) at {_where(rule)}"
+    return f"{rule.__name__}({operands})"
 
 
 def _type_name(annotation: Any) -> str:

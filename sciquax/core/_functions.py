@@ -279,6 +279,11 @@ def function_rules(function: Callable) -> FunctionRules:
     return rules
 
 
+def known_rules(function: Callable) -> list[FunctionRules]:
+    """The rules of a JAX function, if it has any."""
+    return [r for r in _rules.get(function_name(function), ()) if r.function is function]
+
+
 def register_function(cls: type, function: Callable, rule: Callable) -> Callable:
     """Give a type its rule for a whole JAX function; the rule has the function's signature.
 

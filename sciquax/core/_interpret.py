@@ -46,6 +46,10 @@ def interpret(
     direct, MODE.direct = MODE.direct, False
     outer = MODE.deferring
     MODE.deferring = deferring or any(map(wants_deferred, operands))
+    step = _equation
+    if (observer := MODE.observer) is not None:
+        observer.enter(jaxpr, len(consts), [*consts, *operands])
+        step = _observed
     try:
         for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
             source = eqn.source_info
@@ -55,7 +59,7 @@ def interpret(
                 equation_context(eqn, here),
             ):
                 try:
-                    outs = _equation(eqn, env)
+                    outs = step(eqn, env)
                 except Exception as error:
                     locate_equation(error, eqn)
                     raise
@@ -67,6 +71,8 @@ def interpret(
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
         MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
+        if observer is not None:
+            observer.leave()
 
 
 class Environment(dict):
@@ -90,6 +96,14 @@ class Environment(dict):
         )
         locate_equation(error, eqn)
         raise error
+
+
+def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
+    """`_equation`, with an observer told of it."""
+    MODE.observer.before(eqn)
+    outs = _equation(eqn, env)
+    MODE.observer.after(outs)
+    return outs
 
 
 def _equation(eqn: Any, env: Environment) -> Sequence[Any]:

@@ -112,6 +112,7 @@ class Mode(threading.local):
     it handle their own values rather than hand them over.
     `signature_rules_called`: how many rules of somebody's own have been called.
     `deferring`: a program is interpreted that holds types which want formulas, see `_deferred.py`.
+    `observer`: who is told what the interpreter does, see `_observe.py`.
     """
 
     staging = False
@@ -119,6 +120,7 @@ class Mode(threading.local):
     apart = False
     signature_rules_called = 0
     deferring = False
+    observer: Any = None
 
 
 MODE = Mode()

@@ -1,0 +1,312 @@
+"""`show`: what goes in and what comes out at each operation of a function, with types and units.
+
+The interpreter tells an observer what it does, equation by equation; here it is written down, and
+printed when the function returns or is refused.
+"""
+
+import contextlib
+import functools
+import inspect
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import jax.tree_util as jtu
+import numpy as np
+
+from ._compat import Literal, all_inputs, as_array, user_location
+from ._errors import LocatedError, locate_stack
+from ._families import Structure, facts_of
+from ._foreign import adopt, is_value_or_foreign
+from ._functions import call_name
+from ._inject import inject_p
+from ._interpret import interpret
+from ._observe import observed_by
+from ._outputs import fill
+from ._polymorphic import Polymorphic, strip
+from ._quaxify import _Quaxify, _stage, call
+from ._standins import StandIn, rules_of
+from ._value import MODE, describe, is_value
+
+F = TypeVar("F", bound=Callable)
+
+
+def show(fn: F, depth: int | None = None) -> F:
+    """`quaxify(fn)` that prints each operation: its operands, and the type and unit of its result.
+
+    Each operation is one line: the letters of what it takes and makes, what it makes, and the
+    user's line. Arguments that are values have their own names. The bodies of functions within
+    (`jit`, loops, branches) are indented below. If an operation is refused, everything up to it is
+    printed, and the error. This is the tool to find where a unit, a name or a structure goes wrong.
+
+    **Arguments**
+
+    - `fn`: the function, as for `quaxify` (or already quaxified).
+    - `depth`: how many levels of functions within functions to print; all, if None.
+
+    **Returns** a callable like `fn`, which prints and returns what `quaxify(fn)` would. It runs
+    operation by operation, un-jitted; under `jax.jit` it prints while JAX traces.
+
+    **Raises** what `quaxify(fn)` raises, after printing.
+
+    ```python
+    >>> from sciquax import show
+    >>> from sciquax.units import Quantity
+    >>> def area(width, height):
+    ...     return width * height
+    >>> q = show(area)(Quantity(3.0, "m"), Quantity(2.0, "ft"))
+    area(width: Quantity(f32[], 'm'), height: Quantity(f32[], 'ft'))
+      a = mul width height  Quantity(f32[], 'ft*m')
+    -> a
+
+    ```
+    """
+    inner = fn.fn if isinstance(fn, _Quaxify) else fn
+
+    @functools.partial(functools.update_wrapper, wrapped=inner, updated=())  # not a module's fields
+    def shown(*args: Any, **kwargs: Any) -> Any:
+        return _run(inner, args, kwargs, depth)
+
+    return shown  # pyright: ignore[reportReturnType]
+
+
+def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -> Any:
+    if MODE.staging:  # what is shown is the outermost function's, where values are known
+        return call(fn, args, kwargs)
+    name = getattr(fn, "__name__", type(fn).__name__)
+    described = _argument_names(fn, args, kwargs)
+    if (rules := rules_of(fn)) is not None and not rules.direct_only:
+        fn = StandIn(fn, rules)  # the function itself is one that has rules as a whole
+    leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value_or_foreign)
+    chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
+    for i in chosen:
+        leaves[i] = adopt(leaves[i]).canonical()
+    staged = _stage(leaves, treedef, chosen)
+    record = Record(staged.jaxpr, [described[i] for i in chosen])
+    try:
+        with observed_by(record):
+            results = interpret(staged.jaxpr, staged.consts, [leaves[i] for i in chosen])
+    except LocatedError as error:
+        error.__cause__ = None
+        if error.location is None:
+            locate_stack(error)
+        print(record.text(name, depth, error))
+        raise
+    except Exception as error:
+        print(record.text(name, depth, error))
+        raise
+    print(record.text(name, depth))
+    results = [as_array(strip(x)) for x in results]
+    return jtu.tree_unflatten(staged.out_tree, [fill(item, results) for item in staged.template])
+
+
+def _argument_names(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[str]:
+    """What each leaf of `(fn, args, kwargs)` is called: `x`, `state['v']`, `self.weight`."""
+    parameters: list[str] = []
+    with contextlib.suppress(TypeError, ValueError):
+        for p in inspect.signature(fn).parameters.values():
+            if p.kind is p.VAR_POSITIONAL:
+                parameters += [f"{p.name}[{i}]" for i in range(len(args) - len(parameters))]
+            elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+                parameters.append(p.name)
+    parameters += [f"args[{i}]" for i in range(len(parameters), len(args))]
+    named = (
+        [("self", fn)]
+        + list(zip(parameters[: len(args)], args, strict=True))
+        + [(name, kwargs[name]) for name in sorted(kwargs)]  # as JAX flattens a dictionary
+    )
+    return [
+        f"{name}{jtu.keystr(path)}"
+        for name, tree in named
+        for path, _ in jtu.tree_leaves_with_path(tree, is_leaf=is_value_or_foreign)
+    ]
+
+
+class Step:
+    """One equation: what it made, and the bodies that were interpreted for it."""
+
+    def __init__(self, eqn: Any):
+        self.eqn = eqn
+        self.results: list[str] | None = None  # None: refused, or not reached
+        self.bodies: dict[int, Body] = {}
+
+
+class Body:
+    """One pass through a jaxpr."""
+
+    def __init__(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]):
+        self.jaxpr = jaxpr  # kept alive, since it is known by its identity
+        self.consts = consts
+        self.inputs = inputs
+        self.types: dict[Any, str] = {}
+        self.steps: list[Step] = []
+
+
+class Record:
+    """What the interpreter did. A body interpreted again (a loop that settles) replaces itself.
+
+    **Arguments**: the jaxpr, and the names of its operands.
+    """
+
+    def __init__(self, jaxpr: Any, arguments: Sequence[str]):
+        self._top = Body(jaxpr, (), ())
+        self._arguments = arguments
+        self._stack: list[Body] = []
+
+    # -- called by the interpreter ----------------------------------------------------------------
+
+    def enter(self, jaxpr: Any, n_consts: int, operands: Sequence[Any]) -> None:
+        variables = all_inputs(jaxpr, n_consts)
+        body = Body(jaxpr, variables[:n_consts], variables[n_consts:])
+        body.types = {v: _described(x) for v, x in zip(variables, operands, strict=True)}
+        if not self._stack:
+            self._top = body
+        elif self._stack[-1].steps:
+            self._stack[-1].steps[-1].bodies[id(jaxpr)] = body
+        self._stack.append(body)
+
+    def leave(self) -> None:
+        self._stack.pop()
+
+    def before(self, eqn: Any) -> None:
+        self._stack[-1].steps.append(Step(eqn))
+
+    def after(self, results: Sequence[Any]) -> None:
+        self._stack[-1].steps[-1].results = [_described(x) for x in results]
+
+    # -- printing ---------------------------------------------------------------------------------
+
+    def text(self, name: str, depth: int | None, error: BaseException | None = None) -> str:
+        top = self._top
+        names = _Names(dict(zip(top.inputs, self._arguments, strict=False)))
+        inputs = _typed(top, top.inputs, names)
+        rows: list[Row] = []
+        _rows(top, names, 1, depth, rows)
+        width = min(max([len(row.what) for row in rows], default=0), _WIDEST)
+        wide = min(max([len(row.made) for row in rows], default=0), _WIDEST)
+        lines = [f"{name}({inputs})"]
+        lines += [f"{r.what:{width}}  {r.made:{wide}}  {r.place}".rstrip() for r in rows]
+        if error is None:
+            lines.append(f"-> {', '.join(map(names.of, top.jaxpr.outvars))}")
+        else:
+            lines.append(f"{type(error).__name__}: {error}")
+        return "\n".join(lines)
+
+
+class Row(NamedTuple):
+    what: str
+    made: str = ""
+    place: str = ""
+
+
+def _typed(body: Body, variables: Sequence[Any], names: "_Names") -> str:
+    return ", ".join(f"{names.of(v)}: {body.types[v]}" for v in variables)
+
+
+_WIDEST = 44  # columns that are aligned; what is wider stands out
+
+
+def _rows(body: Body, names: "_Names", indent: int, depth: int | None, rows: list[Row]) -> None:
+    margin = "  " * indent
+    for const in body.consts:
+        rows.append(Row(f"{margin}{names.of(const)} = constant", body.types[const]))
+    for step in body.steps:
+        eqn = step.eqn
+        made = ", ".join(map(names.of, eqn.outvars))
+        taken = " ".join(map(names.of, eqn.invars))
+        what = "captured" if eqn.primitive is inject_p else f"{_operation(eqn)} {taken}".rstrip()
+        if step.results is not None:
+            results = ", ".join(step.results)
+        else:  # if what was refused is below, that says so
+            results = "" if any(map(_failed, step.bodies.values())) else "refused"
+        rows.append(Row(f"{margin}{made} = {what}", results, _place(eqn)))
+        if depth is not None and indent > depth:
+            continue
+        for inner in step.bodies.values():
+            if not inner.steps:
+                continue
+            if len(inner.inputs) == len(eqn.invars) and eqn.primitive.name in _CALLS:
+                for var, outer in zip(inner.inputs, eqn.invars, strict=True):
+                    names.alias(var, outer)
+            else:
+                rows.append(Row(f"{margin}  with {_typed(inner, inner.inputs, names)}"))
+            _rows(inner, names, indent + 1, depth, rows)
+
+
+def _failed(body: Body) -> bool:
+    return bool(body.steps) and body.steps[-1].results is None
+
+
+_CALLS = {
+    "jit", "call", "core_call", "closed_call", "core_closed_call", "remat2", "custom_jvp_call",
+    "custom_vjp_call", "composite", "whole_call",
+}  # fmt: skip
+
+
+class _Names:
+    """Letters for variables, in the order in which they appear, besides those that have names."""
+
+    def __init__(self, known: dict[Any, str]):
+        taken = set(known.values())
+        self._letters = (letter for letter in _letters() if letter not in taken)
+        self._known = known
+
+    def of(self, var: Any) -> str:
+        if type(var) is Literal:
+            return _number(var.val)
+        if type(var).__name__ == "DropVar":
+            return "_"
+        if var not in self._known:
+            self._known[var] = next(self._letters)
+        return self._known[var]
+
+    def alias(self, var: Any, outer: Any) -> None:
+        self._known[var] = self.of(outer)
+
+
+def _number(x: Any) -> str:
+    text = str(x)
+    if len(text) > 8 and isinstance(x, (float, np.floating)):
+        text = f"{x:.6g}"
+    return text
+
+
+def _letters() -> Iterator[str]:
+    for n in itertools.count(1):
+        for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=n):
+            yield "".join(letters)
+
+
+def _operation(eqn: Any) -> str:
+    """The primitive's name with its few telling parameters, or the function that is called."""
+    name = eqn.primitive.name
+    if name == "whole_call":
+        return f"call[{eqn.params['call'].item.rules.name}]"
+    if name in _CALLS:
+        return f"{name}[{call_name(eqn)}]" if call_name(eqn) else name
+    if facts_of(eqn.primitive).structure is Structure.CALL:
+        return name
+    told = [f"{k}={v}" for k, v in eqn.params.items() if _telling(v)]
+    return f"{name}[{' '.join(told)}]" if told else name
+
+
+def _telling(param: Any) -> bool:
+    if type(param) is int:
+        return True
+    few = type(param) is tuple and 0 < len(param) < 4
+    return few and all(type(x) is int for x in param)
+
+
+def _described(x: Any) -> str:
+    if type(x) is Polymorphic:
+        return f"{describe(x.inner)}, any unit" if not is_value(x.inner) else describe(x.inner)
+    return describe(x)
+
+
+def _place(eqn: Any) -> str:
+    place = user_location(eqn.source_info)
+    if place is None:
+        return ""
+    file, line, _, function = place
+    return f"{os.path.basename(file)}:{line} ({function})"
