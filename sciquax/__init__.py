@@ -20,6 +20,7 @@ from .core import (
     jacrev as jacrev,
     jvp as jvp,
     linearize as linearize,
+    log_materialisations as log_materialisations,
     quaxify as quaxify,
     register as register,
     show as show,
@@ -30,7 +31,7 @@ from .core import (
 # Loaded on first use: pint's registry and the extras cost more to import than all of the core.
 _LAZY = (
     "core", "interop", "lax", "named", "nn", "numpy", "ops", "random", "scipy", "structured",
-    "units",
+    "testing", "units",
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ from ._families import (
 )
 from ._foreign import (
     adopt as adopt,
+    is_value_or_foreign as is_value_or_foreign,
     register_foreign as register_foreign,
     taker_of as taker_of,
 )
@@ -53,6 +54,10 @@ from ._functions import register_function as register_function
 from ._inject import inject as inject
 from ._interpret import interpret as interpret
 from ._join import coerce as coerce, join as join
+from ._materialising import (
+    log_materialisations as log_materialisations,
+    materialised as materialised,
+)
 from ._namespace import Namespace as Namespace
 from ._polymorphic import (
     Polymorphic as Polymorphic,

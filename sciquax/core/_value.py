@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import dataclasses
+import html
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from ._compat import (
     typeof,
 )
 from ._errors import RuleError, Unsettled, outside
+from ._materialising import materialised, tell
 
 VALUE_TYPES: set[type] = set()
 """Every subclass of `Value`. `type(x) in VALUE_TYPES` costs a tenth of `isinstance` on an ABC."""
@@ -315,6 +317,14 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """
         return list(tangents), None
 
+    # -- looks ------------------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: what the value is, and its representation if that says more."""
+        short, full = describe(self), repr(self)
+        more = "" if full == short else f"<pre>{html.escape(full)}</pre>"
+        return f"<div><code>{html.escape(short)}</code>{more}</div>"
+
     # -- meeting JAX ------------------------------------------------------------------------------
 
     @property
@@ -375,7 +385,7 @@ class ArrayValue(Value):
     @classmethod
     def coerce(cls, value: Any, example: Any) -> Any:
         if type(value) in VALUE_TYPES and type(example) not in VALUE_TYPES:
-            return value.materialise()
+            return materialised(value, "join")
         raise Unsettled
 
 
@@ -388,6 +398,7 @@ def _materialise(x: Any, primitive: Any, values: Sequence[Any]) -> Any:
             f"{_missing(primitive, values)}.",
             f"Register one with `sciquax.register({primitive.name}_p)`.",
         )
+    tell(x, primitive.name)
     try:
         return x.materialise()
     except Exception as error:

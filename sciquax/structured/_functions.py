@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, register_function
+from sciquax.core import VALUE_TYPES, materialised, register_function
 
 from . import _pairs as pairs
 from ._bands import BandMatrix, from_bands
@@ -51,7 +51,7 @@ def _rule(function: Callable, name: str | None = None) -> Callable:
             if out is not NotImplemented:
                 return out
             refuse_unless_allowed(shown, args)
-            arrays = [x.materialise() if _is(x) else x for x in args]
+            arrays = [materialised(x, shown) if _is(x) else x for x in args]
             return linalg(lambda *xs: function(*xs, **kwargs), *arrays)
 
         whole.__name__ = whole.__qualname__ = rule.__name__

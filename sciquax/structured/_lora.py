@@ -16,7 +16,16 @@ import jax.random as jr
 import jax.tree_util as jtu
 from jax import lax
 
-from sciquax.core import ArrayValue, RuleError, Unsettled, aval_of, is_value, quaxify, short_aval
+from sciquax.core import (
+    ArrayValue,
+    RuleError,
+    Unsettled,
+    aval_of,
+    is_value,
+    materialised,
+    quaxify,
+    short_aval,
+)
 
 ROW, COLUMN, BATCH = "row", "column", "batch"
 
@@ -211,7 +220,7 @@ class LoraArray(
             return make(value, value.w, *aligned(value), value.kinds)
         if is_value(example):
             raise Unsettled
-        return value.materialise() if is_value(value) else value
+        return materialised(value, "join") if is_value(value) else value
 
     @classmethod
     def zeros_like(cls, example: Any) -> Any:

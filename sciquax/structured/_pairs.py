@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import Unsettled, aval_of
+from sciquax.core import Unsettled, aval_of, materialised
 
 from ._bands import BandMatrix, from_bands
 from ._block_diagonal import BlockDiagonalMatrix
@@ -327,7 +327,7 @@ def coerce(value: Any, example: Any) -> Any:
     if not isinstance(example, StructuredMatrix):
         if not value.allow_materialise:
             raise Unsettled
-        return value.materialise()
+        return materialised(value, "join")
     (zeros,) = _zeros(example)
     made = elementwise([value, zeros], jnp.add, True)
     if made is NotImplemented or type(made) is not type(example):

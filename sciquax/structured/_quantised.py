@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax import lax
 
-from sciquax.core import ArrayValue, Unsettled, aval_of, is_value, short_aval
+from sciquax.core import ArrayValue, Unsettled, aval_of, is_value, materialised, short_aval
 from sciquax.core._compat import ShapedArray
 
 # The quantiles of a normal distribution that T. Dettmers et al., *QLoRA: Efficient Finetuning of
@@ -130,7 +130,7 @@ class QuantisedArray(
     def coerce(cls, value: Any, example: Any) -> Any:
         if is_value(example):
             raise Unsettled
-        return value.materialise() if is_value(value) else value
+        return materialised(value, "join") if is_value(value) else value
 
     @classmethod
     def zeros_like(cls, example: Any) -> Any:

@@ -9,7 +9,16 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.experimental import sparse as jsparse
 
-from sciquax.core import ArrayValue, RuleError, Unsettled, aval_of, describe, is_value, short_aval
+from sciquax.core import (
+    ArrayValue,
+    RuleError,
+    Unsettled,
+    aval_of,
+    describe,
+    is_value,
+    materialised,
+    short_aval,
+)
 from sciquax.core._compat import ShapedArray, Tracer
 
 from ._rows import RowLayout, in_layout_order, row_layout
@@ -225,7 +234,7 @@ class BCOO(
     def coerce(cls, value: Any, example: Any) -> Any:
         if is_value(example):
             raise Unsettled
-        return value.materialise() if is_value(value) else value
+        return materialised(value, "join") if is_value(value) else value
 
     @classmethod
     def zeros_like(cls, example: Any) -> Any:
