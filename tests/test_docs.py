@@ -4,10 +4,12 @@ import doctest
 import importlib
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 import sciquax
@@ -31,6 +33,23 @@ def test_page(page):
         text=True,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+COMING_FROM = (ROOT / "docs/coming-from.md").read_text(encoding="utf-8").split("\n## ")[1:]
+
+
+@pytest.mark.parametrize("section", COMING_FROM, ids=lambda text: text.splitlines()[0])
+def test_our_column_of_equivalents(section):
+    """The code in the last column of a section's table runs, after the section's own."""
+    (setup,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    namespace: dict[str, object] = {}
+    exec(setup, namespace)
+    rows = [line.split(" | ")[-1] for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) > 5
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        for row in rows[2:]:
+            for code in re.findall(r"`([^`]+)`", row):
+                exec(code, namespace)
 
 
 def test_docstring_examples():
