@@ -40,6 +40,7 @@ class UnitLinearOperator(lx.AbstractLinearOperator):
     def mv(self, vector: Any) -> Any:
         """The product with a tree of quantities. **Raises** `DimensionalityError`."""
         bare, factor = to_units_up_to_a_factor(vector, self.takes, "mv")
+        bare, factor = tidied(bare, factor, self.gives)
         return self.gives.map(lambda unit: unit * factor).label(self.operator.mv(bare))
 
     def as_matrix(self) -> Any:
@@ -105,6 +106,17 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
         for x, f in zip(leaves, factors, strict=True)
     ]
     return structure.unflatten(scaled), factor
+
+
+def tidied(vector: Any, factor: InternedUnit, units: TreeUnits) -> tuple[Any, InternedUnit]:
+    """Where the common factor is a number, take it into the numbers: `units` come out as they are.
+
+    Not where these are dimensionless: what an operator in kN gives N for is in N/kN.
+    """
+    if units.plain or not factor.pure or factor.plain:
+        return vector, factor
+    number, _ = factor.conversion(dimensionless())
+    return jtu.tree_map(lambda x: x * number, vector), dimensionless()
 
 
 def ratio(

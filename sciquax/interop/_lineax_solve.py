@@ -10,7 +10,13 @@ import lineax as lx
 from sciquax.core import MODE, RuleError
 
 from ._deferred import deferred
-from ._lineax_operators import UnitLinearOperator, labelled, shapes_of, to_units_up_to_a_factor
+from ._lineax_operators import (
+    UnitLinearOperator,
+    labelled,
+    shapes_of,
+    tidied,
+    to_units_up_to_a_factor,
+)
 from ._places import at_stack
 from ._units import TreeUnits, has_quantity
 
@@ -74,6 +80,7 @@ def linear_solve(
 def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:
     known = _fitted(labelled(operator), vector)
     bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")
+    bare, factor = tidied(bare, factor, known.takes)
     units = known.takes.map(lambda unit: unit * factor)
     solution = lx.linear_solve(
         known.operator, bare, solver, options=_bare_options(options, units), throw=throw

@@ -191,6 +191,7 @@ def test_jacobian_of_a_system():
     want = np.linalg.solve(jacobian, [1.0, 0.1])
     np.testing.assert_allclose(step["v"].m_as("m/s"), want[0], rtol=1e-5)
     np.testing.assert_allclose(step["t"].m_as("s"), want[1], rtol=1e-5)
+    assert [str(step[name].units) for name in ("v", "t")] == ["meter / second", "millisecond"]
 
 
 # -- transformations ------------------------------------------------------------------------------
