@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, materialised, register_function
+from sciquax.core import VALUE_TYPES, materialised, register_family, register_function, strip
 
 from . import _pairs as pairs
 from ._bands import BandMatrix, from_bands
@@ -27,10 +27,11 @@ from ._low_rank import LowRankPlusDiagonalMatrix
 from ._matrix import StructuredMatrix, lenient, refuse_unless_allowed
 from ._permutation import PermutationMatrix
 from ._properties import surviving
-from ._rules import part, solve_sided
+from ._rules import part, solve_sided, static_number
 from ._solve import solve, solve_any
 from ._triangular import TriangularMatrix
 from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
+from ._withheld import Withheld
 
 _DIAGONAL = (IdentityMatrix, ScalarMatrix, DiagonalMatrix)
 _SPECTRAL = (*_DIAGONAL, CirculantMatrix)
@@ -112,7 +113,7 @@ def _solve_triangular(
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
     half = part(_inexact(a), None, 0) if lower else part(_inexact(a), 0, None)
-    if half is NotImplemented:
+    if half is NotImplemented or isinstance(half, ProductMatrix):
         return NotImplemented
     if unit_diagonal:
         if isinstance(half, BandMatrix):
@@ -164,11 +165,13 @@ def _diag(v: Any, k: int = 0) -> Any:
 
 @_rule(jnp.trace)
 def _trace(
-    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+    a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
 ) -> Any:
     matrix, reverse = _last_two(a, axis1, axis2)
-    if not matrix:
+    static = static_number(strip(offset))  # an operand, in `jnp.linalg.trace`
+    if not matrix or static is None:
         return NotImplemented
+    offset = int(static)
     found = _offset_diagonal(a, -offset if reverse else offset)
     return found if found is NotImplemented else jnp.sum(found, -1, dtype=dtype)
 
@@ -209,6 +212,8 @@ def _singular_values(a: Any) -> Any:
         return jnp.sort(jnp.abs(a.eigenvalues()), -1)[..., ::-1]
     if isinstance(a, BidiagonalMatrix):
         return _golub_kahan(a)
+    if isinstance(a, TriangularMatrix):  # which stores n^2 numbers as it is
+        return jnp.linalg.svdvals(a.materialise())
     return NotImplemented
 
 
@@ -233,6 +238,15 @@ def _absolute(a: Any) -> Any:
     return a.map_entries(jnp.abs, True)
 
 
+def _absolute_sums(x: Any, rows: bool) -> Any:
+    """The sum of the absolute values of each row or column, (..., n)."""
+    absolute = _absolute(x)
+    if absolute is NotImplemented:  # column by column, O(n) numbers at a time
+        x = x.transpose() if rows else x
+        return x.each_column(lambda column: jnp.sum(jnp.abs(column), -1))
+    return absolute.sum_rows() if rows else absolute.sum_columns()
+
+
 @_rule(jnp.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     ndim = len(x.shape)
@@ -255,7 +269,8 @@ def _matrix_norm(x: Any, ord: Any) -> Any:
         squares = x.map_entries(lambda y: jnp.abs(y) ** 2, True)
         if squares is NotImplemented:
             if "orthogonal" not in x.known():
-                return NotImplemented
+                columns = x.each_column(lambda column: jnp.sum(jnp.abs(column) ** 2, -1))
+                return jnp.sqrt(jnp.sum(columns, -1))
             real = jnp.abs(jnp.zeros((), x.dtype)).dtype
             return jnp.full(x.batch_shape(), np.sqrt(x.shape[-1]), real)
         return jnp.sqrt(squares.sum_rows().sum(-1))
@@ -267,10 +282,7 @@ def _matrix_norm(x: Any, ord: Any) -> Any:
             return jnp.sum(values, -1)
         return values[..., 0] if ord == 2 else values[..., -1]
     if ord in (1, -1, np.inf, -np.inf):
-        absolute = _absolute(x)
-        if absolute is NotImplemented:
-            return NotImplemented
-        sums = absolute.sum_columns() if abs(ord) == 1 else absolute.sum_rows()
+        sums = _absolute_sums(x, abs(ord) != 1)
         return jnp.max(sums, -1) if ord > 0 else jnp.min(sums, -1)
     return NotImplemented
 
@@ -381,6 +393,17 @@ def _sorting(values: Any, vectors: Any, allow: bool) -> tuple[Any, Any]:
 @_rule(jnp.linalg.eigh)
 def _eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Any:
     """Where eigenvectors are structured: diagonal matrices, blocks and Kronecker products."""
+    if not a.is_square():
+        return NotImplemented
+    found = _eigenvectors(a)
+    if found is NotImplemented and not a.allow_materialise:
+        values = _eigenvalues(a)
+        if values is not NotImplemented:
+            return values, Withheld.of("eigh", a.shape, _inexact(a).dtype)
+    return found
+
+
+def _eigenvectors(a: Any) -> Any:
     matrix = symmetrised(a)
     if matrix is NotImplemented:
         return NotImplemented
@@ -455,9 +478,13 @@ def _lu(
         parts = [linalg(lambda x: tuple(jsp.linalg.lu(x)), x) for x in a.arrays()]
         p, lower, u = (a.rebuild(list(factors)) for factors in zip(*parts, strict=True))
         return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
-    if a.batch_shape() or not (upper or isinstance(a, BandMatrix) and a.widths()[0] == 0):
+    permutes = isinstance(a, PermutationMatrix)
+    upper = upper or isinstance(a, BandMatrix) and a.widths()[0] == 0
+    if a.batch_shape() or not (upper or permutes):
         return NotImplemented
     one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
+    if permutes:
+        return (a, one) if permute_l else (a, one, one)
     return (one, a) if permute_l else (one, one, a)
 
 
@@ -549,16 +576,62 @@ def _lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> A
     if not _is(a) or type(b) in VALUE_TYPES or a.batch_shape() or rcond is not None:
         return NotImplemented
     inverse = pinv(a)
-    values = _singular_values(a)
-    if inverse is NotImplemented or values is NotImplemented or not _is(inverse):
+    values = _singular_values(a) if a.is_square() else NotImplemented
+    if inverse is NotImplemented or not _is(inverse):
+        return NotImplemented
+    if values is NotImplemented and a.allow_materialise:
         return NotImplemented
     x = inverse.matvec(b) if b.ndim == 1 else inverse.matmat(b)
-    rank = jnp.sum(values > jnp.finfo(values.dtype).eps * a.shape[-1] * values[0])
     residual = b - (a.matvec(x) if b.ndim == 1 else a.matmat(x))
     squares = jnp.sum(jnp.abs(residual) ** 2, 0, keepdims=b.ndim == 1)
     if numpy_resid:
         squares = jnp.asarray([], squares.dtype)
+    if values is NotImplemented:
+        real = jnp.finfo(_inexact(a).dtype).dtype
+        rank = Withheld.of("lstsq", (), np.dtype(np.int32))
+        return x, squares, rank, Withheld.of("lstsq", a.shape[-1:], real)
+    rank = jnp.sum(values > jnp.finfo(values.dtype).eps * a.shape[-1] * values[0])
     return x, squares, rank, values
+
+
+@_rule(jsp.linalg.solve)
+def _scipy_solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Any:
+    """What the caller assumes is a property of the matrix."""
+    if _is(a) and assume_a == "pos":
+        a = a.rebuild(a.arrays(), properties=a.properties | {"positive_definite", "hermitian"})
+    return _solve(a, b)
+
+
+def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.eigh` and `jax.scipy.linalg.eigh` come to under `vmap` and `grad`."""
+    (a,) = operands
+    if params.get("subset_by_index") is not None:
+        return NotImplemented
+    with lenient():
+        found = _eigh(a)
+    return NotImplemented if found is NotImplemented else [found[1], found[0]]
+
+
+def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    (a,) = operands
+    if params.get("compute_uv", True) or params.get("subset_by_index") is not None:
+        return NotImplemented
+    with lenient():
+        values = _singular_values(a) if a.is_square() else NotImplemented
+    return NotImplemented if values is NotImplemented else [values]
+
+
+register_family(StructuredMatrix, "eigh", _eigh_primitive)
+register_family(StructuredMatrix, "svd", _svd_primitive)
 
 
 __all__ = ["from_bands", "jax", "solve", "symmetrised"]

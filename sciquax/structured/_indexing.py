@@ -75,7 +75,7 @@ def submatrix(x: Any, starts: Sequence[Any], sizes: Sequence[int], strides: Sequ
         made = _part(x, starts, sizes)
         if made is not NotImplemented:
             return made
-    if min(rows, columns) > 1 and rows * columns > _stored(x):
+    if min(rows, columns) > 1 and rows * columns > max(_stored(x), 2 * x.shape[-1]):
         return NotImplemented
     i = jnp.asarray(starts[0], np.int32) + strides[0] * np.arange(rows, dtype=np.int32)
     j = jnp.asarray(starts[1], np.int32) + strides[1] * np.arange(columns, dtype=np.int32)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from jax import lax
 
 from ._matrix import StructuredMatrix, allow_both
 from ._properties import surviving
@@ -62,6 +63,19 @@ class InverseMatrix(
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         scaled = self.matrix.scale(1 / function(jnp.ones((), self.dtype), s))
         return NotImplemented if scaled is NotImplemented else InverseMatrix.of(scaled)
+
+    def diagonal(self) -> Any:
+        """Of tridiagonal matrices that need no pivoting O(n); otherwise n systems in turn."""
+        found = self.matrix.inverse_diagonal()
+        if found is not NotImplemented:
+            return found
+        n = self.shape[-1]
+
+        def one(i: Any) -> Any:
+            column = self.matvec((jnp.arange(n) == i).astype(self.dtype))
+            return jnp.take(column, i, axis=-1)
+
+        return jnp.moveaxis(lax.map(one, jnp.arange(n)), 0, -1)
 
     def slogdet(self) -> Any:
         sign, log = self.matrix.slogdet()

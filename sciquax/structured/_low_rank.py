@@ -139,6 +139,19 @@ class LowRankPlusDiagonalMatrix(
         mixed = 2 * jnp.sum((jnp.conj(self.diag) * product).real, -1)
         return gram + mixed + jnp.sum(jnp.abs(self.diag) ** 2, -1)
 
+    def hadamard(self, other: "LowRankPlusDiagonalMatrix") -> list[Any]:
+        """The defining arrays of the elementwise product, whose rank is the ranks' product.
+
+        The elementwise product of u v and w x has the columns of u times those of w, and the rows
+        of v times those of x (Golub and Van Loan, section 12.3.3: Khatri-Rao products).
+        """
+        n = self.diag.shape[-1]
+        low = [jnp.sum(m.u * jnp.swapaxes(m.v, -1, -2), -1) for m in (self, other)]
+        diag = self.diag * other.diag + self.diag * low[1] + other.diag * low[0]
+        u = self.u[..., :, None] * other.u[..., None, :]
+        v = self.v[..., :, None, :] * other.v[..., None, :, :]
+        return [diag, u.reshape(*u.shape[:-2], -1), v.reshape(*v.shape[:-3], -1, n)]
+
     def plus_diagonal(self, d: Any, allow: bool, properties: Any) -> Any:
         return self.rebuild(
             [self.diag + d, self.u, self.v], allow_materialise=allow, properties=properties

@@ -130,7 +130,17 @@ def _broadcast(operands: Sequence[Any], params: dict[str, Any]) -> Any:
     return Filled(lax.broadcast_in_dim(x, tuple(sizes), tuple(axes)), shape)
 
 
+def _number(operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """A number that stands in the program stays one in another dtype: the 0 of `where(m, A, 0)`."""
+    (x,) = operands
+    number = isinstance(x, (int, float, complex, np.generic)) or isinstance(x, np.ndarray)
+    if not number or np.ndim(x) or params.get("weak_type") or params.get("sharding") is not None:
+        return None
+    return np.asarray(x).astype(params["new_dtype"])
+
+
 register_deferred("iota", _iota)
+register_deferred("convert_element_type", _number)
 register_deferred("broadcast_in_dim", _broadcast)
 
 

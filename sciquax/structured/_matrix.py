@@ -153,6 +153,10 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         """The inverse, which is structured itself, or NotImplemented."""
         return NotImplemented
 
+    def inverse_diagonal(self) -> Any:
+        """The diagonal of the inverse in linear time, or NotImplemented."""
+        return NotImplemented
+
     def cholesky(self) -> Any:
         """The lower factor of a positive definite matrix, or NotImplemented."""
         return NotImplemented
@@ -163,6 +167,15 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         `zero` says that it takes zero to zero, so that elements outside of the structure stay.
         """
         return NotImplemented
+
+    def each_column(self, function: Callable) -> Any:
+        """`function` of each column (..., rows), one at a time, for results (..., columns)."""
+        n = self.shape[-1]
+
+        def one(j: Any) -> Any:
+            return function(self.matvec((jnp.arange(n) == j).astype(self.dtype)))
+
+        return jnp.moveaxis(jax.lax.map(one, jnp.arange(n)), 0, -1)
 
     def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
         """`diag(d) @ self` for `d` of shape (..., rows), or NotImplemented."""

@@ -137,7 +137,7 @@ def elementwise(matrices: Sequence[Any], function: Callable, zero: bool) -> Any:
     """
     fitted = common(matrices)
     if fitted is None:
-        return NotImplemented
+        return _same_places(matrices, function) if zero else NotImplemented
     first = fitted[0]
     if isinstance(first, BandMatrix):
         return first.map_bands(fitted, function) if zero else NotImplemented
@@ -149,6 +149,16 @@ def elementwise(matrices: Sequence[Any], function: Callable, zero: bool) -> Any:
         allow_materialise=allow_both(*fitted),
         properties=surviving("elementwise", *[m.known() for m in fitted]),
     )
+
+
+def _same_places(matrices: Sequence[Any], function: Callable) -> Any:
+    """Of permutations that are one: zeros and ones in the same places."""
+    if not all(isinstance(m, PermutationMatrix) for m in matrices):
+        return NotImplemented
+    first = matrices[0]
+    if any(m.perm is not first.perm for m in matrices):
+        return NotImplemented
+    return first.map_entries(lambda _: function(*[jnp.ones((1,), m.dtype) for m in matrices]), True)
 
 
 # -- sums -----------------------------------------------------------------------------------------
@@ -288,6 +298,15 @@ def hadamard(lhs: Any, rhs: Any) -> Any:
         if isinstance(a, TriangularMatrix):
             array = a.full_array() * b.materialise()
             return a.rebuild([array], allow_materialise=allow)
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, PermutationMatrix) and not a.batch_shape():
+            if isinstance(b, PermutationMatrix) and a.perm is b.perm and a.dtype == b.dtype:
+                return a.rebuild(a.arrays(), allow_materialise=allow)
+            found = b.entries(np.arange(a.shape[-1]), a.perm)
+            if found is not NotImplemented:
+                return a.rebuild(a.arrays(), allow_materialise=allow).rows_times(found)
+    if isinstance(lhs, LowRankPlusDiagonalMatrix) and isinstance(rhs, LowRankPlusDiagonalMatrix):
+        return lhs.rebuild(lhs.hadamard(rhs), allow_materialise=allow, properties=properties)
     if isinstance(lhs, KroneckerMatrix) and isinstance(rhs, KroneckerMatrix):
         if lhs.a.shape[-2:] == rhs.a.shape[-2:] and lhs.b.shape[-2:] == rhs.b.shape[-2:]:
             from ._kronecker import linalg

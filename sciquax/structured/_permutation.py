@@ -82,9 +82,15 @@ class PermutationMatrix(
         if not zero:
             return NotImplemented
         with jax.ensure_compile_time_eval():
-            one = np.asarray(function(jnp.ones((1,), self.dtype)))[0]
-        if one.dtype == np.bool_ or one == 1:
-            return self.convert(one.dtype) if one else NotImplemented
+            one = function(jnp.ones((1,), self.dtype))[0]
+            static = None if isinstance(one, jax.core.Tracer) else np.asarray(one)
+        if static is not None and static == 0:
+            from ._diagonal import DiagonalMatrix
+
+            zeros = jnp.zeros(self.shape[:-1], one.dtype)
+            return DiagonalMatrix(zeros, allow_materialise=self.allow_materialise)
+        if static is not None and static == 1:
+            return self.convert(one.dtype)
         return self.convert(one.dtype).scale(one)
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
@@ -132,6 +138,24 @@ class PermutationMatrix(
 
     def singular_values(self) -> Any:
         return jnp.ones(self.shape[:-1], self.dtype)
+
+    def masked(self, low: int | None, high: int | None) -> Any:
+        """The part on the diagonals from `low` to `high`: some rows of it."""
+        offset = self.perm - np.arange(self.shape[-1], dtype=self.perm.dtype)
+        keep = jnp.ones(offset.shape, bool)
+        if low is not None:
+            keep &= offset >= low
+        if high is not None:
+            keep &= offset <= high
+        return self.rows_times(keep.astype(self.dtype))
+
+    def rows_times(self, d: Any) -> Any:
+        """`diag(d) @ self`."""
+        from ._diagonal import DiagonalMatrix
+        from ._lazy import ProductMatrix
+
+        scale = DiagonalMatrix(d, allow_materialise=True)
+        return ProductMatrix.of(scale, self.convert(jnp.promote_types(self.dtype, d.dtype)))
 
     def times(self, other: "PermutationMatrix") -> Any:
         shape = np.broadcast_shapes(self.perm.shape, other.perm.shape)

@@ -25,6 +25,7 @@ from ._factor import LuFactor
 from ._identity import IdentityMatrix
 from ._indexing import dynamic_slice, gather, slice_
 from ._kronecker import KroneckerMatrix
+from ._low_rank import LowRankPlusDiagonalMatrix
 from ._masks import BandMask, Filled, Transient
 from ._matrix import StructuredMatrix, allow_both, lenient
 from ._permutation import PermutationMatrix
@@ -201,7 +202,6 @@ def _plus_number(
 ) -> Any:
     """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one."""
     from ._circulant import CirculantMatrix
-    from ._low_rank import LowRankPlusDiagonalMatrix
 
     if isinstance(matrix, (ToeplitzMatrix, CirculantMatrix)) and np.ndim(s) == 0:
         first = matrix is strip(operands[0])
@@ -340,6 +340,8 @@ def part(matrix: Any, low: int | None, high: int | None) -> Any:
         return matrix.each(
             lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0)
         )
+    if isinstance(matrix, PermutationMatrix):
+        return matrix.masked(low, high)
     if isinstance(matrix, KroneckerMatrix) and (low, high) in ((None, 0), (0, None)):
         factors = matrix.arrays()
         if all(isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in factors):
@@ -485,7 +487,11 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
         one = jnp.ones((*x.batch_shape(), 1), x.dtype)
         x = DiagonalMatrix(jnp.concatenate([one, jnp.zeros_like(one)], -1))
     if not stores_elements(x):
-        return NotImplemented
+        if primitive.name not in ("reduce_max", "reduce_min") or x.size == 0:
+            return NotImplemented
+        out = function(x.each_column(lambda column: function(column, -1)), -1)
+        batch = tuple(a for a in axes if a < ndim - 2)
+        return function(out, batch) if batch else out
     if isinstance(x, BandMatrix):
         stored = list(x.diagonals().values())
     elif isinstance(x, ToeplitzMatrix):
@@ -528,7 +534,7 @@ def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
     half = part(a, None, 0) if params["lower"] else part(a, 0, None)
-    if half is NotImplemented:
+    if half is NotImplemented or isinstance(a, PermutationMatrix):
         return NotImplemented
     if params["unit_diagonal"]:
         if isinstance(half, TriangularMatrix):
@@ -560,6 +566,15 @@ def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
     if params["y"] == 1:
         return x
+    if isinstance(x, LowRankPlusDiagonalMatrix) and params["y"] == 2:
+        return pairs.hadamard(x, x)
+    return _elementwise(primitive, operands, params)
+
+
+def _square(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if isinstance(x, LowRankPlusDiagonalMatrix):
+        return pairs.hadamard(x, x)
     return _elementwise(primitive, operands, params)
 
 
@@ -587,6 +602,7 @@ for _keys, _rule in (
     (("convert_element_type",), _convert),
     (("select_n",), _select),
     (("integer_pow",), _integer_pow),
+    (("square",), _square),
     (Structure.PERMUTE, _transpose),
     (("broadcast_in_dim",), _broadcast),
     (("reshape", "squeeze"), _reshape),

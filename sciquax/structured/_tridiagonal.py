@@ -64,6 +64,28 @@ class _Tridiagonal(BandMatrix):
         sign = jnp.where(left == 0, minor, minor / jnp.where(left == 0, 1, left))
         return sign, jnp.log(left) + jnp.sum(jnp.log(sizes), 0)
 
+    def inverse_diagonal(self) -> Any:
+        """From the pivots of elimination downwards and upwards.
+
+        Meurant, A review on the inverse of symmetric tridiagonal and block tridiagonal matrices,
+        SIAM J. Matrix Anal. Appl. 13 (1992), section 2. Without pivoting, as in `solve`.
+        """
+        if not self.no_pivoting():
+            return NotImplemented
+        lower, main, upper = (jnp.moveaxis(x, -1, 0) for x in self._diagonals())
+        product = lower * upper
+        zero = jnp.zeros_like(main[:1])
+
+        def step(pivot: Any, x: Any) -> Any:
+            d, p = x
+            new = d - p / pivot
+            return new, new
+
+        one = jnp.ones_like(main[0])
+        down = lax.scan(step, one, (main, jnp.concatenate([zero, product])))[1]
+        up = lax.scan(step, one, (main, jnp.concatenate([product, zero])), reverse=True)[1]
+        return jnp.moveaxis(1 / (down + up - main), 0, -1)
+
     def det(self) -> Any:
         sign, log = self.slogdet()
         return sign * jnp.exp(log).astype(sign.dtype)
