@@ -53,11 +53,23 @@ class UnitLinearOperator(lx.AbstractLinearOperator):
             self.operator.transpose(), self.gives.map(invert), self.takes.map(invert)
         )
 
+    def __mul__(self, other: Any) -> "UnitLinearOperator":
+        return _times(lx.MulLinearOperator(self, _scalar(other)))
+
+    def __truediv__(self, other: Any) -> "UnitLinearOperator":
+        return _divided(lx.DivLinearOperator(self, _scalar(other)))
+
     def in_structure(self) -> Any:
         return self.operator.in_structure()
 
     def out_structure(self) -> Any:
         return self.operator.out_structure()
+
+
+def _scalar(x: Any) -> Any:
+    if jnp.shape(magnitude_of(x)) != ():
+        raise ValueError("An operator is multiplied by a scalar.")
+    return x
 
 
 for _check in (
@@ -66,6 +78,14 @@ for _check in (
     lx.has_unit_diagonal,
 ):  # fmt: skip
     _check.register(UnitLinearOperator)(lambda operator, _check=_check: _check(operator.operator))  # type: ignore[attr-defined]
+
+
+def linear(owner: str, unit: InternedUnit) -> InternedUnit:
+    """`unit`, refused with the user's line if its scale has an offset."""
+    try:
+        return multiplicative(owner, unit)
+    except LocatedError as error:
+        raise at_stack(error) from None
 
 
 def unit_of_all(operator: UnitLinearOperator) -> InternedUnit:
@@ -97,9 +117,7 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
                 "Give it the structure of the operator.",
             )
         )
-    given = TreeUnits(
-        structure, tuple(multiplicative(owner, own_unit(x)) for x in leaves), due.name
-    )
+    given = TreeUnits(structure, tuple(linear(owner, own_unit(x)) for x in leaves), due.name)
     factor, factors = ratio(given, due, lambda a, b: _uneven(owner, a, b))
     scaled = [
         magnitude_of(x) if f == 1.0 else magnitude_of(x) * f
@@ -149,11 +167,18 @@ def _uneven(owner: str, first: Any, other: Any) -> DimensionalityError:
 # -- operators -------------------------------------------------------------------------------------
 
 
-def labelled(operator: lx.AbstractLinearOperator) -> UnitLinearOperator:
+def labelled(operator: Any) -> UnitLinearOperator:
     """Any operator of Lineax's, whose arrays may be quantities, with its units apart.
 
     **Raises** `RuleError` for a class of operators that holds quantities and is not known.
     """
+    if not isinstance(operator, lx.AbstractLinearOperator):
+        raise at_stack(
+            RuleError(
+                f"`linear_solve` got a `{type(operator).__name__}` as its operator.",
+                "Make it one: `MatrixLinearOperator(matrix)`, or `to_lineax(matrix)`.",
+            )
+        )
     for kind, rule in _RULES.items():
         if isinstance(operator, kind):
             return rule(operator)
@@ -169,7 +194,7 @@ def labelled(operator: lx.AbstractLinearOperator) -> UnitLinearOperator:
 
 def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLinearOperator:
     """A bare operator, all of which is in one unit."""
-    unit = multiplicative(type(operator).__name__, unit)
+    unit = linear(type(operator).__name__, unit)
     takes = _units_like(operator.in_structure(), dimensionless(), TAKES)
     gives = _units_like(operator.out_structure(), unit, GIVES)
     return UnitLinearOperator(operator, takes, gives)
@@ -188,9 +213,16 @@ def _matrix(operator: lx.MatrixLinearOperator) -> UnitLinearOperator:
 def _diagonal(operator: lx.DiagonalLinearOperator) -> UnitLinearOperator:
     gives = TreeUnits.of(operator.diagonal, GIVES)
     takes = _units_like(gives.tree.unflatten(gives.units), dimensionless(), TAKES)
-    gives = gives.map(lambda unit: multiplicative("DiagonalLinearOperator", unit))
+    gives = gives.map(lambda unit: linear("DiagonalLinearOperator", unit))
     bare = lx.DiagonalLinearOperator(without_units(operator.diagonal))
     return UnitLinearOperator(bare, takes, gives)
+
+
+def _pytree(operator: lx.PyTreeLinearOperator) -> UnitLinearOperator:
+    if not has_quantity(operator.pytree):
+        return with_unit(operator, dimensionless())
+    given = operator.pytree, operator.out_structure(), operator.tags
+    return PyTreeLinearOperator(*given)  # pyright: ignore[reportReturnType]
 
 
 def _tridiagonal(operator: lx.TridiagonalLinearOperator) -> UnitLinearOperator:
@@ -218,7 +250,9 @@ class _BareLinear(eqx.Module):
 
 
 def _call(fn: Callable, *args: Any) -> Any:
-    if hasattr(fn, "in_dynamic_struct"):  # Lineax has converted it already, on quantities
+    # Lineax may have converted it already to a jaxpr, of quantities.
+    struct = getattr(fn, "in_dynamic_struct", None)
+    if struct is not None and has_quantity(jtu.tree_unflatten(struct[1], struct[0])):
         return fn(*args)
     return call(fn, *args)
 
@@ -299,13 +333,13 @@ def _scaled(
 
 
 def _times(operator: lx.MulLinearOperator) -> UnitLinearOperator:
-    inner, unit = labelled(operator.operator), multiplicative("*", own_unit(operator.scalar))
+    inner, unit = labelled(operator.operator), linear("*", own_unit(operator.scalar))
     bare = lx.MulLinearOperator(inner.operator, magnitude_of(operator.scalar))
     return UnitLinearOperator(bare, inner.takes, inner.gives.map(lambda u: u * unit))
 
 
 def _divided(operator: lx.DivLinearOperator) -> UnitLinearOperator:
-    inner, unit = labelled(operator.operator), multiplicative("/", own_unit(operator.scalar))
+    inner, unit = labelled(operator.operator), linear("/", own_unit(operator.scalar))
     bare = lx.DivLinearOperator(inner.operator, magnitude_of(operator.scalar))
     return UnitLinearOperator(bare, inner.takes, inner.gives.map(lambda u: u / unit))
 
@@ -324,6 +358,7 @@ def _tagged(operator: lx.TaggedLinearOperator) -> UnitLinearOperator:
 _RULES: dict[type, Callable[[Any], UnitLinearOperator]] = {
     UnitLinearOperator: lambda operator: operator,
     lx.MatrixLinearOperator: _matrix,
+    lx.PyTreeLinearOperator: _pytree,
     lx.DiagonalLinearOperator: _diagonal,
     lx.TridiagonalLinearOperator: _tridiagonal,
     lx.FunctionLinearOperator: _function,
@@ -369,6 +404,12 @@ def JacobianLinearOperator(
     )
 
 
+def MatrixLinearOperator(matrix: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
+    """As `lineax.MatrixLinearOperator`, of an array or a quantity."""
+    operator = lx.MatrixLinearOperator(matrix, tags)
+    return labelled(operator) if has_quantity(matrix) else operator
+
+
 def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
     """As `lineax.DiagonalLinearOperator`, of a tree of quantities in any units.
 
@@ -407,7 +448,7 @@ def PyTreeLinearOperator(
         return lx.PyTreeLinearOperator(pytree, structure, tags)
     first = units[0]
     # The first column's units for what comes out; then what goes in follows from the first row.
-    out = tuple(multiplicative("PyTreeLinearOperator", row.units[0]) for row in units)
+    out = tuple(linear("PyTreeLinearOperator", row.units[0]) for row in units)
     into = tuple(out[0] / unit for unit in first.units)
     blocks = []
     for i, (row, own) in enumerate(zip(rows, units, strict=True)):
@@ -442,6 +483,7 @@ __all__ = [
     "DiagonalLinearOperator",
     "FunctionLinearOperator",
     "JacobianLinearOperator",
+    "MatrixLinearOperator",
     "PyTreeLinearOperator",
     "TridiagonalLinearOperator",
     "UnitLinearOperator",

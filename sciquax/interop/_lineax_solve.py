@@ -8,6 +8,9 @@ import jax.tree_util as jtu
 import lineax as lx
 
 from sciquax.core import MODE, RuleError
+from sciquax.core._foreign import adopt_all
+from sciquax.units import DimensionalityError
+from sciquax.units._unit import dimensionless
 
 from ._deferred import deferred
 from ._lineax_operators import (
@@ -24,7 +27,7 @@ _AUTO = lx.AutoLinearSolver(well_posed=True)
 
 
 def linear_solve(
-    operator: lx.AbstractLinearOperator,
+    operator: Any,
     vector: Any,
     solver: lx.AbstractLinearSolver = _AUTO,
     *,
@@ -51,16 +54,16 @@ def linear_solve(
 
     ```python
     >>> import jax.numpy as jnp
-    >>> import lineax as lx
-    >>> from sciquax.interop.lineax import linear_solve
+    >>> from sciquax.interop import lineax as lx
     >>> from sciquax.units import Quantity
     >>> stiffness = Quantity(jnp.array([[3.0, -1.0], [-1.0, 2.0]]), "kN/m")
     >>> load = Quantity(jnp.array([0.0, 5.0]), "N")
-    >>> linear_solve(lx.MatrixLinearOperator(stiffness), load).value.to("mm")
+    >>> lx.linear_solve(lx.MatrixLinearOperator(stiffness), load).value.to("mm")
     Quantity([1., 3.], 'mm')
 
     ```
     """
+    operator, vector, options = adopt_all((operator, vector, options))
     given = dict(operator=operator, vector=vector, options=options)
     fixed: dict[str, Any] = dict(solver=solver, throw=throw)
     if not MODE.staging:
@@ -107,14 +110,17 @@ def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str,
     options = dict(options)
     if "y0" in options:
         guess, factor = to_units_up_to_a_factor(options["y0"], units, "linear_solve")
-        number = factor.conversion(units.units[0] / units.units[0])[0] if factor.pure else None
+        number = factor.conversion(dimensionless())[0] if factor.pure else None
         if number is None:
-            raise at_stack(
-                RuleError(
-                    "`linear_solve` got `options['y0']` in units that are not the solution's.",
-                    f"Give it in '{units.units[0]}'.",
-                )
+            guessed = units.units[0] * factor
+            error = DimensionalityError(
+                f"`linear_solve` got `options['y0']` in '{guessed}', and the solution is in "
+                f"'{units.units[0]}'.",
+                guessed.pint,
+                units.units[0].pint,
+                f"Give it in a unit that converts to '{units.units[0]}'.",
             )
+            raise at_stack(error)
         options["y0"] = jtu.tree_map(lambda x: x * number, guess)
     if has_quantity(options):
         raise at_stack(

@@ -43,16 +43,16 @@ def without_units(logdensity: Callable, position: Any) -> WithoutUnits:
 
     ```python
     >>> import blackjax, jax
+    >>> import jax.numpy as jnp
     >>> from sciquax.interop.blackjax import without_units
     >>> from sciquax.units import Quantity
     >>> def logdensity(length):
     ...     return -0.5 * ((length - Quantity(3.0, "m")) / Quantity(20.0, "cm")) ** 2
     >>> bare, start, label = without_units(logdensity, Quantity(300.0, "cm"))
-    >>> import jax.numpy as jnp
     >>> nuts = blackjax.nuts(bare, step_size=20.0, inverse_mass_matrix=jnp.ones(1))
     >>> state, _ = nuts.step(jax.random.key(0), nuts.init(start))
-    >>> label(state.position).units
-    <Unit('centimeter')>
+    >>> print(label(state.position).units)
+    centimeter
 
     ```
     """

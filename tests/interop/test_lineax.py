@@ -12,7 +12,7 @@ import sciquax
 from sciquax import quaxify
 from sciquax.interop import lineax as slx
 from sciquax.structured import SymmetricTridiagonalMatrix
-from sciquax.units import DimensionalityError, Quantity
+from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 
 A = jnp.array([[3.0, -1.0, 0.0], [-2.0, 4.0, 0.5], [0.0, 1.0, 5.0]])
 B = jnp.array([1.0, 2.0, -4.0])
@@ -227,6 +227,40 @@ def test_a_jacobian_within_a_gradient():
     np.testing.assert_allclose(quaxify(step)(x, c).m_as("cm"), 200 / 3, rtol=1e-5)
 
 
+def test_operators_made_within_a_program():
+    """Where units are not known yet: by Lineax's constructors and by ours."""
+    programs = {
+        "tridiagonal": lambda k, f: slx.TridiagonalLinearOperator(
+            jnp.diag(k), jnp.diag(k, -1), jnp.diag(k, 1)
+        ),
+        "multiple": lambda k, f: lx.MatrixLinearOperator(k) * k[0, 0] / k[0, 0],
+        "sum": lambda k, f: slx.MatrixLinearOperator(k) + slx.DiagonalLinearOperator(0 * k[0]),
+        "tree": lambda k, f: slx.PyTreeLinearOperator(k, f),
+        "stock function": lambda k, f: lx.FunctionLinearOperator(lambda x: k @ x, STRUCT),
+        "function": lambda k, f: slx.FunctionLinearOperator(lambda x: jnp.matmul(k, x), STRUCT),
+        "stock jacobian": lambda k, f: lx.JacobianLinearOperator(lambda x, _: k @ x, f),
+        "jacobian": lambda k, f: slx.JacobianLinearOperator(lambda x, _: k @ x, f),
+    }
+    banded = K.at[0, 2].set(0.0)
+    want = np.linalg.solve(np.asarray(banded.magnitude), np.asarray(B))
+    for name, make in programs.items():
+        program = quaxify(lambda k, f, make=make: slx.linear_solve(make(k, f), f).value)
+        found = program(banded, F)
+        np.testing.assert_allclose(found.m_as("mm"), want, rtol=1e-4, err_msg=name)
+
+
+def test_multiples_and_products():
+    operator = slx.MatrixLinearOperator(K)
+    for multiple in (operator * Quantity(2.0, "s"), Quantity(2.0, "s") * operator):
+        found = slx.linear_solve(multiple, F).value
+        np.testing.assert_allclose(found.m_as("mm/s"), np.linalg.solve(2 * A, B), rtol=1e-4)
+    found = slx.linear_solve(operator / Quantity(2.0, "s"), F).value
+    np.testing.assert_allclose(found.m_as("mm*s"), np.linalg.solve(A / 2, B), rtol=1e-4)
+    product = (operator @ operator.T).mv(F)
+    np.testing.assert_allclose(product.m_as("N*kN**2/m**2"), A @ (A.T @ B), rtol=1e-5)
+    np.testing.assert_allclose(operator.as_matrix().m_as("N/mm"), A)
+
+
 def test_structured_matrices_and_back():
     q = Quantity(SymmetricTridiagonalMatrix(jnp.full(3, 4.0), jnp.ones(2)), "kN/m")
     back = slx.from_lineax(slx.to_lineax(q))
@@ -251,6 +285,14 @@ def test_refused():
     assert error.value.location.file == __file__
     with pytest.raises(DimensionalityError, match="`TridiagonalLinearOperator` got operands in"):
         slx.TridiagonalLinearOperator(F, B[1:], F[1:])
+    guess = {"y0": Quantity(B, "s")}
+    with pytest.raises(DimensionalityError, match="in .s., and the solution is in .m"):
+        slx.linear_solve(matrix, F, lx.GMRES(rtol=1e-5, atol=1e-5), options=guess)
+    with pytest.raises(TypeError, match="got a `Quantity` as its operator"):
+        slx.linear_solve(K, F)
+    with pytest.raises(OffsetUnitCalculusError) as error:
+        slx.linear_solve(matrix, Quantity(B, "degC"))
+    assert error.value.location.file == __file__
     with pytest.raises(TypeError, match="Give it the structure of the operator"):
         slx.linear_solve(matrix, {"f": F})
     with pytest.raises(AttributeError, match="module 'lineax' has no attribute 'lu'"):

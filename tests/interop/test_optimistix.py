@@ -13,6 +13,7 @@ import pytest
 import sciquax
 from sciquax import quaxify
 from sciquax.interop import optimistix as optx
+from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 
 G = Quantity(9.81, "m/s**2")
@@ -193,6 +194,25 @@ def test_without_quantities_it_is_optimistix():
     assert optx.Newton is optimistix.Newton and "RESULTS" in dir(optx)
     with pytest.raises(AttributeError, match="module 'optimistix' has no attribute 'newton'"):
         optx.newton  # noqa: B018
+
+
+def test_named_arrays_and_other_libraries_quantities():
+    squares = NamedArray(Quantity(jnp.array([4.0, 9.0]), "m**2"), ("x",))
+    y0 = NamedArray(Quantity(jnp.ones(2), "m"), ("x",))
+    root = lambda squares: optx.root_find(lambda y, _: y**2 - squares, NEWTON, y0).value
+    found = root(squares)
+    assert found.dims == ("x",)
+    np.testing.assert_allclose(found.array.m_as("m"), [2.0, 3.0], rtol=1e-5)
+    grad = sciquax.grad(lambda squares: root(squares).sum("x"))(squares)
+    np.testing.assert_allclose(grad.array.m_as("1/m"), [1 / 4, 1 / 6], rtol=1e-4)
+    bfgs = optimistix.BFGS(rtol=1e-4, atol=Quantity(0.1, "mm"))
+    nearest = lambda y, to: ((y["near"] - to) ** 2).sum("x") + y["far"] ** 2
+    start = {"near": y0, "far": Quantity(1.0, "m")}
+    found = optx.minimise(nearest, bfgs, start, y0 * 3).value
+    np.testing.assert_allclose(found["near"].array.m_as("m"), 3.0, rtol=1e-3)
+    theirs = Quantity(1.5, "s").to_pint()
+    found = optx.root_find(fall, NEWTON, theirs, Quantity(20.0, "m").to_pint())
+    np.testing.assert_allclose(found.value.m_as("s"), np.sqrt(40 / 9.81), rtol=1e-5)
 
 
 def test_integers_and_temperatures():

@@ -15,11 +15,11 @@ from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
 from ..diffrax._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 
 
-def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, needs_number: bool) -> Any:
+def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bool) -> Any:
     """A solver whose tolerances are numbers in the units of `y0`.
 
-    **Arguments**: the solver; the units of `y0` and of what the function returns; and whether the
-    solve compares a norm with `atol`, so that this cannot be a tree.
+    **Arguments**: the solver; the units of `y0` and of what the function returns; and whether
+    `atol` may be a tree: not where the solve compares a norm with it.
 
     **Raises** `DimensionalityError` for one that measures something else; `RuleError` for other
     quantities in it.
@@ -28,11 +28,11 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, needs_number: b
         return solver
     inner = getattr(solver, "solver", None)
     if isinstance(inner, eqx.Module):  # `BestSoFarMinimiser` and its like
-        inner = bare_solver(inner, takes, gives, needs_number)
+        inner = bare_solver(inner, takes, gives, may_be_tree)
         return eqx.tree_at(lambda s: s.solver, solver, inner)
     name, rtol, given = type(solver).__name__, solver.rtol, solver.atol
     atol = atol_to_units(given, Working(dimensionless(), takes), name)
-    if isinstance(atol, TreeTolerance) and (needs_number or takes.tree != gives.tree):
+    if isinstance(atol, TreeTolerance) and (not may_be_tree or takes.tree != gives.tree):
         raise at_stack(
             RuleError(
                 f"`{name}` got a tolerance for each leaf of `y0`, and compares it with what the "
@@ -49,8 +49,10 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, needs_number: b
     return solver
 
 
-def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -> Any:
-    """Options whose bounds, `lower` and `upper`, are in the units of `y0`.
+def bare_options(
+    options: dict[str, Any] | None, takes: TreeUnits, owner: str, as_list: bool = False
+) -> Any:
+    """Options whose bounds, `lower` and `upper`, are in the units of `y0`, lists if it is one.
 
     **Raises** `DimensionalityError` for a bound that measures something else, and for a plain
     number (other than a literal 0, inf or nan) where `y0` has a unit.
@@ -60,7 +62,8 @@ def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -
     options = dict(options)
     for key in ("lower", "upper"):
         if options.get(key) is not None:
-            options[key] = _bound(options[key], key, takes, owner)
+            bound = _bound(options[key], key, takes, owner)
+            options[key] = jtu.tree_leaves(bound) if as_list else bound
     if has_quantity(options):
         key = next(k for k, v in options.items() if has_quantity(v))
         raise at_stack(

@@ -24,6 +24,8 @@ class BareFunction(eqx.Module):
     """A function on bare magnitudes, made of the user's on quantities.
 
     A pytree with the leaves of the user's function, so that its parameters are differentiated.
+    Where other values than quantities are involved, named arrays, say, `structure` is that of `y`,
+    and the solver deals with lists of arrays: it would put batches of `y` in trees like `y`.
     """
 
     fn: Callable
@@ -31,12 +33,17 @@ class BareFunction(eqx.Module):
     gives: TreeUnits = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     has_aux: bool = eqx.field(static=True)
+    structure: Any = eqx.field(static=True)
 
     def __call__(self, y: Any, args: Any) -> Any:
+        y = y if self.structure is None else self.structure.unflatten(y)
         given = (self.takes.label(y), args)
         out = call(self.fn, *given, finish=_keep)
         out, aux = out if self.has_aux else (out, None)
         bare = tree_to_units(out, self.gives, self.fn, WHAT[self.kind], _due, given)
+        if self.structure is not None:
+            bare = jtu.tree_leaves(bare)
+            bare = bare[0] if self.kind == "minimise" and len(bare) == 1 else bare
         return (bare, aux) if self.has_aux else bare
 
 

@@ -11,7 +11,8 @@ import jax.tree_util as jtu
 import lineax.internal as lxi
 import optimistix
 
-from sciquax.core import MODE
+from sciquax.core import MODE, is_value
+from sciquax.core._foreign import adopt_all
 
 from .._deferred import deferred, without_captured_tracers
 from .._places import place_of
@@ -198,6 +199,7 @@ def _call(
     throw: bool,
     tags: frozenset[object],
 ) -> optimistix.Solution:
+    solver, y0, args, options = adopt_all((solver, y0, args, options))
     given = dict(
         fn=fn, solver=solver, y0=y0, args=args, options=options, has_aux=has_aux,
         max_steps=max_steps, adjoint=adjoint, throw=throw, tags=tags,
@@ -225,16 +227,20 @@ def _solve(
     """Solve, compiled once for all calls with the same function and the same units."""
     takes = TreeUnits.of(y0)
     gives = units_returned(kind, fn, y0, args, has_aux)
+    bare, structure = takes.strip(y0), None
+    if any(map(is_value, jtu.tree_leaves(bare, is_leaf=is_value))):
+        bare, structure = jtu.tree_flatten(bare)
     solution = getattr(optimistix, kind)(
-        BareFunction(fn, takes, gives, kind, has_aux),
-        bare_solver(solver, takes, gives, not _compares_steps(kind, solver)),
-        takes.strip(y0),
+        BareFunction(fn, takes, gives, kind, has_aux, structure),
+        bare_solver(solver, takes, gives, structure is None and _compares_steps(kind, solver)),
+        bare,
         args,
-        bare_options(options, takes, kind),
+        bare_options(options, takes, kind, structure is not None),
         has_aux=has_aux,
         **rest,
     )
-    return dataclasses.replace(solution, value=takes.label(solution.value))
+    value = solution.value if structure is None else structure.unflatten(solution.value)
+    return dataclasses.replace(solution, value=takes.label(value))
 
 
 def _compares_steps(kind: str, solver: Any) -> bool:
