@@ -6,6 +6,7 @@ the compiled program, and where the units agree no conversion is either.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from sciquax.core import (
     Polymorphic,
     describe,
     is_polymorphic_literal,
+    is_value,
     quaxify,
 )
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
@@ -26,6 +28,7 @@ from sciquax.units._algebra import convert, magnitude_of, own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
 
 from ._places import at_function, at_output, at_stack
+from ._storage import Storage, aligned, is_stored
 
 
 def is_quantity(x: Any) -> bool:
@@ -44,34 +47,80 @@ class TreeUnits:
 
     **Attributes**: `tree`, the structure with quantities as leaves; `units`, one for each leaf,
     dimensionless for a plain array; `name`, what error messages call the tree; `unknown`, whether
-    units are not known yet, so that trees are of bare arrays and nothing is checked.
+    units are not known yet, so that trees are of bare arrays and nothing is checked; `stored`, what
+    the leaves' magnitudes are made of that are no arrays.
     """
 
     tree: Any
     units: tuple[InternedUnit, ...]
     name: str = "y"
     unknown: bool = False
+    stored: tuple[Storage | None, ...] = ()
 
     @classmethod
     def of(cls, tree: Any, name: str = "y") -> "TreeUnits":
-        leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
-        return cls(structure, tuple(map(own_unit, leaves)), name)
+        leaves, structure = jtu.tree_flatten(tree, is_leaf=is_stored)
+        stored = tuple(Storage.of(magnitude_of(x)) for x in leaves)
+        if not any(stored):
+            stored = ()
+        return cls(structure, tuple(map(own_unit, leaves)), name, stored=stored)
 
     @property
     def plain(self) -> bool:
-        return all(unit.plain for unit in self.units)
+        """Whether the trees are Diffrax's own."""
+        return all(unit.plain for unit in self.units) and self.bare == self.tree
+
+    @functools.cached_property
+    def bare(self) -> Any:
+        """The structure of trees of bare arrays, in which values are tuples of theirs."""
+        indices = self.tree.unflatten(range(len(self.units)))
+        named = jtu.tree_map(
+            lambda x: tuple(jtu.tree_leaves(x)) if is_value(x) else x, indices, is_leaf=is_value
+        )
+        return jtu.tree_structure(jtu.tree_map(self._parts, named))
+
+    def _parts(self, i: int) -> Any:
+        storage = self.stored[i] if self.stored else None
+        return i if storage is None else (i,) * len(storage.shapes)
 
     def strip(self, tree: Any) -> Any:
         """A tree of this structure and these units without its units."""
-        leaves = self.tree.flatten_up_to(tree)
-        return self.tree.unflatten(list(map(magnitude_of, leaves)))
+        magnitudes = list(map(magnitude_of, self.tree.flatten_up_to(tree)))
+        parts = magnitudes if not self.stored else self.parts(magnitudes)
+        return self.bare.unflatten(parts)
+
+    def parts(self, magnitudes: list[Any]) -> Any:
+        """The arrays that the leaves' magnitudes are made of; None if one is made otherwise."""
+        arrays: list[Any] = []
+        for storage, magnitude in zip(self._storages, magnitudes, strict=True):
+            parts = [magnitude] if storage is None else storage.parts(magnitude)
+            if parts is None or storage is None and is_value(magnitude):
+                return None
+            arrays += parts
+        return arrays
+
+    @property
+    def _storages(self) -> tuple[Storage | None, ...]:
+        return self.stored or (None,) * len(self.units)
 
     def label(self, tree: Any) -> Any:
         """A tree of bare magnitudes with the units put back."""
         if self.plain:
             return tree
-        leaves = self.tree.flatten_up_to(tree)
-        return self.tree.unflatten([wrap(x, u) for x, u in zip(leaves, self.units, strict=True)])
+        arrays = iter(self.bare.flatten_up_to(tree))
+        magnitudes = [
+            next(arrays) if s is None else s.tree.unflatten([next(arrays) for _ in s.shapes])
+            for s in self._storages
+        ]
+        return self.tree.unflatten(
+            [wrap(x, u) for x, u in zip(magnitudes, self.units, strict=True)]
+        )
+
+    def spread(self, values: Sequence[Any]) -> Any:
+        """A tree of bare structure with one value for each leaf, at all arrays it is made of."""
+        counts = [1 if storage is None else len(storage.shapes) for storage in self._storages]
+        pairs = zip(values, counts, strict=True)
+        return self.bare.unflatten([x for x, count in pairs for _ in range(count)])
 
     def map(self, change: Callable[[InternedUnit], InternedUnit]) -> "TreeUnits":
         return dataclasses.replace(self, units=tuple(map(change, self.units)))
@@ -87,7 +136,8 @@ class TreeUnits:
         for number, tree in enumerate(self.tree.children()):
             stop = start + tree.num_leaves
             units, name = self.units[start:stop], f"{self.name}[{number}]"
-            children.append(TreeUnits(tree, units, name, self.unknown))
+            stored = self.stored[start:stop]
+            children.append(TreeUnits(tree, units, name, self.unknown, stored))
             start = stop
         return children
 
@@ -211,9 +261,11 @@ def tree_to_units(
 
     **Raises** ValueError for another structure, `DimensionalityError` for another dimension.
     """
-    leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
     if target.unknown:
-        return structure.unflatten(list(map(magnitude_of, leaves)))
+        return without_units(tree)
+    if target.bare != target.tree:
+        tree = aligned(tree, target.tree.unflatten(range(len(target.units))))
+    leaves, structure = jtu.tree_flatten(tree, is_leaf=is_stored)
     if structure != target.tree:
         if target.plain and not any(map(is_quantity, leaves)):
             return tree  # Diffrax says so itself
@@ -235,7 +287,12 @@ def tree_to_units(
             return at_output(error, function, arguments, i)
 
         magnitudes.append(to_unit(x, unit, complain))
-    return structure.unflatten(magnitudes)
+    arrays = target.parts(magnitudes)
+    if arrays is None:
+        due = ", ".join("array" if s is None else s.kind for s in target._storages)
+        got = ", ".join(type(x).__name__ if is_value(x) else "array" for x in magnitudes)
+        raise at_function(StructureError(what, due, got), function)
+    return target.bare.unflatten(arrays)
 
 
 def _came(x: Any) -> str:

@@ -565,10 +565,17 @@ def test_solvers_of_the_users_with_several_terms():
 
 def test_solvers_that_hold_quantities():
     refused(
+        DimensionalityError,
+        "`VeryChord` got `rtol` in 'm', and it is a number.\n"
+        f"{HERE}\nAn absolute tolerance is `atol`; `rtol` is a fraction of the state.",
+        solver=dfx.Kvaerno3(root_finder=dfx.VeryChord(Q(1.0, "m"), 1e-3)),
+        stepsize_controller=dfx.PIDController(**PID),
+    )
+    refused(
         RuleError,
         "`Kvaerno3` holds quantities, and what they are is not known.\n"
         f"{HERE}\nHold plain numbers, in the units of `t0` and `y0`.",
-        solver=dfx.Kvaerno3(root_finder=dfx.VeryChord(Q(1.0, "m"), 1e-3)),
+        solver=dfx.Kvaerno3(root_finder=dfx.VeryChord(1e-3, 1e-3, kappa=Q(1.0, "m"))),
         stepsize_controller=dfx.PIDController(**PID),
     )
 

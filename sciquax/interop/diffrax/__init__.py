@@ -18,6 +18,7 @@ from ._controllers import (
     PIDController as PIDController,
     StepTo as StepTo,
 )
+from ._events import steady_state_event as steady_state_event
 from ._interpolations import (
     CubicInterpolation as CubicInterpolation,
     DenseInterpolation as DenseInterpolation,

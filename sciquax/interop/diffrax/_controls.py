@@ -95,7 +95,7 @@ class Diffusion(eqx.Module):
             return jtu.tree_map(lambda x: self._leaf(x, None), out, is_leaf=is_quantity)
         gives = self.takes.map(difference_unit)
         units = [a / b for a, b in zip(gives.units, self.controls.units, strict=True)]
-        gives = TreeUnits(gives.tree, tuple(units), gives.name)
+        gives = dataclasses.replace(gives, units=tuple(units))
         return tree_to_units(out, gives, self.fn, "The vector field", self._why)
 
     def _why(self, name: str, unit: str) -> str:

@@ -1,5 +1,7 @@
 """Events: conditions that see quantities and may return one."""
 
+import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -9,18 +11,88 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import RuleError
-from sciquax.units import Quantity
-from sciquax.units._algebra import wrap
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units._algebra import own_unit, wrap
 
 from .._places import at_function, at_stack, call
-from .._units import TreeUnits, Working, has_quantity, is_quantity
+from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from ._tolerances import TreeTolerance, atol_to_units
 
 TIMES = ("t0", "t1", "dt0")
 
 
+def steady_state_event(rtol: Any = None, atol: Any = None, norm: Callable | None = None) -> Any:
+    """A condition that holds where nothing changes any more, as `diffrax.steady_state_event`:
+
+        norm(dy/dt) < atol + rtol * norm(y)
+
+    **Arguments**, of which the step size controller's are taken where they are None
+
+    - `rtol`: a rate, such as 1e-3/s; a number counts per working unit of time.
+    - `atol`: what dy/dt may be: a number, in the units of `y0` over that of `t0`, a quantity, or a
+      tree of them shaped like `y0`. With a tree both sides are divided by it, leaf by leaf. A
+      controller's `atol`, a tolerance of y, counts per working unit of time.
+    - `norm`: sees numbers, in a tree shaped like `y0`.
+
+    **Returns** a condition, for `Event`.
+    """
+    return SteadyState(rtol, atol, norm)
+
+
+class SteadyState(eqx.Module):
+    """The condition of a `steady_state_event`, for bare magnitudes."""
+
+    rtol: Any
+    atol: Any
+    norm: Callable | None
+
+    def in_units(self, working: Working) -> "SteadyState":
+        """The same in working units.
+
+        **Raises** `DimensionalityError` for tolerances that measure something else.
+        """
+        rate = working.time**-1
+
+        def complain(x: Any) -> DimensionalityError:
+            error = DimensionalityError(
+                f"`steady_state_event` got `rtol` in '{x._unit}', and it is a rate: norm(dy/dt) is "
+                "compared with `rtol` times norm(y).",
+                own_unit(x).pint,
+                rate.pint,
+                f"Give it in a unit that converts to '{rate}'.",
+            )
+            return at_stack(error)
+
+        rtol, atol = self.rtol, self.atol
+        if isinstance(rtol, Quantity):
+            rtol = to_unit(rtol, rate, complain)
+        if atol is not None:
+            rates = dataclasses.replace(working.rates, name="the derivative of y")
+            atol = atol_to_units(atol, Working(working.time, rates), "steady_state_event")
+        return SteadyState(rtol, atol, self.norm)
+
+    def __call__(self, t: Any, y: Any, args: Any, **kwargs: Any) -> Any:
+        solver, controller = kwargs["solver"], kwargs["stepsize_controller"]
+        atol = getattr(controller, "atol", None) if self.atol is None else self.atol
+        if not isinstance(atol, TreeTolerance):
+            return diffrax.steady_state_event(self.rtol, self.atol, self.norm)(t, y, args, **kwargs)
+
+        def over(tree: Any) -> Any:
+            return jtu.tree_map(lambda x, a: x / a, tree, atol.tree)
+
+        def func(terms: Any, t: Any, _: Any, args: Any) -> Any:
+            return over(solver.func(terms, t, y, args))
+
+        known = dict(kwargs, solver=types.SimpleNamespace(func=func))
+        return diffrax.steady_state_event(self.rtol, 1.0, self.norm)(t, over(y), args, **known)
+
+
 def of_diffrax(fn: Any) -> bool:
-    """Whether a condition is a `steady_state_event`: Diffrax's own, for bare magnitudes."""
-    return getattr(fn, "__module__", None) == diffrax.steady_state_event().__module__
+    """Whether a condition is a `steady_state_event`, for bare magnitudes."""
+    return (
+        isinstance(fn, SteadyState)
+        or getattr(fn, "__module__", None) == diffrax.steady_state_event().__module__
+    )
 
 
 class Condition(eqx.Module):
@@ -36,6 +108,8 @@ class Condition(eqx.Module):
     def __call__(self, t: Any, y: Any, args: Any, **kwargs: Any) -> Any:
         if self.state.unknown:
             return jnp.array(False)  # for the shapes only
+        if isinstance(self.fn, SteadyState):
+            return self.fn.in_units(Working(self.time, self.state))(t, y, args, **kwargs)
         if of_diffrax(self.fn):
             # `steady_state_event` compares norms of magnitudes with the step size controller's
             # tolerances, in working units as these are.

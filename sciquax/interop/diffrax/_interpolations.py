@@ -11,13 +11,14 @@ import diffrax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import LocatedError
+from sciquax.core import LocatedError, is_value
+from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit, wrap
 
 from .._deferred import deferrable
 from .._places import at_stack
-from .._units import TreeUnits, Working, time_to_unit, to_unit, without_units
+from .._units import TreeUnits, Working, is_quantity, time_to_unit, to_unit, without_units
 
 
 class QuantityPath:
@@ -107,6 +108,7 @@ class DenseInterpolation(QuantityPath, diffrax.DenseInterpolation):
     @property
     def _bare(self) -> Any:
         fields = {name: getattr(self, name) for name in DENSE_FIELDS}
+        fields["y0_if_trivial"] = self._working.state.strip(self.y0_if_trivial)
         return diffrax.DenseInterpolation(
             **{k: v if k == "infos" else without_units(v) for k, v in fields.items()}
         )
@@ -127,11 +129,12 @@ class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
 
     @property
     def _values(self) -> Any:
-        return self.ys
+        return _at_one_time(self.ys)
 
     @property
     def _bare(self) -> Any:
-        return diffrax.LinearInterpolation(without_units(self.ts), without_units(self.ys))
+        ys = TreeUnits.of(self.ys).strip(self.ys)
+        return diffrax.LinearInterpolation(without_units(self.ts), ys)
 
 
 class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
@@ -152,13 +155,24 @@ class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
 
     @property
     def _values(self) -> Any:
-        return self.coeffs[3]
+        return _at_one_time(self.coeffs[3])
 
     @property
     def _bare(self) -> Any:
-        working = self._working
+        working = Working(own_unit(self.ts), TreeUnits.of(self.coeffs[3]))
         coeffs = tuple(map(_in_units, self.coeffs, _cubic_units(working), "dcba"))
         return diffrax.CubicInterpolation(without_units(self.ts), coeffs)
+
+
+def _at_one_time(data: Any) -> Any:
+    """Data at all times as they are at one: the name of the axis of times goes with it."""
+    if TreeUnits.of(data).bare == jtu.tree_structure(data, is_leaf=is_quantity):
+        return data
+
+    def first(x: Any) -> Any:
+        return NamedArray(x.array[0], x.dims[1:]) if isinstance(x, NamedArray) else x[0]
+
+    return jtu.tree_map(first, data, is_leaf=is_value)
 
 
 def _cubic_units(working: Working) -> list[TreeUnits]:
@@ -181,7 +195,7 @@ def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
         )
         return at_stack(error)
 
-    return units.tree.unflatten(
+    return units.bare.unflatten(
         [
             to_unit(x, unit, lambda x, unit=unit: complain(x, unit))
             for x, unit in zip(leaves, units.units, strict=True)
@@ -300,7 +314,7 @@ def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
         return at_stack(error)
 
     leaves: Sequence[Any] = units.tree.flatten_up_to(given)
-    return units.tree.unflatten(
+    return units.bare.unflatten(
         [
             to_unit(x, unit, lambda x, unit=unit, leaf=leaf: complain(x, unit, leaf))
             for x, unit, leaf in zip(leaves, units.units, units.names(), strict=True)

@@ -11,6 +11,7 @@ from sciquax.units import Quantity
 from sciquax.units._algebra import wrap
 
 from .._places import call
+from .._storage import pack, unpack
 from .._units import TreeUnits, Working, stack_times, time_to_unit, without_units
 
 SAVE_Y = diffrax.SubSaveAt(t1=True).fn
@@ -106,7 +107,7 @@ class SaveFunction(eqx.Module):
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
         out = call(self.fn, wrap(t, self.time), self.state.label(y), args)
-        return without_units(out) if self.state.unknown else out
+        return without_units(out) if self.state.unknown else pack(out)
 
 
 def is_sub(x: Any) -> bool:
@@ -144,7 +145,7 @@ def bare_saveat(saveat: diffrax.SaveAt, working: Working) -> diffrax.SaveAt:
 
 def label_saved(ys: Any, saveat: diffrax.SaveAt, working: Working) -> Any:
     """The saved states with their units; what a function of the user's gave has its own."""
-    return map_saved(working.state.label, ys, saveat)
+    return unpack(map_saved(working.state.label, ys, saveat))
 
 
 def map_saved(change: Callable, ys: Any, saveat: diffrax.SaveAt) -> Any:

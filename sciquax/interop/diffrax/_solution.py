@@ -12,6 +12,7 @@ from sciquax.units._algebra import wrap
 from sciquax.units._unit import InternedUnit
 
 from .._places import at_stack
+from .._storage import unpack
 from .._units import TreeUnits, Working
 from ._interpolations import DENSE_FIELDS, DenseInterpolation
 from ._saveat import label_saved
@@ -63,7 +64,7 @@ def _list(units: TreeUnits) -> str:
 def label_solution(sol: diffrax.Solution, saveat: Any, working: Working) -> diffrax.Solution:
     """A solution on bare magnitudes with the units put back."""
     if working.plain and not working.state.unknown:
-        return sol
+        return dataclasses.replace(sol, ys=unpack(sol.ys))
     time = working.time
 
     def label_times(ts: Any) -> Any:

@@ -10,6 +10,7 @@ from sciquax.units._unit import dimensionless
 
 from .._deferred import deferred
 from .._places import at_stack
+from .._storage import Storage
 from .._units import (
     TreeUnits,
     Working,
@@ -111,6 +112,9 @@ def _solve(given: dict[str, Any]) -> diffrax.Solution:
     times = [given["t1"], given["dt0"], *times_of(given["saveat"])]
     y0 = given["y0"]
     working = working_units(given["t0"], y0, times)
+    for storage in working.state.stored:
+        if storage is not None and not storage.adds_by_parts():
+            raise _not_additive(storage)
     if not has_langevin(given["terms"]):
         return _solve_in(working, **given)
     converted = velocities_in_working_units(y0, working.time)
@@ -121,6 +125,15 @@ def _solve(given: dict[str, Any]) -> diffrax.Solution:
     solution = _solve_in(working_units(given["t0"], converted, times), **given)
     ys = map_saved(lambda y: to_units_of(y0, y), solution.ys, given["saveat"])
     return dataclasses.replace(solution, ys=ys)
+
+
+def _not_additive(storage: Storage) -> RuleError:
+    error = RuleError(
+        f"`diffeqsolve` got a `{storage.kind}` in `y0`: a sum of two is not one whose arrays are "
+        "the sums of theirs, so that a solver cannot step it.",
+        "Give `.materialise()` of it.",
+    )
+    return at_stack(error)
 
 
 _NUMBERS = ("t0", "t1", "dt0", "y0", "solver", "saveat", "stepsize_controller", "adjoint", "event")

@@ -66,7 +66,7 @@ def atol_to_units(atol: Any, working: Working, owner: str) -> Any:
     else:
         given = _broadcast(leaves, structure, differences, owner)
     magnitudes = [_to_leaf(x, u, n, owner) for x, u, n in zip(given, units, names, strict=True)]
-    return TreeTolerance(differences.tree.unflatten(magnitudes))
+    return TreeTolerance(differences.spread(magnitudes))
 
 
 def _broadcast(leaves: list[Any], structure: Any, state: TreeUnits, owner: str) -> list[Any]:
