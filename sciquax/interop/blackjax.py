@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 
 from sciquax.core import MODE, LocatedError, RuleError
+from sciquax.core._foreign import adopt_all
 from sciquax.units import DimensionalityError
 from sciquax.units._algebra import as_number, magnitude_of, own_unit
 from sciquax.units._unit import dimensionless
@@ -63,6 +64,7 @@ def without_units(logdensity: Callable, position: Any) -> WithoutUnits:
                 "Call it outside: it takes quantities by itself.",
             )
         )
+    position = adopt_all(position)
     units = TreeUnits.of(position, "position")
     return WithoutUnits(_BareLogDensity(logdensity, units), units.strip(position), units.label)
 

@@ -15,6 +15,7 @@ import jax.tree_util as jtu
 import optax
 
 from sciquax.core import MODE, LocatedError, RuleError, describe
+from sciquax.core._foreign import adopt_all
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit
 from sciquax.units._unit import InternedUnit, as_unit, base_unit, difference_unit
@@ -85,12 +86,14 @@ def with_units(
 
     def init(params: Any) -> Any:
         _refuse_staging()
+        params = adopt_all(params)
         units = TreeUnits.of(params, "params")
         return UnitsState(inner.init(units.strip(params)), units)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         _refuse_staging()
-        grads, units = updates, state.units
+        grads, params, extra = adopt_all((updates, params, extra))
+        units = state.units
         differences = units.map(difference_unit)
         loss = _loss_of(grads, differences) if given_loss is None else given_loss
         gradients = differences.map(lambda unit: loss / unit)
@@ -125,6 +128,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
 
     ```
     """
+    params, updates = adopt_all((params, updates))
     units = TreeUnits.of(params, "params")
     if MODE.staging or units.plain and TreeUnits.of(updates).plain:
         return optax.apply_updates(params, updates)
