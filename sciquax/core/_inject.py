@@ -32,10 +32,15 @@ def eject(operands: Any, tree: Any) -> Any:
 
 @inject_p.def_abstract_eval
 def _inject_aval(*avals, tree):
-    value = jtu.tree_unflatten(
-        tree, [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
-    )
-    return typeof_aval(value)
+    structs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    try:
+        return typeof_aval(jtu.tree_unflatten(tree, structs))
+    except Exception:  # an `aval` that computes with the leaves
+        found = []
+        jax.eval_shape(
+            lambda *xs: found.append(typeof_aval(jtu.tree_unflatten(tree, xs))), *structs
+        )
+        return found[0]
 
 
 def typeof_aval(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 import sciquax
-from sciquax import quaxify
+from sciquax import ArrayValue, quaxify
 from sciquax.core import OutsideQuaxifyError
 from sciquax.units import Quantity
 from tests.helpers import Wrapped, assert_raises, assert_same, unwrap
@@ -462,3 +462,22 @@ def test_namespace_functions_take_captured_values():
     assert_same(sqnp.multiply(G, X), Quantity(10 * X, "m/s**2"))
     assert_same(quaxify(lambda x: sqnp.multiply(G, x))(X), Quantity(10 * X, "m/s**2"))
     assert_same(sciquax.lax.map(lambda r: r * G, X), Quantity(10 * X, "m/s**2"))
+
+
+class Computed(ArrayValue):
+    """Its abstract value is computed from its leaves, by JAX."""
+
+    x: jax.Array
+
+    def aval(self):
+        return jax.typeof(lax.stop_gradient(self.x))
+
+    def materialise(self):
+        return self.x
+
+
+def test_abstract_value_that_is_computed():
+    captured = Computed(jnp.arange(3.0))
+    f = quaxify(lambda x: jnp.sin(x) * captured + lax.add_p.bind(x, captured))
+    expected = jnp.sin(jnp.ones(3)) * captured.x + 1 + captured.x
+    np.testing.assert_allclose(f(Wrapped(jnp.ones(3))).array, expected, rtol=1e-6)

@@ -894,7 +894,9 @@ ELSEWHERE = """
     cholesky_update geqp3 geqrf ormqr householder_product tridiagonal lu_pivots_to_permutation
     custom_vjp_call call core_call closed_call core_closed_call eval_jaxpr reduce reduce_window
     select_and_scatter custom_linear_solve stack
-""".split()
+    shard_map pure_callback io_callback debug_callback debug_print composite linear_call
+    custom_vmap_call assemble_join assemble_join_first_two assemble_product
+""".split()  # tests/core/test_higher_order.py; tests/structured
 
 
 def test_every_primitive_has_a_specimen():

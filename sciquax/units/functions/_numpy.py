@@ -63,7 +63,6 @@ enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True)
 enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
 enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
-enrol(NUMPY, "gradient", "f:a, varargs:b -> A/b", only_affine=True)
 
 # -- picking and choosing; these work on concrete arrays, too -------------------------------------
 enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
@@ -203,6 +202,18 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.
     discont = magnitudes[2] if discont is not None else None
     out = call(jnp.unwrap, magnitudes[0], discont=discont, axis=axis, period=magnitudes[1])
     return wrap(out, unit)
+
+
+# -- differences on scales with an offset ---------------------------------------------------------
+
+
+@rule("jax.numpy.gradient")
+def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
+    """Of degC it is in delta_degC. Each axis has a spacing of its own."""
+    unit = own_unit(f)
+    if not unit.offset:
+        return NotImplemented
+    return call(jnp.gradient, wrap(magnitude_of(f), difference_unit(unit)), *spacings, **options)
 
 
 # -- powers ---------------------------------------------------------------------------------------

@@ -169,6 +169,7 @@ Area("scipy.interpolate")(
     m(V),
     s(np.array([[0.75], [2.5]], np.float32)),
     out="m",
+    eager=False,  # a class
     f=lambda J, x, v, p: J.scipy.interpolate.RegularGridInterpolator((x,), v)(p),
 )
 Area("scipy.ndimage")(
@@ -212,6 +213,7 @@ _rot(
     one(0.7),
     m(R),
     out="m",
+    eager=False,
     f=lambda J, angle, v: J.scipy.spatial.transform.Rotation.from_rotvec(
         angle * np.array([0, 0, 1], np.float32)
     ).apply(v),
@@ -221,6 +223,7 @@ _rot(
     m(R),
     out="m",
     note="quaternion",
+    eager=False,
     f=lambda J, v: J.scipy.spatial.transform.Rotation.from_quat(
         np.array([0, 0.6, 0, 0.8], np.float32)
     ).apply(v),
