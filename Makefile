@@ -2,10 +2,11 @@
 # `make clean` removes it.
 #
 #   make demo      the solar system example
-#   make test      the test suite
+#   make test      the test suite, but for the slow tests
+#   make test-slow the slow tests
 #   make lint      ruff and pyright
 #   make format    let ruff rewrite the code
-#   make stacks    the test suite on the oldest and newest supported versions
+#   make stacks    all tests on the oldest and newest supported versions
 #   make wheel     build the wheel; run README.md's code with only what the wheel declares
 #   make docs      build the documentation's site into site/
 #   make bench     the benchmarks
@@ -28,7 +29,7 @@ PYTEST      := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint lint-ruff lint-format lint-pyright format stacks wheel docs bench clean
+.PHONY: help demo test test-slow lint lint-ruff lint-format lint-pyright format stacks wheel docs bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -39,7 +40,11 @@ demo: $(READY)-examples
 
 test: $(READY)-test
 	@echo '==> running the tests in $(WORKERS) processes'
-	@$(BIN)/python $(PYTEST)
+	@$(BIN)/python $(PYTEST) -m 'not slow'
+
+test-slow: $(READY)-test
+	@echo '==> running the slow tests in $(WORKERS) processes'
+	@$(BIN)/python $(PYTEST) -m slow
 
 lint: lint-ruff lint-format lint-pyright
 

@@ -58,7 +58,8 @@ def test_docstring_examples():
         module = importlib.import_module(name)
         if not isinstance(getattr(module, "__file__", None), str):
             continue  # a namespace of JAX's
-        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
         failures += found.failed
         attempts += found.attempted
     assert failures == 0

@@ -55,9 +55,9 @@ def show(fn: F, depth: int | None = None) -> F:
     >>> from sciquax.units import Quantity
     >>> def area(width, height):
     ...     return width * height
-    >>> q = show(area)(Quantity(3.0, "m"), Quantity(2.0, "ft"))
+    >>> q = show(area)(Quantity(3.0, "m"), Quantity(2.0, "ft"))  # doctest: +ELLIPSIS
     area(width: Quantity(f32[], 'm'), height: Quantity(f32[], 'ft'))
-      a = mul width height  Quantity(f32[], 'ft*m')
+      a = mul width height  Quantity(f32[], 'ft*m')...
     -> a
 
     ```

@@ -26,8 +26,8 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
     >>> a = DiagonalMatrix(jnp.array([2.0, 4.0]))
     >>> quaxify(jnp.linalg.solve)(a, jnp.array([1.0, 1.0]))
     Array([0.5 , 0.25], dtype=float32)
-    >>> quaxify(jnp.linalg.inv)(a) + jnp.eye(2)
-    DiagonalMatrix(diag=[1.5 , 1.25])
+    >>> quaxify(lambda a: jnp.linalg.inv(a) + jnp.eye(2))(a)
+    DiagonalMatrix(diag=[1.5 , 1.25], properties=['hermitian', 'symmetric'])
 
     ```
     """

@@ -227,9 +227,9 @@ def quantise(
     >>> import jax.numpy as jnp
     >>> from sciquax import quaxify
     >>> from sciquax.structured import quantise
-    >>> W = quantise(jnp.array([[1.0, -0.5], [20.0, 10.0]]), axis=0)
-    >>> quaxify(lambda W, x: W @ x)(W, jnp.array([2.0, 4.0])).round(1)
-    Array([ 0. , 80. ], dtype=float32)
+    >>> W = quantise(jnp.array([[1.0, -0.5], [20.0, 10.0]]), axis=1)
+    >>> quaxify(lambda W, x: W @ x)(W, jnp.array([2.0, 1.0])).round(1)
+    Array([ 1.4, 50. ], dtype=float32)
 
     ```
     """

@@ -131,7 +131,7 @@ def nondimensionalise(fn: Callable, scales: Any = None, returns: Any = None) -> 
     >>> float(quaxify(force)(sun, earth, Quantity(1.496e11, "m")).m)
     inf
     >>> out = nondimensionalise(force, returns="N")(sun, earth, Quantity(1.496e11, "m"))
-    >>> print(f"{out:.3e~P}")
+    >>> print(f"{out:.3e~}")
     3.525e+22 N
 
     ```
