@@ -43,9 +43,10 @@ def main(side: int = 60) -> None:
     import networkx
 
     graph: Any = networkx.karate_club_graph()
-    club = networkx.to_scipy_sparse_array(graph, weight=None)
+    unweighted: Any = None
+    club = networkx.to_scipy_sparse_array(graph, weight=unweighted)
     rank = quaxify(pagerank)(BCOO.from_scipy(club.astype(np.float32)))
-    reference = networkx.pagerank(graph, tol=1e-10, **{"weight": None})
+    reference = networkx.pagerank(graph, tol=1e-10, weight=unweighted)
     print("PageRank of the karate club: members", *np.argsort(-np.asarray(rank))[:4])
     error = max(abs(float(rank[k]) - v) for k, v in reference.items())
     print(f"  largest difference from NetworkX: {error:.1e}")

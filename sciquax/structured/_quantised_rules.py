@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import aval_of, bind, is_value, register_family, strip
+from sciquax.core import Scaling, aval_of, bind, is_value, register_family, strip
 
 from ._companion import axis_groups, move
 from ._quantised import FORMATS, QuantisedArray, decode
@@ -169,9 +169,11 @@ def _scale(primitive: Any, operands: Operands, params: Params) -> Any:
     q, factor = map(strip, operands)
     if type(q) is not QuantisedArray:
         if primitive.name == "div":
-            return NotImplemented
+            return _read(primitive, operands, params)
         q, factor = factor, q
     own = aval_of(factor).shape
+    if is_value(factor) and type(factor) is not QuantisedArray:
+        return _read(primitive, operands, params)
     if is_value(factor) or sum(n != 1 for n in own) > 1:
         return NotImplemented
     shape, axis = q.codes.shape, _blocked(q)
@@ -195,7 +197,7 @@ def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
     (contract, batch) = params["dimension_numbers"]
     both = [x for x in (lhs, rhs) if type(x) is QuantisedArray]
     if any(is_value(x) and type(x) is not QuantisedArray for x in (lhs, rhs)):
-        return NotImplemented
+        return _read(primitive, operands, params)
     if len(both) == 2:
         if all(map(_integer_ready, both, contract)):
             out = _integer_dot(lhs, rhs, params)
@@ -341,6 +343,20 @@ def _one_tile(primitive: Any, q: QuantisedArray, x: Any, params: Params, side: i
     return out * scale.astype(out.dtype)
 
 
+def _read(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Beside a value of another type, which is not for us to materialise: dequantised."""
+    stripped = [*map(strip, operands)]
+    if not any(is_value(x) and type(x) is not QuantisedArray for x in stripped):
+        return NotImplemented
+    arrays = [x.dequantise() if type(x) is QuantisedArray else x for x in stripped]
+    return bind(primitive, *arrays, **params)
+
+
+register_family(
+    QuantisedArray,
+    (Scaling.JOIN, Scaling.COMPARE, Scaling.PRODUCT, Scaling.QUOTIENT, Scaling.POWER),
+    _read,
+)
 register_family(
     QuantisedArray,
     "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice copy "

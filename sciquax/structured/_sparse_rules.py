@@ -35,6 +35,13 @@ def _array(x: Any) -> Any:
     return x.materialise() if is_value(x) else x
 
 
+def _foreign(*operands: Any) -> bool:
+    """Whether a value is among them that must not be made dense here, such as a banded matrix."""
+    return any(
+        is_value(x) and not isinstance(x, BCOO) and type(x).layer > BCOO.layer for x in operands
+    )
+
+
 def _data(x: BCOO) -> Any:
     return _array(x.data)
 
@@ -142,6 +149,8 @@ def _fits(array: Any, mat: BCOO) -> bool:
 def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
     """The stored elements, times what stands at their places."""
     x, y = map(strip, operands)
+    if _foreign(x, y):
+        return NotImplemented
     if isinstance(x, BCOO) and isinstance(y, BCOO):
         return _mul_sparse(primitive, x, y, params)
     mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
@@ -156,6 +165,8 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
     """A sparse numerator; what a zero that is not stored is divided by is not looked at."""
     x, y = map(strip, operands)
+    if _foreign(x, y):
+        return NotImplemented
     if isinstance(y, BCOO):
         return NotImplemented
     y = _array(y)
@@ -200,6 +211,8 @@ def _mul_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
 def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     """Two sparse arrays' elements side by side; with a dense array of the same shape, dense."""
     x, y = map(strip, operands)
+    if _foreign(x, y):
+        return NotImplemented
     if isinstance(x, BCOO) and isinstance(y, BCOO):
         if x.aval().shape != y.aval().shape or x.n_batch != y.n_batch:
             return NotImplemented
@@ -336,6 +349,8 @@ def _reduce_extremum(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
+    if _foreign(*map(strip, operands)):
+        return NotImplemented
     lhs, rhs = (x if isinstance(x, BCOO) else _array(x) for x in map(strip, operands))
     return _product(lhs, rhs, params["dimension_numbers"], params)
 

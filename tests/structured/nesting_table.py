@@ -19,11 +19,20 @@ from jax import lax
 from sciquax import quaxify
 from sciquax.core import LocatedError, is_value
 from sciquax.named import NamedArray
-from sciquax.structured import BCOO, LoraArray, QuantisedArray, Zero, quantise
+from sciquax.structured import (
+    BCOO,
+    DiagonalMatrix,
+    LoraArray,
+    QuantisedArray,
+    StructuredMatrix,
+    TridiagonalMatrix,
+    Zero,
+    quantise,
+)
 from sciquax.units import Quantity
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "nestings.md"
-STORED = (LoraArray, BCOO, QuantisedArray, Zero)
+STORED = (LoraArray, BCOO, QuantisedArray, Zero, StructuredMatrix)
 N = 4
 
 
@@ -41,10 +50,16 @@ def sparse(seed: int) -> BCOO:
     return BCOO.from_dense(jnp.where(kept, square(seed + 1), 0.0))
 
 
+def tridiagonal(array: Any) -> TridiagonalMatrix:
+    return TridiagonalMatrix(jnp.diag(array, -1), jnp.diag(array), jnp.diag(array, 1))
+
+
 SPECIMENS = {
     "array": square,
     "NamedArray": lambda seed: NamedArray(square(seed), ("i", "j")),
     "Quantity": lambda seed: Quantity(square(seed), "m"),
+    "TridiagonalMatrix": lambda seed: tridiagonal(square(seed)),
+    "DiagonalMatrix": lambda seed: DiagonalMatrix(jnp.diag(square(seed))),
     "LoraArray": lambda seed: lora(square(seed), seed),
     "BCOO": sparse,
     "QuantisedArray": lambda seed: quantise(square(seed), axis=0),
@@ -52,6 +67,9 @@ SPECIMENS = {
 }
 NESTED = {
     "NamedArray(Quantity)": lambda s: NamedArray(Quantity(square(s), "m"), ("i", "j")),
+    "NamedArray(TridiagonalMatrix)": lambda s: NamedArray(tridiagonal(square(s)), ("i", "j")),
+    "Quantity(TridiagonalMatrix)": lambda s: Quantity(tridiagonal(square(s)), "m"),
+    "LoraArray(TridiagonalMatrix)": lambda s: lora(tridiagonal(square(s))),
     "NamedArray(LoraArray)": lambda s: NamedArray(lora(square(s)), ("i", "j")),
     "NamedArray(BCOO)": lambda s: NamedArray(sparse(s), ("i", "j")),
     "NamedArray(QuantisedArray)": lambda s: NamedArray(quantise(square(s)), ("i", "j")),
@@ -102,6 +120,8 @@ def dense(x: Any) -> Any:
         return dense(x.weight) + x.update()
     if isinstance(x, BCOO):
         return x.todense()
+    if isinstance(x, StructuredMatrix):
+        return quaxify(lambda a, columns: a @ columns)(x, jnp.eye(x.shape[1]))
     return x.materialise() if is_value(x) else x
 
 
