@@ -3,6 +3,7 @@
 from . import (  # enrol their rules  # enrol rules
     _functions as _functions,
     _lora_rules as _lora_rules,
+    _pieces as _pieces,
     _quantised_rules as _quantised_rules,
     _rules as _rules,
     _sparse_rules as _sparse_rules,

@@ -1,0 +1,42 @@
+"""Taking an array apart, `split` and `unstack`, for types that know slices: a slice each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jax import lax
+
+from sciquax.core import aval_of, bind, register_family, strip
+
+from ._lora import LoraArray
+from ._quantised import QuantisedArray
+from ._sparse import BCOO
+
+
+def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
+    shape = aval_of(x).shape
+    starts, limits = [0] * len(shape), list(shape)
+    starts[axis], limits[axis] = start, stop
+    return bind(
+        lax.slice_p, x, start_indices=tuple(starts), limit_indices=tuple(limits), strides=None
+    )
+
+
+def _split(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    (x,) = map(strip, operands)
+    out, start = [], 0
+    for size in params["sizes"]:
+        out.append(_piece(x, params["axis"], start, start + size))
+        start += size
+    return out
+
+
+def _unstack(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    (x,) = map(strip, operands)
+    axis = params["axis"]
+    rows = [_piece(x, axis, i, i + 1) for i in range(aval_of(x).shape[axis])]
+    return [bind(lax.squeeze_p, row, dimensions=(axis,)) for row in rows]
+
+
+for _cls in (LoraArray, QuantisedArray, BCOO):
+    register_family(_cls, "split", _split)
+    register_family(_cls, "unstack", _unstack)
