@@ -24,7 +24,7 @@ def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
 def _split(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     (x,) = map(strip, operands)
     out, start = [], 0
-    for size in params["sizes"]:
+    for size in map(int, params["sizes"]):
         out.append(_piece(x, params["axis"], start, start + size))
         start += size
     return out
