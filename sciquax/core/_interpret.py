@@ -23,7 +23,7 @@ from ._compat import (
 from ._deferred import bind_plain, grows, is_transient, settle, wants_deferred
 from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
 from ._equinox import bind_error, never_returns
-from ._errors import MisshapenError, RuleError, locate_equation
+from ._errors import LocatedError, MisshapenError, RuleError, locate_equation
 from ._functions import rule_for_call
 from ._inject import eject, inject_p
 from ._polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
@@ -50,8 +50,11 @@ def interpret(
     if (observer := MODE.observer) is not None:
         observer.enter(jaxpr, len(consts), [*consts, *operands])
         step = _observed
+    live = None
     try:
         for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
+            if live is not None and id(eqn) not in live:
+                continue
             source = eqn.source_info
             stack = source_info_util.current_name_stack() + source.name_stack
             with (
@@ -62,6 +65,10 @@ def interpret(
                     outs = step(eqn, env)
                 except Exception as error:
                     locate_equation(error, eqn)
+                    if live is None and observer is None and _may_be_unused(error, eqn):
+                        live = _live_equations(jaxpr)
+                        if id(eqn) not in live:
+                            continue
                     raise
             env.update(zip(eqn.outvars, outs, strict=True))
             for var in (*dead, *env.misshapen):
@@ -73,6 +80,26 @@ def interpret(
         MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
         if observer is not None:
             observer.leave()
+
+
+def _may_be_unused(error: Exception, eqn: Any) -> bool:
+    """Whether a call that cannot be carried out on these values matters only if it is used.
+
+    Libraries compute what nobody asked for, and XLA drops it: Diffrax a fraction of time done, by
+    `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit. What is not a call is the user's, and said.
+    """
+    return isinstance(error, LocatedError) and eqn.primitive.name == "jit"
+
+
+def _live_equations(jaxpr: Any) -> set[int]:
+    """The ids of the equations that have an effect, or on which the outputs depend."""
+    needed = {id(var) for var in jaxpr.outvars}
+    live = set()
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or not needed.isdisjoint(map(id, eqn.outvars)):
+            live.add(id(eqn))
+            needed.update(map(id, eqn.invars))
+    return live
 
 
 class Environment(dict):
