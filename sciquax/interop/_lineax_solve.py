@@ -13,15 +13,10 @@ from sciquax.units import DimensionalityError
 from sciquax.units._unit import dimensionless
 
 from ._deferred import deferred
-from ._lineax_operators import (
-    UnitLinearOperator,
-    labelled,
-    shapes_of,
-    tidied,
-    to_units_up_to_a_factor,
-)
+from ._lineax_labelled import labelled
+from ._lineax_operators import UnitLinearOperator, tidied, to_units_up_to_a_factor
 from ._places import at_stack
-from ._units import TreeUnits, has_quantity
+from ._units import TreeUnits, has_quantity, without_units
 
 _AUTO = lx.AutoLinearSolver(well_posed=True)
 
@@ -75,7 +70,7 @@ def linear_solve(
     def shapes(given: dict[str, Any]) -> lx.Solution:
         results = lx.RESULTS
         done = results.where(jnp.array(True), results.successful, results.successful)
-        return lx.Solution(shapes_of(given["operator"]), done, {}, None)  # pyright: ignore
+        return lx.Solution(_zeros(given["operator"]), done, {}, None)  # pyright: ignore
 
     return deferred(later, shapes, given)
 
@@ -130,3 +125,9 @@ def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str,
             )
         )
     return options
+
+
+def _zeros(operator: lx.AbstractLinearOperator) -> Any:
+    """Zeros like what an operator takes, without units."""
+    structure = without_units(operator.in_structure())
+    return jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), structure)

@@ -29,17 +29,16 @@ from sciquax.structured._solve import solve
 from sciquax.units import Quantity
 from sciquax.units._algebra import own_unit, wrap
 
-from ._lineax_operators import (
+from ._lineax_constructors import (
     DiagonalLinearOperator as DiagonalLinearOperator,
     FunctionLinearOperator as FunctionLinearOperator,
     JacobianLinearOperator as JacobianLinearOperator,
     MatrixLinearOperator as MatrixLinearOperator,
     PyTreeLinearOperator as PyTreeLinearOperator,
     TridiagonalLinearOperator as TridiagonalLinearOperator,
-    UnitLinearOperator as UnitLinearOperator,
-    unit_of_all,
-    with_unit,
 )
+from ._lineax_labelled import with_unit
+from ._lineax_operators import UnitLinearOperator as UnitLinearOperator, unit_of_all
 from ._lineax_solve import linear_solve as linear_solve
 
 _TAGS = {

@@ -11,11 +11,11 @@ import jax.tree_util as jtu
 import lineax.internal as lxi
 import optimistix
 
-from sciquax.core import MODE, is_value
+from sciquax.core import MODE, RuleError, is_value
 from sciquax.core._foreign import adopt_all
 
 from .._deferred import deferred, without_captured_tracers
-from .._places import place_of
+from .._places import at_function, place_of
 from .._units import TreeUnits, is_quantity, without_units
 from ._arguments import bare_options, bare_solver
 from ._functions import BareFunction, units_returned
@@ -274,7 +274,15 @@ def _common_part(solution: optimistix.Solution) -> optimistix.Solution:
 def _shapes(fn: Callable, y0: Any, args: Any, has_aux: bool, max_steps: Any, **_: Any) -> Any:
     """What `_common_part` is like, for the shapes."""
     y = jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), _inexact(y0))
-    aux = jtu.tree_map(jnp.asarray, fn(y, args)[1]) if has_aux else None
+    try:
+        aux = jtu.tree_map(jnp.asarray, fn(y, args)[1]) if has_aux else None
+    except AttributeError:
+        error = RuleError(
+            "What `fn` returns beside its value is not known within `quaxify`, where units are not "
+            "known yet and `fn` uses a quantity's own methods.",
+            "Write it without, solve outside of `quaxify`, or return no auxiliary data.",
+        )
+        raise at_function(error, fn) from None
     results = optimistix.RESULTS
     done = results.where(jnp.array(True), results.successful, results.successful)
     stats = {"num_steps": jnp.array(0), "max_steps": max_steps}
