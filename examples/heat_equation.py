@@ -10,6 +10,7 @@ Run: `python examples/heat_equation.py [figure.png]`.
 
 import sys
 import time
+from typing import Any
 
 import diffrax
 import jax
@@ -120,7 +121,8 @@ def main(figure=None, n=200, big=10_000, sizes=(100, 1000, 2000, 10_000, 100_000
     ours, stiff = crank_nicolson_solution(n, 200), diffrax_solution(n)
     errors = []
     for name, u in (("Crank-Nicolson", ours), ("Diffrax, Kvaerno5", stiff)):
-        errors.append(quaxify(lambda u: jnp.max(jnp.abs(u - exact)))(u).array.m_as("K"))
+        largest: Any = quaxify(lambda u: jnp.max(jnp.abs(u - exact)))(u)
+        errors.append(largest.array.m_as("K"))
         print(f"{name}, n = {n}: largest error {errors[-1]:.1e} K")
     if big:
         start = time.perf_counter()

@@ -299,10 +299,12 @@ def plot(times, state, error, output):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    cosine, sine = quaxify(lambda x: (jnp.cos(x), jnp.sin(x)))(OBLIQUITY)
+
     @quaxify
     def ecliptic_plane(position):
         y, z = position[..., 1], position[..., 2]
-        return position[..., 0], y * jnp.cos(OBLIQUITY) + z * jnp.sin(OBLIQUITY)
+        return position[..., 0], y * cosine + z * sine
 
     x, y = (np.asarray(axis.m_as("au")) for axis in ecliptic_plane(state["position"]))
     figure, (inner, outer, growth) = plt.subplots(1, 3, figsize=(18, 6), layout="constrained")

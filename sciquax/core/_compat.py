@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -486,7 +486,10 @@ def _registered_by(register: Callable[[Any], None]) -> Iterator[None]:
             jtu.register_pytree_with_keys = _register_pytree
 
 
-ModuleMeta: Any = type(eqx.Module)
+if TYPE_CHECKING:  # a class to type checkers, which need to know that values are data classes
+    from equinox._module._module import _ModuleMeta as ModuleMeta
+else:
+    ModuleMeta = type(eqx.Module)
 
 
 class _Construction(NamedTuple):

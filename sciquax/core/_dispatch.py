@@ -12,7 +12,7 @@ unless a signature depends on more than its operands' classes.
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ from ._value import MODE, VALUE_TYPES, Value, describe
 
 Rule = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
 Key = Scaling | Structure | str
+F = TypeVar("F", bound=Callable)
 
 _resolved: dict[Any, Rule] = {}
 _family_rules: dict[type, dict[Key, Rule]] = {}
@@ -415,7 +416,7 @@ def _where(rule: Callable) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(rule)
 
 
-def register(target: Any, *, precedence: int = 0) -> Callable[[Callable], Callable]:
+def register(target: Any, *, precedence: int = 0) -> Callable[[F], F]:
     """Decorator: register a rule for a primitive, or for a whole JAX function.
 
     **Arguments**
@@ -440,7 +441,7 @@ def register(target: Any, *, precedence: int = 0) -> Callable[[Callable], Callab
 
         rules = function_rules(target)
 
-    def decorator(rule: Callable) -> Callable:
+    def decorator(rule: F) -> F:
         rules.add(rule, precedence)
         clear_caches()
         return rule

@@ -135,6 +135,7 @@ def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
 
 def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
+    out: Any
     operands = [_read(env, var) for var in eqn.invars]
     primitive = eqn.primitive
     if primitive is inject_p:

@@ -6,7 +6,7 @@ import dataclasses
 import html
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import equinox as eqx
 import jax
@@ -30,6 +30,7 @@ VALUE_TYPES: set[type] = set()
 """Every subclass of `Value`. `type(x) in VALUE_TYPES` costs a tenth of `isinstance` on an ABC."""
 
 
+@dataclass_transform(field_specifiers=(dataclasses.field, eqx.field))
 class ValueMeta(ModuleMeta):
     """Equinox's metaclass, which also enrols the class and may give it a cheaper flattening.
 
@@ -65,13 +66,15 @@ class ValueMeta(ModuleMeta):
         VALUE_TYPES.add(made)
         return made
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs and cls._private in kwargs:  # unflattening
-            value: Any = object.__new__(cls)  # pyright: ignore[reportArgumentType]
-            for name, x in kwargs.items():
-                _set(value, name, x)
-            return value
-        return construct(cls, super().__call__, args, kwargs)
+    if not TYPE_CHECKING:  # a call makes an instance, as of any class
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if kwargs and cls._private in kwargs:  # unflattening
+                value: Any = object.__new__(cls)
+                for name, x in kwargs.items():
+                    _set(value, name, x)
+                return value
+            return construct(cls, super().__call__, args, kwargs)
 
 
 _set = object.__setattr__

@@ -1,7 +1,7 @@
 """`NamedArray`: an array whose axes have names."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,18 @@ from sciquax.core._compat import Tracer, mapped_axis
 from ._axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
 from ._coordinates import Coordinate, as_array, coordinate
 from ._errors import AxisError, AxisSizeError, PositionalError, located, show_dims
-from ._indexing import Indexing
 from ._nesting import Nesting
-from ._operators import Operators, connect
-from ._passing import PassingThrough
-from ._reductions import Reductions
+from ._operators import connect
 from ._repr import Printing
-from ._shapes import Shapes
+
+if TYPE_CHECKING:
+    from ._typing import Indexing, Operators, PassingThrough, Reductions, Shapes
+else:
+    from ._indexing import Indexing
+    from ._operators import Operators
+    from ._passing import PassingThrough
+    from ._reductions import Reductions
+    from ._shapes import Shapes
 
 _set = object.__setattr__
 _new = object.__new__

@@ -184,7 +184,7 @@ def _compared(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
         return NotImplemented
     if lhs.axis == ndim - 1:
         lhs, rhs = rhs, lhs
-        name = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}.get(name, name)
+        name: Any = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}.get(name, name)
     low, high = _RELATIONS[name]
     shift = lhs.offset - rhs.offset  # i + a <= j + b is j - i >= a - b
     move = lambda x: None if x is None else x + shift  # noqa: E731

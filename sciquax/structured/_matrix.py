@@ -10,7 +10,7 @@ All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, ArrayValue, Polymorphic, RuleError, Unsettled, bind, strip
-from sciquax.core._compat import ShapedArray
+from sciquax.core._compat import ShapedArray, Tracer
 
 from ._operators import Operators
 from ._properties import checked, surviving
@@ -65,8 +65,10 @@ class _Assembly:
 class StructuredMeta(type(ArrayValue)):
     """A constructor given quantities returns a quantity of a matrix: units belong outside."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return super().__call__(*args, **kwargs).canonical()
+    if not TYPE_CHECKING:  # a call makes an instance, as of any class
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs).canonical()
 
 
 class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
@@ -401,7 +403,7 @@ def _short(x: Any) -> str:
         return repr(x)
     if not hasattr(x, "dtype"):
         return repr(x)
-    if isinstance(x, (jax.core.Tracer, jax.ShapeDtypeStruct)) or np.size(x) > 8:
+    if isinstance(x, (Tracer, jax.ShapeDtypeStruct)) or np.size(x) > 8:
         dtype = np.dtype(x.dtype).name
         return f"{dtype}[{','.join(map(str, x.shape))}]"
     return np.array2string(np.asarray(x), separator=", ", precision=4).replace("\n", "")

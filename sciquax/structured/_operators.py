@@ -86,10 +86,10 @@ class Operators:
             "Update its arrays with `eqx.tree_at`, or `.materialise()` it."
         )
 
-    def sum(self, *args: Any, **kwargs: Any) -> Any:
+    def sum(self: Any, *args: Any, **kwargs: Any) -> Any:
         return quaxify(jnp.sum)(self, *args, **kwargs)
 
-    def trace(self) -> Any:
+    def trace(self: Any) -> Any:
         return quaxify(jnp.trace)(self)
 
     def dot(self, other: Any) -> Any:

@@ -217,7 +217,7 @@ def matmul(lhs: Any, rhs: Any) -> Any:
         return lhs.times(rhs)
     for cls in (CirculantMatrix, PermutationMatrix, KroneckerMatrix):
         if isinstance(lhs, cls) and isinstance(rhs, cls):
-            made = lhs.times(rhs)
+            made = lhs.times(rhs)  # pyright: ignore[reportArgumentType]
             if made is not NotImplemented:
                 return made
     scaled = NotImplemented

@@ -58,7 +58,7 @@ def _dot(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any
         else jnp.reshape(x, shape)
         for x in map(strip, operands)
     ]
-    if any(x is None for x in both) or both[0].shape != both[1].shape:
+    if both[0] is None or both[1] is None or both[0].shape != both[1].shape:
         return NotImplemented
     out = inner_product(*both)
     dtype = params.get("preferred_element_type")

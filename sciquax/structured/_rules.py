@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from sciquax.core import VALUE_TYPES, Structure, facts_of, register_family, strip
+from sciquax.core._compat import Tracer
 
 from . import _pairs as pairs
 from ._bands import BandMatrix, from_bands
@@ -62,7 +63,7 @@ def static_number(x: Any) -> Any:
         return x
     if isinstance(x, np.ndarray) and x.size == 1:
         return x.reshape(())[()]
-    if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) and x.size == 1:
+    if isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.size == 1:
         return np.asarray(x).reshape(())[()]
     return None
 

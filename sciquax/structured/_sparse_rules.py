@@ -232,7 +232,7 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     data = _data(mat)
     if primitive.name == "sub":
-        data, other = (-data, other) if mat is y else (data, -other)
+        data, other = (-data, other) if mat is y else (data, -other)  # pyright: ignore[reportOperatorIssue]
 
     def one(dense: Any, data: Any, indices: Any) -> Any:
         places = tuple(indices[:, d] for d in range(indices.shape[1]))
@@ -370,7 +370,8 @@ def _product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     )
     if by_rows:
         x = jnp.moveaxis(dense, contract[1 - side][0], 0)
-        out = matmul(mat.layout, _data(mat), x)
+        layout: Any = mat.layout
+        out = matmul(layout, _data(mat), x)
         out = out if side == 0 else jnp.moveaxis(out, 0, -1)
         return _preferred(out, params)
     options = {

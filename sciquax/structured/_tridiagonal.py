@@ -38,7 +38,8 @@ class _Tridiagonal(BandMatrix):
         padded = [pad(lower, -1, -1), main, pad(upper, 1, -1)]
         padded = [jnp.broadcast_to(x, (*batch, n)) for x in padded]
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
-        return lax.linalg.tridiagonal_solve(*padded, b)
+        lower, main, upper = padded
+        return lax.linalg.tridiagonal_solve(lower, main, upper, b)
 
     def slogdet(self) -> Any:
         """By the three-term recurrence of the leading minors, scaled at each step.

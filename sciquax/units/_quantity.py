@@ -3,7 +3,7 @@
 import contextlib
 import html
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,7 @@ from sciquax.core._compat import Tracer
 
 from ._contexts import active, cannot_convert, combine, context
 from ._errors import DimensionalityError
-from ._methods import ArrayMethods
-from ._operators import Operators, connect
+from ._operators import connect
 from ._registry import PINT, get_registry
 from ._unit import (
     InternedUnit,
@@ -42,6 +41,12 @@ from ._unit import (
     from_pint,
     refuse_pint_context,
 )
+
+if TYPE_CHECKING:
+    from ._typing import ArrayMethods, Operators
+else:
+    from ._methods import ArrayMethods
+    from ._operators import Operators
 
 SCALING = jax.make_user_context(None)
 """Set while `nondimensionalise` runs a function: the units that captured values are taken to."""

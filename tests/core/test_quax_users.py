@@ -312,7 +312,7 @@ def test_rules_of_other_shapes_and_ranks():
             return moved, lax.sub(2.0, 1.0)
         return a
 
-    out, number = quax.quaxify(f)(many, one)
+    out, number = quax.quaxify(f)(many, one)  # pyright: ignore[reportGeneralTypeIssues]
     assert_same(out, Points(many.xy + 1))
     assert number == 1.0
     assert len(calls) == 2
