@@ -106,7 +106,7 @@ class ProductMatrix(
 
     def aval(self):
         batch = jnp.broadcast_shapes(self.left.shape[:-2], self.right.shape[:-2])
-        return self._aval((*batch, self.left.shape[-2], self.right.shape[-1]))
+        return self._aval((*batch, self.left.shape[-2], self.right.shape[-1]))  # pyright: ignore[reportArgumentType]
 
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(self.right.matmat(x))
@@ -184,7 +184,7 @@ class SumMatrix(
         return _make(SumMatrix, [left, right], allow_both(left, right), properties)
 
     def aval(self):
-        return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))
+        return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
 
     def can_solve(self) -> bool:
         return False

@@ -83,7 +83,7 @@ class PermutationMatrix(
             return NotImplemented
         with jax.ensure_compile_time_eval():
             one = function(jnp.ones((1,), self.dtype))[0]
-            static = None if isinstance(one, jax.core.Tracer) else np.asarray(one)
+            static = None if isinstance(one, Tracer) else np.asarray(one)
         if static is not None and static == 0:
             from ._diagonal import DiagonalMatrix
 
