@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core._compat import ShapedArray
+from sciquax.core._compat import ShapedArray, Tracer
 
 from ._matrix import StructuredMatrix
 
