@@ -6,6 +6,7 @@ from . import (  # enrol their rules  # enrol rules
     _pieces as _pieces,
     _quantised_rules as _quantised_rules,
     _rules as _rules,
+    _sparse_bands as _sparse_bands,
     _sparse_rules as _sparse_rules,
 )
 from ._banded import BandedMatrix as BandedMatrix

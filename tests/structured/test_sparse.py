@@ -13,7 +13,7 @@ from jax.experimental import sparse as jsparse
 import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
-from sciquax.structured import BCOO
+from sciquax.structured import BCOO, DiagonalMatrix, IdentityMatrix, TridiagonalMatrix
 from sciquax.structured._rows import row_layout
 from sciquax.units import Quantity
 from tests.helpers import assert_raises
@@ -288,3 +288,30 @@ def test_with_units():
     out = quaxify(lambda K: K + 2 * K)(inside)
     assert type(out) is Quantity and type(out.m) is BCOO
     close(out.m, 3 * A.todense())
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        TridiagonalMatrix(jnp.arange(1.0, 4.0), jnp.arange(2.0, 6.0), jnp.arange(3.0, 6.0)),
+        DiagonalMatrix(jnp.arange(1.0, 5.0)),
+        IdentityMatrix(4),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_beside_matrices_of_diagonals(matrix):
+    array = np.sin(np.arange(16, dtype=np.float32)).reshape(4, 4)
+    array = jnp.asarray(np.where(np.arange(16).reshape(4, 4) % 3 == 0, array, 0))
+    sparse, dense = BCOO.from_dense(array), matrix.materialise()
+    programs = [
+        lambda a, b: a @ b,
+        lambda a, b: b @ a,
+        lambda a, b: a + b,
+        lambda a, b: b - a,
+        lambda a, b: a * b,
+    ]
+    for f in programs:
+        for run in (quaxify(f), jax.jit(quaxify(f))):
+            out = run(sparse, matrix)
+            assert type(out) is BCOO
+            np.testing.assert_allclose(out.todense(), f(array, dense), rtol=1e-5)
