@@ -115,7 +115,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
 
 
 def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:
-    candidates = [rule for t in types if (rule := family_rule(t, primitive)) is not None]
+    candidates = [rule for t in types for rule in family_rules(t, primitive)]
     return _first_that_applies(candidates, types)
 
 
@@ -177,7 +177,8 @@ def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> 
     **Arguments**: the type; one or several of `Scaling`, `Structure`, primitives or their names;
     and the rule, called as `rule(primitive, operands, params)` whenever the type is the outermost
     among the operands. A rule for a primitive wins over one for its scaling, that over its
-    structure. A rule may return NotImplemented to leave the operation to the next type.
+    structure. A rule may return NotImplemented to leave the operation to the rule that a base class
+    has for the same key, and then to the next type.
 
     **Raises** `AmbiguousRuleError` if the type already has a rule for a key.
     """
@@ -204,13 +205,16 @@ def find_family_rule(cls: type[Value], primitive: Any) -> tuple[type, Key, Rule]
     return None
 
 
-def family_rule(cls: type[Value], primitive: Any) -> Rule | None:
+def family_rules(cls: type[Value], primitive: Any) -> list[Rule]:
+    """A type's rule for a primitive, and those of its base classes for the same key."""
     found = find_family_rule(cls, primitive)
     if found is not None:
-        return found[2]
+        first, key, _ = found
+        bases = cls.__mro__[cls.__mro__.index(first) :]
+        return [_family_rules[b][key] for b in bases if key in _family_rules.get(b, ())]
     if facts_of(primitive).scaling is Scaling.REFUSED:
-        return _refuse
-    return None
+        return [_refuse]
+    return []
 
 
 def _refuse(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:

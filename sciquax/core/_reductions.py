@@ -13,7 +13,7 @@ from jax import lax
 
 from . import _compat
 from ._bodies import Type, convert, describe_type, flatten, join_types, restage, type_of, unflatten
-from ._dispatch import default_rule, family_rule
+from ._dispatch import default_rule, family_rules
 from ._errors import CarryError, RuleError, Unsettled
 from ._polymorphic import strip
 from ._value import VALUE_TYPES, describe
@@ -26,9 +26,10 @@ def _own_rule(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
         return primitive.bind(*map(strip, operands), **params)
     types = sorted({type(x) for x in values}, key=lambda t: -t.layer)
     outer = types[0]
-    rule = family_rule(outer, primitive)
-    if rule is not None:
-        return rule(primitive, operands, params)
+    for rule in family_rules(outer, primitive):
+        out = rule(primitive, operands, params)
+        if out is not NotImplemented:
+            return out
     if all(_is_pointwise(x) for x in values):
         return NotImplemented
     return default_rule(types, primitive)(primitive, list(map(strip, operands)), params)

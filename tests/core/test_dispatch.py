@@ -418,3 +418,16 @@ def test_error_within_a_rule_has_a_note_of_the_place(tagged):
 def test_register_refuses_what_is_no_target():
     with pytest.raises(TypeError):
         register(3)
+
+
+def test_rule_that_declines_leaves_it_to_the_base_class():
+    base = new_type("Base")
+    derived = new_type("Derived", base)
+    base.default = staticmethod(lambda *_: pytest.fail("nobody is to be asked"))
+    asked = []
+    register_family(base, "sinh", lambda p, xs, params: asked.append("base") or xs[0].array)
+    register_family(derived, "sinh", lambda p, xs, params: asked.append("own") or NotImplemented)
+    assert_same(quaxify(jnp.sinh)(derived(X)), X)
+    assert asked == ["own", "base"]
+    assert_same(quaxify(jnp.sinh)(base(X)), X)
+    assert asked == ["own", "base", "base"]
