@@ -203,6 +203,11 @@ def set_up(env: Path, extras: str, *, this_python: bool, versions: str) -> None:
         file = env / "constraints.txt"
         file.write_text("\n".join(lower_bounds()) + "\n", encoding="utf-8")
         arguments += ["--constraint", file]
+    elif versions.startswith("jax-"):
+        file = env / "constraints.txt"
+        release = versions.removeprefix("jax-")
+        file.write_text(f"jax=={release}.*\njaxlib=={release}.*\n", encoding="utf-8")
+        arguments += ["--constraint", file]
     elif versions == "newest":
         arguments += ["--upgrade", "--upgrade-strategy", "eager"]
     install(env, arguments, wanted)
@@ -219,9 +224,10 @@ def main() -> None:
     )
     parser.add_argument(
         "--versions",
-        choices=("any", "oldest", "newest"),
+        choices=("any", "oldest", "jax-0.11", "newest"),
         default="any",
-        help="oldest: pyproject.toml's lower bounds; newest: upgrade what is installed already",
+        help="oldest: pyproject.toml's lower bounds; jax-0.11: that release; newest: upgrade what "
+        "is installed already",
     )
     options = parser.parse_args()
     set_up(

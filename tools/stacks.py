@@ -1,6 +1,6 @@
 """Run the tests on the oldest and the newest supported versions, each in its own environment.
 
-    python tools/stacks.py [--same-as .venv] -- -m pytest -n 2
+    python tools/stacks.py [--same-as .venv] [--also jax-0.11] -- -m pytest -n 2
 
 What follows `--` is given to the Python of each environment. Standard library only.
 """
@@ -25,6 +25,8 @@ class Stack:
         return ROOT / ".venvs" / self.versions
 
 
+# Between the two, for a run every night: `--also`.
+BETWEEN = (Stack("jax-0.11", "3.12", "3.13"),)
 STACKS = (
     Stack("oldest", "3.11", "3.11"),
     # JAX after 0.10.2 needs Python 3.12.
@@ -58,12 +60,19 @@ def installed(env: Path) -> set[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--same-as", type=Path, help="an environment already tested")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        choices=[stack.versions for stack in BETWEEN],
+        help="a stack between the oldest and the newest; may be repeated",
+    )
     parser.add_argument("command", nargs="+", help="arguments for Python, such as -m pytest")
     options = parser.parse_args()
 
     tested = installed(ROOT / options.same_as) if options.same_as else None
     failed: list[str] = []
-    for stack in STACKS:
+    for stack in (*STACKS, *(s for s in BETWEEN if s.versions in options.also)):
         say(f"\n==> the {stack.versions} stack")
         if not build(stack):
             say(f"==> the {stack.versions} stack could not be made: IT WAS NOT TESTED")

@@ -11,7 +11,7 @@ import sciquax
 from sciquax import explain_rules, quaxify, show
 from sciquax.core import MODE
 from sciquax.named import NamedArray
-from sciquax.structured import DiagonalMatrix, QuantisedArray, Zero
+from sciquax.structured import DiagonalMatrix, Zero
 from sciquax.units import DimensionalityError, Quantity
 
 
@@ -139,15 +139,19 @@ def test_without_values_and_with_foreign_errors(capsys):
 
 
 def test_explains_primitives(capsys):
-    explain_rules(jax.lax.add_p, types=[NamedArray, Quantity, DiagonalMatrix, QuantisedArray])
+    class Dense(sciquax.ArrayValue):
+        def aval(self): ...
+
+        def materialise(self): ...
+
+    explain_rules(jax.lax.add_p, types=[NamedArray, Quantity, DiagonalMatrix, Dense])
     explain_rules(jax.lax.scan_p)
     assert capsys.readouterr().out == (
         "`add`: elementwise; the data operands are of one kind and so is every output\n"
         "  NamedArray        for `ELEMENTWISE`: sciquax.named._rules._rule.<locals>.rule\n"
         "  Quantity          for `add`: sciquax.units._rules._add\n"
         "  StructuredMatrix  for `add`: sciquax.structured._rules.structured_add\n"
-        "  QuantisedArray    no rule; materialised: "
-        "sciquax.structured._quantised.QuantisedArray.materialise\n"
+        f"  Dense             no rule; materialised: {__name__}.{Dense.materialise.__qualname__}\n"
         "`scan`: call; holds a function; interpreted, see `_higher_order.py`\n"
         "  every type: interpreted within, sciquax.core._control.scan\n"
     )
