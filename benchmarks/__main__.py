@@ -4,7 +4,7 @@ import platform
 
 import jax
 
-from . import arrays, dispatch, eager, importing, named, tracing
+from . import arrays, dispatch, eager, importing, named, structured, tracing
 from ._timing import HEADER
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     )
     print(f"`import sciquax` after `import jax, equinox`: {importing.run() * 1e3:.0f} ms\n")
     print(HEADER)
-    for module in (eager, dispatch, tracing, named, arrays):
+    for module in (eager, dispatch, tracing, named, arrays, structured):
         for ratio in module.run():
             print(ratio.row(), flush=True)
     print(

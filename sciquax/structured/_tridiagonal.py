@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from . import _thomas as thomas
 from ._bands import BandMatrix, Bands, pad
 from ._bidiagonal import check_lengths
 
@@ -31,7 +32,7 @@ class _Tridiagonal(BandMatrix):
         lower, main, upper = self._diagonals()
         batch = np.broadcast_shapes(self.batch_shape(), b.shape[:-2])
         if self.no_pivoting():
-            return _thomas(lower, main, upper, b, batch)
+            return _without_pivoting(lower, main, upper, b, batch)
         if self.dtype not in (np.float32, np.float64):
             return BandMatrix.solve(self, b)
         n = self.shape[-1]
@@ -92,35 +93,14 @@ class _Tridiagonal(BandMatrix):
         return sign * jnp.exp(log).astype(sign.dtype)
 
 
-def _thomas(lower: Any, main: Any, upper: Any, b: Any, batch: tuple[int, ...]) -> Any:
-    """Elimination without pivoting; each step of its two scans is a handful of operations."""
-    single = b.shape[-1] == 1
-    n = main.shape[-1]
-
-    def first(x: Any) -> Any:
-        x = jnp.moveaxis(jnp.broadcast_to(x, (*batch, n)), -1, 0)
-        return x if single else x[..., None]
-
-    lower, main, upper = first(pad(lower, -1, -1)), first(main), first(pad(upper, 1, -1))
+def _without_pivoting(lower: Any, main: Any, upper: Any, b: Any, batch: tuple[int, ...]) -> Any:
+    """Thomas' algorithm for diagonals (..., n) and right-hand sides (..., n, k)."""
+    rows = [jnp.broadcast_to(x, (*batch, x.shape[-1])) for x in (lower, main, upper)]
     b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
-    b = jnp.moveaxis(b[..., 0], -1, 0) if single else jnp.moveaxis(b, -2, 0)
-
-    def forward(carry: Any, x: Any) -> Any:
-        ratio, y = carry
-        low, d, up, side = x
-        inverse = 1 / (d - low * ratio)
-        ratio, y = up * inverse, (side - low * y) * inverse
-        return (ratio, y), (ratio, y)
-
-    def backward(x: Any, row: Any) -> Any:
-        ratio, y = row
-        x = y - ratio * x
-        return x, x
-
-    start = jnp.zeros_like(main[0]), jnp.zeros_like(b[0])
-    _, rows = lax.scan(forward, start, (lower, main, upper, b))
-    _, x = lax.scan(backward, jnp.zeros_like(b[0]), rows, reverse=True)
-    return jnp.moveaxis(x, 0, -1)[..., None] if single else jnp.moveaxis(x, 0, -2)
+    if b.shape[-1] == 1:
+        return thomas.solve(*rows, b[..., 0])[..., None]
+    rows = [jnp.moveaxis(x, -1, 0)[..., None] for x in rows]
+    return jnp.moveaxis(thomas.thomas(*rows, jnp.moveaxis(b, -2, 0)), 0, -2)
 
 
 class TridiagonalMatrix(

@@ -1,0 +1,98 @@
+"""The algorithms: sizes at the edges of what they unroll or group, ill-conditioned matrices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciquax import quaxify
+from sciquax.structured import (
+    BandedMatrix,
+    SymmetricTridiagonalMatrix,
+    ToeplitzMatrix,
+    TridiagonalMatrix,
+    _thomas,
+)
+
+solve = quaxify(jnp.linalg.solve)
+
+
+@pytest.fixture(autouse=True)
+def _lenient():
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.mark.parametrize("n", [2, 5, 13])
+@pytest.mark.parametrize("widths", [(1, 1), (3, 0), (0, 2), (2, 1)], ids=str)
+def test_product_with_bands(x64, rng, n, widths):
+    lower, upper = (min(w, n - 1) for w in widths)
+    A = BandedMatrix(jnp.asarray(rng.normal(size=(2, lower + upper + 1, n))), lower, upper)
+    x, X = rng.normal(size=n), rng.normal(size=(2, n, 3))
+    np.testing.assert_allclose(A.matvec(jnp.asarray(x)), A.materialise() @ x, atol=1e-12)
+    np.testing.assert_allclose(A.matmat(jnp.asarray(X)), A.materialise() @ X, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 3, 205])
+def test_batches_of_systems_without_pivoting(x64, rng, count):
+    """Groups of systems of equal size, the last filled up."""
+    n = 7
+    A = TridiagonalMatrix(
+        rng.normal(size=(count, n - 1)),
+        rng.normal(size=(count, n)) + 9,
+        rng.normal(size=(count, n - 1)),
+    )
+    b = rng.normal(size=(count, n))
+    expected = np.linalg.solve(np.asarray(A.materialise()), b[..., None])[..., 0]
+    actual = _thomas.solve(A.lower_diag, A.main_diag, A.upper_diag, jnp.asarray(b))
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("tiny", [1e-14, 0.0])
+def test_pivoting_where_it_matters(x64, tiny):
+    """Elimination without pivoting would divide by the tiny element."""
+    n = 40
+    main = np.full(n, 0.3)
+    main[::3] = tiny
+    A = TridiagonalMatrix(np.ones(n - 1), main, 2 * np.ones(n - 1))
+    dense, x = np.asarray(A.materialise()), np.linspace(-1, 1, n)
+    for matrix in (A, BandedMatrix(jnp.stack(_rows(A)), 1, 1)):
+        found = solve(matrix, jnp.asarray(dense @ x))
+        np.testing.assert_allclose(found, x, atol=1e-15 * np.linalg.cond(dense))
+
+
+def _rows(A):
+    return [jnp.pad(A.upper_diag, (1, 0)), A.main_diag, jnp.pad(A.lower_diag, (0, 1))]
+
+
+def test_determinant_neither_overflows_nor_cancels():
+    n = 2000
+    A = SymmetricTridiagonalMatrix(1e5 * jnp.ones(n), jnp.ones(n - 1))
+    sign, log = quaxify(jnp.linalg.slogdet)(A)
+    assert sign == 1 and np.isclose(log, n * np.log(1e5), rtol=1e-5)
+    second_difference = SymmetricTridiagonalMatrix(2 * jnp.ones(n), -jnp.ones(n - 1))
+    assert np.isclose(quaxify(jnp.linalg.det)(second_difference), n + 1, rtol=1e-3)
+
+
+def test_ill_conditioned(x64):
+    """The second difference, squared and not, of condition numbers up to 10^11; a Toeplitz one."""
+    n = 800
+    A = SymmetricTridiagonalMatrix(
+        2 * jnp.ones(n), -jnp.ones(n - 1), properties={"positive_definite"}
+    )
+    x = jnp.sin(jnp.arange(n) / 50.0)
+    np.testing.assert_allclose(solve(A, A @ x), x, atol=1e-9)
+    square = quaxify(lambda A: A @ A)(A)
+    np.testing.assert_allclose(solve(square, square @ x), x, atol=1e-4)
+    T = ToeplitzMatrix(0.99 ** jnp.arange(200.0))
+    y = x[:200]
+    np.testing.assert_allclose(solve(T, T @ y), y, atol=1e-10)
+
+
+def test_diagonal_of_an_inverse(x64, rng):
+    lower, main, upper = rng.normal(size=8), rng.normal(size=9) + 6, rng.normal(size=8)
+    for properties in (set(), {"diagonally_dominant"}):
+        A = TridiagonalMatrix(lower, main, upper, properties=properties)
+        expected = np.diag(np.linalg.inv(np.asarray(A.materialise())))
+        found = quaxify(lambda A: jnp.diag(jnp.linalg.inv(A)))(A)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
