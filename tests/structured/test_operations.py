@@ -30,10 +30,18 @@ def assert_close(actual, expected):
 
 # Compiling these for every structure takes as long as all the others.
 COSTLY = ["gmres", "solve B", "lu_solve", "power -1", "expm", "astype", "norm 2"]
-FEW = ("tridiagonal", "block diagonal")
+FEW = ("tridiagonal",)
+QUICK = ("tridiagonal", "banded", "circulant", "low rank", "permutation", "diagonal")
 
 
-@pytest.mark.parametrize("specimen", SPECIMENS, ids=str)
+def _maybe_slow(specimen):
+    return specimen if specimen.name in QUICK else pytest.param(specimen, marks=pytest.mark.slow)
+
+
+SOME_SLOW = [*map(_maybe_slow, SPECIMENS)]
+
+
+@pytest.mark.parametrize("specimen", SOME_SLOW, ids=str)
 def test_agrees_with_jax(specimen):
     """The value is JAX's on the dense array; or the operation is refused by name, as listed."""
     _agree(specimen, [x for x in OPERATIONS if x not in COSTLY or specimen.name in FEW])
@@ -60,17 +68,13 @@ def _agree(specimen, names):
 BATCHED = ["A @ b", "A @ A", "A + diag", "trace", "sum", "solve", "det", "inv"]
 
 
-def _maybe_slow(specimen):
-    quick = specimen.name in ("tridiagonal", "banded", "circulant", "low rank", "permutation")
-    return specimen if quick else pytest.param(specimen, marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("specimen", SPECIMENS, ids=str)
+@pytest.mark.parametrize("specimen", SOME_SLOW, ids=str)
 def test_batched_inside(specimen):
     _check_batched(specimen, True)
 
 
-@pytest.mark.parametrize("specimen", [*map(_maybe_slow, SPECIMENS)], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("specimen", SPECIMENS, ids=str)
 def test_batched_outside(specimen):
     _check_batched(specimen, False)
 
