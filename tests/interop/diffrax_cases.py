@@ -291,6 +291,28 @@ def _(lib, q):
     return solve(lib, q, terms=term, y0=q(1.0, "m")).ys, "m"
 
 
+@case("CDE of a matrix and several controls")
+def _(lib, q):
+    ts = q(jnp.linspace(0.0, 1.0, 5), "s")
+    volts = q(jnp.stack([jnp.linspace(0.0, 1.0, 5) ** k for k in (1, 2, 3)], axis=1), "V")
+    capacity = q(jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "C/V")
+    path = lib.LinearInterpolation(ts, volts)
+    found = []
+    for field in (lambda t, y, c: c, lambda t, y, c: lx.MatrixLinearOperator(c)):
+        term = lib.ControlTerm(field, path)
+        found.append(solve(lib, q, terms=term, y0=q(jnp.zeros(2), "C"), args=capacity).ys)
+    return found, ["C", "C"]
+
+
+@case("data that forces an equation")
+def _(lib, q):
+    ts, newtons = q(jnp.linspace(0.0, 1.0, 3), "s"), q(jnp.array([0.0, 3.0, 1.0]), "N")
+    mass = q(2.0, "kg")
+    term = lib.ODETerm(lambda t, v, force: force.evaluate(t) / mass)
+    path = lib.LinearInterpolation(ts, newtons)
+    return solve(lib, q, terms=term, y0=q(0.5, "m/s"), args=path).ys, "m/s"
+
+
 # -- step sizes -----------------------------------------------------------------------------------
 
 
@@ -430,6 +452,21 @@ def _(lib, q):
     event = lib.Event(conditions, optx.Newton(1e-9, 1e-9), {"wall": False, "late": None})
     sol = solve(lib, q, lib.Tsit5(), event=event)
     return (sol.ts, sol.ys, sol.event_mask), ("s", UNITS, {"wall": None, "late": None})
+
+
+@case("gradient of the time of an event")
+def _(lib, q):
+    g = q(9.81, "m/s**2")
+
+    def landing(height):
+        sol = solve(
+            lib, q, lib.Tsit5(), terms=lib.ODETerm(lambda t, y, args: (y[1], -g)),
+            y0=(height, q(0.0, "m/s")), t1=q(10.0, "s"),
+            event=lib.Event(lambda t, y, args, **kwargs: y[0], optx.Newton(1e-10, 1e-10)),
+        )  # fmt: skip
+        return sol.ts[0]
+
+    return (sciquax.grad if lib is dfx else jax.grad)(landing)(q(20.0, "m")), "s/m"
 
 
 @case("steady_state_event")
@@ -743,6 +780,33 @@ def _():
 def _():
     term = dfx.ControlTerm(lambda t, y, args: Q(2.0, "m"), lambda t0, t1: t1 - t0)
     solve(dfx, Q, terms=term, y0=Q(1.0, "m"))
+
+
+@refused("steps at lengths")
+def _():
+    controller = dfx.ClipStepSizeController(adaptive(dfx), step_ts=Q(jnp.array([0.5]), "m"))
+    solve(dfx, Q, dfx.Tsit5(), stepsize_controller=controller)
+
+
+@refused("StepTo lengths")
+def _():
+    solve(dfx, Q, dt0=None, stepsize_controller=dfx.StepTo(Q(jnp.array([0.0, 1.0]), "m")))
+
+
+@refused("Brownian tree from a time to a length")
+def _():
+    dfx.VirtualBrownianTree(Q(0.0, "s"), Q(1.0, "m"), Q(0.1, "s"), (), jr.key(0))
+
+
+@refused("steps of BacksolveAdjoint in metres")
+def _():
+    solve(dfx, Q, adjoint=dfx.BacksolveAdjoint(dt0=Q(1.0, "m")))
+
+
+@refused("steady state within metres")
+def _():
+    event = dfx.Event(dfx.steady_state_event(1e-3, Q(1.0, "m")))
+    solve(dfx, Q, dfx.Tsit5(), stepsize_controller=adaptive(dfx), event=event)
 
 
 @refused("own term whose product is no change of the state")

@@ -1,5 +1,6 @@
 """With units or without: the same numbers, the same compiled program, the same use."""
 
+import re
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from sciquax import quaxify
 from sciquax.interop import diffrax as dfx
 from sciquax.units import Quantity
 
+from .diffrax_cases import CASES, plain
 from .diffrax_problems import Oven, Q, assert_same_numbers, bare, program, units_of
 
 STATE = {"x": "km", "v": "m/s", "T": "K"}
@@ -40,6 +42,29 @@ def test_numbers_and_program_are_those_of_plain_diffrax(solver):
     assert units_of(got[0]) == "s"
     assert units_of(got[1]) == STATE
     assert program(solve(oven), oven.y0, oven.args) == program(solve(plain), plain.y0, plain.args)
+
+
+FAMILIES = ["Tsit5", "SemiImplicitEuler", "ReversibleHeun", "KenCarp3", "EulerHeun"]
+LONG = ["Kvaerno3", "SRA1", "ALIGN", "HalfSolver", "event root-found"]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.filterwarnings("ignore:.*is not marked as converging:UserWarning")
+@pytest.mark.parametrize(
+    "case", [*FAMILIES, *(pytest.param(case, marks=pytest.mark.slow) for case in LONG)]
+)
+def test_optimised_programs_of_each_family_are_identical(case):
+    """Explicit, symplectic, reversible, implicit-explicit, stochastic, ...: letter by letter."""
+
+    def text(lib, q):
+        compiled = jax.jit(lambda: bare(CASES[case](lib, q)[0])).lower().compile()
+        return re.sub(r", metadata=\{[^}]*\}|, frontend_attributes=\{[^}]*\}", "", body(compiled))
+
+    def body(compiled):  # without the header, whose tables name files and lines
+        found = compiled.as_text()
+        return found[found.index("\n%") if "\n%" in found else found.index("\nENTRY") :]
+
+    assert text(dfx, Quantity) == text(diffrax, plain)
 
 
 def test_no_equation_is_added_where_units_agree():
