@@ -141,12 +141,12 @@ def _units_given(fn: Callable, *given: Any) -> TreeUnits:
 def _function(operator: lx.FunctionLinearOperator) -> UnitLinearOperator:
     structure = operator.in_structure()
     takes = TreeUnits.of(structure, TAKES).map(difference_unit)
-    gives = _units_given(operator.fn, takes.label(without_units(structure)))
+    gives = _units_given(operator.fn, takes.label(takes.strip(structure)))
     if any(unit.offset for unit in gives.units):
         error = RuleError("A linear function returned a quantity whose scale has an offset.")
         raise at_function(error, operator.fn)
     bare = lx.FunctionLinearOperator(
-        _BareLinear(operator.fn, takes, gives), without_units(structure), operator.tags
+        _BareLinear(operator.fn, takes, gives), takes.strip(structure), operator.tags
     )
     return UnitLinearOperator(bare, takes, gives)
 
@@ -156,7 +156,7 @@ def _jacobian(operator: lx.JacobianLinearOperator) -> UnitLinearOperator:
     gives = _units_given(operator.fn, operator.x, operator.args)
     bare = lx.JacobianLinearOperator(
         _BareLinear(operator.fn, takes, gives),
-        without_units(operator.x), operator.args, operator.tags, operator.jac,
+        takes.strip(operator.x), operator.args, operator.tags, operator.jac,
     )  # fmt: skip
     return UnitLinearOperator(bare, takes.map(difference_unit), gives.map(difference_unit))
 

@@ -19,7 +19,7 @@ from sciquax.units._algebra import magnitude_of, multiplicative, own_unit, wrap
 from sciquax.units._unit import InternedUnit, dimensionless
 
 from ._places import at_stack
-from ._units import TreeUnits, is_quantity
+from ._units import TreeUnits
 
 TAKES, GIVES = "x", "vector"
 
@@ -113,21 +113,27 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
 
     **Raises** `DimensionalityError` where no one factor fits all leaves.
     """
-    leaves, structure = jtu.tree_flatten(vector, is_leaf=is_quantity)
-    if structure != due.tree:
+    given = TreeUnits.of(vector, due.name)
+    if given.tree != due.tree:
         raise at_stack(
             RuleError(
-                f"`{owner}` got a tree {structure}, and the operator has {due.tree} there.",
+                f"`{owner}` got a tree {given.tree}, and the operator has {due.tree} there.",
                 "Give it the structure of the operator.",
             )
         )
-    given = TreeUnits(structure, tuple(linear(owner, own_unit(x)) for x in leaves), due.name)
+    given = given.map(lambda unit: linear(owner, unit))
     factor, factors = ratio(given, due, lambda a, b: uneven(owner, a, b))
-    scaled = [
-        magnitude_of(x) if f == 1.0 else magnitude_of(x) * f
-        for x, f in zip(leaves, factors, strict=True)
-    ]
-    return structure.unflatten(scaled), factor
+    bare = due.parts(list(map(magnitude_of, due.tree.flatten_up_to(vector))))
+    if bare is None:
+        raise at_stack(
+            RuleError(
+                f"`{owner}` got a vector whose leaves are not of the kind that the operator has.",
+                "Give it arrays where the operator was made with arrays.",
+            )
+        )
+    numbers = jtu.tree_leaves(due.spread(factors))
+    scaled = [x if f == 1.0 else x * f for x, f in zip(bare, numbers, strict=True)]
+    return due.bare.unflatten(scaled), factor
 
 
 def tidied(vector: Any, factor: InternedUnit, units: TreeUnits) -> tuple[Any, InternedUnit]:

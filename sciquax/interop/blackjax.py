@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
 
 from sciquax.core import MODE, LocatedError, RuleError
 from sciquax.core._foreign import adopt_all
@@ -66,7 +69,16 @@ def without_units(logdensity: Callable, position: Any) -> WithoutUnits:
         )
     position = adopt_all(position)
     units = TreeUnits.of(position, "position")
-    return WithoutUnits(_BareLogDensity(logdensity, units), units.strip(position), units.label)
+    start = units.strip(position)
+
+    def label(bare: Any) -> Any:
+        function, like = units.label, jtu.tree_leaves(start)
+        if units.bare != units.tree:  # named arrays, say, which know their shapes
+            for _ in range(jnp.ndim(jtu.tree_leaves(bare)[0]) - jnp.ndim(like[0])):
+                function = jax.vmap(function)
+        return function(bare)
+
+    return WithoutUnits(_BareLogDensity(logdensity, units), start, label)
 
 
 class _BareLogDensity(eqx.Module):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax.tree_util as jtu
 import optax
 
 from sciquax.core import MODE, LocatedError, RuleError, describe
@@ -21,7 +20,7 @@ from sciquax.units._algebra import own_unit
 from sciquax.units._unit import InternedUnit, as_unit, base_unit, difference_unit
 
 from ._places import at_stack, call
-from ._units import TreeUnits, is_literal_of_every_unit, is_quantity, to_unit
+from ._units import TreeUnits, is_literal_of_every_unit, to_unit
 
 
 class UnitsState(eqx.Module):
@@ -176,7 +175,7 @@ def _refuse_staging() -> None:
 
 def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
     """A tree's magnitudes in the units due. `complaint` makes the error, by a leaf's number."""
-    leaves, structure = jtu.tree_flatten(tree, is_leaf=is_quantity)
+    structure = TreeUnits.of(tree).tree
     if structure != target.tree:
         raise at_stack(
             RuleError(
@@ -184,6 +183,7 @@ def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
                 "Give it the structure of the parameters.",
             )
         )
+    leaves = target.tree.flatten_up_to(tree)
     bare = []
     for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
 
@@ -191,7 +191,7 @@ def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
             return complaint.error(x, unit, i)
 
         bare.append(to_unit(x, unit, complain))
-    return structure.unflatten(bare)
+    return target.bare.unflatten(target.parts(bare))
 
 
 class _Complaint:

@@ -18,6 +18,7 @@ import sciquax
 from sciquax import quaxify
 from sciquax.interop import optax as soptax
 from sciquax.interop.blackjax import without_units
+from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 
 
@@ -144,6 +145,20 @@ def test_optax_in_scan():
     (params, _), values = jax.jit(lambda c: jax.lax.scan(step, c, None, 300))(carry)
     assert values[-1] < values[0] / 1e3
     assert str(params["k"].units) == "newton / decimeter"
+
+
+def test_named_parameters():
+    params = NamedArray(Quantity(jnp.ones(2), "m"), ("x",))
+    optimiser = soptax.with_units(optax.sgd(0.1), "m**2")
+    grads = sciquax.grad(lambda p: (p**2).sum("x"))(params)
+    updates, _ = optimiser.update(grads, optimiser.init(params), params)
+    new = soptax.apply_updates(params, updates)
+    assert new.dims == ("x",)
+    np.testing.assert_allclose(new.array.m_as("m"), 0.8, rtol=1e-5)
+    bare, start, label = without_units(lambda p: -((p / Quantity(1.0, "m")) ** 2).sum("x"), params)
+    np.testing.assert_allclose(bare(start), -2.0)
+    samples = label(jax.tree.map(lambda x: jnp.stack([x, 2 * x, 3 * x]), start))
+    assert samples.dims == (None, "x") and str(samples.array.units) == "meter"
 
 
 def test_optax_refuses():

@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax.tree_util as jtu
 
 from sciquax.core import LocatedError, RuleError, describe
 from sciquax.units import DimensionalityError, Quantity
@@ -11,7 +10,7 @@ from sciquax.units._algebra import own_unit
 from sciquax.units._unit import InternedUnit, dimensionless
 
 from .._places import at_stack
-from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from .._units import TreeUnits, Working, has_quantity, to_unit
 from ..diffrax._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 
 
@@ -32,7 +31,7 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bo
         return eqx.tree_at(lambda s: s.solver, solver, inner)
     name, rtol, given = type(solver).__name__, solver.rtol, solver.atol
     atol = atol_to_units(given, Working(dimensionless(), takes), name)
-    if isinstance(atol, TreeTolerance) and (not may_be_tree or takes.tree != gives.tree):
+    if isinstance(atol, TreeTolerance) and (not may_be_tree or takes.bare != gives.bare):
         raise at_stack(
             RuleError(
                 f"`{name}` got a tolerance for each leaf of `y0`, and compares it with what the "
@@ -49,10 +48,8 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bo
     return solver
 
 
-def bare_options(
-    options: dict[str, Any] | None, takes: TreeUnits, owner: str, as_list: bool = False
-) -> Any:
-    """Options whose bounds, `lower` and `upper`, are in the units of `y0`, lists if it is one.
+def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -> Any:
+    """Options whose bounds, `lower` and `upper`, are in the units of `y0`.
 
     **Raises** `DimensionalityError` for a bound that measures something else, and for a plain
     number (other than a literal 0, inf or nan) where `y0` has a unit.
@@ -62,8 +59,7 @@ def bare_options(
     options = dict(options)
     for key in ("lower", "upper"):
         if options.get(key) is not None:
-            bound = _bound(options[key], key, takes, owner)
-            options[key] = jtu.tree_leaves(bound) if as_list else bound
+            options[key] = _bound(options[key], key, takes, owner)
     if has_quantity(options):
         key = next(k for k, v in options.items() if has_quantity(v))
         raise at_stack(
@@ -77,9 +73,9 @@ def bare_options(
 
 
 def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
-    leaves, structure = jtu.tree_flatten(bound, is_leaf=is_quantity)
+    structure = TreeUnits.of(bound).tree
     if structure != takes.tree:
-        if not any(map(is_quantity, leaves)) and takes.plain:
+        if not has_quantity(bound) and takes.plain:
             return bound  # Optimistix says what is wrong
         raise at_stack(
             RuleError(
@@ -103,6 +99,6 @@ def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
 
         return to_unit(x, unit, complain)
 
-    return structure.unflatten(
-        [convert(*given) for given in zip(leaves, takes.units, names, strict=True)]
-    )
+    leaves = takes.tree.flatten_up_to(bound)
+    bare = [convert(*given) for given in zip(leaves, takes.units, names, strict=True)]
+    return takes.bare.unflatten(takes.parts(bare))

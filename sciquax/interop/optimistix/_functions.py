@@ -10,7 +10,7 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError
 from sciquax.units._unit import InternedUnit, dimensionless, from_pint
 
 from .._places import at_function, at_output, call
-from .._units import TreeUnits, is_literal_of_every_unit, is_quantity, tree_to_units
+from .._units import TreeUnits, is_literal_of_every_unit, tree_to_units
 
 WHAT = {
     "root_find": "The function to find a root of",
@@ -24,8 +24,6 @@ class BareFunction(eqx.Module):
     """A function on bare magnitudes, made of the user's on quantities.
 
     A pytree with the leaves of the user's function, so that its parameters are differentiated.
-    Where other values than quantities are involved, named arrays, say, `structure` is that of `y`,
-    and the solver deals with lists of arrays: it would put batches of `y` in trees like `y`.
     """
 
     fn: Callable
@@ -33,17 +31,14 @@ class BareFunction(eqx.Module):
     gives: TreeUnits = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     has_aux: bool = eqx.field(static=True)
-    structure: Any = eqx.field(static=True)
 
     def __call__(self, y: Any, args: Any) -> Any:
-        y = y if self.structure is None else self.structure.unflatten(y)
         given = (self.takes.label(y), args)
         out = call(self.fn, *given, finish=_keep)
         out, aux = out if self.has_aux else (out, None)
         bare = tree_to_units(out, self.gives, self.fn, WHAT[self.kind], _due, given)
-        if self.structure is not None:
-            bare = jtu.tree_leaves(bare)
-            bare = bare[0] if self.kind == "minimise" and len(bare) == 1 else bare
+        if self.kind == "minimise" and self.gives.bare != self.gives.tree:
+            bare = jtu.tree_leaves(bare)[0]  # of a named array without axes
         return (bare, aux) if self.has_aux else bare
 
 
@@ -74,7 +69,7 @@ def units_returned(kind: str, fn: Callable, y0: Any, args: Any, has_aux: bool) -
         raise _offset(kind, fn, (y0, args), gives, number, has_aux)
     if kind == "root_find":
         return gives
-    literal = [is_literal_of_every_unit(x) for x in jtu.tree_leaves(out, is_leaf=is_quantity)]
+    literal = list(map(is_literal_of_every_unit, gives.tree.flatten_up_to(out)))
     known = [i for i, of_every in enumerate(literal) if not of_every]
     if not known:
         return gives

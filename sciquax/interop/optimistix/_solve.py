@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 import lineax.internal as lxi
 import optimistix
 
-from sciquax.core import MODE, RuleError, is_value
+from sciquax.core import MODE, RuleError
 from sciquax.core._foreign import adopt_all
 
 from .._deferred import deferred, without_captured_tracers
@@ -227,20 +227,16 @@ def _solve(
     """Solve, compiled once for all calls with the same function and the same units."""
     takes = TreeUnits.of(y0)
     gives = units_returned(kind, fn, y0, args, has_aux)
-    bare, structure = takes.strip(y0), None
-    if any(map(is_value, jtu.tree_leaves(bare, is_leaf=is_value))):
-        bare, structure = jtu.tree_flatten(bare)
     solution = getattr(optimistix, kind)(
-        BareFunction(fn, takes, gives, kind, has_aux, structure),
-        bare_solver(solver, takes, gives, structure is None and _compares_steps(kind, solver)),
-        bare,
+        BareFunction(fn, takes, gives, kind, has_aux),
+        bare_solver(solver, takes, gives, _compares_steps(kind, solver)),
+        takes.strip(y0),
         args,
-        bare_options(options, takes, kind, structure is not None),
+        bare_options(options, takes, kind),
         has_aux=has_aux,
         **rest,
     )
-    value = solution.value if structure is None else structure.unflatten(solution.value)
-    return dataclasses.replace(solution, value=takes.label(value))
+    return dataclasses.replace(solution, value=takes.label(solution.value))
 
 
 def _compares_steps(kind: str, solver: Any) -> bool:
