@@ -9,7 +9,7 @@ import pytest
 
 import sciquax
 from sciquax import explain_rules, quaxify, show
-from sciquax.core import MODE
+from sciquax.core import MODE, Scaling, register_family
 from sciquax.named import NamedArray
 from sciquax.structured import DiagonalMatrix, Zero
 from sciquax.units import DimensionalityError, Quantity
@@ -140,18 +140,33 @@ def test_without_values_and_with_foreign_errors(capsys):
 
 def test_explains_primitives(capsys):
     class Dense(sciquax.ArrayValue):
-        def aval(self): ...
+        def aval(self):
+            raise NotImplementedError
 
-        def materialise(self): ...
+        def materialise(self):
+            raise NotImplementedError
 
-    explain_rules(jax.lax.add_p, types=[NamedArray, Quantity, DiagonalMatrix, Dense])
+    class Summed(Dense):
+        layer = 50
+
+    class AlsoSummed(Summed):
+        pass
+
+    def joined(primitive, operands, params):
+        raise NotImplementedError
+
+    register_family(Summed, Scaling.JOIN, joined)
+    register_family(Summed, "max", lambda primitive, operands, params: NotImplemented)
+    explain_rules(jax.lax.add_p, types=[AlsoSummed, Summed, Dense])
+    explain_rules(jax.lax.max_p, types=[AlsoSummed])
     explain_rules(jax.lax.scan_p)
+    here = f"{__name__}.test_explains_primitives"
     assert capsys.readouterr().out == (
         "`add`: elementwise; the data operands are of one kind and so is every output\n"
-        "  NamedArray        for `ELEMENTWISE`: sciquax.named._rules._rule.<locals>.rule\n"
-        "  Quantity          for `add`: sciquax.units._rules._add\n"
-        "  StructuredMatrix  for `add`: sciquax.structured._rules.structured_add\n"
-        f"  Dense             no rule; materialised: {__name__}.{Dense.materialise.__qualname__}\n"
+        f"  Summed  for `JOIN`: {here}.<locals>.joined\n"
+        f"  Dense   no rule; materialised: {here}.<locals>.Dense.materialise\n"
+        "`max`: elementwise; the data operands are of one kind and so is every output\n"
+        f"  Summed  for `max`: {here}\n"
         "`scan`: call; holds a function; interpreted, see `_higher_order.py`\n"
         "  every type: interpreted within, sciquax.core._control.scan\n"
     )
