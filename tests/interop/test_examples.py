@@ -19,11 +19,8 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("name, allowed, says", EXAMPLES)
-def test_example(name, allowed, says, tmp_path):
-    picture = tmp_path / "picture.png"
-    program = f"import {name}; print(float({name}.main(['--output', {str(picture)!r}])))"
-    result = subprocess.run(
+def run(program):
+    return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
         env={
@@ -34,8 +31,26 @@ def test_example(name, allowed, says, tmp_path):
         capture_output=True,
         encoding="utf-8",
     )
+
+
+@pytest.mark.parametrize("name, allowed, says", EXAMPLES)
+def test_example(name, allowed, says, tmp_path):
+    picture = tmp_path / "picture.png"
+    program = f"import {name}; print(float({name}.main(['--output', {str(picture)!r}])))"
+    result = run(program)
     assert result.returncode == 0, result.stdout + result.stderr
     *_, deviation = result.stdout.split()
     assert 0 < float(deviation) < allowed
     assert says in result.stdout
+    assert picture.stat().st_size > 10_000
+
+
+def test_ensemble(tmp_path):
+    picture = tmp_path / "picture.png"
+    program = f"import ensemble; print(*ensemble.main(64, {str(picture)!r}))"
+    result = run(program)
+    assert result.returncode == 0, result.stdout + result.stderr
+    *_, difference, error = result.stdout.split()
+    assert float(difference) < 1e-12 and 0 < float(error) < 1e-6
+    assert "on 8 devices" in result.stdout
     assert picture.stat().st_size > 10_000
