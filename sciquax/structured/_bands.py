@@ -208,7 +208,7 @@ def _product(bands: Bands, x: Any, axis: int) -> Any:
     top, bottom = max(0, -min(bands)), max(0, max(bands))
     if n <= 2 * (top + bottom) or top + bottom == 0:
         return _padded_product(bands, x, axis, 0, n)
-    total = None
+    total: Any = None
     for k, band in bands.items():
         first = top + min(k, 0)
         part = _cut(band, first, first + n - top - bottom, axis)
@@ -228,7 +228,7 @@ def _product(bands: Bands, x: Any, axis: int) -> Any:
 def _padded_product(bands: Bands, x: Any, axis: int, start: int, stop: int) -> Any:
     """Rows `start` to `stop` of the product, each diagonal padded to them."""
     n = x.shape[axis]
-    total = None
+    total: Any = None
     for k, band in bands.items():
         low, high = max(start, -k, 0), min(stop, n - k, n)  # rows with an element of this diagonal
         high = max(low, high)

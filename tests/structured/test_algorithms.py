@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sciquax import quaxify
+from sciquax.core import RuleError
 from sciquax.structured import (
     BandedMatrix,
     SymmetricTridiagonalMatrix,
@@ -96,3 +97,15 @@ def test_diagonal_of_an_inverse(x64, rng):
         expected = np.diag(np.linalg.inv(np.asarray(A.materialise())))
         found = quaxify(lambda A: jnp.diag(jnp.linalg.inv(A)))(A)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_outputs_without_structure_are_refused_when_used(rng):
+    """The eigenvalues come without the eigenvectors; whoever multiplies by these is told."""
+    A = SymmetricTridiagonalMatrix(jnp.arange(1.0, 6.0), jnp.ones(4))
+    values = quaxify(lambda A: jnp.linalg.eigh(A)[0])(A)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(A.materialise()), rtol=1e-5)
+    with pytest.raises(RuleError, match="This output of `eigh` has no structured result"):
+        quaxify(lambda A: jnp.linalg.eigh(A)[1] @ jnp.ones(5))(A)
+    allowed = A.rebuild(A.arrays(), allow_materialise=True)
+    vectors = quaxify(lambda A: jnp.linalg.eigh(A)[1])(allowed)
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, A.materialise(), atol=1e-5)

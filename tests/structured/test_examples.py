@@ -42,6 +42,7 @@ def test_lora_finetune(capsys):
     assert "QLoRA" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_heat_equation(x64, capsys):
     """Both solutions are the analytic one up to the stencil's error, O(1 / n^2)."""
     pytest.importorskip("diffrax")
