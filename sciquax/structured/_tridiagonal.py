@@ -98,7 +98,7 @@ def _without_pivoting(lower: Any, main: Any, upper: Any, b: Any, batch: tuple[in
     rows = [jnp.broadcast_to(x, (*batch, x.shape[-1])) for x in (lower, main, upper)]
     b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     if b.shape[-1] == 1:
-        return thomas.solve(*rows, b[..., 0])[..., None]
+        return thomas.solve(rows[0], rows[1], rows[2], b[..., 0])[..., None]
     rows = [jnp.moveaxis(x, -1, 0)[..., None] for x in rows]
     return jnp.moveaxis(thomas.thomas(*rows, jnp.moveaxis(b, -2, 0)), 0, -2)
 
