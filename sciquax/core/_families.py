@@ -231,7 +231,7 @@ _enrol(
     S.CALL,
     U.BODY,
 )
-_enrol("noinline", S.OTHER, U.SPECIAL)
+_enrol("noinline", S.CALL, U.BODY)
 _enrol("maybe_set", S.SCATTER, U.JOIN, data=(1, 2))
 _enrol("debug_callback debug_print pure_callback io_callback", S.CALL, U.BODY)
 _enrol("custom_lin get swap", S.OTHER, U.REFUSED)

@@ -5,6 +5,7 @@ Plain JAX on the arrays is the oracle; quantities show that nothing is dropped o
 
 from typing import Any
 
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -312,6 +313,20 @@ def test_primitives_that_jax_hides():
             assert_same(unwrap(g(wrap(x))), f(x))
     h = lambda x: jnp.ldexp(x, jnp.array([1, 2, 3]))
     assert_same(jax.vjp(lambda x: unwrap(quaxify(h)(wrap(x))), x)[1](x)[0], jax.vjp(h, x)[1](x)[0])
+
+
+def test_noinline_of_equinox():
+    x = Quantity(jnp.array([1.0, 2.0]), "m")
+    f = lambda x: eqxi.noinline(lambda y, z: (y * z["a"], y * 2.0))(x, {"a": x[1]})
+    expected = (Quantity(jnp.array([2.0, 4.0]), "m**2"), Quantity(jnp.array([2.0, 4.0]), "m"))
+    for run in (quaxify(f), jax.jit(quaxify(f)), quaxify(jax.jit(f))):
+        assert_same(run(x), expected)
+    assert_same(jax.vmap(quaxify(lambda x: eqxi.noinline(jnp.square)(x)))(x), x * x)
+    total = lambda x: eqxi.noinline(lambda y: jnp.sum(y * y))(x)
+    assert_same(grad(total)(x), 2.0 * x)
+    assert_same(quaxify(jax.grad(total))(x), 2.0 * x)
+    with pytest.raises(DimensionalityError, match=r"test_higher_order\.py"):
+        quaxify(lambda x: eqxi.noinline(lambda y: y + 1.0)(x))(x)
 
 
 @needs_devices
