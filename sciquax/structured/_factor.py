@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import jax.scipy as jsp
 
-from sciquax.core import ArrayValue, RuleError, Structure, register_family
+from sciquax.core import ArrayValue, RuleError, Structure, register_family, register_function
 
 from ._matrix import StructuredMatrix
 
@@ -65,6 +66,11 @@ def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str,
     return solve_sided(factor.matrix, b, params)
 
 
+def _solve_triangular(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+    """One factor alone: there is none."""
+    raise LuFactor._refusal("`solve_triangular`")
+
+
 def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Batch axes move with the matrix."""
     from sciquax.core import bind
@@ -74,6 +80,7 @@ def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
     return LuFactor.of(out) if isinstance(out, StructuredMatrix) else NotImplemented
 
 
+register_function(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)
 register_family(LuFactor, "triangular_solve", _triangular_solve)
 register_family(
     LuFactor, (Structure.BROADCAST, "reshape", "squeeze", "stop_gradient", "copy"), _moved

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jax.scipy as jsp
 import numpy as np
 import pytest
 
@@ -109,3 +110,11 @@ def test_outputs_without_structure_are_refused_when_used(rng):
     allowed = A.rebuild(A.arrays(), allow_materialise=True)
     vectors = quaxify(lambda A: jnp.linalg.eigh(A)[1])(allowed)
     np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, A.materialise(), atol=1e-5)
+
+
+def test_half_of_a_factorisation_is_refused():
+    """`lu_factor` keeps the matrix; one triangular half of it alone does not exist."""
+    A = TridiagonalMatrix(jnp.ones(3), 4 * jnp.ones(4), jnp.ones(3))
+    half = lambda A: jsp.linalg.solve_triangular(jsp.linalg.lu_factor(A)[0], jnp.ones(4))
+    with pytest.raises(RuleError, match="needs the elements of an LU factorisation"):
+        quaxify(half)(A)
