@@ -19,7 +19,6 @@ from ._compat import (
     ShapedArray,
     asked_what_it_is,
     construct,
-    dataclass_registration,
     pytree_registration,
     typeof,
 )
@@ -51,29 +50,19 @@ class ValueMeta(ModuleMeta):
         flattening: tuple[Callable, Callable, Callable] | None = None,
         **kwargs: Any,
     ):
-        # A private field is no argument of `__init__`: calls that give it come from JAX's C++ for
-        # dataclasses, which reads attributes three times as fast as a Python function.
-        private = next((f for f in static if f.startswith("_")), None) if not flattening else None
-        if private is not None:
-            registration = dataclass_registration(leaves, static)
-        elif flattening is not None or leaves:
-            registration = pytree_registration(*(flattening or _flatten_functions(leaves, static)))
-        else:
-            registration = contextlib.nullcontext()
+        if flattening is None and leaves:
+            flattening = _flatten_functions(leaves, static)
+        registration: Any = contextlib.nullcontext()
+        if flattening is not None:
+            registration = pytree_registration(*flattening)
         with registration:
             made: Any = super().__new__(cls, name, bases, namespace, **kwargs)
-        made._private = private
         VALUE_TYPES.add(made)
         return made
 
     if not TYPE_CHECKING:  # a call makes an instance, as of any class
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            if kwargs and cls._private in kwargs:  # unflattening
-                value: Any = object.__new__(cls)
-                for name, x in kwargs.items():
-                    _set(value, name, x)
-                return value
             return construct(cls, super().__call__, args, kwargs)
 
 
@@ -84,6 +73,24 @@ def _flatten_functions(
     leaves: tuple[str, ...], static: tuple[str, ...]
 ) -> tuple[Callable, Callable, Callable]:
     keys = tuple(jtu.GetAttrKey(name) for name in leaves)
+
+    if len(leaves) == 1 and len(static) == 1:  # the common case, worth its own code
+        (leaf,), (aux_name,) = leaves, static
+        # As code, as `dataclasses` and `namedtuple` do: a third of the time of `getattr`. JAX's own
+        # flattening of dataclasses is faster still, but takes one type for another: where their
+        # static fields agree, `==` of its tree structures ignores the class (JAX 0.10 to 0.12).
+        flatten = eval(f"lambda value: ((value.{leaf},), value.{aux_name})")
+
+        def unflatten(cls, aux, children):
+            value = object.__new__(cls)
+            _set(value, leaf, children[0])
+            _set(value, aux_name, aux)
+            return value
+
+        def flatten_with_keys(value):
+            return ((keys[0], getattr(value, leaf)),), getattr(value, aux_name)
+
+        return flatten, flatten_with_keys, unflatten
 
     def flatten_many(value):
         return tuple(getattr(value, n) for n in leaves), tuple(getattr(value, n) for n in static)

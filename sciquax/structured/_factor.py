@@ -3,7 +3,7 @@
 JAX solves a system in three equations: `lu`, and two `triangular_solve`s with its result. Where the
 function-level rule for `jnp.linalg.solve` does not apply (under `grad` or `vmap` within
 `quaxify`), the structure survives because `lu` of a matrix A gives this object, which stands for
-the factors L = I and U = A: the first solve changes nothing and the second solves the system.
+both factors: solving with one of them is put off until the other's turn, which solves the system.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,16 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import jax.scipy as jsp
 
-from sciquax.core import ArrayValue, RuleError, Structure, register_family, register_function
+from sciquax.core import (
+    ArrayValue,
+    RuleError,
+    Structure,
+    aval_of,
+    bind,
+    register_family,
+    register_function,
+    strip,
+)
 
 from ._matrix import StructuredMatrix
 
@@ -53,17 +62,50 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
         raise LuFactor._refusal(f"`{primitive.name}`")
 
 
+class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
+    """A right-hand side that one factor has been put off for: only the other one may take it."""
+
+    layer: ClassVar[int] = 101
+
+    array: Any
+    _factor: str
+
+    @staticmethod
+    def by(factor: str, array: Any) -> "HalfSolved":
+        made = object.__new__(HalfSolved)
+        object.__setattr__(made, "array", array)
+        object.__setattr__(made, "_factor", factor)
+        return made
+
+    def aval(self):
+        return aval_of(self.array)
+
+    def materialise(self) -> Any:
+        raise LuFactor._refusal("This")
+
+    @staticmethod
+    def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
+        raise LuFactor._refusal(f"`{primitive.name}`")
+
+
 def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     from ._rules import solve_sided
 
-    factor, b = operands
-    if not isinstance(factor, LuFactor):
+    factor, b = map(strip, operands)
+    if not isinstance(factor, LuFactor) or params["lower"] != params["unit_diagonal"]:
         return NotImplemented
-    if params["lower"] and params["unit_diagonal"]:
-        return b
-    if params["lower"] or params["unit_diagonal"]:
+    which = "L" if params["lower"] else "U"
+    if not isinstance(b, HalfSolved):
+        return HalfSolved.by(which, b)
+    if b._factor == which:
         return NotImplemented
-    return solve_sided(factor.matrix, b, params)
+    return solve_sided(factor.matrix, b.array, params)
+
+
+def _half_moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """`vmap` moves the axes of right-hand sides between the two solves."""
+    half, *rest = map(strip, operands)
+    return HalfSolved.by(half._factor, bind(primitive, half.array, *rest, **params))
 
 
 def _solve_triangular(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
@@ -73,8 +115,6 @@ def _solve_triangular(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Batch axes move with the matrix."""
-    from sciquax.core import bind
-
     factor, *rest = operands
     out = bind(primitive, factor.matrix, *rest, **params)
     return LuFactor.of(out) if isinstance(out, StructuredMatrix) else NotImplemented
@@ -82,8 +122,14 @@ def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
 
 register_function(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)
 register_family(LuFactor, "triangular_solve", _triangular_solve)
+register_family(HalfSolved, "triangular_solve", _triangular_solve)
+register_family(
+    HalfSolved,
+    "transpose reshape squeeze expand_dims broadcast_in_dim stop_gradient copy".split(),
+    _half_moved,
+)
 register_family(
     LuFactor, (Structure.BROADCAST, "reshape", "squeeze", "stop_gradient", "copy"), _moved
 )
 
-__all__ = ["LuFactor", "jnp"]
+__all__ = ["HalfSolved", "LuFactor", "jnp"]
