@@ -1,6 +1,8 @@
 """Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
 
-from . import (  # enrol their rules  # enrol rules
+from typing import Any
+
+from . import (  # enrol their rules
     _functions as _functions,
     _lora_rules as _lora_rules,
     _pieces as _pieces,
@@ -50,3 +52,29 @@ from ._tridiagonal import (
     TridiagonalMatrix as TridiagonalMatrix,
 )
 from ._zero import Zero as Zero
+
+
+def to_lineax(matrix: Any) -> Any:
+    """A structured matrix, or an array, as a Lineax operator: `sciquax.interop.lineax.to_lineax`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import DiagonalMatrix, from_lineax, to_lineax
+    >>> operator = to_lineax(DiagonalMatrix(jnp.array([2.0, 4.0])))
+    >>> operator.mv(jnp.ones(2))
+    Array([2., 4.], dtype=float32)
+    >>> type(from_lineax(operator)).__name__
+    'DiagonalMatrix'
+
+    ```
+    """
+    from sciquax.interop import lineax
+
+    return lineax.to_lineax(matrix)
+
+
+def from_lineax(operator: Any) -> Any:
+    """A Lineax operator as a structured matrix: `sciquax.interop.lineax.from_lineax`."""
+    from sciquax.interop import lineax
+
+    return lineax.from_lineax(operator)

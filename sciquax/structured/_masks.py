@@ -227,6 +227,8 @@ def _filled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
         return NotImplemented
     if primitive.name in ("select_n", "clamp", "complex"):
         return NotImplemented  # take operands of one shape only
+    if primitive.name == "add_any":
+        primitive = lax.add_p  # as here, but for operands of one shape only
     arrays = [x.array if isinstance(x, Filled) else x for x in operands]
     if primitive.name == "convert_element_type" and isinstance(arrays[0], np.ndarray):
         return Filled(arrays[0].astype(params["new_dtype"]), fills[0].extent)
