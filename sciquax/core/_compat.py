@@ -31,7 +31,7 @@ from jax._src import (
 )
 
 Jaxpr = jex_core.Jaxpr
-ClosedJaxpr = jex_core.ClosedJaxpr
+ClosedJaxpr: Any = jex_core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
 Literal = jex_core.Literal
 DropVar = jex_core.DropVar
 Primitive = jex_core.Primitive

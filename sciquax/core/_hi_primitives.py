@@ -20,7 +20,7 @@ def hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     avals = [aval_of(x) for x in operands]
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
     with staging():
-        body = jax.make_jaxpr(lambda *xs: _compat.expand_hi_primitive(primitive, xs, params))(
+        body: Any = jax.make_jaxpr(lambda *xs: _compat.expand_hi_primitive(primitive, xs, params))(
             *structs
         )
     differentiable = [jnp.issubdtype(a.dtype, jnp.inexact) for a in avals]

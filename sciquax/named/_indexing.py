@@ -483,8 +483,10 @@ def _between(known: Coordinate, name: str, value: slice) -> Any:
     if values.dtype.kind == "M" and isinstance(value.stop, str):
         # All of the month, if a month is given: up to the last instant before the next.
         high = np.datetime64(value.stop)
-        after = (high + np.timedelta64(1, np.datetime_data(high.dtype)[0])).astype(values.dtype)
-        high = after - np.timedelta64(1, np.datetime_data(values.dtype)[0])
+        period: Any = np.datetime_data(high.dtype)[0]
+        instant: Any = np.datetime_data(values.dtype)[0]
+        after = (high + np.timedelta64(1, period)).astype(values.dtype)
+        high = after - np.timedelta64(1, instant)
     if low is not None and high is not None and low > high:
         if ascending and len(values) > 1:
             raise located(

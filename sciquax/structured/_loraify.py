@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
+import numpy as np
 
 from sciquax.core import aval_of, is_value
 
@@ -155,7 +156,7 @@ def _select(model: Any, where: Callable[[Any], Any]) -> list[Any] | None:
         nodes = where(model)
     except Exception:  # a predicate such as `lambda x: x.ndim == 2` fails on a model
         return None
-    if isinstance(nodes, (bool, jnp.bool_)):
+    if isinstance(nodes, (bool, np.bool_)):
         return None
     return list(nodes) if isinstance(nodes, (tuple, list)) else [nodes]
 
