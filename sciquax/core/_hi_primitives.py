@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import _compat
 from ._custom_derivatives import with_jvp
@@ -73,8 +74,25 @@ def _ldexp(bind: Callable) -> Callable:
     return ldexp
 
 
-# Those whose tangents are of the same primitive, which could not be transposed once expanded.
-_LINEAR = {"Ldexp": _ldexp}
+def _frexp(bind: Callable) -> Callable:
+    """`Frexp` likewise: its mantissa's tangent is an `Ldexp` too."""
+
+    @jax.custom_jvp
+    def frexp(x: Any) -> list[Any]:
+        return bind(x)
+
+    @frexp.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        mantissa, exponent = frexp(*primals)
+        factor = jnp.exp2(-exponent.astype(mantissa.dtype))
+        still = np.zeros(exponent.shape, jax.dtypes.float0)
+        return [mantissa, exponent], [tangents[0] * factor, still]
+
+    return frexp
+
+
+# Those whose tangents are an `Ldexp`, which could not be transposed once expanded.
+_LINEAR = {"Ldexp": _ldexp, "Frexp": _frexp}
 
 
 def _given(zeros: Sequence[bool]) -> list[int]:
