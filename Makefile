@@ -6,7 +6,7 @@
 #   make test-slow the slow tests
 #   make lint      ruff and pyright
 #   make format    let ruff rewrite the code
-#   make stacks    all tests on the oldest and newest supported versions
+#   make stacks    the test suite on the oldest and newest supported versions
 #   make wheel     build the wheel; run README.md's code with only what the wheel declares
 #   make docs      build the documentation's site into site/
 #   make bench     the benchmarks
@@ -68,7 +68,7 @@ format: $(READY)-lint
 # SAME_AS=ENV: where a stack turns out to have just the versions in ENV, do not test it again.
 stacks:
 	@python=$$($(FIND_PYTHON)) && \
-	  "$$python" tools/stacks.py $(if $(SAME_AS),--same-as $(SAME_AS)) -- $(PYTEST)
+	  "$$python" tools/stacks.py $(if $(SAME_AS),--same-as $(SAME_AS)) -- $(PYTEST) -m 'not slow'
 
 wheel:
 	@python=$$($(FIND_PYTHON)) && "$$python" tools/check_wheel.py
