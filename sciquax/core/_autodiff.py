@@ -1,33 +1,52 @@
 """JAX's differentiation, for functions of values: derivatives come labelled as derivatives.
 
-JAX differentiates a value as the tree of its leaves and hands back the same tree, so that a
-gradient in J/m would be labelled m. Here each derivative is relabelled by `Value.derivative`.
+How they are labelled is in `_derivatives.py`. To type checkers, a function whose result is said to
+be a value gives one beside its derivative; a derivative may be anything.
 """
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ._derivatives import align, derivative, label_tangent, relabel, scaled
 from ._foreign import adopt_all
 from ._polymorphic import strip
 from ._quaxify import _Quaxify, call, call_or_stage
 from ._value import VALUE_TYPES, Value, is_value
 
+V = TypeVar("V", bound=Value)
+
 _leaves = functools.partial(jtu.tree_leaves, is_leaf=is_value)
 
 
+@overload
 def value_and_grad(
-    fun: Callable,
+    fun: Callable[..., V],
+    argnums: int | Sequence[int] = ...,
+    has_aux: Literal[False] = ...,
+    holomorphic: bool = ...,
+    allow_int: bool = ...,
+) -> Callable[..., tuple[V, Any]]: ...
+@overload
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = ...,
+    has_aux: bool = ...,
+    holomorphic: bool = ...,
+    allow_int: bool = ...,
+) -> Callable[..., tuple[Any, Any]]: ...
+def value_and_grad(
+    fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable:
+) -> Callable[..., Any]:
     """As `jax.value_and_grad`, unit-aware.
 
     For `fun` in J and an argument in m the gradient is a quantity in J/m. Arguments as in JAX.
@@ -62,7 +81,7 @@ def value_and_grad(
         )(*varied)
         out = jtu.tree_unflatten(structure.item, [leaf])
         grads = [eqx.combine(g, held[i]) for i, g in zip(positions, grads, strict=True)]
-        grads = tuple(_relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True))
+        grads = tuple(relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True))
         grads = grads[0] if isinstance(argnums, int) else grads
         return ((out, aux), grads) if has_aux else (out, grads)
 
@@ -70,12 +89,12 @@ def value_and_grad(
 
 
 def grad(
-    fun: Callable,
+    fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable:
+) -> Callable[..., Any]:
     """As `jax.grad`, unit-aware: see [`sciquax.value_and_grad`][]."""
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
@@ -86,24 +105,57 @@ def grad(
     return _like(wrapped, fun)
 
 
+@overload
 def jvp(
-    fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
-) -> tuple:
+    fun: Callable[..., V],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: Literal[False] = ...,
+) -> tuple[V, Any]: ...
+@overload
+def jvp(
+    fun: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: Literal[False] = ...,
+) -> tuple[Any, Any]: ...
+@overload
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
+) -> tuple[Any, Any, Any]: ...
+def jvp(
+    fun: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: bool = False,
+) -> tuple[Any, ...]:
     """As `jax.jvp`, unit-aware.
 
     Tangents are in the units of the primals, or in any others by one common factor: for positions
     in m and velocities in m/s the output's tangent is per second.
     """
     primals, given = adopt_all((tuple(primals), tuple(tangents)))
-    tangents, rate = _align(tuple(primals), given)
+    tangents, rate = align(tuple(primals), given)
     result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
     leaves, tangent_leaves, (structure, aux) = result
     out = jtu.tree_unflatten(structure.item, leaves)
-    tangent = _tangent(out, tangent_leaves, rate)
+    tangent = label_tangent(out, tangent_leaves, rate)
     return (out, tangent, aux) if has_aux else (out, tangent)
 
 
-def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+@overload
+def linearize(
+    fun: Callable[..., V], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[V, Callable[..., Any]]: ...
+@overload
+def linearize(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[Any, Callable[..., Any]]: ...
+@overload
+def linearize(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
+) -> tuple[Any, Callable[..., Any], Any]: ...
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
     primals = adopt_all(primals)
     leaves, linear, (structure, aux) = jax.linearize(
@@ -112,13 +164,25 @@ def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     out = jtu.tree_unflatten(structure.item, leaves)
 
     def pushforward(*tangents: Any) -> Any:
-        aligned, rate = _align(primals, adopt_all(tangents))
-        return _tangent(out, linear(*aligned), rate)
+        aligned, rate = align(primals, adopt_all(tangents))
+        return label_tangent(out, linear(*aligned), rate)
 
     return (out, pushforward, aux) if has_aux else (out, pushforward)
 
 
-def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+@overload
+def vjp(
+    fun: Callable[..., V], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[V, Callable[..., tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[Any, Callable[..., tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
+) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]: ...
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """As `jax.vjp`, unit-aware.
 
     A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
@@ -129,11 +193,11 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     out = jtu.tree_unflatten(structure.item, leaves)
 
     def pull(cotangents: Any) -> tuple:
-        given, scale = _align((out,), (adopt_all(cotangents),), inverse=True)
+        given, scale = align((out,), (adopt_all(cotangents),), inverse=True)
         grads = pullback(jtu.tree_leaves(given[0]))
         return tuple(
             jtu.tree_map(
-                lambda x, g: _scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
+                lambda x, g: scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
             )
             for arg, g in zip(primals, grads, strict=True)
         )
@@ -142,22 +206,22 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 
 
 def jacfwd(
-    fun: Callable,
+    fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
-) -> Callable:
+) -> Callable[..., Any]:
     """As `jax.jacfwd`, unit-aware: each block in output units per input unit."""
     return _jacobian(jax.jacfwd, fun, argnums, has_aux, holomorphic=holomorphic)
 
 
 def jacrev(
-    fun: Callable,
+    fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable:
+) -> Callable[..., Any]:
     """As `jax.jacrev`, unit-aware: each block in output units per input unit."""
     return _jacobian(
         jax.jacrev, fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int
@@ -165,11 +229,11 @@ def jacrev(
 
 
 def hessian(
-    fun: Callable,
+    fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
-) -> Callable:
+) -> Callable[..., Any]:
     """As `jax.hessian`, unit-aware: output units per both inputs' units."""
     return jacfwd(
         jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic=holomorphic
@@ -177,7 +241,7 @@ def hessian(
 
 
 def run(
-    fun: Callable,
+    fun: Callable[..., Any],
     args: Sequence[Any],
     kwargs: dict[str, Any],
     finish: Callable[[Any], Any] = strip,
@@ -231,7 +295,7 @@ def _jacobian(
                     f"A Jacobian of `{type(value).__name__}`, which has {n} arrays, is not defined."
                 )
             row = tuple(
-                _relabel(value, args[i], jtu.tree_unflatten(structures[i], block))
+                relabel(value, args[i], jtu.tree_unflatten(structures[i], block))
                 for i, block in zip(positions, blocks[position], strict=True)
             )
             rows.append(row[0] if isinstance(argnums, int) else row)
@@ -292,58 +356,6 @@ def _hold_integers(args: tuple) -> tuple[tuple, tuple]:
 def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     return [n % len(args) if -len(args) <= n < len(args) else n for n in numbers]
-
-
-def _relabel(out: Any, arg: Any, grads: Any) -> Any:
-    """A tree of derivatives of `out` with respect to the values in `arg`."""
-    return jtu.tree_map(lambda x, g: derivative(out, x, g), arg, grads, is_leaf=is_value)
-
-
-def derivative(out: Any, arg: Any, grad: Any) -> Any:
-    """The derivative of `out` by `arg` whose bare array is `grad`, labelled by the outer type."""
-    owner = owner_of(out, arg)
-    if owner is None:
-        return grad
-    leaf = grad
-    if type(arg) in VALUE_TYPES:
-        leaves = jtu.tree_leaves(grad)
-        leaf = leaves[0] if len(leaves) == 1 else leaves
-        if arg.payload is not None and type(getattr(arg, arg.payload)) in VALUE_TYPES:
-            leaf = getattr(grad, arg.payload)
-    return owner.derivative(out, arg, leaf)
-
-
-def owner_of(*values: Any) -> type[Value] | None:
-    """The outermost value type among `values`, which labels their derivatives."""
-    types = [type(x) for x in map(strip, values) if type(x) in VALUE_TYPES]
-    return max(types, key=lambda t: t.layer, default=None)
-
-
-def _align(primals: tuple, tangents: tuple, inverse: bool = False) -> tuple[tuple, Any]:
-    """Tangents in the units of the primals, times one common rate; and that rate."""
-    flat_primals, tree = jtu.tree_flatten(primals, is_leaf=is_value)
-    flat_tangents = jtu.tree_leaves(tangents, is_leaf=is_value)
-    owner = owner_of(*flat_primals, *flat_tangents)
-    if owner is None:
-        return tangents, None
-    aligned, rate = owner.align(flat_primals, flat_tangents, inverse)
-    return jtu.tree_unflatten(tree, aligned), rate
-
-
-def _tangent(out: Any, leaves: Any, rate: Any) -> Any:
-    values, tree = jtu.tree_flatten(out, is_leaf=is_value)
-    tangents, position = [], 0
-    for value in values:
-        n = len(jtu.tree_leaves(value))
-        own = leaves[position : position + n]
-        position += n
-        tangent = value.as_tangent(own) if type(value) in VALUE_TYPES else own[0]
-        tangents.append(_scaled(tangent, rate))
-    return jtu.tree_unflatten(tree, tangents)
-
-
-def _scaled(value: Any, rate: Any) -> Any:
-    return value if rate is None else rate(value)
 
 
 def _like(wrapped: Callable, fun: Callable) -> Callable:

@@ -23,7 +23,10 @@ class Location:
     __slots__ = ("column", "file", "function", "line")
 
     def __init__(self, file: str, line: int, column: int, function: str):
-        self.file, self.line, self.column, self.function = file, line, column, function
+        self.file: str = file
+        self.line: int = line
+        self.column: int = column
+        self.function: str = function
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}"
@@ -60,7 +63,7 @@ class RuleError(LocatedError, TypeError):
         super().__init__(message)
         self.remedy = remedy
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return type(self), (self.args[0], self.remedy), {"location": self.location}
 
 

@@ -20,7 +20,7 @@ class Namespace(types.ModuleType):
     def __init__(self, name: str, source: types.ModuleType, submodules: tuple[str, ...] = ()):
         super().__init__(name, f"`{source.__name__}`, taking custom array-ish values.")
         self._source = source
-        self.__path__ = []  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.__path__: list[str] = []  # pyright: ignore[reportIncompatibleVariableOverride]
         for sub in submodules:
             inner = Namespace(f"{name}.{sub}", getattr(source, sub))
             sys.modules[inner.__name__] = inner

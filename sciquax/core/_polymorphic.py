@@ -30,7 +30,7 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
         self.inner = inner
         self._static = None
 
-    def aval(self):
+    def aval(self) -> Any:
         return aval_of(self.inner)
 
     def materialise(self) -> Any:

@@ -2,8 +2,8 @@
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, NamedTuple, TypeAlias, TypeVar, overload
 
 import equinox as eqx
 import jax
@@ -23,6 +23,12 @@ from ._standins import call_whole, rules_of, stage_whole, stand_ins
 from ._value import MODE, VALUE_TYPES, CapturedValue, is_value, staging
 
 F = TypeVar("F", bound=Callable)
+R = TypeVar("R")
+
+Arrays: TypeAlias = (
+    jax.Array | tuple["Arrays", ...] | list[jax.Array] | list["Arrays"] | Mapping[Any, "Arrays"]
+)
+"""What a function of plain arrays says that it returns: one, or a tree of them."""
 
 
 class _Quaxify(eqx.Module):
@@ -42,7 +48,17 @@ class _Quaxify(eqx.Module):
         return self if instance is None else eqx.Partial(self, instance)
 
 
-def quaxify(fn: F, filter_spec: Any = True) -> F:
+# To type checkers, what is written for plain arrays takes and returns anything once quaxified; what
+# is written for quantities, or returns something else, keeps its types.
+@overload
+def quaxify(fn: Callable[..., Arrays], filter_spec: Any = ...) -> Callable[..., Any]: ...
+@overload
+def quaxify(
+    fn: Callable[Concatenate[jax.Array, ...], R], filter_spec: Any = ...
+) -> Callable[..., R]: ...
+@overload
+def quaxify(fn: F, filter_spec: Any = ...) -> F: ...
+def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., Any]:
     """`fn` as it was, for arguments that hold custom array-ish values.
 
     The function is traced once to a jaxpr, in which every [`sciquax.Value`][] found anywhere in
@@ -67,12 +83,12 @@ def quaxify(fn: F, filter_spec: Any = True) -> F:
 
     ```
     """
-    return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))  # pyright: ignore[reportReturnType]
+    return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))
 
 
 def call(
     fn: Callable,
-    args: tuple,
+    args: tuple[Any, ...],
     kwargs: dict[str, Any],
     filter_spec: Any = True,
     finish: Callable[[Any], Any] = strip,
@@ -120,7 +136,10 @@ def _located(function: Callable, *args: Any) -> Any:
 
 
 def call_or_stage(
-    fn: Callable, args: tuple, kwargs: dict[str, Any], finish: Callable[[Any], Any] = strip
+    fn: Callable,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    finish: Callable[[Any], Any] = strip,
 ) -> Any:
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
     outer, MODE.direct = MODE.direct, True
@@ -252,7 +271,9 @@ def _staged_and_interpreted(
     return jtu.tree_unflatten(out_tree, out_leaves)
 
 
-def output_places(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[Location | None]:
+def output_places(
+    fn: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Location | None]:
     """The user's lines that made the outputs of `fn`, leaf by leaf (values count as leaves).
 
     Stages the function again: for error messages only.

@@ -10,8 +10,9 @@ import inspect
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Concatenate, NamedTuple, overload
 
+import jax
 import jax.tree_util as jtu
 import numpy as np
 
@@ -25,14 +26,20 @@ from ._interpret import interpret
 from ._observe import observed_by
 from ._outputs import fill
 from ._polymorphic import Polymorphic, strip
-from ._quaxify import _Quaxify, _stage, call
+from ._quaxify import Arrays, F, R, _Quaxify, _stage, call
 from ._standins import StandIn, rules_of
 from ._value import MODE, describe, is_value
 
-F = TypeVar("F", bound=Callable)
 
-
-def show(fn: F, depth: int | None = None) -> F:
+@overload
+def show(fn: Callable[..., Arrays], depth: int | None = ...) -> Callable[..., Any]: ...
+@overload
+def show(
+    fn: Callable[Concatenate[jax.Array, ...], R], depth: int | None = ...
+) -> Callable[..., R]: ...
+@overload
+def show(fn: F, depth: int | None = ...) -> F: ...
+def show(fn: Callable[..., Any], depth: int | None = None) -> Callable[..., Any]:
     """`quaxify(fn)` that prints each operation: its operands, and the type and unit of its result.
 
     Each operation is one line: the letters of what it takes and makes, what it makes, and the
@@ -68,7 +75,7 @@ def show(fn: F, depth: int | None = None) -> F:
     def shown(*args: Any, **kwargs: Any) -> Any:
         return _run(inner, args, kwargs, depth)
 
-    return shown  # pyright: ignore[reportReturnType]
+    return shown
 
 
 def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -> Any:

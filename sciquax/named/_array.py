@@ -178,8 +178,9 @@ class NamedArray(
     explains_itself: ClassVar[bool] = True
     payload: ClassVar[str | None] = "array"
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
-    __getattribute__ = object.__getattribute__
-    __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
+    if not TYPE_CHECKING:
+        __getattribute__ = object.__getattribute__
+        __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, array: Any, dims: Any, coords: Mapping[Any, Any] | None = None):
         if isinstance(array, (str, bytes)) or array is None:

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from sciquax.core import Polymorphic, Unsettled, aval_of, coerce, is_value, join, strip
-from sciquax.core._autodiff import derivative
+from sciquax.core._derivatives import derivative, owner_of
 
 from ._axes import Dims, axes
 from ._errors import AxisError, show_dims
@@ -162,8 +162,6 @@ class Nesting:
     @classmethod
     def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
         """Tangents in the layout of their primals; what is inside aligns among itself."""
-        from sciquax.core._autodiff import owner_of
-
         held_primals, held_tangents, layouts = [], [], []
         for primal, tangent in zip(primals, tangents, strict=True):
             held, dims, _ = _parts(primal)

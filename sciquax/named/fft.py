@@ -4,7 +4,7 @@ Coordinates along it are dropped, since its places are frequencies then.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
@@ -14,7 +14,24 @@ from ._axes import axes, name_of
 from ._reductions import unsorted
 
 
-def _transform(what: str) -> Callable:
+@runtime_checkable
+class _Transform(Protocol):
+    def __call__(
+        self, a: Any, name: Any, into: Any = None, n: int | None = None, norm: str | None = None
+    ) -> NamedArray: ...
+
+
+@runtime_checkable
+class _TransformSeveral(Protocol):
+    def __call__(self, a: Any, names: Any, norm: str | None = None) -> NamedArray: ...
+
+
+@runtime_checkable
+class _Shift(Protocol):
+    def __call__(self, a: Any, names: Any) -> NamedArray: ...
+
+
+def _transform(what: str) -> _Transform:
     function = getattr(jnp.fft, what)
 
     def transform(
@@ -34,15 +51,15 @@ def _transform(what: str) -> Callable:
     return transform
 
 
-fft = _transform("fft")
-ifft = _transform("ifft")
-rfft = _transform("rfft")
-irfft = _transform("irfft")
-hfft = _transform("hfft")
-ihfft = _transform("ihfft")
+fft: _Transform = _transform("fft")
+ifft: _Transform = _transform("ifft")
+rfft: _Transform = _transform("rfft")
+irfft: _Transform = _transform("irfft")
+hfft: _Transform = _transform("hfft")
+ihfft: _Transform = _transform("ihfft")
 
 
-def _transform_several(what: str) -> Callable:
+def _transform_several(what: str) -> _TransformSeveral:
     function = getattr(jnp.fft, what)
 
     def transform(a: Any, names: Any, norm: str | None = None) -> NamedArray:
@@ -56,13 +73,13 @@ def _transform_several(what: str) -> Callable:
     return transform
 
 
-fftn = _transform_several("fftn")
-ifftn = _transform_several("ifftn")
-rfftn = _transform_several("rfftn")
-irfftn = _transform_several("irfftn")
+fftn: _TransformSeveral = _transform_several("fftn")
+ifftn: _TransformSeveral = _transform_several("ifftn")
+rfftn: _TransformSeveral = _transform_several("rfftn")
+irfftn: _TransformSeveral = _transform_several("irfftn")
 
 
-def _shift(what: str) -> Callable:
+def _shift(what: str) -> _Shift:
     function = getattr(jnp.fft, what)
 
     def shift(a: Any, names: Any) -> NamedArray:
@@ -76,8 +93,8 @@ def _shift(what: str) -> Callable:
     return shift
 
 
-fftshift = _shift("fftshift")
-ifftshift = _shift("ifftshift")
+fftshift: _Shift = _shift("fftshift")
+ifftshift: _Shift = _shift("ifftshift")
 
 
 def fftfreq(name: Any, n: int, d: Any = 1.0) -> NamedArray:

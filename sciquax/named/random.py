@@ -3,8 +3,7 @@
 Parameters such as `p`, `minval` or `lam` may be named arrays, which align by name with the sizes.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,12 @@ def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
     return value.broadcast_to(sizes).array
 
 
-def _sampler(name: str, parameters: tuple[str, ...], has_dtype: bool = True) -> Callable:
+@runtime_checkable
+class _Sampler(Protocol):
+    def __call__(self, key: Any, sizes: Any, *args: Any, **kwargs: Any) -> NamedArray: ...
+
+
+def _sampler(name: str, parameters: tuple[str, ...], has_dtype: bool = True) -> _Sampler:
     function = getattr(jax.random, name)
 
     def sample(key: Any, *args: Any, **kwargs: Any) -> NamedArray:
@@ -60,19 +64,19 @@ def _split_sizes(
     return sizes_of(what, args[0]), args[1:]
 
 
-normal = _sampler("normal", ())
-uniform = _sampler("uniform", ("minval", "maxval"))
-bernoulli = _sampler("bernoulli", ("p",), has_dtype=False)
-exponential = _sampler("exponential", ())
-truncated_normal = _sampler("truncated_normal", ("lower", "upper"))
-gamma = _sampler("gamma", ("a",))
-beta = _sampler("beta", ("a", "b"))
-poisson = _sampler("poisson", ("lam",))
-laplace = _sampler("laplace", ())
-cauchy = _sampler("cauchy", ())
-gumbel = _sampler("gumbel", ())
-logistic = _sampler("logistic", ())
-rademacher = _sampler("rademacher", ())
+normal: _Sampler = _sampler("normal", ())
+uniform: _Sampler = _sampler("uniform", ("minval", "maxval"))
+bernoulli: _Sampler = _sampler("bernoulli", ("p",), has_dtype=False)
+exponential: _Sampler = _sampler("exponential", ())
+truncated_normal: _Sampler = _sampler("truncated_normal", ("lower", "upper"))
+gamma: _Sampler = _sampler("gamma", ("a",))
+beta: _Sampler = _sampler("beta", ("a", "b"))
+poisson: _Sampler = _sampler("poisson", ("lam",))
+laplace: _Sampler = _sampler("laplace", ())
+cauchy: _Sampler = _sampler("cauchy", ())
+gumbel: _Sampler = _sampler("gumbel", ())
+logistic: _Sampler = _sampler("logistic", ())
+rademacher: _Sampler = _sampler("rademacher", ())
 
 
 def randint(key: Any, sizes: Any, minval: Any, maxval: Any, dtype: Any = int) -> NamedArray:

@@ -33,9 +33,9 @@ class BandedMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("bands",)
-    CORE: ClassVar = (2,)
-    STATIC: ClassVar = ("lower", "upper", "allow_materialise", "properties")
+    LEAVES: ClassVar[tuple[str, ...]] = ("bands",)
+    CORE: ClassVar[tuple[int, ...]] = (2,)
+    STATIC: ClassVar[tuple[str, ...]] = ("lower", "upper", "allow_materialise", "properties")
 
     bands: Any
     lower: int
@@ -66,7 +66,7 @@ class BandedMatrix(
                 f"lower={self.lower} and upper={self.upper}."
             )
 
-    def aval(self):
+    def aval(self) -> Any:
         n = self.bands.shape[-1]
         return self._aval((*self.bands.shape[:-2], n, n))
 

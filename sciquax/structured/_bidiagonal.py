@@ -29,9 +29,9 @@ class BidiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("main_diag", "off_diag")
-    CORE: ClassVar = (1, 1)
-    STATIC: ClassVar = ("lower", "allow_materialise", "properties")
+    LEAVES: ClassVar[tuple[str, ...]] = ("main_diag", "off_diag")
+    CORE: ClassVar[tuple[int, ...]] = (1, 1)
+    STATIC: ClassVar[tuple[str, ...]] = ("lower", "allow_materialise", "properties")
 
     main_diag: Any
     off_diag: Any
@@ -52,7 +52,7 @@ class BidiagonalMatrix(
     def check(self) -> None:
         check_lengths(self, main_diag=0, off_diag=1)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:

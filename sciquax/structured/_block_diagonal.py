@@ -34,8 +34,8 @@ class BlockDiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("blocks",)
-    CORE: ClassVar = (3,)
+    LEAVES: ClassVar[tuple[str, ...]] = ("blocks",)
+    CORE: ClassVar[tuple[int, ...]] = (3,)
 
     blocks: Any
 
@@ -48,7 +48,7 @@ class BlockDiagonalMatrix(
     def check(self) -> None:
         check_square(self, self.blocks)
 
-    def aval(self):
+    def aval(self) -> Any:
         *batch, k, m, _ = self.blocks.shape
         return self._aval((*batch, k * m, k * m))
 

@@ -32,8 +32,8 @@ class CirculantMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("column",)
-    CORE: ClassVar = (1,)
+    LEAVES: ClassVar[tuple[str, ...]] = ("column",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
 
     column: Any
 
@@ -43,7 +43,7 @@ class CirculantMatrix(
         self.column = column
         self._finish(allow_materialise, properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.column.shape, self.column.shape[-1]))
 
     def materialise(self) -> Any:

@@ -32,9 +32,9 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
     ```
     """
 
-    LEAVES: ClassVar = ("diag",)
-    CORE: ClassVar = (1,)
-    claims: ClassVar = frozenset({"symmetric"})
+    LEAVES: ClassVar[tuple[str, ...]] = ("diag",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
+    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
     diag: Any
 
@@ -44,7 +44,7 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
         self.diag = diag
         self._finish(allow_materialise, properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.diag.shape, self.diag.shape[-1]))
 
     def diagonals(self) -> Bands:

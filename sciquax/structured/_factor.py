@@ -42,7 +42,7 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
         object.__setattr__(made, "_static", None)
         return made
 
-    def aval(self):
+    def aval(self) -> Any:
         return self.matrix.aval()
 
     def materialise(self) -> Any:
@@ -77,7 +77,7 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
         object.__setattr__(made, "_factor", factor)
         return made
 
-    def aval(self):
+    def aval(self) -> Any:
         return aval_of(self.array)
 
     def materialise(self) -> Any:

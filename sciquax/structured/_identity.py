@@ -28,10 +28,10 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
     ```
     """
 
-    LEAVES: ClassVar = ("one",)
-    CORE: ClassVar = (0,)
-    STATIC: ClassVar = ("n", "allow_materialise", "properties")
-    claims: ClassVar = frozenset(
+    LEAVES: ClassVar[tuple[str, ...]] = ("one",)
+    CORE: ClassVar[tuple[int, ...]] = (0,)
+    STATIC: ClassVar[tuple[str, ...]] = ("n", "allow_materialise", "properties")
+    claims: ClassVar[frozenset[str]] = frozenset(
         {"symmetric", "hermitian", "positive_definite", "orthogonal", "unit_diagonal"}
     )
 
@@ -49,7 +49,7 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
         self.one, self.n = jnp.ones((), dtype), int(n)
         self._finish(allow_materialise, properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.one.shape, self.n, self.n))
 
     def diagonals(self) -> Bands:
@@ -98,10 +98,10 @@ class ScalarMatrix(BandMatrix, leaves=("scalar",), static=("n", "allow_materiali
     **Arguments**: the `scalar`, of the batch shape; the size `n`; `allow_materialise`.
     """
 
-    LEAVES: ClassVar = ("scalar",)
-    CORE: ClassVar = (0,)
-    STATIC: ClassVar = ("n", "allow_materialise", "properties")
-    claims: ClassVar = frozenset({"symmetric"})
+    LEAVES: ClassVar[tuple[str, ...]] = ("scalar",)
+    CORE: ClassVar[tuple[int, ...]] = (0,)
+    STATIC: ClassVar[tuple[str, ...]] = ("n", "allow_materialise", "properties")
+    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
     scalar: Any
     n: int
@@ -127,7 +127,7 @@ class ScalarMatrix(BandMatrix, leaves=("scalar",), static=("n", "allow_materiali
         object.__setattr__(made, "properties", frozenset(properties))
         return made
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.scalar.shape, self.n, self.n))
 
     def diagonals(self) -> Bands:

@@ -37,10 +37,10 @@ class KroneckerMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("a", "b")
-    CORE: ClassVar = (2, 2)
-    scaled_leaves: ClassVar = ("a",)
-    scaling: ClassVar = "product"
+    LEAVES: ClassVar[tuple[str, ...]] = ("a", "b")
+    CORE: ClassVar[tuple[int, ...]] = (2, 2)
+    scaled_leaves: ClassVar[tuple[str, ...] | None] = ("a",)
+    scaling: ClassVar[str] = "product"
 
     a: Any
     b: Any
@@ -57,7 +57,7 @@ class KroneckerMatrix(
             own |= surviving("kron", self.a.known(), self.b.known())
         return own
 
-    def aval(self):
+    def aval(self) -> Any:
         *batch, p, q = self.a.shape
         *other, r, s = self.b.shape
         return self._aval((*np.broadcast_shapes(tuple(batch), tuple(other)), p * r, q * s))

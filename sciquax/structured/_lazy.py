@@ -27,8 +27,8 @@ class InverseMatrix(
     dense.
     """
 
-    LEAVES: ClassVar = ("matrix",)
-    CORE: ClassVar = (2,)
+    LEAVES: ClassVar[tuple[str, ...]] = ("matrix",)
+    CORE: ClassVar[tuple[int, ...]] = (2,)
 
     matrix: Any
 
@@ -37,7 +37,7 @@ class InverseMatrix(
         properties = surviving("inverse", matrix.known())
         return _make(InverseMatrix, [matrix], matrix.allow_materialise, properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval(self.matrix.shape)
 
     def matmat(self, x: Any) -> Any:
@@ -93,8 +93,8 @@ class ProductMatrix(
 ):
     """The product of two structured matrices that has no structure of one type."""
 
-    LEAVES: ClassVar = ("left", "right")
-    CORE: ClassVar = (2, 2)
+    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
+    CORE: ClassVar[tuple[int, ...]] = (2, 2)
 
     left: Any
     right: Any
@@ -104,7 +104,7 @@ class ProductMatrix(
         properties = surviving("matmul", left.known(), right.known())
         return _make(ProductMatrix, [left, right], allow_both(left, right), properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         batch = jnp.broadcast_shapes(self.left.shape[:-2], self.right.shape[:-2])
         return self._aval((*batch, self.left.shape[-2], self.right.shape[-1]))  # pyright: ignore[reportArgumentType]
 
@@ -172,8 +172,8 @@ class SumMatrix(
     no direct solution (`jax.scipy.sparse.linalg.cg` and `gmres` take it).
     """
 
-    LEAVES: ClassVar = ("left", "right")
-    CORE: ClassVar = (2, 2)
+    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
+    CORE: ClassVar[tuple[int, ...]] = (2, 2)
 
     left: Any
     right: Any
@@ -183,7 +183,7 @@ class SumMatrix(
         properties = surviving("add", left.known(), right.known())
         return _make(SumMatrix, [left, right], allow_both(left, right), properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
 
     def can_solve(self) -> bool:

@@ -43,10 +43,10 @@ class LowRankPlusDiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("diag", "u", "v")
-    CORE: ClassVar = (1, 2, 2)
-    scaled_leaves: ClassVar = ("diag", "u")
-    scaling: ClassVar = "join_first_two"
+    LEAVES: ClassVar[tuple[str, ...]] = ("diag", "u", "v")
+    CORE: ClassVar[tuple[int, ...]] = (1, 2, 2)
+    scaled_leaves: ClassVar[tuple[str, ...] | None] = ("diag", "u")
+    scaling: ClassVar[str] = "join_first_two"
 
     diag: Any
     u: Any
@@ -72,7 +72,7 @@ class LowRankPlusDiagonalMatrix(
                 f"shape (rank, {n}); got {self.u.shape} and {self.v.shape}."
             )
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.diag.shape, self.diag.shape[-1]))
 
     def matmat(self, x: Any) -> Any:

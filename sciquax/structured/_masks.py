@@ -53,7 +53,7 @@ class IndexGrid(Transient):
     kind: str = eqx.field(static=True)
     offset: int = eqx.field(static=True, default=0)
 
-    def aval(self):
+    def aval(self) -> Any:
         return ShapedArray(self.extent, jnp.dtype(self.kind))
 
     def materialise(self) -> Any:
@@ -68,7 +68,7 @@ class BandMask(Transient):
     low: int | None = eqx.field(static=True)
     high: int | None = eqx.field(static=True)
 
-    def aval(self):
+    def aval(self) -> Any:
         return ShapedArray(self.extent, np.dtype(bool))
 
     def materialise(self) -> Any:
@@ -91,7 +91,7 @@ class Filled(Transient):
     array: Any
     extent: tuple[int, ...] = eqx.field(static=True)
 
-    def aval(self):
+    def aval(self) -> Any:
         own = aval_of(self.array)
         return ShapedArray(self.extent, own.dtype, weak_type=getattr(own, "weak_type", False))
 

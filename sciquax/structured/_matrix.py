@@ -95,7 +95,8 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
 
     # Equinox makes each method looked up a module of its own, which flattens the matrix: ours are
     # looked up dozens of times in a rule.
-    __getattribute__ = object.__getattribute__
+    if not TYPE_CHECKING:
+        __getattribute__ = object.__getattribute__
 
     # -- what each structure says -----------------------------------------------------------------
 

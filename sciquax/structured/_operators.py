@@ -1,7 +1,7 @@
 """Python's operators and the array methods on structured matrices: `jnp`'s functions, quaxified."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,17 +41,40 @@ def _reflected(name: str) -> Callable:
 class Operators:
     """What `StructuredMatrix` has in common with `jax.Array` beyond shape and dtype."""
 
-    __add__, __radd__ = _forward("add"), _reflected("add")
-    __sub__, __rsub__ = _forward("subtract"), _reflected("subtract")
-    __mul__, __rmul__ = _forward("multiply"), _reflected("multiply")
-    __truediv__, __rtruediv__ = _forward("true_divide"), _reflected("true_divide")
-    __matmul__, __rmatmul__ = _forward("matmul"), _reflected("matmul")
-    __pow__ = _forward("power")
-    __lt__, __le__ = _forward("less"), _forward("less_equal")
-    __gt__, __ge__ = _forward("greater"), _forward("greater_equal")
-    __eq__, __ne__ = _forward("equal"), _forward("not_equal")  # type: ignore[assignment]
-    __hash__ = None  # type: ignore[assignment]
-    __array_priority__ = 1000  # NumPy's arrays leave the operators to us
+    if TYPE_CHECKING:  # a matrix, a value around one or an array, as the structures have it
+
+        def __add__(self, other: Any, /) -> Any: ...
+        def __radd__(self, other: Any, /) -> Any: ...
+        def __sub__(self, other: Any, /) -> Any: ...
+        def __rsub__(self, other: Any, /) -> Any: ...
+        def __mul__(self, other: Any, /) -> Any: ...
+        def __rmul__(self, other: Any, /) -> Any: ...
+        def __truediv__(self, other: Any, /) -> Any: ...
+        def __rtruediv__(self, other: Any, /) -> Any: ...
+        def __matmul__(self, other: Any, /) -> Any: ...
+        def __rmatmul__(self, other: Any, /) -> Any: ...
+        def __pow__(self, other: Any, /) -> Any: ...
+        def __lt__(self, other: Any, /) -> Any: ...
+        def __le__(self, other: Any, /) -> Any: ...
+        def __gt__(self, other: Any, /) -> Any: ...
+        def __ge__(self, other: Any, /) -> Any: ...
+        def __eq__(self, other: Any, /) -> Any: ...
+        def __ne__(self, other: Any, /) -> Any: ...
+
+        __hash__: Any
+    else:
+        __add__, __radd__ = _forward("add"), _reflected("add")
+        __sub__, __rsub__ = _forward("subtract"), _reflected("subtract")
+        __mul__, __rmul__ = _forward("multiply"), _reflected("multiply")
+        __truediv__, __rtruediv__ = _forward("true_divide"), _reflected("true_divide")
+        __matmul__, __rmatmul__ = _forward("matmul"), _reflected("matmul")
+        __pow__ = _forward("power")
+        __lt__, __le__ = _forward("less"), _forward("less_equal")
+        __gt__, __ge__ = _forward("greater"), _forward("greater_equal")
+        __eq__, __ne__ = _forward("equal"), _forward("not_equal")
+        __hash__ = None
+
+    __array_priority__: ClassVar[int] = 1000  # NumPy's arrays leave the operators to us
 
     def __neg__(self) -> Any:
         return _apply(jnp.negative, self)

@@ -32,10 +32,10 @@ class PermutationMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("perm",)
-    CORE: ClassVar = (1,)
-    STATIC: ClassVar = ("kind", "allow_materialise", "properties")
-    claims: ClassVar = frozenset({"orthogonal"})
+    LEAVES: ClassVar[tuple[str, ...]] = ("perm",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
+    STATIC: ClassVar[tuple[str, ...]] = ("kind", "allow_materialise", "properties")
+    claims: ClassVar[frozenset[str]] = frozenset({"orthogonal"})
 
     perm: Any
     kind: str
@@ -58,7 +58,7 @@ class PermutationMatrix(
     def index_leaves(cls) -> tuple[str, ...]:
         return ("perm",)
 
-    def aval(self):
+    def aval(self) -> Any:
         return ShapedArray((*self.perm.shape, self.perm.shape[-1]), jnp.dtype(self.kind))
 
     def materialise(self) -> Any:

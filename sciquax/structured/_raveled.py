@@ -38,7 +38,7 @@ class Raveled(ArrayValue, leaves=("matrix",), static=("_static",)):
         object.__setattr__(made, "_static", None)
         return made
 
-    def aval(self):
+    def aval(self) -> Any:
         return ShapedArray((int(np.prod(self.matrix.shape)),), self.matrix.dtype)
 
     def materialise(self) -> Any:

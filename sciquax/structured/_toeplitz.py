@@ -35,8 +35,8 @@ class ToeplitzMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("column", "row")
-    CORE: ClassVar = (1, 1)
+    LEAVES: ClassVar[tuple[str, ...]] = ("column", "row")
+    CORE: ClassVar[tuple[int, ...]] = (1, 1)
 
     column: Any
     row: Any
@@ -53,7 +53,7 @@ class ToeplitzMatrix(
         self.row = jnp.conj(jnp.asarray(column)) if row is None else row
         self._finish(allow_materialise, properties)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.column.shape, self.row.shape[-1]))
 
     def _joined(self) -> Any:

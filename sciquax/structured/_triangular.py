@@ -35,9 +35,9 @@ class TriangularMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("array",)
-    CORE: ClassVar = (2,)
-    STATIC: ClassVar = ("lower", "allow_materialise", "properties")
+    LEAVES: ClassVar[tuple[str, ...]] = ("array",)
+    CORE: ClassVar[tuple[int, ...]] = (2,)
+    STATIC: ClassVar[tuple[str, ...]] = ("lower", "allow_materialise", "properties")
 
     array: Any
     lower: bool
@@ -56,7 +56,7 @@ class TriangularMatrix(
     def check(self) -> None:
         check_square(self, self.array)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval(self.array.shape)
 
     def _unit(self) -> bool:

@@ -133,8 +133,8 @@ class TridiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("lower_diag", "main_diag", "upper_diag")
-    CORE: ClassVar = (1, 1, 1)
+    LEAVES: ClassVar[tuple[str, ...]] = ("lower_diag", "main_diag", "upper_diag")
+    CORE: ClassVar[tuple[int, ...]] = (1, 1, 1)
 
     lower_diag: Any
     main_diag: Any
@@ -155,7 +155,7 @@ class TridiagonalMatrix(
     def check(self) -> None:
         check_lengths(self, lower_diag=1, upper_diag=1)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:
@@ -188,9 +188,9 @@ class SymmetricTridiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar = ("main_diag", "off_diag")
-    CORE: ClassVar = (1, 1)
-    claims: ClassVar = frozenset({"symmetric"})
+    LEAVES: ClassVar[tuple[str, ...]] = ("main_diag", "off_diag")
+    CORE: ClassVar[tuple[int, ...]] = (1, 1)
+    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
     main_diag: Any
     off_diag: Any
@@ -209,7 +209,7 @@ class SymmetricTridiagonalMatrix(
     def check(self) -> None:
         check_lengths(self, off_diag=1)
 
-    def aval(self):
+    def aval(self) -> Any:
         return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:

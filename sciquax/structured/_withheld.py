@@ -28,7 +28,7 @@ class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
             object.__setattr__(made, name, x)
         return made
 
-    def aval(self):
+    def aval(self) -> Any:
         return ShapedArray(self.extent, self.kind)
 
     def refusal(self) -> RuleError:

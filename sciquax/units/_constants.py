@@ -116,4 +116,4 @@ def _measured_in(registry: Any, name: str) -> dict[str, Fraction]:
     return {constant: power for constant, power in total.items() if power}
 
 
-constants = Constants()
+constants: Constants = Constants()

@@ -20,7 +20,7 @@ class DimensionalityError(LocatedError, pint.DimensionalityError):
         pint.DimensionalityError.__init__(
             self, units1, units2, _dimensionality(units1), _dimensionality(units2)
         )
-        self.args = (message,)
+        self.args: tuple[Any, ...] = (message,)
         self.message = message
         self.remedy = remedy
 
@@ -40,9 +40,9 @@ class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
 
     def __init__(self, unit_names: Any, suggestions: tuple[str, ...] = ()):
         pint.UndefinedUnitError.__init__(self, unit_names)
-        self.suggestions = tuple(suggestions)
+        self.suggestions: tuple[str, ...] = tuple(suggestions)
         if self.suggestions:
-            self.remedy = "Did you mean " + ", ".join(f"'{s}'" for s in self.suggestions) + "?"
+            self.remedy: str = "Did you mean " + ", ".join(f"'{s}'" for s in self.suggestions) + "?"
 
     def what(self) -> str:
         names = self.unit_names
@@ -62,8 +62,9 @@ class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
 
     def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
         pint.OffsetUnitCalculusError.__init__(self, units1, units2)
-        self.units1, self.units2 = units1, units2
-        self.args = (message,)
+        self.units1: Any = units1
+        self.units2: Any = units2
+        self.args: tuple[Any, ...] = (message,)
         self.message = message
         self.remedy = remedy
 
@@ -88,7 +89,8 @@ class MixedRegistriesError(LocatedError, ValueError):
 
     def __init__(self, unit1: str, unit2: str):
         super().__init__(f"'{unit1}' and '{unit2}' belong to two pint registries.")
-        self.unit1, self.unit2 = unit1, unit2
+        self.unit1: str = unit1
+        self.unit2: str = unit2
 
     def __reduce__(self) -> Any:
         return type(self), (self.unit1, self.unit2), {"location": self.location}

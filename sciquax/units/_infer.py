@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -40,7 +41,7 @@ class Unknown:
         return f"Unknown({self.value.dtype}[{shape}])"
 
 
-unknown = Unknown()
+unknown: Unknown = Unknown()
 """A scalar of unknown unit."""
 
 
@@ -61,12 +62,16 @@ class Inferred:
 
     def __init__(self, system: System, unit: InternedUnit):
         reduced = system.reduce(exponents_of(unit))
-        self.exponents = {k.name: p for k, p in reduced.items() if type(k) is Variable}
-        self.known = {k: p for k, p in reduced.items() if type(k) is not Variable}
-        self.free = bool(self.exponents)
+        self.exponents: dict[str, Fraction] = {
+            k.name: p for k, p in reduced.items() if type(k) is Variable
+        }
+        self.known: dict[Any, Fraction] = {
+            k: p for k, p in reduced.items() if type(k) is not Variable
+        }
+        self.free: bool = bool(self.exponents)
         real = system.real_unit(reduced) if isinstance(unit, SymbolicUnit) else unit
-        self.unit = None if self.free else real.pint
-        self.dimensionality = None if self.free else real.dimensionality
+        self.unit: Any = None if self.free else real.pint
+        self.dimensionality: Any = None if self.free else real.dimensionality
         self._text = system.text(reduced) if self.free else str(real)
 
     def is_compatible_with(self, unit: Any) -> bool:
@@ -88,9 +93,13 @@ class Inference:
     """
 
     def __init__(self, system: System, units: dict[str, InternedUnit], outputs: Any):
-        self.inputs = {name: Inferred(system, unit) for name, unit in units.items()}
-        self.outputs = outputs
-        self.free = tuple(v.name for v in system.variables if v not in system.solution)
+        self.inputs: dict[str, Inferred] = {
+            name: Inferred(system, unit) for name, unit in units.items()
+        }
+        self.outputs: Any = outputs
+        self.free: tuple[str, ...] = tuple(
+            v.name for v in system.variables if v not in system.solution
+        )
 
     def __getitem__(self, name: str) -> Inferred:
         return self.inputs[name]

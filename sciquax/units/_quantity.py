@@ -103,8 +103,9 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
     payload: ClassVar[str | None] = "magnitude"
     explains_itself: ClassVar[bool] = True
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
-    __getattribute__ = object.__getattribute__
-    __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
+    if not TYPE_CHECKING:
+        __getattribute__ = object.__getattribute__
+        __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, value: Any, unit: Any = None):
         if not isinstance(value, jax.Array):

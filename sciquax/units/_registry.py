@@ -12,7 +12,7 @@ PINT = threading.RLock()
 _registry: Any = None
 
 
-def get_registry() -> "pint.UnitRegistry":
+def get_registry() -> "pint.UnitRegistry[Any]":
     """The registry that unit strings are looked up in. Loaded at the first call.
 
     ```python
@@ -34,7 +34,7 @@ def get_registry() -> "pint.UnitRegistry":
     return _registry
 
 
-def set_registry(registry: "pint.UnitRegistry") -> None:
+def set_registry(registry: "pint.UnitRegistry[Any]") -> None:
     """Use another pint registry from now on, with a user's own definitions.
 
     Quantities made before keep theirs, and strings handed to their methods are read in it; an

@@ -69,15 +69,16 @@ class InternedUnit:
     )
 
     def __init__(self, registry: Any, container: Any):
-        self.registry = registry
-        self.container = container
-        self.pint = registry.Unit(container)
-        self.dimensionality = self.pint.dimensionality
-        self.plain = not container
-        self.pure = not self.dimensionality
+        self.registry: Any = registry
+        self.container: Any = container
+        self.pint: Any = registry.Unit(container)
+        self.dimensionality: Any = self.pint.dimensionality
+        self.plain: bool = not container
+        self.pure: bool = not self.dimensionality
         definitions = [registry._units[name] for name in container if name in registry._units]
-        self.logarithmic = any(getattr(d, "is_logarithmic", False) for d in definitions)
-        self.offset = self.logarithmic or any(not d.is_multiplicative for d in definitions)
+        logarithmic = any(getattr(d, "is_logarithmic", False) for d in definitions)
+        self.logarithmic: bool = logarithmic
+        self.offset: bool = logarithmic or any(not d.is_multiplicative for d in definitions)
         self._logarithm: Logarithm | None = None
         self.delta: InternedUnit | None = None
         self._products: dict[InternedUnit, InternedUnit] = {}
@@ -196,7 +197,7 @@ class InternedUnit:
     def __repr__(self) -> str:
         return f"InternedUnit('{self}')"
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _restore, (str(self.pint), *_size(self))
 
     def __copy__(self) -> "InternedUnit":

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pint
+from jaxtyping import Float
 
 import sciquax
 from sciquax import ArrayValue, named, quaxify, show
@@ -79,7 +80,7 @@ assert_type(quantise(jnp.ones(2)), QuantisedArray)
 assert_type(Zero((2,), jnp.float32), Zero)
 assert_type(BCOO.from_dense(jnp.eye(2)), BCOO)
 
-# -- functions keep their parameters and results --------------------------------------------------
+# -- functions written for values keep their parameters and results -----------------------------
 
 
 def energy(mass: Quantity, *, speed: Quantity = q) -> Quantity:
@@ -99,7 +100,6 @@ def decorated(x: int) -> str:
 
 
 assert_type(decorated(1), str)
-assert_type(quaxify(eqx.nn.Linear(2, 3, key=jax.random.key(0))), eqx.nn.Linear)
 
 
 class Model(eqx.Module):
@@ -109,6 +109,56 @@ class Model(eqx.Module):
     def __call__(self, x: jax.Array) -> Quantity:
         return self.weight * x
 
+    @quaxify
+    def on_arrays(self, x: jax.Array) -> jax.Array:
+        return x
+
+
+assert_type(Model(q)(jnp.ones(3)), Quantity)
+assert_type(Model(q).on_arrays(q), Any)
+assert_type(quaxify(Model(q))(jnp.ones(3)), Quantity)
+
+# -- functions written for plain arrays take and return anything ----------------------------------
+
+
+def norms(x: jax.Array, y: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
+    return x, y
+
+
+def rank(x: Float[jax.Array, "n"], scale: float) -> int:
+    return x.ndim
+
+
+assert_type(quaxify(jnp.cos)(q), Any)
+assert_type(quaxify(jnp.add)(q, q), Any)
+assert_type(quaxify(jnp.linalg.svd)(q), Any)
+assert_type(quaxify(jnp.shape)(q), tuple[int, ...])
+assert_type(quaxify(jnp.split)(q, 2), Any)
+assert_type(quaxify(jax.jit(jnp.cos))(q), Any)
+assert_type(quaxify(jax.nn.relu)(q), Any)
+assert_type(quaxify(jax.grad(lambda x: x))(q), Any)
+assert_type(quaxify(jax.vmap(norms))(q), Any)
+assert_type(quaxify(norms)(q, {"a": q}), Any)
+assert_type(quaxify(rank)(q, 1.0), int)
+assert_type(quaxify(lambda x: x * 2)(q), Any)
+assert_type(quaxify(eqx.nn.Linear(2, 3, key=jax.random.key(0)))(a), Any)
+assert_type(show(jnp.cos)(q), Any)
+
+# -- derivatives ----------------------------------------------------------------------------------
+
+assert_type(sciquax.grad(energy)(q), Any)
+assert_type(sciquax.value_and_grad(energy)(q), tuple[Quantity, Any])
+assert_type(sciquax.value_and_grad(jnp.sum)(q), tuple[Any, Any])
+assert_type(sciquax.jvp(energy, (q,), (q,)), tuple[Quantity, Any])
+assert_type(sciquax.jvp(jnp.sin, (q,), (q,)), tuple[Any, Any])
+assert_type(sciquax.vjp(energy, q)[0], Quantity)
+assert_type(sciquax.vjp(jnp.sin, q)[1](q), tuple[Any, ...])
+assert_type(sciquax.linearize(energy, q)[0], Quantity)
+assert_type(sciquax.jacfwd(energy)(q), Any)
+assert_type(sciquax.jacrev(jnp.sin)(q), Any)
+assert_type(sciquax.hessian(lambda x: x**2)(q), Any)
+
+# -- helpers --------------------------------------------------------------------------------------
 
 assert_type(assert_allclose(q, q), None)
 

@@ -72,7 +72,7 @@ class PIDController(diffrax.PIDController, metaclass=_PIDMeta):
     dtmax: Any = None
 
 
-class ClipStepSizeController(diffrax.ClipStepSizeController):
+class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
     """Steps exactly to certain times, as `diffrax.ClipStepSizeController`.
 
     **Arguments**: `controller` and `store_rejected_steps` as there; `step_ts` and `jump_ts` are

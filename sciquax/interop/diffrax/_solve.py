@@ -36,7 +36,7 @@ from ._tolerances import TreeTolerance, bare_solver
 
 def diffeqsolve(
     terms: Any,
-    solver: diffrax.AbstractSolver,
+    solver: diffrax.AbstractSolver[Any],
     t0: Any,
     t1: Any,
     dt0: Any,
@@ -44,12 +44,12 @@ def diffeqsolve(
     args: Any = None,
     *,
     saveat: diffrax.SaveAt = SaveAt(t1=True),  # noqa: B008 (immutable, as in Diffrax)
-    stepsize_controller: diffrax.AbstractStepSizeController = diffrax.ConstantStepSize(),  # noqa: B008
+    stepsize_controller: diffrax.AbstractStepSizeController[Any, Any] = diffrax.ConstantStepSize(),  # noqa: B008
     adjoint: diffrax.AbstractAdjoint = diffrax.RecursiveCheckpointAdjoint(),  # noqa: B008
     event: diffrax.Event | None = None,
     max_steps: int | None = 4096,
     throw: bool = True,
-    progress_meter: diffrax.AbstractProgressMeter = diffrax.NoProgressMeter(),  # noqa: B008
+    progress_meter: diffrax.AbstractProgressMeter[Any] = diffrax.NoProgressMeter(),  # noqa: B008
     solver_state: Any = None,
     controller_state: Any = None,
     made_jump: Any = None,

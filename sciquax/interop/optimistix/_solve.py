@@ -35,7 +35,7 @@ def root_find(
     adjoint: optimistix.AbstractAdjoint = _IMPLICIT,
     throw: bool = True,
     tags: frozenset[object] = frozenset(),
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     """Find where a function of quantities is zero.
 
     As `optimistix.root_find`, which does the work on bare magnitudes in the units of `y0`.
@@ -87,7 +87,7 @@ def least_squares(
     adjoint: optimistix.AbstractAdjoint = _IMPLICIT,
     throw: bool = True,
     tags: frozenset[object] = frozenset(),
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     """Make the sum of squares of residuals, which are quantities, as small as possible.
 
     As [`root_find`][sciquax.interop.optimistix.root_find]; `fn` returns residuals of one dimension,
@@ -127,7 +127,7 @@ def minimise(
     adjoint: optimistix.AbstractAdjoint = _IMPLICIT,
     throw: bool = True,
     tags: frozenset[object] = frozenset(),
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     """Make a quantity as small as possible, by other quantities.
 
     As [`root_find`][sciquax.interop.optimistix.root_find]; `fn` returns a scalar in any unit. Where
@@ -162,7 +162,7 @@ def fixed_point(
     adjoint: optimistix.AbstractAdjoint = _IMPLICIT,
     throw: bool = True,
     tags: frozenset[object] = frozenset(),
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     """Find the quantities that a function gives back unchanged.
 
     As [`root_find`][sciquax.interop.optimistix.root_find]; `fn` returns a tree shaped like `y0`, in
@@ -198,7 +198,7 @@ def _call(
     adjoint: Any,
     throw: bool,
     tags: frozenset[object],
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     solver, y0, args, options = adopt_all((solver, y0, args, options))
     given = dict(
         fn=fn, solver=solver, y0=y0, args=args, options=options, has_aux=has_aux,
@@ -223,7 +223,7 @@ def _solve(
     options: Any,
     has_aux: bool,
     **rest: Any,
-) -> optimistix.Solution:
+) -> optimistix.Solution[Any, Any]:
     """Solve, compiled once for all calls with the same function and the same units."""
     takes = TreeUnits.of(y0)
     gives = units_returned(kind, fn, y0, args, has_aux)
@@ -261,7 +261,7 @@ def _inexact(y0: Any) -> Any:
     return jtu.tree_map(struct, y0, is_leaf=is_quantity)
 
 
-def _common_part(solution: optimistix.Solution) -> optimistix.Solution:
+def _common_part(solution: optimistix.Solution[Any, Any]) -> optimistix.Solution[Any, Any]:
     """A solution without what depends on the solver."""
     stats = {name: solution.stats[name] for name in ("num_steps", "max_steps")}
     return dataclasses.replace(solution, stats=stats, state=None)
