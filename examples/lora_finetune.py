@@ -4,9 +4,13 @@ The model is plain Equinox and knows nothing of sciquax. It learns scikit-learn'
 digits, then has to read them turned by 90 degrees. Fine-tuning trains all parameters; or factors of
 rank 4 beside every weight (E. J. Hu et al., *LoRA*, 2021); or the same beside weights in four bits
 (T. Dettmers et al., *QLoRA*, 2023).
+
+    python examples/lora_finetune.py [--output lora_finetune.png] [--steps 300]
 """
 
+import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -108,7 +112,9 @@ def count(tree):
     return sum(x.size for x in jax.tree.leaves(tree) if eqx.is_array(x))
 
 
-def main(width: int = 64, depth: int = 2, steps: int = 300) -> dict[str, float]:
+def main(
+    width: int = 64, depth: int = 2, steps: int = 300, output: Path | None = None
+) -> dict[str, float]:
     digits: Any = load_digits()
     images = jnp.asarray(digits.images / 16.0, jnp.float32)
     labels = jnp.asarray(digits.target, jnp.int32)
@@ -125,7 +131,7 @@ def main(width: int = 64, depth: int = 2, steps: int = 300) -> dict[str, float]:
 
     lora = loraify(model, rank=4, alpha=8, key=jr.key(1))
     qlora = loraify(quantise_model(model, "nf4", block_size=16), rank=4, alpha=8, key=jr.key(1))
-    results = {}
+    results, curves = {}, {}
     for name, start, trained, rate in (
         ("all", model, eqx.is_inexact_array, 1e-3),
         ("LoRA", lora, adapter_filter(lora), 4e-3),
@@ -135,13 +141,32 @@ def main(width: int = 64, depth: int = 2, steps: int = 300) -> dict[str, float]:
             start, trained, (turned[known], labels[known]), steps, rate, 1
         )
         results[name] = float(accuracy(tuned, turned[new], labels[new]))
+        curves[name] = losses
         varied, frozen = eqx.partition(start, trained)
         n, size = count(varied), resident(frozen if count(frozen) else varied)
         curve = "  ".join(f"{losses[i]:6.3f}" for i in (0, len(losses) // 2, -1))
         print(f"{name:10} {n:10,d} {size / 1e3:9.0f} kB      {curve} {results[name]:8.1%}", end=" ")
         print(f"{seconds * 1e3:7.1f} ms")
+    if output is not None:
+        draw(curves, results, output)
     return results
 
 
+def draw(curves: dict[str, list[float]], results: dict[str, float], path: Path) -> None:
+    """The loss of each way of fine-tuning, averaged over ten steps."""
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, losses in curves.items():
+        smooth = np.convolve(losses, np.full(10, 0.1), "valid")
+        axis.semilogy(smooth, label=f"{name}: reads {results[name]:.1%}")
+    axis.set(xlabel="step", ylabel="loss", title="Learning to read turned digits")
+    axis.legend()
+    figure.savefig(path, dpi=120)
+
+
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--steps", type=int, default=300)
+    main(**vars(parser.parse_args()))

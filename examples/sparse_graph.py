@@ -5,8 +5,12 @@ section 2.1) of the graph of Zachary's karate club, which NetworkX ships; its la
 instructor's or the president's. Then the temperature of a plate: the matrix of the five-point
 Laplacian carries mW/K, `cg` is JAX's own and runs on it unchanged, and the answer is compared with
 SciPy's direct solver.
+
+    python examples/sparse_graph.py [--output sparse_graph.png]
 """
 
+import argparse
+from pathlib import Path
 from typing import Any
 
 import jax.scipy.sparse.linalg
@@ -38,7 +42,7 @@ def heated_plate(side):
     return (scipy.sparse.kron(line, eye) + scipy.sparse.kron(eye, line)).tocsr()
 
 
-def main(side: int = 60) -> None:
+def main(side: int = 60, output: Path | None = None) -> None:
     # Who leads the karate club? Members 0 (the instructor) and 33 (the president) split it.
     import networkx
 
@@ -72,7 +76,29 @@ def main(side: int = 60) -> None:
     assert error < 1e-4
     stored, dense = 5 * side**2 * 12, 4 * side**4
     print(f"  about {stored / 1e3:.0f} kB of matrix instead of {dense / 1e6:.0f} MB")
+    if output is not None:
+        draw(graph, np.asarray(rank), temperature.m_as("mK").reshape(side, side), output)
+
+
+def draw(graph: Any, rank: Any, temperature: Any, path: Path) -> None:
+    """The club, larger circles for more visits; and the plate."""
+    import networkx
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    places = networkx.spring_layout(graph, seed=1)
+    networkx.draw_networkx_edges(graph, places, ax=left, edge_color="0.8")
+    networkx.draw_networkx_nodes(graph, places, ax=left, node_size=list(8000 * rank))
+    networkx.draw_networkx_labels(graph, places, ax=left, font_size=7)
+    left.set(title="PageRank of the karate club")
+    left.axis("off")
+    image = right.imshow(temperature, origin="lower", cmap="inferno")
+    right.set(title="Temperature of the plate", xlabel="column", ylabel="row")
+    figure.colorbar(image, ax=right, label="mK")
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--output", type=Path)
+    main(output=parser.parse_args().output)

@@ -6,7 +6,11 @@ The answer is compared with the closed form of an underdamped oscillator,
     x(t) = x0 exp(-g t) (cos w t + g/w sin w t),   g = c / 2m,   w**2 = k/m - g**2
 
 (L. D. Landau and E. M. Lifshitz, *Mechanics*, section 25).
+
+    python examples/spring.py [--output spring.png]
 """
+
+import sys
 
 import sciquax.numpy as jnp
 from sciquax.interop import diffrax as dfx
@@ -31,10 +35,28 @@ position, velocity = solution.ys
 
 decay = damping / (2 * mass)
 frequency = jnp.sqrt(stiffness / mass - decay**2)
-phase = frequency * times
-exact = start * jnp.exp(-decay * times) * (jnp.cos(phase) + decay / frequency * jnp.sin(phase))
+
+
+def closed_form(t):
+    phase = frequency * t
+    return start * jnp.exp(-decay * t) * (jnp.cos(phase) + decay / frequency * jnp.sin(phase))
+
 
 print("   time    position     velocity       error")
-for t, x, v, error in zip(times, position, velocity, position - exact, strict=True):
+for t, x, v, error in zip(times, position, velocity, position - closed_form(times), strict=True):
     print(f"{t.m_as('s'):5.1f} s {x.m_as('cm'):8.4f} cm", end=" ")
     print(f"{v.m_as('cm/s'):7.2f} cm/s {error.m_as('um'):8.4f} um")
+
+if "--output" in sys.argv:
+    from matplotlib import pyplot as plt
+
+    from sciquax.interop.matplotlib import plot_units
+
+    fine = Quantity(jnp.linspace(0.0, 4.0, 401), "s")
+    with plot_units():  # quantities as they are; the axes show their units
+        figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+        axis.plot(fine, closed_form(fine), label="closed form")
+        axis.plot(fine, start * jnp.exp(-decay * fine), "--", label="envelope")
+        axis.plot(times, position, "o", label="Diffrax")
+        axis.legend()
+        figure.savefig(sys.argv[sys.argv.index("--output") + 1], dpi=120)

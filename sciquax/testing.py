@@ -64,6 +64,52 @@ def assert_allclose(
         _compare(x, y, jtu.keystr(path), rtol, atol, same_type)
 
 
+def approx(desired: Any, rtol: float | None = None, atol: Any = 0) -> "_Approx":
+    """What equals all that [`sciquax.testing.assert_allclose`][] lets pass, as `pytest.approx`.
+
+    For `assert` statements: after a comparison that was not true, its representation, which pytest
+    prints, says why. **Arguments** as for `assert_allclose`.
+
+    ```python
+    >>> from sciquax.testing import approx
+    >>> from sciquax.units import Quantity
+    >>> {"v": Quantity(36.0, "km/hour")} == approx({"v": Quantity(10.0, "m/s")})
+    True
+    >>> expected = approx(Quantity(1.0, "m"))
+    >>> Quantity(1.0, "s") == expected
+    False
+    >>> expected
+    approx(Quantity(1.0, 'm')): actual is in 's' and desired in 'm', which measure different things.
+
+    ```
+    """
+    return _Approx(desired, rtol, atol)
+
+
+class _Approx:
+    """See `approx`."""
+
+    __array_ufunc__ = None  # arrays leave `==` to it
+    __array_priority__ = 1000
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, desired: Any, rtol: float | None, atol: Any):
+        self._desired, self._rtol, self._atol = desired, rtol, atol
+        self._why_not = ""
+
+    def __eq__(self, actual: Any) -> bool:
+        try:
+            assert_allclose(actual, self._desired, self._rtol, self._atol)
+        except AssertionError as error:
+            self._why_not = f": {str(error).strip()}"
+            return False
+        self._why_not = ""
+        return True
+
+    def __repr__(self) -> str:
+        return f"approx({self._desired!r}){self._why_not}"
+
+
 def _leaves(tree: Any) -> Any:
     paths, structure = jtu.tree_flatten_with_path(tree, is_leaf=is_value_or_foreign)
     return [(path, _adopted(x)) for path, x in paths], structure

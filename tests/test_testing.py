@@ -20,7 +20,7 @@ from sciquax.structured import (
     Zero,
     quantise,
 )
-from sciquax.testing import assert_allclose
+from sciquax.testing import approx, assert_allclose
 from sciquax.units import Quantity
 
 M = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -175,3 +175,33 @@ def test_html_is_escaped():
     assert DiagonalMatrix(jnp.array([1.0, 2.0]))._repr_html_() == (
         "<div><code>DiagonalMatrix(f32[2,2])</code><pre>DiagonalMatrix(diag=[1., 2.])</pre></div>"
     )
+
+
+@pytest.mark.parametrize(
+    "actual",
+    [
+        Quantity(jnp.array([100.0, 200.0]), "cm"),
+        NamedArray(Quantity(jnp.array([1.0, 2.0]), "m"), ("x",)),
+        Quantity(DiagonalMatrix(jnp.array([1.0, 2.0])), "m"),
+        jnp.array([1.0, 2.0]),
+        np.array([1.0, 2.0]),
+        {"a": [Quantity(1.0, "m")], "b": 2.0},
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_approx(actual):
+    """From both sides of `==`, and it says why not."""
+    same = jax.tree.map(lambda x: x * (1 + 1e-8), actual)
+    assert same == approx(actual) and approx(actual) == same
+    other = jax.tree.map(lambda x: x * 1.01, actual)
+    expected = approx(actual)
+    assert other != expected and not expected == other
+    assert "Not equal to tolerance" in repr(expected)
+    assert not Quantity(1.0, "s") == expected
+    assert "Not equal to tolerance" not in repr(expected)
+    assert actual == expected and ":" not in repr(expected).rpartition(")")[2]
+
+
+def test_approx_wants_a_tolerance_with_a_unit():
+    with pytest.raises(TypeError, match="Give it as a quantity"):
+        assert Quantity(1.0, "m") == approx(Quantity(1.0, "m"), atol=0.1)

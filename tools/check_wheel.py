@@ -2,13 +2,17 @@
 
     python tools/check_wheel.py
 
-Standard library only. The environment is .venvs/wheel, made anew at each run.
+README.md's code with what README.md says to install, then every page's and every example, each in
+an empty folder, so that nothing of the checkout is imported or read. Standard library only. The
+environment is .venvs/wheel, made anew at each run.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,6 +20,14 @@ from setup_env import ROOT, SetupError, display, env_python, install, make_env, 
 
 ENV = ROOT / ".venvs" / "wheel"
 DIST = ROOT / "dist"
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MPLBACKEND": "Agg"}
+PAGES_ALSO = ["sympy2jax"]  # pages say to install it
+# What makes an example take seconds where it takes a minute as it is.
+SHORTER = {
+    "ensemble": ["--flights", "1024"],
+    "lora_finetune": ["--steps", "20"],
+    "solar_system": ["--years", "1"],
+}
 
 # Run outside the checkout. sciquax.interop is left out: its modules need their own extras.
 IMPORT_EVERYTHING = """
@@ -48,27 +60,67 @@ def check_contents(wheel: Path) -> None:
     say(f"    {display(wheel)}: {len(names)} files, {wheel.stat().st_size / 1024:.0f} KiB")
 
 
-def run(*arguments: str | Path) -> None:
+def run(*arguments: str | Path, folder: Path | None = None) -> None:
     """Run the environment's Python in an empty folder, so that the checkout is not imported."""
     with tempfile.TemporaryDirectory() as elsewhere:
-        if subprocess.run([env_python(ENV), *arguments], cwd=elsewhere).returncode:
+        command = [env_python(ENV), *arguments]
+        if subprocess.run(command, cwd=folder or elsewhere, env=ENVIRONMENT).returncode:
             raise SetupError("failed with the wheel and only what it declares; see above.")
 
 
+def run_pages() -> None:
+    """The code of all pages, as copies elsewhere: what they print names their paths."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        folder = Path(elsewhere)
+        (folder / "docs").mkdir()
+        pages = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+        copies = []
+        for page in pages:
+            if "```python" in page.read_text(encoding="utf-8"):
+                copies.append(page.relative_to(ROOT))
+                shutil.copy(page, folder / copies[-1])
+        run(ROOT / "tools" / "run_readme.py", "--quiet", *copies, folder=folder)
+
+
+def run_examples() -> None:
+    for example in sorted((ROOT / "examples").glob("*.py")):
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as elsewhere:
+            copy = shutil.copy(example, elsewhere)
+            done = subprocess.run(
+                [env_python(ENV), copy, "--output", "picture.png", *SHORTER.get(example.stem, ())],
+                cwd=elsewhere,
+                env=ENVIRONMENT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+            if done.returncode or not (Path(elsewhere) / "picture.png").exists():
+                say(done.stdout)
+                raise SetupError(f"{example.name} failed with the wheel; its output is above.")
+        say(f"    {example.name}: {time.perf_counter() - start:.0f} s")
+
+
 def main() -> None:
-    say("==> [1/4] building the wheel")
+    say("==> [1/6] building the wheel")
     shutil.rmtree(ENV, ignore_errors=True)
     make_env(ENV, this_python=True)
     wheel = build()
     check_contents(wheel)
-    say("==> [2/4] installing it without extras")
+    say("==> [2/6] installing it without extras")
     install(ENV, [wheel], "sciquax")
     run("-m", "pip", "check")
-    say("==> [3/4] importing every module")
+    say("==> [3/6] importing every module")
     run("-c", IMPORT_EVERYTHING)
-    say("==> [4/4] README.md's code, with the diffrax extra")
+    say("==> [4/6] README.md's code, with the diffrax extra")
     install(ENV, [f"sciquax[diffrax] @ {wheel.as_uri()}"], "sciquax[diffrax]")
     run(ROOT / "tools" / "run_readme.py")
+    say("==> [5/6] every page's code, with the interop extra and what the pages say to install")
+    install(ENV, [f"sciquax[diffrax,interop] @ {wheel.as_uri()}", *PAGES_ALSO], "sciquax[interop]")
+    run_pages()
+    say("==> [6/6] every example, with the examples extra")
+    install(ENV, [f"sciquax[examples] @ {wheel.as_uri()}"], "sciquax[examples]")
+    run_examples()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """What `mkdocs.yml` adds to pages while the site is built."""
 
 import ast
+import logging
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "docs" / "figures"
+log = logging.getLogger("mkdocs.hooks.examples")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -16,13 +19,27 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def example(file: Path) -> str:
-    """An example's docstring as a section, with its figure if there is one, and its source."""
+    """An example's docstring as a section, with its figure, what it prints, and its source."""
     source = file.read_text(encoding="utf-8")
     title, _, text = (ast.get_docstring(ast.parse(source)) or file.stem).partition("\n")
-    figure = f"figures/{file.stem}.png"
-    shown = f"![{title}]({figure})" if (ROOT / "docs" / figure).exists() else ""
-    code = "\n".join(f"    {line}".rstrip() for line in ["```python", *source.splitlines(), "```"])
-    return (
-        f"## {title.rstrip('.')}\n\n`python examples/{file.name}`\n\n{text.strip()}\n\n{shown}\n\n"
-        f'??? example "examples/{file.name}"\n\n{code}\n'
+    figure, printed = f"figures/{file.stem}.png", FIGURES / f"{file.stem}.txt"
+    for needed in (ROOT / "docs" / figure, printed):
+        if not needed.exists():  # an error, since `make docs` is strict
+            log.warning("%s is missing: python tools/make_figures.py %s", needed.name, file.stem)
+            return f"## {title}\n"
+    return "\n\n".join(
+        [
+            f"## {title.rstrip('.')}",
+            text.strip(),
+            f"![{title}]({figure})",
+            folded("It prints", "text", printed.read_text(encoding="utf-8")),
+            folded(f"examples/{file.name}", "python", source),
+            "",
+        ]
     )
+
+
+def folded(title: str, language: str, text: str) -> str:
+    """A block of code that a click opens."""
+    lines = [f"    {line}".rstrip() for line in [f"```{language}", *text.splitlines(), "```"]]
+    return "\n".join([f'??? example "{title}"', "", *lines])

@@ -1,10 +1,10 @@
 """Run the Python code in README.md, and compare what it prints with what README.md shows.
 
-    python tools/run_readme.py [FILE.md ...]
+    python tools/run_readme.py [--quiet] [FILE.md ...]
 
 Each ```python block runs in a namespace of its own, each ```python continued block in the one
-before's. Where the next block is ```text, it must be
-what the code prints. Standard library only; the code itself imports what it shows.
+before's. Where the next block is ```text, it must be what the code prints. With --quiet, only what
+went wrong is printed. Standard library only; the code itself imports what it shows.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ def difference(expected: str, printed: str) -> str:
     return "\n".join(difflib.unified_diff(shown, got, "shown", "printed", lineterm=""))
 
 
-def check(file: Path) -> bool:
+def check(file: Path, quiet: bool = False) -> bool:
     found = blocks(file.read_text(encoding="utf-8"))
     if not any(block.language == "python" for block in found):
         print(f"{file.name}: no python block")
@@ -78,13 +78,17 @@ def check(file: Path) -> bool:
         wrong = ""
         if following is not None and following.language == "text":
             wrong = difference(following.code, printed)
-        print(f"{place}: {'ran, but printed something else:' if wrong else 'ran, as shown'}")
-        print(wrong or printed.rstrip())
+        if wrong or not quiet:
+            print(f"{place}: {'ran, but printed something else:' if wrong else 'ran, as shown'}")
+            print(wrong or printed.rstrip())
         good = good and not wrong
+    if quiet and good:
+        print(f"    {file.name}: ran, as shown")
     return good
 
 
 if __name__ == "__main__":
-    files = [Path(name) for name in sys.argv[1:]] or [README]
-    if not all([check(file) for file in files]):
+    names = [name for name in sys.argv[1:] if name != "--quiet"]
+    quiet = "--quiet" in sys.argv
+    if not all([check(Path(name), quiet) for name in names or [README]]):
         sys.exit(1)
