@@ -18,14 +18,16 @@ import jax.core
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import batching, mlir
 
-from sciquax.core import MODE, RuleError, inject, is_value, locate_stack, strip
+from sciquax.core import MODE, RuleError, inject, is_value, strip
 from sciquax.core._compat import Primitive, Tracer, open_jaxpr
 from sciquax.core._dispatch import HIGHER_ORDER
 from sciquax.core._inject import typeof_aval
 from sciquax.core._interpret import interpret
 from sciquax.core._outputs import fill, template_of
+
+from ._deferred_derivatives import differentiate
 
 
 class _DeferredCall(Primitive):
@@ -75,17 +77,8 @@ def _batch(operands: Sequence[Any], dims: Sequence[Any], *, call: Any, avals: An
     return deferred_p.bind(*operands, call=mapped, avals=tuple(batched)), [0] * len(avals)
 
 
-def _jvp(primals: Any, tangents: Any, **_: Any) -> Any:
-    error = RuleError(
-        "A solve on quantities is differentiated within `quaxify`, where its units are not known "
-        "yet.",
-        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves.",
-    )
-    raise locate_stack(error)
-
-
 batching.primitive_batchers[deferred_p] = _batch
-ad.primitive_jvps[deferred_p] = _jvp
+differentiate(deferred_p)
 
 
 def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable], Callable]:
@@ -137,7 +130,12 @@ def deferred(function: Callable, shapes: Callable, argument: Any, keep: Sequence
         for i, x in zip(chosen, operands, strict=True):
             filled[i] = x if i in kept else strip(x)
         found = jtu.tree_leaves(function(jtu.tree_unflatten(tree, filled)), is_leaf=is_value)
-        assert len(found) == count
+        if len(found) != count:
+            raise RuleError(
+                f"What is called here gives {count} arrays of plain arrays, and {len(found)} of "
+                "these values, which are made of several: too late for the program around it.",
+                "Call it outside of `quaxify`: it takes values by itself.",
+            )
         return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]
 
     for i, tracer in zip(arrays, deferred_p.bind(*operands, call=call, avals=avals), strict=True):

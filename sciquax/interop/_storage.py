@@ -15,6 +15,8 @@ import numpy as np
 from sciquax.core import Polymorphic, Unsettled, coerce, is_value, join, quaxify
 from sciquax.core._compat import Literal, open_jaxpr
 from sciquax.named import NamedArray
+from sciquax.structured import BandedMatrix
+from sciquax.structured._bands import from_bands
 from sciquax.units import Quantity
 
 
@@ -29,8 +31,8 @@ class Storage(eqx.Module):
 
     @property
     def kind(self) -> str:
-        """The name of the values' class."""
-        return self.tree.node_data()[0].__name__
+        """What kind of value they are, for error messages."""
+        return kind_of(self.tree.unflatten(self.shapes))
 
     @classmethod
     def of(cls, value: Any) -> "Storage | None":
@@ -48,9 +50,9 @@ class Storage(eqx.Module):
         if jtu.tree_structure(value) != self.tree:
             example = self.tree.unflatten([jnp.zeros(*shape) for shape in self.shapes])
             try:
-                if type(join(example, value)) is not type(example):
+                if not _banded(example) and type(join(example, value)) is not type(example):
                     return None  # it has more entries, say
-                value = coerce(value, example)
+                value = _unclaimed(coerce(value, example))
             except Unsettled:
                 return None
             if jtu.tree_structure(value) != self.tree:
@@ -62,6 +64,8 @@ class Storage(eqx.Module):
         structs = [jax.ShapeDtypeStruct(*shape) for shape in self.shapes]
         if not all(jnp.issubdtype(x.dtype, jnp.inexact) for x in structs):
             return False
+        if _banded(self.tree.unflatten([jnp.zeros(*shape) for shape in self.shapes])):
+            return True  # but for the corners, which are no elements of the matrix
 
         def total(lhs: Any, rhs: Any) -> Any:
             out = quaxify(jnp.add)(self.tree.unflatten(lhs), self.tree.unflatten(rhs))
@@ -80,7 +84,15 @@ class Storage(eqx.Module):
 
 def _unclaimed(value: Any) -> Any:
     """A value without what is claimed of its numbers: a solver's steps keep no matrix positive."""
-    return type(value).derivative(None, value, value)
+    value = type(value).derivative(None, value, value)
+    if _banded(value):  # nor may what is in the corners count in a norm
+        n, allow = value.shape[-1], value.allow_materialise
+        return from_bands(value.diagonals(), n, allow_materialise=allow, banded=True)
+    return value
+
+
+def _banded(value: Any) -> bool:
+    return isinstance(value, BandedMatrix)
 
 
 def _sums(jaxpr: Any) -> dict[int, frozenset[int]]:
@@ -98,6 +110,12 @@ def _sums(jaxpr: Any) -> dict[int, frozenset[int]]:
 
 def _is_zero(x: Any) -> bool:
     return isinstance(x, Literal) and not np.any(x.val)
+
+
+def kind_of(value: Any) -> str:
+    """A value's class, and of a banded matrix how many diagonals it has."""
+    name = type(value).__name__
+    return f"{name}(lower={value.lower}, upper={value.upper})" if _banded(value) else name
 
 
 class Packed(eqx.Module):

@@ -28,7 +28,7 @@ from sciquax.units._algebra import convert, magnitude_of, own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit, dimensionless
 
 from ._places import at_function, at_output, at_stack
-from ._storage import Storage, aligned, is_stored
+from ._storage import Storage, aligned, is_stored, kind_of
 
 
 def is_quantity(x: Any) -> bool:
@@ -290,7 +290,7 @@ def tree_to_units(
     arrays = target.parts(magnitudes)
     if arrays is None:
         due = ", ".join("array" if s is None else s.kind for s in target._storages)
-        got = ", ".join(type(x).__name__ if is_value(x) else "array" for x in magnitudes)
+        got = ", ".join(kind_of(x) if is_value(x) else "array" for x in magnitudes)
         raise at_function(StructureError(what, due, got), function)
     return target.bare.unflatten(arrays)
 

@@ -296,8 +296,9 @@ def from_bands(
     *,
     allow_materialise: bool = False,
     properties: Iterable[str] = (),
+    banded: bool = False,
 ) -> Any:
-    """The narrowest matrix with these diagonals, by offset."""
+    """The narrowest matrix with these diagonals, by offset; a `BandedMatrix` if so asked."""
     from ._banded import BandedMatrix
     from ._bidiagonal import BidiagonalMatrix
     from ._diagonal import DiagonalMatrix
@@ -316,11 +317,13 @@ def from_bands(
         return jnp.zeros((*batch, n - abs(k)), some.dtype)
 
     made = functools.partial(_finish, allow_materialise, properties)
-    if (low, high) == (0, 0):
+    if banded:
+        low, high = min(bands), max(bands)
+    elif (low, high) == (0, 0):
         return made(DiagonalMatrix, band(0))
-    if (low, high) in ((0, 1), (-1, 0)):
+    elif (low, high) in ((0, 1), (-1, 0)):
         return made(BidiagonalMatrix, band(0), band(low or high), lower=low < 0)
-    if (low, high) == (-1, 1):
+    elif (low, high) == (-1, 1):
         if bands.get(-1) is bands.get(1):
             return made(SymmetricTridiagonalMatrix, band(0), band(1))
         return made(TridiagonalMatrix, band(-1), band(0), band(1))

@@ -13,6 +13,7 @@ import numpy as np
 
 from sciquax.core import Unsettled, aval_of, materialised
 
+from ._banded import BandedMatrix
 from ._bands import BandMatrix, from_bands
 from ._block_diagonal import BlockDiagonalMatrix
 from ._circulant import CirculantMatrix, _reflected
@@ -354,6 +355,9 @@ def coerce(value: Any, example: Any) -> Any:
             made = _widened(value, zeros)
         if made is NotImplemented or type(made) is not type(example):
             raise Unsettled
+    if isinstance(value, BandMatrix) and isinstance(example, BandMatrix):
+        if not value.diagonals().keys() <= example.diagonals().keys():
+            raise Unsettled  # it has more diagonals
     return made.rebuild(
         made.arrays(), **{name: getattr(example, name) for name in type(example).STATIC}
     )
@@ -365,4 +369,4 @@ def _widened(value: Any, zeros: Any) -> Any:
     bands = {k: own[k] if k in own else x for k, x in zeros.diagonals().items()}
     if 1 in bands and bands[1] is bands.get(-1):
         bands[1] = bands[1] + 0
-    return from_bands(bands, value.shape[-1])
+    return from_bands(bands, value.shape[-1], banded=type(zeros) is BandedMatrix)

@@ -355,12 +355,15 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
         from ._algebra import convert, magnitude_of, own_unit, wrap
 
         rate: InternedUnit | None = None
-        aligned = []
+        pairs = []
         for primal, tangent in zip(primals, tangents, strict=True):
             if not isinstance(strip(tangent), Quantity) and not hasattr(tangent, "dtype"):
-                tangent = jnp.asarray(tangent)
+                tangent = tangent if type(tangent) is Polymorphic else jnp.asarray(tangent)
             unit, given = difference_unit(own_unit(primal)), own_unit(tangent)
+            pairs.append((unit, given))
             own = given * unit if inverse else given / unit
+            if type(tangent) is Polymorphic:  # a literal 0 is in any unit
+                continue
             if rate is None or own.compatible(rate):
                 rate = own if rate is None else rate
             else:
@@ -371,16 +374,18 @@ class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), stati
                     unit.pint,
                     "Give all tangents in the units of their values, up to one common factor.",
                 )
-            magnitude = convert(
-                magnitude_of(tangent), given, rate / unit if inverse else rate * unit
-            )
+        common = dimensionless() if rate is None else rate
+        aligned = []
+        for primal, tangent, (unit, given) in zip(primals, tangents, pairs, strict=True):
+            magnitude = magnitude_of(strip(tangent))
+            if type(tangent) is not Polymorphic:
+                due = common / unit if inverse else common * unit
+                magnitude = convert(magnitude, given, due)
             aligned.append(
                 bare(magnitude, primal._unit) if isinstance(primal, Quantity) else magnitude
             )
-        common = rate
 
         def scale(value: Any) -> Any:
-            assert common is not None
             return wrap(magnitude_of(value), own_unit(value) * common)
 
         return aligned, scale

@@ -9,6 +9,7 @@ import numpy as np
 import optimistix as optx
 import pytest
 
+import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
 from sciquax.interop import diffrax as dfx
@@ -265,22 +266,121 @@ def test_no_tracer_outlives_its_trace(leak_check):
     np.testing.assert_allclose(got.m, 3.0)
 
 
-def test_what_does_not_work_within_quaxify():
-    def states(y0):
-        return solve(y0=y0, saveat=dfx.SaveAt(t1=True, solver_state=True)).ys
+def resumed(y0, k):
+    """A solve that goes on from the internal states of another."""
+    given = dict(args=k, stepsize_controller=dfx.PIDController(**PID))
+    saveat = dfx.SaveAt(t1=True, solver_state=True, controller_state=True)
+    first = solve(y0=y0, saveat=saveat, **given)
+    return solve(
+        y0=jax.tree.map(lambda x: x[-1], first.ys), t0=first.t1, t1=Q(2.0, "s"), **given,
+        solver_state=first.solver_state, controller_state=first.controller_state,
+    ).ys  # fmt: skip
 
-    with pytest.raises(RuleError, match="do not work within `quaxify`"):
-        quaxify(states)(Y0)
 
-    def gradient(y0):
-        return jax.grad(lambda k: jnp.sum(solve(y0=y0, args=k).ys["x"]))(y0["x"])
+def test_going_on_from_internal_states():
+    expected, got = resumed(Y0, K), quaxify(jax.jit(resumed))(Y0, K)
+    assert str(got["x"].units) == "kilometer"
+    np.testing.assert_allclose(got["x"].m, expected["x"].m, rtol=1e-5)
 
-    with pytest.raises(RuleError) as caught:
-        quaxify(gradient)(Y0)
-    assert str(caught.value).startswith(
-        "A solve on quantities is differentiated within `quaxify`, where its units are not known "
-        "yet.\n  at "
-    )
-    assert str(caught.value).endswith(
-        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves."
-    )
+
+def test_internal_states_leave_quaxify_and_know_their_units():
+    def first(y0):
+        return solve(y0=y0, saveat=dfx.SaveAt(t1=True, solver_state=True))
+
+    def second(y0, state):
+        return solve(y0=y0, t0=Q(1.0, "s"), t1=Q(2.0, "s"), solver_state=state).ys["x"]
+
+    state = quaxify(first)(Y0).solver_state
+    due = second(Y0, first(Y0).solver_state).m
+    for found in (second(Y0, state), quaxify(second)(Y0, state)):
+        np.testing.assert_allclose(found.m, due, rtol=1e-6)
+    elsewhere = {"x": Y0["x"].to("m"), "v": Y0["v"]}
+    for resume in (second, quaxify(second)):
+        with pytest.raises(RuleError, match="got a `solver_state` of a solve in other units"):
+            resume(elsewhere, state)
+    with pytest.raises(RuleError, match="got a part of the internal state of a solver"):
+        quaxify(lambda state: jax.tree.map(jnp.sin, state))(state)
+
+
+def test_internal_states_of_plain_solves():
+    """Numbers in the solve, whose state no unit belongs to, beside a quantity."""
+
+    def run(scale, y):
+        given = dict(args=4.0, dt0=0.1)
+        saveat = dfx.SaveAt(t1=True, solver_state=True)
+        first = solve(**given, y0=y, t0=0.0, t1=0.5, saveat=saveat)
+        y = jax.tree.map(lambda x: x[-1], first.ys)
+        again = solve(**given, y0=y, t0=0.5, t1=1.0, solver_state=first.solver_state)
+        return scale * again.ys["x"][0]
+
+    got = quaxify(run)(Q(2.0, "m"), {"x": jnp.asarray(1.0), "v": jnp.asarray(0.0)})
+    np.testing.assert_allclose(got.m, 2 * np.cos(2.0), rtol=1e-4)
+
+
+# -- derivatives taken within the program ----------------------------------------------------------
+
+
+def end(x, k):
+    return solve(y0=Y0 | {"x": x}, args=k).ys["x"][0]
+
+
+def captures(x, k):
+    def rhs(t, y, args):
+        return {"x": y["v"], "v": -k * y["x"]}
+
+    return solve(rhs, y0=Y0 | {"x": x}, args=None).ys["x"][0]
+
+
+DERIVATIVES = {
+    "grad": lambda f: jax.grad(f, (0, 1)),
+    "jitted": lambda f: jax.jit(jax.grad(jax.jit(f), (0, 1))),
+    "of a power": lambda f: jax.grad(lambda x, k: k * f(x, k) ** 2, (0, 1)),
+    "of a scan": lambda f: jax.grad(
+        lambda x, k: jax.lax.scan(lambda x, _: (f(x, k), None), x, None, length=2)[0], (0, 1)
+    ),
+    "of a batch": lambda f: jax.grad(
+        lambda x, k: jax.vmap(f, (0, None))(jnp.stack([x, 2 * x]), k).sum(), (0, 1)
+    ),
+    "batch": lambda f: lambda x, k: jax.vmap(jax.grad(f, 1), (0, None))(jnp.stack([x, 2 * x]), k),
+}
+
+
+QUICK = ("grad", "of a power")
+
+
+@pytest.mark.parametrize(
+    "name", [x if x in QUICK else pytest.param(x, marks=pytest.mark.slow) for x in DERIVATIVES]
+)
+def test_gradients_taken_within_quaxify(name):
+    """As JAX's of the numbers; units are those that `sciquax.grad` gives."""
+
+    def plain(x, k):
+        return end(Q(x, "km"), Q(k, "1/s**2")).m
+
+    fn = captures if name == "of a power" else end
+    found = quaxify(DERIVATIVES[name](fn))(Q(1.0, "km"), K)
+    due = DERIVATIVES[name](plain)(1.0, 4.0)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    if name == "grad":
+        labelled = sciquax.grad(end, (0, 1))(Q(1.0, "km"), K)
+        assert jax.tree.structure(found) == jax.tree.structure(labelled)
+
+
+@pytest.mark.slow
+def test_a_gradient_of_zeros_belongs_to_every_unit():
+    """What does not depend on the solve adds nothing to the gradient, in whatever units."""
+
+    def loss(x, k):
+        def one(carry, k):
+            position, total = carry
+            position = end(position, k)
+            return (position, total + 0 * position / position), position.sum()
+
+        (_, total), positions = jax.lax.scan(one, (x, 0.0), jnp.stack([k, 2 * k]))
+        return total + positions[0] ** 2 / x**2
+
+    found = quaxify(jax.grad(loss, (0, 1)))(Q(1.0, "km"), K)
+    np.testing.assert_allclose(found[0].m_as("1/km"), 0.0, atol=1e-4)
+    due = -np.cos(2.0) * np.sin(2.0) / 2
+    np.testing.assert_allclose(found[1].m_as("s**2"), due, rtol=1e-3)

@@ -12,6 +12,7 @@ from sciquax.interop import diffrax as dfx
 from sciquax.interop._units import StructureError
 from sciquax.named import NamedArray
 from sciquax.structured import (
+    BandedMatrix,
     DiagonalMatrix,
     IdentityMatrix,
     KroneckerMatrix,
@@ -129,6 +130,26 @@ def test_structured_state_changed_by_a_narrower_matrix():
     found = solve(y0, None, lambda t, y, _: change).ys.m_as("m")
     np.testing.assert_array_equal(found.main_diag[0], RATE + np.array([1.0, 2.0, 3.0]))
     np.testing.assert_array_equal(found.lower_diag[0], jnp.ones(2))
+
+
+def test_banded_state():
+    """What is in the corners of its array is no element, and counts in no norm."""
+    bands = jnp.array([[jnp.nan, 1.0, 2.0], RATE, [3.0, 4.0, jnp.nan]])
+    y0 = Q(BandedMatrix(bands, lower=1, upper=1), "m")
+    change = Q(DiagonalMatrix(jnp.array([1.0, 2.0, 3.0])), "m/s")
+    controller = dfx.PIDController(rtol=1e-4, atol=Q(0.1, "mm"))
+    found = solve(
+        y0, Q(2.0, "1/s"), lambda t, y, rate: -rate * y + change,
+        solver=dfx.Kvaerno3(), stepsize_controller=controller,
+    ).ys.m_as("m")  # fmt: skip
+    assert type(found) is BandedMatrix
+    full = np.nan_to_num(bands) * np.exp(-2.0)
+    full[1] += np.array([1.0, 2.0, 3.0]) * (1 - np.exp(-2.0)) / 2
+    np.testing.assert_allclose(found.bands[0], full, rtol=1e-3, atol=1e-5)
+    wide = Q(BandedMatrix(jnp.ones((3, 3)), lower=2, upper=0), "m/s")
+    with pytest.raises(StructureError) as caught:
+        solve(y0, None, lambda t, y, _: wide)
+    assert "`y0`, BandedMatrix(lower=1, upper=1), and gave BandedMatrix(lower=2" in str(caught)
 
 
 def test_structured_state_refuses_what_does_not_fit_in_it():

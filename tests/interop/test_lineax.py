@@ -249,6 +249,16 @@ def test_operators_made_within_a_program():
         np.testing.assert_allclose(found.m_as("mm"), want, rtol=1e-4, err_msg=name)
 
 
+def test_gradients_within_a_program():
+    def stretch(k, f):
+        return slx.linear_solve(slx.MatrixLinearOperator(K * k), F * f).value[0]
+
+    found = quaxify(jax.grad(stretch, (0, 1)))(Quantity(2.0, "1/s"), Quantity(3.0, "s"))
+    x = np.linalg.solve(A, B)[0]
+    np.testing.assert_allclose(found[0].m_as("mm*s**3"), -x * 3 / 4, rtol=1e-5)
+    np.testing.assert_allclose(found[1].m_as("mm*s"), x / 2, rtol=1e-5)
+
+
 def test_multiples_and_products():
     operator = slx.MatrixLinearOperator(K)
     for multiple in (operator * Quantity(2.0, "s"), Quantity(2.0, "s") * operator):

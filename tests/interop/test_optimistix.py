@@ -311,6 +311,27 @@ def test_within_quaxify():
     assert steps > 2
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [jax.grad, jax.jacfwd, jax.hessian, lambda f: lambda x: jax.jvp(f, (x,), (2 * x,))],
+    ids=["grad", "jacfwd", "hessian", "jvp"],
+)
+def test_derivatives_within_quaxify(transform):
+    """Of the time of a fall from a height, by the implicit function theorem."""
+
+    def time(height):
+        return optx.root_find(fall, NEWTON, Quantity(1.0, "s"), height).value
+
+    def plain(height):
+        return jnp.sqrt(2 * height / 9.81)
+
+    found, due = quaxify(transform(time))(Quantity(20.0, "m")), transform(plain)(20.0)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    if transform is jax.hessian:
+        assert found.is_compatible_with("s/m**2")
+
+
 def test_auxiliary_data_that_cannot_be_known():
     fn = lambda t, h: (t.to("s") - h / Quantity(1.0, "m/s"), t)
     program = lambda h: optx.root_find(fn, NEWTON, Quantity(1.0, "s"), h, has_aux=True).aux

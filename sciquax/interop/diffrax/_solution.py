@@ -1,13 +1,14 @@
 """The solution: what Diffrax found, with its units."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
+from sciquax.core import ArrayValue, RuleError, aval_of
 from sciquax.units._algebra import wrap
 from sciquax.units._unit import InternedUnit
 
@@ -21,12 +22,86 @@ from ._saveat import label_saved
 class WorkingState(eqx.Module):
     """A solver's or a controller's internal state, and the units its numbers are in.
 
-    **Attributes**: `state`, as Diffrax gave it, bare magnitudes.
+    **Attributes**: `state`, as Diffrax gave it, bare magnitudes. Of a solve within `quaxify`, a
+    tree of `WorkingArray`s; `time` and `units` are None.
     """
 
     state: Any
-    time: InternedUnit = eqx.field(static=True)
-    units: TreeUnits = eqx.field(static=True)
+    time: InternedUnit | None = eqx.field(static=True)
+    units: TreeUnits | None = eqx.field(static=True)
+
+    def known(self) -> "WorkingState":
+        """The same with bare magnitudes and units, whichever way it is given."""
+        if self.units is not None:
+            return self
+        leaves = jtu.tree_leaves(self.state, is_leaf=_is_working)
+        first = next(filter(_is_working, leaves), None)
+        if first is None:
+            return self
+        return WorkingState(_without_working(self.state), first.time, first.units)
+
+    def by_leaf(self) -> "WorkingState":
+        """The same with each array saying what units it is in."""
+
+        def say(x: Any) -> Any:
+            return WorkingArray(x, self.time, self.units) if eqx.is_array(x) else x
+
+        return WorkingState(jtu.tree_map(say, self.state), None, None)
+
+
+class WorkingArray(ArrayValue, leaves=("array",), static=("time", "units")):
+    """A part of an internal state, which starts a solve in the same units and nothing else."""
+
+    array: Any
+    time: InternedUnit
+    units: TreeUnits
+
+    def __init__(self, array: Any, time: Any, units: Any):
+        self.array, self.time, self.units = array, time, units
+
+    def aval(self) -> Any:
+        return aval_of(self.array)
+
+    @staticmethod
+    def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        raise RuleError(
+            f"`{primitive.name}` got a part of the internal state of a solver or of a step size "
+            "controller.",
+            "It is for `solver_state` and `controller_state` of the next `diffeqsolve`.",
+        )
+
+
+def _is_working(x: Any) -> bool:
+    return isinstance(x, WorkingArray)
+
+
+def _without_working(state: Any) -> Any:
+    return jtu.tree_map(lambda x: x.array if _is_working(x) else x, state, is_leaf=_is_working)
+
+
+def states_by_leaf(sol: diffrax.Solution) -> diffrax.Solution:
+    """A solution whose internal states' units are told by their leaves, not by their tree."""
+    states = {
+        name: state.by_leaf()
+        for name in STATES
+        for state in [getattr(sol, name)]
+        if isinstance(state, WorkingState)
+    }
+    return dataclasses.replace(sol, **states)
+
+
+def states_of_unknown_units(sol: diffrax.Solution) -> diffrax.Solution:
+    """The same tree, for the shapes, before any unit is known."""
+    states = {
+        name: WorkingState(state.state, None, None)
+        for name in STATES
+        for state in [getattr(sol, name)]
+        if isinstance(state, WorkingState)
+    }
+    return dataclasses.replace(sol, **states)
+
+
+STATES = ("solver_state", "controller_state")
 
 
 def bare_state(given: Any, name: str, working: Working) -> Any:
@@ -34,10 +109,14 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
 
     **Raises** `RuleError` for one of a solve in other units, whose numbers mean something else.
     """
+    if isinstance(given, WorkingState):
+        if working.state.unknown:
+            return _without_working(given.state)  # for the shapes only
+        given = given.known()
+        if given.units is None:  # of a solve of plain numbers, within `quaxify`
+            given = given.state
     if given is None or working.plain and not isinstance(given, WorkingState):
         return given
-    if isinstance(given, WorkingState) and working.state.unknown:
-        return given.state  # for the shapes only
     if not isinstance(given, WorkingState):
         raise at_stack(
             RuleError(
@@ -45,11 +124,13 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
                 f"Pass the `{name}` of a solution of this module's `diffeqsolve`.",
             )
         )
-    if given.time is not working.time or given.units != working.state:
+    units = given.units
+    assert units is not None
+    if given.time is not working.time or units != working.state:
         raise at_stack(
             RuleError(
                 f"`diffeqsolve` got a `{name}` of a solve in other units: time in "
-                f"'{given.time}' and states in {_list(given.units)}, now '{working.time}' and "
+                f"'{given.time}' and states in {_list(units)}, now '{working.time}' and "
                 f"{_list(working.state)}.",
                 "Start both solves with `t0` and `y0` in the same units, by `.to(...)`.",
             )
@@ -79,7 +160,7 @@ def label_solution(sol: diffrax.Solution, saveat: Any, working: Working) -> diff
         dense = DenseInterpolation(**fields)
     states = {
         name: None if state is None else WorkingState(state, time, working.state)
-        for name in ("solver_state", "controller_state")
+        for name in STATES
         for state in [getattr(sol, name)]
     }
     return dataclasses.replace(

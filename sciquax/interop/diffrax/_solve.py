@@ -28,7 +28,7 @@ from ._langevin import (
     with_atol_in_units_of,
 )
 from ._saveat import SaveAt, bare_saveat, map_saved, times_of
-from ._solution import bare_state, label_solution
+from ._solution import bare_state, label_solution, states_by_leaf, states_of_unknown_units
 from ._staged import self_contained
 from ._terms import bare_terms
 from ._tolerances import TreeTolerance, bare_solver
@@ -104,7 +104,12 @@ def diffeqsolve(
         controller_state=controller_state, made_jump=made_jump, **deprecated,
     )  # fmt: skip
     if MODE.staging:
-        return deferred(_solve, _shapes, self_contained(given), keep=("t0", "t1", "dt0"))
+        return deferred(
+            lambda given: states_by_leaf(_solve(given)),
+            lambda given: states_of_unknown_units(_shapes(given)),
+            self_contained(given),
+            keep=("t0", "t1", "dt0"),
+        )
     return _solve(given)
 
 

@@ -9,10 +9,8 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import lineax.internal as lxi
 
-from sciquax.core import RuleError
-
 from .._deferred import Traced, without_captured_tracers
-from .._places import at_stack, place_of
+from .._places import place_of
 from .._units import is_quantity, without_units
 from ._events import TIMES, of_diffrax
 from ._saveat import SAVE_Y, is_sub, times_of
@@ -20,19 +18,8 @@ from ._terms import crossed
 
 
 def self_contained(given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a solve, whose functions have what they captured as leaves.
-
-    **Raises** `RuleError` for what cannot be asked for here.
-    """
+    """The arguments of a solve, whose functions have what they captured as leaves."""
     saveat = given["saveat"]
-    if saveat.solver_state or saveat.controller_state:
-        raise at_stack(
-            RuleError(
-                "`SaveAt(solver_state=True)` and `SaveAt(controller_state=True)` do not work "
-                "within `quaxify`, where the units that the state is in are not known yet.",
-                "Solve outside of `quaxify`: `diffeqsolve` takes quantities by itself.",
-            )
-        )
     t, y = _shapes_of_time_and_state(given)
     args, terms, event = given["args"], given["terms"], given["event"]
     if crossed(terms, given["solver"]):
