@@ -6,6 +6,7 @@ Runs each example (or those named) with `--output`, in an environment with the `
 reduces the picture to 128 colours, so that it takes less than 80 kB.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,10 @@ def make(name: str) -> None:
         )
         reduced = Image.open(picture).convert("RGB").quantize(COLOURS)
         reduced.save(FIGURES / f"{name}.png", optimize=True)
-        printed = done.stdout.replace(str(picture.resolve()), f"{name}.png")
-        printed = printed.replace(str(picture), f"{name}.png").strip("\n")
+        printed = done.stdout.strip("\n")
+        for path in (picture.resolve(), picture):
+            printed = printed.replace(str(path), f"{name}.png")
+        printed = printed.replace(f"{ROOT}{os.sep}", "")
     (FIGURES / f"{name}.txt").write_text(f"{printed}\n", encoding="utf-8")
     size = (FIGURES / f"{name}.png").stat().st_size
     print(f"docs/figures/{name}.png: {size / 1e3:.0f} kB")
