@@ -50,7 +50,11 @@ from ._foreign import (
     register_foreign as register_foreign,
     taker_of as taker_of,
 )
-from ._functions import register_function as register_function
+from ._functions import (
+    held_by as held_by,
+    register_function as register_function,
+    register_labelling as register_labelling,
+)
 from ._inject import inject as inject
 from ._interpret import interpret as interpret
 from ._join import coerce as coerce, join as join
@@ -65,6 +69,7 @@ from ._polymorphic import (
     strip as strip,
 )
 from ._quaxify import (
+    as_of_the_user as as_of_the_user,
     call as call,
     call_or_stage as call_or_stage,
     output_places as output_places,

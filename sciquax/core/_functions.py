@@ -23,10 +23,11 @@ from ._batched import MAX_DEPTH, Batch, batch_body, mapped, unbatchings
 from ._compat import open_jaxpr
 from ._dispatch import CACHES_TO_CLEAR, SignatureRules
 from ._polymorphic import Polymorphic, strip
-from ._value import VALUE_TYPES, traced_for_staging
+from ._value import VALUE_TYPES, Value, traced_for_staging
 from ._weak import WeakCache
 
 _rules: dict[str, list["FunctionRules"]] = {}
+_labelling: dict[type[Value], Callable] = {}
 _known_calls = WeakCache()
 CACHES_TO_CLEAR.append(_known_calls)
 _NOT_OURS: Any = object()
@@ -209,7 +210,8 @@ class FunctionRules(SignatureRules):
         """The rule for these operands: by signature, else by the outermost type's family.
 
         A family's rule may have a method `takes(operands)`, which leaves a call to the function's
-        primitives; not if it is `willing` to serve where that costs less.
+        primitives; not if it is `willing` to serve where that costs less. Where the outermost type
+        has no rule, and only labels what it holds, a rule of what it holds serves.
         """
         found = self.find(operands) if (self._pending or self._function) else None
         if found is not None:
@@ -222,7 +224,32 @@ class FunctionRules(SignatureRules):
                     continue
                 if willing or getattr(family, "takes", _always)(operands):
                     return lambda args, kwargs, rule=family: rule(*args, **kwargs)
-        return None
+        return self._rule_beneath(operands, willing) if types else None
+
+    def _rule_beneath(self, operands: Sequence[Any], willing: bool) -> Callable | None:
+        """The rule of what the outermost values hold, between their labels taken off and put on."""
+        layers = sorted({type(strip(x)) for x in operands} & _labelling.keys(), key=_layer)
+        if not layers or self.direct_only:
+            return None
+        outer = layers[-1]
+        held = [held_by(x, outer) for x in operands]
+        beneath = self.rule(held, willing)
+        if beneath is None:
+            return None
+        return lambda args, kwargs: _labelling[outer](self.function, beneath, args, kwargs)
+
+
+def _layer(cls: Any) -> int:
+    return cls.layer
+
+
+def held_by(x: Any, outer: type[Value]) -> Any:
+    """What a value of a type holds, polymorphic if the value is; other operands as they are."""
+    inner = strip(x)
+    if type(inner) is not outer:
+        return x
+    held = getattr(inner, outer.payload)
+    return Polymorphic(held) if type(x) is Polymorphic else held
 
 
 def _always(operands: Sequence[Any]) -> bool:
@@ -293,6 +320,24 @@ def register_function(cls: type, function: Callable, rule: Callable) -> Callable
     function_rules(function).families[cls] = rule
     _known_calls.clear()
     return rule
+
+
+def register_labelling(cls: type[Value], through: Callable) -> Callable:
+    """Say how a type that only labels what it holds lets whole functions through.
+
+    `through(function, rule, args, kwargs)` calls the rule, which takes arguments and keywords, on
+    what the values hold, and labels the results; or gives NotImplemented, as the rule may. A type
+    qualifies if what a result holds is always the function of what the operands hold: names do,
+    units (which are converted) do not.
+    """
+    _labelling[cls] = through
+    _known_calls.clear()
+    return through
+
+
+def labels(cls: type[Value]) -> bool:
+    """Whether values of this type only label what they hold."""
+    return cls in _labelling
 
 
 def call_body(eqn: Any) -> Any:

@@ -1,8 +1,9 @@
 """`quaxify`: stage a function to a jaxpr, then interpret that on values."""
 
+import contextlib
 import inspect
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, NamedTuple, TypeAlias, TypeVar, overload
 
 import equinox as eqx
@@ -187,7 +188,7 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = Fal
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        with stand_ins(), staging(apart):
+        with as_of_the_user(apart):
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []
@@ -203,6 +204,13 @@ def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = Fal
         error.add_note(_ABSTRACT)
         raise
     return _Staged(*open_jaxpr(closed), template, out_tree)
+
+
+@contextlib.contextmanager
+def as_of_the_user(apart: bool = False) -> Iterator[None]:
+    """Trace what follows as a function of the user's: whole functions leave one equation each."""
+    with stand_ins(), staging(apart):
+        yield
 
 
 _ABSTRACT = (

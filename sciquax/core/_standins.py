@@ -26,7 +26,7 @@ from jax.interpreters import batching, mlir
 from ._batched import Batch, mapped
 from ._compat import Primitive, Tracer, eval_jaxpr, open_jaxpr
 from ._dispatch import HIGHER_ORDER
-from ._functions import FunctionRules, function_rules
+from ._functions import FunctionRules, function_rules, held_by, labels
 from ._interpret import interpret
 from ._polymorphic import strip
 from ._value import MODE, is_value
@@ -201,6 +201,8 @@ def differentiable(operands: Sequence[Any]) -> bool:
     """Whether rules on these operands may be differentiated themselves."""
     types = [type(strip(x)) for x in operands if is_value(strip(x))]
     outermost = max(types, key=lambda t: t.layer, default=None)
+    if outermost is not None and labels(outermost):
+        return differentiable([held_by(x, outermost) for x in operands])
     return outermost is not None and outermost.differentiable_rules
 
 

@@ -11,6 +11,7 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
+    as_of_the_user,
     aval_of,
     call_compiled,
     interpret,
@@ -77,7 +78,9 @@ def _stage(
         for i, x in zip(dynamic, tracers, strict=True):
             given[i] = x
         args, kwargs = jtu.tree_unflatten(tree, given)
-        outs, out_tree = jtu.tree_flatten(function(*args, **kwargs))
+        with as_of_the_user():  # `mean` of degrees Celsius has a rule as a whole
+            out = quaxify(function)(*args, **kwargs)
+        outs, out_tree = jtu.tree_flatten(out)
         return outs
 
     structs = [

@@ -1,6 +1,8 @@
 """Names through whole functions, where the primitives have lost what a function means.
 
 `cholesky` adds a matrix to its transpose, `expm` multiplies it by itself, `solve` permutes rows.
+Where it is what the array holds that has a rule for the function (`hypot` of quantities), that rule
+gives the values, and the function on names alone the names.
 """
 
 from collections.abc import Callable
@@ -8,12 +10,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 
-from sciquax.core import register_function, strip
+from sciquax.core import (
+    aval_of,
+    held_by,
+    is_value,
+    quaxify,
+    register_function,
+    register_labelling,
+    strip,
+)
 
 from ._apply import apply
 from ._array import NamedArray, bare
-from ._axes import Dims, axes
+from ._axes import Axes, Dims, axes
 from ._nesting import _parts
 from ._rules import Call
 
@@ -79,6 +90,41 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return _named(out, (*rest, name))
 
 
+def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The rule on what the arrays hold, its results named as the function's of plain arrays."""
+    leaves, tree = jtu.tree_flatten((tuple(args), kwargs), is_leaf=is_value)
+    out = rule(*jtu.tree_unflatten(tree, [held_by(x, NamedArray) for x in leaves]))
+    if out is NotImplemented:
+        return out
+    layouts = _layouts(function, [strip(x) for x in leaves], tree)
+    outs, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+    named = [
+        x if layout is None else bare(x, layout) for x, layout in zip(outs, layouts, strict=True)
+    ]
+    return jtu.tree_unflatten(out_tree, named)
+
+
+def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | None]:
+    """The axes of every result of a call on plain arrays with these names."""
+    arrays = [i for i, x in enumerate(leaves) if is_value(x) or isinstance(x, jax.Array)]
+
+    def call(*tracers: Any) -> Any:
+        given = list(leaves)
+        for i, x in zip(arrays, tracers, strict=True):
+            y = leaves[i]
+            given[i] = bare(x, y._axes) if isinstance(y, NamedArray) else x
+        args, kwargs = jtu.tree_unflatten(tree, given)
+        return quaxify(function)(*args, **kwargs)
+
+    avals = [aval_of(leaves[i]) for i in arrays]
+    out = jax.eval_shape(
+        call, *[jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    )
+    outs = jtu.tree_leaves(out, is_leaf=is_value)
+    return [x._axes if isinstance(x, NamedArray) else None for x in outs]
+
+
+register_labelling(NamedArray, _through)
 register_function(NamedArray, jnp.linalg.solve, _solve)
 register_function(NamedArray, jnp.diagonal, _diagonal)
 _of_matrix(jnp.linalg.inv, "cr")

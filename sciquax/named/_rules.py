@@ -121,13 +121,19 @@ def _label(infer: Infer, primitive: Any, operands: Sequence[Any], params: Params
     held, dims, coords = zip(*map(_operand, operands), strict=True)
     call = Call(primitive.name, list(dims), held, params)
     inferred = infer(call)
+    if not primitive.multiple_results and type(inferred) is list:
+        (inferred,) = inferred  # a primitive that has several results on other releases of JAX
     if not any(is_value(strip(x)) for x in held):
         held = map(strip, held)
     out = bind(primitive, *held, **params)
     known = _coordinates(call, coords) if any(coords) else {}
     if not primitive.multiple_results:
         return _wrap(call, strip(out), inferred, known)
-    return [_wrap(call, strip(x), d, known) for x, d in zip(out, inferred, strict=True)]
+    # Zeros of any unit among several outputs stay so: `device_put` of a state and its zero start.
+    named = [_wrap(call, strip(x), d, known) for x, d in zip(out, inferred, strict=True)]
+    return [
+        Polymorphic(y) if type(x) is Polymorphic else y for x, y in zip(out, named, strict=True)
+    ]
 
 
 def _operand(x: Any) -> tuple[Any, Dims, dict]:
@@ -313,7 +319,7 @@ def _unstack(call: Call) -> list[Dims]:
 
 
 def _gather(call: Call) -> Dims:
-    """Window axes keep their names; index axes bring theirs.
+    """Window axes keep their names, index axes bring theirs.
 
     A single plain list of places along one axis keeps that axis' name, as a slice does.
     """
@@ -329,6 +335,8 @@ def _gather(call: Call) -> Dims:
     out: list[str | None] = [None] * (len(numbers.offset_dims) + len(places))
     for place, i in zip(numbers.offset_dims, window, strict=True):
         out[place] = operand[i] if sizes[i] == call.shapes[0][i] else call.move(operand[i])
+        if sizes[i] == 1 != call.shapes[0][i] and operand[i] in places:
+            out[place] = None  # one element per place: the places' axis has the name
     rest = [i for i in range(len(out)) if i not in numbers.offset_dims]
     free = [k for k in range(len(places)) if k not in index_batching]
     picked = [i for i in numbers.collapsed_slice_dims if i in numbers.start_index_map]
@@ -551,6 +559,27 @@ def _tridiagonal_solve(call: Call) -> Any:
     return (*along, *rhs[len(dims) :])
 
 
+def _ormqr(call: Call) -> Dims:
+    """Q C, C Q, or the same of Q's transpose; Q has the reflectors' rows and new columns."""
+    *batch, rows, _ = call.dims[0]
+    *batch_c, first, second = call.dims[2]
+    batch = tuple(call.unify(*pair) for pair in zip(batch, batch_c, strict=True))
+    taken, given = (rows, None) if call.params["transpose"] else (None, rows)
+    if call.params["left"]:
+        call.unify(taken, first)
+        return (*batch, given, second)
+    call.unify(given, second)
+    return (*batch, first, taken)
+
+
+def _symmetric_product(call: Call) -> Dims:
+    """A A^T + C: A's row axis twice, which a name allows only if it is not there."""
+    *batch, row, _ = call.dims[0]
+    *batch_c, first, second = call.dims[1]
+    both = zip((*batch, row, row), (*batch_c, first, second), strict=True)
+    return tuple(call.unify(*pair) for pair in both)
+
+
 def _schur(call: Call) -> list[Dims]:
     outs = _factors("--", "r-")(call)
     return outs if call.params.get("compute_schur_vectors", True) else outs[:1]
@@ -632,6 +661,8 @@ _enrol("lu", _factors("--", "-", "-"))
 _enrol("qr", _factors("r-", "-c"))
 _enrol("geqrf", _factors("--", "-"))
 _enrol("householder_product", _single(_factors("r-")))
+_enrol("ormqr", _ormqr)
+_enrol("symmetric_product", _symmetric_product)
 _enrol("eigh", _factors("r-", "-"))
 _enrol("eig", _eig)
 _enrol("svd", _svd)
