@@ -1,28 +1,59 @@
-"""All measurements, as Markdown: `python -m benchmarks`."""
+"""All measurements: `python -m benchmarks [--output FOLDER]`.
 
+Prints the tables as Markdown; with `--output`, also writes them to FOLDER/benchmarks.md and two
+plots beside it.
+"""
+
+import argparse
 import platform
+import time
+from pathlib import Path
 
 import jax
 
-from . import arrays, dispatch, eager, importing, named, structured, tracing
+from . import _plots, arrays, dispatch, eager, importing, memory, named, peers, structured, tracing
 from ._timing import HEADER
 
 
 def main() -> None:
-    print(
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--output", type=Path, help="a folder for the tables and the plots")
+    output = parser.parse_args().output
+    start = time.perf_counter()
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    say(
         f"Python {platform.python_version()}, JAX {jax.__version__}, "
         f"{jax.devices()[0].platform}, {platform.machine()}\n"
     )
-    print(f"`import sciquax` after `import jax, equinox`: {importing.run() * 1e3:.0f} ms\n")
-    print(HEADER)
-    for module in (eager, dispatch, tracing, named, arrays, structured):
-        for ratio in module.run():
-            print(ratio.row(), flush=True)
-    print(
-        "\n| optimised program | instructions | ours | flops | ours | |\n|---|---|---|---|---|---|"
-    )
+    say(f"`import sciquax` after `import jax, equinox`: {importing.run() * 1e3:.0f} ms\n")
+    found = []
+    for title, modules in (
+        ("Against plain JAX", (eager, dispatch, tracing, named, arrays)),
+        ("Structured matrices", (structured,)),
+        ("Other libraries of units", (peers,)),
+    ):
+        say(f"\n{title}\n\n{HEADER}")
+        for module in modules:
+            for ratio in module.run():
+                found.append(ratio)
+                say(ratio.row())
+    say("\n| optimised program | instructions | ours | flops | ours | |\n|---|---|---|---|---|---|")
     for row in (*tracing.identity(), *named.identity()):
-        print(row, flush=True)
+        say(row)
+    say(f"\n{memory.HEADER}")
+    for row in memory.rows():
+        say(memory.row(*row))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "benchmarks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _plots.ratios(found, output / "benchmarks-ratios.png")
+        _plots.scaling(output / "benchmarks-scaling.png")
+    say(f"\n{time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -78,3 +78,11 @@ def test_versions_agree():
         "version"
     ]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_elementwise_functions_are_in_the_reference():
+    """Those made by a loop are listed by hand."""
+    from sciquax.named._functions import ELEMENTWISE
+
+    page = (ROOT / "docs/api/named.md").read_text(encoding="utf-8")
+    assert [name for name in ELEMENTWISE if f"`{name}`" not in page] == []
