@@ -21,6 +21,9 @@ PAGES = ["README.md", "CONTRIBUTING.md"] + [
     for page in sorted((ROOT / "docs").rglob("*.md"))
     if "```python" in page.read_text(encoding="utf-8")
 ]
+MORE_ENVIRONMENT = {
+    "docs/devices.md": {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+}
 MODULES = sorted(m.name for m in pkgutil.walk_packages(sciquax.__path__, "sciquax."))
 
 
@@ -29,7 +32,7 @@ def test_page(page):
     result = subprocess.run(
         [sys.executable, "tools/run_readme.py", page],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **MORE_ENVIRONMENT.get(page, {})},
         capture_output=True,
         text=True,
     )

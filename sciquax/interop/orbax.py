@@ -39,14 +39,21 @@ def save(path: Any, tree: Any, *, force: bool = False) -> None:
         )
 
 
+def _place(x: Any) -> jax.ShapeDtypeStruct:
+    """What Orbax is told of an array to restore: its shape, and on which devices it is to be."""
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+
+
 def restore(path: Any, like: Any) -> Any:
     """Read a checkpoint that `save` wrote, into the structure and the units of `like`.
+
+    Each array goes to the devices of its place in `like`.
 
     **Raises** `DimensionalityError` where the checkpoint measures something else; ValueError where
     only one of the two is a quantity.
     """
     shapes = jtu.tree_map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if hasattr(x, "shape") else x,
+        lambda x: _place(x) if hasattr(x, "shape") else x,
         _arrays(like),
     )
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
