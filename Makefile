@@ -7,7 +7,7 @@
 #   make lint      ruff and pyright
 #   make format    let ruff rewrite the code
 #   make stacks    the test suite on the oldest and newest supported versions
-#   make wheel     build the wheel; run README.md's code with only what the wheel declares
+#   make wheel     build sdist and wheel; run every page's code and every example from the wheel
 #   make docs      build the documentation's site into site/
 #   make bench     the benchmarks
 #   make clean     remove environments, builds and caches

@@ -1,4 +1,4 @@
-"""Build the wheel and try it as a user would, with nothing installed but what it declares.
+"""Build sdist and wheel, and try them as a user would, with nothing installed but what they declare.
 
     python tools/check_wheel.py
 
@@ -41,9 +41,19 @@ print(f"    imported sciquax and {len(names)} modules from {sciquax.__path__[0]}
 
 
 def build() -> Path:
+    """The source distribution, and from that the wheel: both hold what is needed."""
     shutil.rmtree(DIST, ignore_errors=True)
-    command = [env_python(ENV), "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", DIST]
-    if subprocess.run([*command, ROOT]).returncode:
+    pip = [env_python(ENV), "-m", "pip"]
+    with tempfile.TemporaryDirectory() as backend:
+        environment = ENVIRONMENT | {"PYTHONPATH": backend}
+        steps = [[*pip, "install", "--quiet", "--target", backend, "hatchling"]]
+        steps += [[env_python(ENV), "-m", "hatchling", "build", "-t", "sdist", "-d", DIST]]
+        for step in steps:
+            if subprocess.run(step, cwd=ROOT, env=environment).returncode:
+                raise SetupError("the source distribution could not be built; see above.")
+    (source,) = DIST.glob("sciquax-*.tar.gz")
+    command = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", DIST, source]
+    if subprocess.run(command).returncode:
         raise SetupError("the wheel could not be built; pip's message is above.")
     (wheel,) = DIST.glob("sciquax-*.whl")
     return wheel
@@ -102,7 +112,7 @@ def run_examples() -> None:
 
 
 def main() -> None:
-    say("==> [1/6] building the wheel")
+    say("==> [1/6] building the source distribution, and the wheel from it")
     shutil.rmtree(ENV, ignore_errors=True)
     make_env(ENV, this_python=True)
     wheel = build()
