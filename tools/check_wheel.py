@@ -1,4 +1,4 @@
-"""Build sdist and wheel, and try them as a user would, with nothing installed but what they declare.
+"""Build sdist and wheel, and try them as a user would, with only what they declare installed.
 
     python tools/check_wheel.py
 
