@@ -84,6 +84,28 @@ for _check in (
     _check.register(UnitLinearOperator)(lambda operator, _check=_check: _check(operator.operator))  # type: ignore[attr-defined]
 
 
+def _same_units(change: Callable) -> Callable:
+    def changed(operator: UnitLinearOperator) -> UnitLinearOperator:
+        return UnitLinearOperator(change(operator.operator), operator.takes, operator.gives)
+
+    return changed
+
+
+for _change in (lx.linearise, lx.materialise, lx.conj):
+    _change.register(UnitLinearOperator)(_same_units(_change))  # type: ignore[attr-defined]
+
+
+@lx.diagonal.register(UnitLinearOperator)  # type: ignore[attr-defined]
+def _diagonal(operator: UnitLinearOperator) -> Any:
+    return wrap(lx.diagonal(operator.operator), unit_of_all(operator))
+
+
+@lx.tridiagonal.register(UnitLinearOperator)  # type: ignore[attr-defined]
+def _tridiagonal(operator: UnitLinearOperator) -> tuple[Any, ...]:
+    unit = unit_of_all(operator)
+    return tuple(wrap(x, unit) for x in lx.tridiagonal(operator.operator))
+
+
 def linear(owner: str, unit: InternedUnit) -> InternedUnit:
     """`unit`, refused with the user's line if its scale has an offset."""
     try:

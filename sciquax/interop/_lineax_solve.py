@@ -13,6 +13,7 @@ from sciquax.units import DimensionalityError
 from sciquax.units._unit import dimensionless
 
 from ._deferred import deferred
+from ._lineax_constructors import FunctionLinearOperator
 from ._lineax_labelled import labelled
 from ._lineax_operators import UnitLinearOperator, tidied, to_units_up_to_a_factor
 from ._places import at_stack
@@ -73,6 +74,42 @@ def linear_solve(
         return lx.Solution(_zeros(given["operator"]), done, {}, None)  # pyright: ignore
 
     return deferred(later, shapes, given)
+
+
+def invert(
+    operator: Any,
+    solver: lx.AbstractLinearSolver = _AUTO,
+    *,
+    options: dict[str, Any] | None = None,
+    throw: bool = True,
+) -> lx.AbstractLinearOperator:
+    """The inverse of an operator: it takes what that one gives, and gives what that one takes.
+
+    As `lineax.invert`; arguments and errors as of
+    [`linear_solve`][sciquax.interop.lineax.linear_solve].
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.interop import lineax as lx
+    >>> from sciquax.units import Quantity
+    >>> stiffness = lx.MatrixLinearOperator(Quantity(2.0 * jnp.eye(2), "kN/m"))
+    >>> lx.invert(stiffness).mv(Quantity(jnp.array([1.0, 5.0]), "N")).to("mm")
+    Quantity([0.5, 2.5], 'mm')
+
+    ```
+    """
+    operator, options = adopt_all((operator, options))
+    if MODE.staging:
+        return FunctionLinearOperator(
+            lambda b: linear_solve(operator, b, solver, options=options, throw=throw).value,
+            operator.out_structure(),
+        )
+    known = labelled(operator)
+    if known.takes.plain and known.gives.plain:
+        return lx.invert(known.operator, solver, options=options, throw=throw)
+    options = _bare_options(options, known.takes)
+    bare = lx.invert(known.operator, solver, options=options, throw=throw)
+    return UnitLinearOperator(bare, known.gives, known.takes)
 
 
 def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:

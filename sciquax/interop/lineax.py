@@ -39,7 +39,7 @@ from ._lineax_constructors import (
 )
 from ._lineax_labelled import with_unit
 from ._lineax_operators import UnitLinearOperator as UnitLinearOperator, unit_of_all
-from ._lineax_solve import linear_solve as linear_solve
+from ._lineax_solve import invert as invert, linear_solve as linear_solve
 
 _TAGS = {
     "symmetric": lx.symmetric_tag,
@@ -301,6 +301,7 @@ __all__ = [
     "TridiagonalLinearOperator",
     "UnitLinearOperator",
     "from_lineax",
+    "invert",
     "linear_solve",
     "to_lineax",
 ]

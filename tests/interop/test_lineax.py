@@ -271,6 +271,30 @@ def test_multiples_and_products():
     np.testing.assert_allclose(operator.as_matrix().m_as("N/mm"), A)
 
 
+def test_functions_of_operators():
+    operator = slx.MatrixLinearOperator(K)
+    for same in (lx.linearise, lx.materialise, lx.conj):
+        np.testing.assert_allclose(same(operator).as_matrix().m_as("N/mm"), A)
+    np.testing.assert_allclose(lx.diagonal(operator).m_as("N/mm"), np.diag(A))
+    main, lower, upper = (Quantity(jnp.diag(A, k), "kN/m") for k in (0, -1, 1))
+    bands = lx.tridiagonal(slx.TridiagonalLinearOperator(main, lower, upper))
+    for found, due in zip(bands, (main, lower, upper), strict=True):
+        assert (found == due).all()
+    slope = slx.JacobianLinearOperator(lambda x, k: k @ x**2, Quantity(B, "mm"), K)
+    np.testing.assert_allclose(slx.materialise(slope).as_matrix().m_as("N"), 2 * A * B[None])
+
+
+def test_inverses():
+    inverse = slx.invert(slx.MatrixLinearOperator(K))
+    want = np.linalg.solve(A, B)
+    np.testing.assert_allclose(inverse.mv(F).m_as("mm"), want, rtol=1e-5)
+    assert inverse.as_matrix().is_compatible_with("m/N")
+    again = slx.linear_solve(inverse, Quantity(want, "mm")).value
+    np.testing.assert_allclose(again.m_as("N"), B, rtol=1e-4)
+    program = quaxify(lambda k, f: slx.invert(slx.MatrixLinearOperator(k)).mv(f))
+    np.testing.assert_allclose(program(K, F).m_as("mm"), want, rtol=1e-5)
+
+
 def test_structured_matrices_and_back():
     q = Quantity(SymmetricTridiagonalMatrix(jnp.full(3, 4.0), jnp.ones(2)), "kN/m")
     back = slx.from_lineax(slx.to_lineax(q))

@@ -17,8 +17,8 @@ from sciquax.units._unit import InternedUnit
 
 from .._deferred import deferrable
 from .._places import at_stack
+from .._tolerances import number
 from .._units import TreeUnits, has_quantity, time_to_unit
-from ._tolerances import number
 
 
 def root(time: InternedUnit) -> InternedUnit:

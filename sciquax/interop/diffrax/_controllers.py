@@ -16,8 +16,8 @@ from sciquax.core import RuleError
 from sciquax.units import Quantity
 
 from .._places import at_stack
+from .._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._units import Working, stack_times, time_to_unit
-from ._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 
 
 class StepTo(diffrax.StepTo):

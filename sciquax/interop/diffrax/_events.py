@@ -15,8 +15,8 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit, wrap
 
 from .._places import at_function, at_stack, call
+from .._tolerances import TreeTolerance, atol_to_units
 from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
-from ._tolerances import TreeTolerance, atol_to_units
 
 TIMES = ("t0", "t1", "dt0")
 

@@ -11,6 +11,7 @@ from sciquax.units._unit import dimensionless
 from .._deferred import deferred
 from .._places import at_stack
 from .._storage import Storage
+from .._tolerances import TreeTolerance
 from .._units import (
     TreeUnits,
     Working,
@@ -29,9 +30,9 @@ from ._langevin import (
 )
 from ._saveat import SaveAt, bare_saveat, map_saved, times_of
 from ._solution import bare_state, label_solution, states_by_leaf, states_of_unknown_units
+from ._solvers import bare_solver
 from ._staged import self_contained
 from ._terms import bare_terms
-from ._tolerances import TreeTolerance, bare_solver
 
 
 def diffeqsolve(

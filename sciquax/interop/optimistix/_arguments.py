@@ -10,8 +10,8 @@ from sciquax.units._algebra import own_unit
 from sciquax.units._unit import InternedUnit, dimensionless
 
 from .._places import at_stack
+from .._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._units import TreeUnits, Working, has_quantity, to_unit
-from ..diffrax._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 
 
 def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bool) -> Any:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 from equinox.internal import ω
@@ -12,8 +11,8 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units._algebra import convert
 from sciquax.units._unit import InternedUnit, dimensionless
 
-from .._places import at_stack
-from .._units import TreeUnits, Working, has_quantity, is_quantity
+from ._places import at_stack
+from ._units import TreeUnits, Working, has_quantity, is_quantity
 
 
 class TreeTolerance(eqx.Module):
@@ -104,27 +103,6 @@ def _to_leaf(x: Any, unit: InternedUnit, name: str, owner: str) -> Any:
         )
         raise at_stack(error)
     return convert(x.magnitude, x._unit, unit)
-
-
-def bare_solver(solver: Any, working: Working) -> Any:
-    """A solver whose root finder's tolerances, if it has one, are in working units.
-
-    **Raises** `RuleError` for a solver that holds quantities elsewhere.
-    """
-    if not has_quantity(solver):
-        return solver
-    if isinstance(solver, diffrax.AbstractWrappedSolver):
-        return eqx.tree_at(lambda s: s.solver, solver, bare_solver(solver.solver, working))
-    if isinstance(solver, diffrax.AbstractImplicitSolver):
-        given: Any = solver.root_finder
-        owner = type(given).__name__
-        bare = number(given.rtol, "rtol", owner), atol_to_units(given.atol, working, owner)
-        solver = eqx.tree_at(
-            lambda s: (s.root_finder.rtol, s.root_finder.atol), solver, bare,
-            is_leaf=lambda x: x is given.rtol or x is given.atol,
-        )  # fmt: skip
-    refuse_quantities(solver)
-    return solver
 
 
 def refuse_quantities(part: Any) -> None:
