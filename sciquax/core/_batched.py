@@ -62,7 +62,7 @@ class _Declined(Exception):
     """A rule returned NotImplemented within `vmap`."""
 
 
-def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable:
+def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., Any]:
     """A rule on the operands of a function, as one on those of the function under `vmap`."""
 
     def apply(operands: Sequence[Any]) -> Any:

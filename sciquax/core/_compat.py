@@ -161,7 +161,7 @@ def nothing_is_traced() -> bool:
     return _jax_core.trace_state_clean() and not getattr(jax.config, "jax_disable_jit")  # noqa: B009
 
 
-def eager_callable(eqn: Any) -> Callable:
+def eager_callable(eqn: Any) -> Callable[..., Any]:
     """What runs an equation on concrete arrays, as binding its primitive does.
 
     Most primitives are compiled alone when bound, and JAX keeps the compiled function; asking it
@@ -366,7 +366,7 @@ class AtOnceTrace(_jax_core.Trace):
 
     __slots__ = ("operation", "parent")
 
-    def __init__(self, parent: Any, operation: Callable):
+    def __init__(self, parent: Any, operation: Callable[..., Any]):
         super().__init__()
         self.parent, self.operation = parent, operation
 
@@ -380,7 +380,7 @@ class AtOnceTrace(_jax_core.Trace):
 
 
 @contextlib.contextmanager
-def called_at_once(operation: Callable) -> Iterator[Callable]:
+def called_at_once(operation: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """While active, operations are handed to `operation`. Yields what makes a value an operand."""
     with _jax_core.take_current_trace() as parent:
         trace = AtOnceTrace(parent, operation)
@@ -438,7 +438,9 @@ _registration = threading.Lock()
 
 @contextlib.contextmanager
 def pytree_registration(
-    flatten: Callable, flatten_with_keys: Callable, unflatten: Callable
+    flatten: Callable[..., Any],
+    flatten_with_keys: Callable[..., Any],
+    unflatten: Callable[..., Any],
 ) -> Iterator[None]:
     """While active, the `eqx.Module` being defined registers these pytree functions.
 
@@ -483,7 +485,7 @@ class _Construction(NamedTuple):
 _constructions: dict[type, _Construction | None] = {}
 
 
-def construct(cls: Any, slow: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+def construct(cls: Any, slow: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """`cls(*args, **kwargs)` for an Equinox module, without most of Equinox's checks of it.
 
     Rules build values all the time, and the checks are nine tenths of that. They also flatten the

@@ -29,7 +29,7 @@ def is_compiled_function(fn: Any) -> bool:
     return hasattr(fn, "lower") or isinstance(fn, jnp.ufunc)
 
 
-def call_compiled(fn: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`quaxify(fn)(*args, **kwargs)` for a function of JAX's that `is_compiled_function`."""
     if MODE.staging or MODE.direct:
         return call(fn, args, kwargs)

@@ -77,7 +77,7 @@ def has_family_rules(cls: type) -> bool:
     return any(parent in _family_rules for parent in cls.__mro__)
 
 
-def signature_rules(primitive: Any) -> list[Callable]:
+def signature_rules(primitive: Any) -> list[Callable[..., Any]]:
     """The rules that somebody registered for a primitive by signature."""
     rules = _signature_rules.get(primitive)
     return [] if rules is None else rules.all()
@@ -240,7 +240,7 @@ class SignatureRules:
         self._function: Any = None
         self._faithful: bool | None = None
 
-    def add(self, rule: Callable, precedence: int) -> None:
+    def add(self, rule: Callable[..., Any], precedence: int) -> None:
         key = _signature_key(rule)
         for other in self._rules if key is not None else ():
             if _signature_key(other) == key and not _same_definition(other, rule):
@@ -296,7 +296,7 @@ class SignatureRules:
 
         return rule
 
-    def all(self) -> list[Callable]:
+    def all(self) -> list[Callable[..., Any]]:
         """Every rule, as it was registered."""
         return list(self._rules)
 
@@ -397,7 +397,7 @@ def _described(rule: Callable) -> str:
     return f"{headed(rule)} at {_where(rule)}"
 
 
-def headed(rule: Callable) -> str:
+def headed(rule: Callable[..., Any]) -> str:
     """A rule's name and the annotations of its operands."""
     operands = ", ".join(
         str(p.replace(annotation=p.empty, default=p.empty))

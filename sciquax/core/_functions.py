@@ -114,7 +114,7 @@ def _spellings(
 class FunctionRules(SignatureRules):
     """The rules registered for one JAX function, and how to recognise its calls."""
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable[..., Any]):
         super().__init__(function_name(function))
         self.function = function
         self.families: dict[type, Callable] = {}
@@ -206,7 +206,7 @@ class FunctionRules(SignatureRules):
         except Exception:  # shapes or statics that this function does not take
             return None
 
-    def rule(self, operands: Sequence[Any], willing: bool = False) -> Callable | None:
+    def rule(self, operands: Sequence[Any], willing: bool = False) -> Callable[..., Any] | None:
         """The rule for these operands: by signature, else by the outermost type's family.
 
         A family's rule may have a method `takes(operands)`, which leaves a call to the function's
@@ -285,11 +285,11 @@ def same_letters(traced: Any, body: Any) -> bool:
     )
 
 
-def function_name(function: Callable) -> str:
+def function_name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def function_rules(function: Callable) -> FunctionRules:
+def function_rules(function: Callable[..., Any]) -> FunctionRules:
     """The rules of a JAX function, made on first use.
 
     **Raises** TypeError for what leaves no call equation in a jaxpr.
@@ -306,12 +306,14 @@ def function_rules(function: Callable) -> FunctionRules:
     return rules
 
 
-def known_rules(function: Callable) -> list[FunctionRules]:
+def known_rules(function: Callable[..., Any]) -> list[FunctionRules]:
     """The rules of a JAX function, if it has any."""
     return [r for r in _rules.get(function_name(function), ()) if r.function is function]
 
 
-def register_function(cls: type, function: Callable, rule: Callable) -> Callable:
+def register_function(
+    cls: type, function: Callable[..., Any], rule: Callable[..., Any]
+) -> Callable[..., Any]:
     """Give a type its rule for a whole JAX function; the rule has the function's signature.
 
     Used whenever the type is the outermost among the arguments, as `register_family` is for
@@ -322,7 +324,7 @@ def register_function(cls: type, function: Callable, rule: Callable) -> Callable
     return rule
 
 
-def register_labelling(cls: type[Value], through: Callable) -> Callable:
+def register_labelling(cls: type[Value], through: Callable[..., Any]) -> Callable[..., Any]:
     """Say how a type that only labels what it holds lets whole functions through.
 
     `through(function, rule, args, kwargs)` calls the rule, which takes arguments and keywords, on

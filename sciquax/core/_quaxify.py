@@ -88,7 +88,7 @@ def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., An
 
 
 def call(
-    fn: Callable,
+    fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     filter_spec: Any = True,
@@ -137,7 +137,7 @@ def _located(function: Callable, *args: Any) -> Any:
 
 
 def call_or_stage(
-    fn: Callable,
+    fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     finish: Callable[[Any], Any] = strip,
@@ -280,7 +280,7 @@ def _staged_and_interpreted(
 
 
 def output_places(
-    fn: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[Location | None]:
     """The user's lines that made the outputs of `fn`, leaf by leaf (values count as leaves).
 

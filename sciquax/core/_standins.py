@@ -41,7 +41,9 @@ whole_call_p = Primitive("whole_call")
 whole_call_p.multiple_results = True
 
 
-def register_named(cls: type, name: str, rule: Callable, direct_only: bool = False) -> None:
+def register_named(
+    cls: type, name: str, rule: Callable[..., Any], direct_only: bool = False
+) -> None:
     """Give a type its rule for a function by its public name, `"jax.scipy.stats.norm.pdf"`.
 
     The function is looked up when its module has been imported; a name that this release of JAX
@@ -109,7 +111,7 @@ def stand_ins() -> Iterator[None]:
 class StandIn:
     """What a function's name stands for while a function of the user's is staged."""
 
-    def __init__(self, function: Callable, rules: FunctionRules):
+    def __init__(self, function: Callable[..., Any], rules: FunctionRules):
         self.function, self.rules = function, rules
         functools.update_wrapper(self, function)
 
@@ -159,7 +161,7 @@ class ById:
 
 
 def stage_whole(
-    function: Callable, rules: FunctionRules, args: tuple, kwargs: dict[str, Any]
+    function: Callable[..., Any], rules: FunctionRules, args: tuple, kwargs: dict[str, Any]
 ) -> Any:
     """Call a function on tracers so that one equation is left of it."""
     leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)

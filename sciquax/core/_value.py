@@ -47,7 +47,7 @@ class ValueMeta(ModuleMeta):
         *,
         leaves: tuple[str, ...] = (),
         static: tuple[str, ...] = (),
-        flattening: tuple[Callable, Callable, Callable] | None = None,
+        flattening: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]] | None = None,
         **kwargs: Any,
     ):
         if flattening is None and leaves:

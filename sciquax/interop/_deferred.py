@@ -81,7 +81,7 @@ batching.primitive_batchers[deferred_p] = _batch
 differentiate(deferred_p)
 
 
-def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable], Callable]:
+def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: a function of keyword arguments that within staging is called later.
 
     It must give the same tree of shapes whatever the units. `keep` as for `deferred`.
@@ -104,7 +104,12 @@ def _bare(x: Any) -> Any:
     return _bare(x.magnitude) if hasattr(x, "magnitude") else strip(x)
 
 
-def deferred(function: Callable, shapes: Callable, argument: Any, keep: Sequence[str] = ()) -> Any:
+def deferred(
+    function: Callable[..., Any],
+    shapes: Callable[..., Any],
+    argument: Any,
+    keep: Sequence[str] = (),
+) -> Any:
     """Have `function(argument)` called when values have arrived.
 
     **Arguments**: the function; one that gives the same tree on bare arrays, whatever the units;

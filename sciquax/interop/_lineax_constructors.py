@@ -20,7 +20,7 @@ from ._units import has_quantity, without_units
 
 
 def FunctionLinearOperator(
-    fn: Callable, input_structure: Any, tags: Any = ()
+    fn: Callable[..., Any], input_structure: Any, tags: Any = ()
 ) -> lx.AbstractLinearOperator:
     """A linear function of quantities, as an operator.
 
@@ -34,7 +34,7 @@ def FunctionLinearOperator(
 
 
 def JacobianLinearOperator(
-    fn: Callable, x: Any, args: Any = None, tags: Any = (), jac: Any = None
+    fn: Callable[..., Any], x: Any, args: Any = None, tags: Any = (), jac: Any = None
 ) -> lx.AbstractLinearOperator:
     """The Jacobian of `fn(x, args)` at `x`: it takes what `x` measures, gives what `fn` returns.
 

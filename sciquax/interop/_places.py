@@ -23,7 +23,9 @@ from ._deferred import PLACE, Traced
 Error = TypeVar("Error", bound=BaseException)
 
 
-def call(fn: Callable, *args: Any, finish: Callable[[Any], Any] = strip, **kwargs: Any) -> Any:
+def call(
+    fn: Callable[..., Any], *args: Any, finish: Callable[[Any], Any] = strip, **kwargs: Any
+) -> Any:
     """Call a function of the user's on quantities: quaxified, or directly if it needs methods.
 
     Plain JAX code, code that captures quantities, code that calls `y.to("m")` and code that is
@@ -67,7 +69,7 @@ def place_of(fn: Any) -> Location | None:
     return Location(code.co_filename, code.co_firstlineno, 0, code.co_qualname)
 
 
-def at_function(error: Error, fn: Callable) -> Error:
+def at_function(error: Error, fn: Callable[..., Any]) -> Error:
     """`error` with the place where a function is defined."""
     place = place_of(fn)
     if place is None:
@@ -78,7 +80,7 @@ def at_function(error: Error, fn: Callable) -> Error:
     return error
 
 
-def at_output(error: Error, fn: Callable, arguments: tuple[Any, ...], leaf: int) -> Error:
+def at_output(error: Error, fn: Callable[..., Any], arguments: tuple[Any, ...], leaf: int) -> Error:
     """`error` with the line that made one leaf of what `fn` returned, else where it is defined."""
     if arguments and not isinstance(fn, Traced):
         try:

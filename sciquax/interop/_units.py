@@ -248,7 +248,7 @@ def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolv
 def tree_to_units(
     tree: Any,
     target: TreeUnits,
-    function: Callable,
+    function: Callable[..., Any],
     what: str,
     why: Callable[[str, str], str],
     arguments: tuple[Any, ...] = (),

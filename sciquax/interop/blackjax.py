@@ -35,7 +35,7 @@ class WithoutUnits(NamedTuple):
     label: Callable[[Any], Any]
 
 
-def without_units(logdensity: Callable, position: Any) -> WithoutUnits:
+def without_units(logdensity: Callable[..., Any], position: Any) -> WithoutUnits:
     """A log density of quantities as one of numbers, for any of BlackJAX's samplers.
 
     **Arguments**: the log density, whose value is a number (a logarithm of a density in 1/m is

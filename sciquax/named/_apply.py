@@ -28,7 +28,7 @@ _LIMIT = 4096
 _staged: dict[Any, tuple[Any, Any, Any]] = {}
 
 
-def apply(function: Callable, *args: Any, **kwargs: Any) -> Any:
+def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`, where arrays (also in lists) may be values.
 
     The function is JAX's, or of this package, and closes over nothing: it is staged once for given

@@ -313,7 +313,7 @@ class NamedArray(
         self._axes.dims  # noqa: B018
         return np.asarray(self.array, dtype=dtype)
 
-    def __array_function__(self, function: Callable, *_: Any) -> Any:
+    def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
         if function in (np.shape, np.ndim, np.size):
             return function(self.__array__())
         raise located(

@@ -665,7 +665,7 @@ class IndexedUpdate:
     def max(self, values: Any, **kwargs: Any) -> Any:
         return self._update("max", values, **kwargs)
 
-    def apply(self, function: Callable, **kwargs: Any) -> Any:
+    def apply(self, function: Callable[..., Any], **kwargs: Any) -> Any:
         """`function` of the elements there, which must be elementwise."""
         return self.set(function(self.get()), **kwargs)
 

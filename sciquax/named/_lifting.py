@@ -27,7 +27,7 @@ def _named(leaves: list[Any]) -> list[Any]:
     return [x.canonical() if is_value(x) else x for x in leaves]
 
 
-def cmap(function: Callable) -> Callable:
+def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of plain arrays, mapped over every name of its arguments.
 
     The axes without a name, which `untag` puts in front, are what the function sees; names align
@@ -114,7 +114,7 @@ def _common(what: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, C
     return list(sizes), coords
 
 
-def named_vmap(function: Callable, over: Any) -> Callable:
+def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
     """`function` of named arrays, mapped over a name (or several) that it does not see.
 
     Arguments without the name go in whole. The name leads in every result; outputs that are plain
@@ -192,7 +192,7 @@ def named_vmap(function: Callable, over: Any) -> Callable:
 
 
 def scan(
-    function: Callable,
+    function: Callable[..., Any],
     init: Any,
     xs: Any,
     axis: Any,
@@ -311,7 +311,7 @@ def _same_carry(old: Any, new: Any) -> Any:
     return jtu.tree_unflatten(tree if tree == new_tree else new_tree, out)
 
 
-def map(function: Callable, xs: Any, axis: Any) -> Any:
+def map(function: Callable[..., Any], xs: Any, axis: Any) -> Any:
     """`function` at each place along a name, one after another, as `jax.lax.map`.
 
     Results are stacked along the name, which leads. `named_vmap` does all places at once.
@@ -320,7 +320,9 @@ def map(function: Callable, xs: Any, axis: Any) -> Any:
     return out
 
 
-def fold(function: Callable, init: Any, xs: Any, axis: Any, *, reverse: bool = False) -> Any:
+def fold(
+    function: Callable[..., Any], init: Any, xs: Any, axis: Any, *, reverse: bool = False
+) -> Any:
     """`carry = function(carry, x)` for each place along a name; the last carry."""
     carry, _ = scan(lambda carry, x: (function(carry, x), ()), init, xs, axis, reverse=reverse)
     return carry

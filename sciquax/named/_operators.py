@@ -133,7 +133,7 @@ def unnamed(what: str, layout: Axes) -> AxisError:
     )
 
 
-def elementwise(what: str, function: Callable, *operands: Any, **kwargs: Any) -> Any:
+def elementwise(what: str, function: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
     """`function` of operands aligned by name: named arrays and numbers."""
     named = named_operands(what, operands)
     plan = alignment(what, tuple(x._axes for x in named))

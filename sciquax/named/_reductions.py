@@ -21,7 +21,9 @@ def _result(array: Any, layout: Axes) -> Any:
     return bare(array, layout)
 
 
-def reduce(a: "NamedArray", what: str, function: Callable, names: Any, **kwargs: Any) -> Any:
+def reduce(
+    a: "NamedArray", what: str, function: Callable[..., Any], names: Any, **kwargs: Any
+) -> Any:
     """`function(array, axis=...)` over names (all axes, if None), which the result lacks."""
     if names is None:
         positions = tuple(range(a.ndim))
@@ -53,7 +55,9 @@ def _mask(a: "NamedArray", what: str, where: Any) -> Any:
     return jnp.broadcast_to(plan.steps[1](mask.array), a.shape)
 
 
-def along(a: "NamedArray", what: str, function: Callable, name: Any, **kwargs: Any) -> Any:
+def along(
+    a: "NamedArray", what: str, function: Callable[..., Any], name: Any, **kwargs: Any
+) -> Any:
     """`function(array, axis=...)` along one name, which the result keeps."""
     axis = a._axes.position(what, name, a)
     return _result(apply(function, a.array, axis=axis, **kwargs), a._axes.plain)
@@ -253,7 +257,7 @@ def _name(a: Any, what: str, name: Any) -> Any:
     return a.dims[a._axes.position(what, name, a)]
 
 
-def reduce_one(a: Any, what: str, function: Callable, name: Any) -> Any:
+def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
     axis = a._axes.position(what, only_name(a, what, name), a)
     rest = [i for i in range(a.ndim) if i != axis]
     return _result(apply(function, a.array, axis=axis), a._axes.keep(rest))

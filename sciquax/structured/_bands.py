@@ -76,12 +76,12 @@ class BandMatrix(StructuredMatrix):
             out = jnp.where(jnp.asarray(j) - jnp.asarray(i) == k, found, out)
         return out
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         if not zero:
             return NotImplemented
         return self.map_bands([self], lambda x: function(x))
 
-    def map_bands(self, matrices: Any, function: Callable) -> Any:
+    def map_bands(self, matrices: Any, function: Callable[..., Any]) -> Any:
         """`function` of the elements of several matrices that store diagonals, zeros filled in.
 
         What gave one array on both sides of the diagonal is computed once, so that a symmetric
@@ -108,7 +108,7 @@ class BandMatrix(StructuredMatrix):
             allow_materialise=all(m.allow_materialise for m in matrices),
         )
 
-    def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         n = self.shape[-1]
         return self.like(
             {
@@ -117,7 +117,7 @@ class BandMatrix(StructuredMatrix):
             }
         )
 
-    def scale_columns(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_columns(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         n = self.shape[-1]
         return self.like(
             {

@@ -89,14 +89,14 @@ class BlockDiagonalMatrix(
         found = self.blocks[..., i // m, i % m, j % m]
         return jnp.where(i // m == j // m, found, jnp.zeros((), self.dtype))
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         return self.rebuild([function(self.blocks)]) if zero else NotImplemented
 
-    def each(self, function: Callable, properties: Iterable[str] = ()) -> Any:
+    def each(self, function: Callable[..., Any], properties: Iterable[str] = ()) -> Any:
         """A matrix of `function` of each block."""
         return self.rebuild([function(self.blocks)], properties=frozenset(properties))
 
-    def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         k, m = self.sizes()
         return self.rebuild([function(self.blocks, d.reshape(*d.shape[:-1], k, m, 1))])
 

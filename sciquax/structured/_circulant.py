@@ -71,7 +71,7 @@ class CirculantMatrix(
     def solve(self, b: Any) -> Any:
         return self._multiplied(lambda modes: 1 / modes, b)
 
-    def apply_spectrum(self, function: Callable) -> Any:
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         """The function of the matrix (not of its elements): `inv`, `expm`, powers."""
         column = jnp.fft.ifft(function(self.spectrum()))
         if not jnp.issubdtype(self.dtype, jnp.complexfloating):
@@ -92,7 +92,7 @@ class CirculantMatrix(
         place = (jnp.asarray(i) - jnp.asarray(j)) % self.shape[-1]
         return jnp.take(self.column, place, axis=-1)
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         return self.rebuild([function(self.column)])
 
     def slogdet(self) -> Any:

@@ -65,6 +65,6 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
     def pivots(self) -> Any:
         return self.diag
 
-    def apply_spectrum(self, function: Callable) -> Any:
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         """The function of the matrix (not of its elements): `expm`, powers."""
         return self.rebuild([function(self.diag)])

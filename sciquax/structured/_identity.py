@@ -82,13 +82,15 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
     def det(self) -> Any:
         return jnp.ones(self.batch_shape(), self.dtype)
 
-    def scale(self, s: Any, function: Callable = jnp.multiply, properties: str = "scale") -> Any:
+    def scale(
+        self, s: Any, function: Callable[..., Any] = jnp.multiply, properties: str = "scale"
+    ) -> Any:
         number = jnp.broadcast_to(
             function(jnp.ones(self.batch_shape(), self.dtype), s), self.batch_shape()
         )
         return ScalarMatrix.of(number, self, surviving(properties, self.known()))
 
-    def apply_spectrum(self, function: Callable) -> Any:
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         return self.scale(1, lambda one, _: function(one))
 
 
@@ -151,5 +153,5 @@ class ScalarMatrix(BandMatrix, leaves=("scalar",), static=("n", "allow_materiali
     def cholesky(self) -> Any:
         return self.rebuild([jnp.sqrt(self.scalar)])
 
-    def apply_spectrum(self, function: Callable) -> Any:
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         return self.rebuild([function(self.scalar)])

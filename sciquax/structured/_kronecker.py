@@ -102,7 +102,9 @@ class KroneckerMatrix(
             properties=surviving("convert", self.known()),
         )
 
-    def scale(self, s: Any, function: Callable = jnp.multiply, properties: str = "scale") -> Any:
+    def scale(
+        self, s: Any, function: Callable[..., Any] = jnp.multiply, properties: str = "scale"
+    ) -> Any:
         s = s if jnp.ndim(s) == 0 else s[..., None, None]
         return self.rebuild(
             [linalg(lambda x, s: function(x, s), self.a, s), self.b],
@@ -123,10 +125,10 @@ class KroneckerMatrix(
         i, j = jnp.asarray(i), jnp.asarray(j)
         return entries(self.a, i // r, j // s) * entries(self.b, i % r, j % s)
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         return NotImplemented
 
-    def map_factors(self, function: Callable) -> Any:
+    def map_factors(self, function: Callable[..., Any]) -> Any:
         """A function that takes products to products, of every element."""
         return self.rebuild([linalg(function, x) for x in self.arrays()])
 
@@ -197,7 +199,7 @@ class KroneckerMatrix(
         )
 
 
-def linalg(function: Callable, *operands: Any) -> Any:
+def linalg(function: Callable[..., Any], *operands: Any) -> Any:
     """A function of factors that are arrays or values."""
     if any(type(x) in VALUE_TYPES for x in operands):
         return quaxify(function)(*operands)

@@ -98,7 +98,7 @@ class LowRankPlusDiagonalMatrix(
         )
         return product + jnp.where(i == j, jnp.take(self.diag, i, axis=-1), 0)
 
-    def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         return self.rebuild([function(self.diag, d), function(self.u, d[..., None]), self.v])
 
     def _capacitance(self) -> Any:

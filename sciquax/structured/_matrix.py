@@ -164,14 +164,14 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         """The lower factor of a positive definite matrix, or NotImplemented."""
         return NotImplemented
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         """`function` of every element, or NotImplemented.
 
         `zero` says that it takes zero to zero, so that elements outside of the structure stay.
         """
         return NotImplemented
 
-    def each_column(self, function: Callable) -> Any:
+    def each_column(self, function: Callable[..., Any]) -> Any:
         """`function` of each column (..., rows), one at a time, for results (..., columns)."""
         n = self.shape[-1]
 
@@ -180,11 +180,11 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
 
         return jnp.moveaxis(jax.lax.map(one, jnp.arange(n)), 0, -1)
 
-    def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         """`diag(d) @ self` for `d` of shape (..., rows), or NotImplemented."""
         return NotImplemented
 
-    def scale_columns(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_columns(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         """`self @ diag(d)` for `d` of shape (..., columns), or NotImplemented."""
         other = self.transpose().scale_rows(d, function)
         return NotImplemented if other is NotImplemented else other.transpose()
@@ -196,7 +196,9 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         columns = self.shape[-1]
         return self.matmat(jnp.eye(columns, dtype=self.dtype))
 
-    def scale(self, s: Any, function: Callable = jnp.multiply, properties: str = "scale") -> Any:
+    def scale(
+        self, s: Any, function: Callable[..., Any] = jnp.multiply, properties: str = "scale"
+    ) -> Any:
         """`function(self, s)` for a number per matrix, `s` of the batch shape."""
 
         def apply(name: str, x: Any) -> Any:
@@ -208,7 +210,7 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         arrays = [apply(name, getattr(self, name)) for name in self.LEAVES]
         return self.rebuild(arrays, properties=surviving(properties, self.known()))
 
-    def map_batch(self, function: Callable) -> Any:
+    def map_batch(self, function: Callable[..., Any]) -> Any:
         """`function(array, batch axes)` of every defining array, which acts on leading axes."""
         count = len(self.shape) - 2
         arrays = []

@@ -131,7 +131,7 @@ def _made(cls: type, arrays: Sequence[Any], like: Any, **static: Any) -> Any:
     return made
 
 
-def elementwise(matrices: Sequence[Any], function: Callable, zero: bool) -> Any:
+def elementwise(matrices: Sequence[Any], function: Callable[..., Any], zero: bool) -> Any:
     """`function` of the elements of matrices, or NotImplemented.
 
     `zero` says that zeros give zero; without it only layouts that store every element will do.

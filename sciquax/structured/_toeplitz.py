@@ -88,7 +88,7 @@ class ToeplitzMatrix(
         place = jnp.asarray(i) - jnp.asarray(j) + (self.shape[-1] - 1)
         return jnp.take(self._joined(), place, axis=-1)
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         return self.rebuild([function(self.column), function(self.row)])
 
     def solve(self, b: Any) -> Any:

@@ -90,7 +90,7 @@ class TriangularMatrix(
             found = jnp.where(jnp.asarray(i) == j, jnp.ones((), self.dtype), found)
         return found
 
-    def map_entries(self, function: Callable, zero: bool) -> Any:
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         if not zero:
             return NotImplemented
         return self.rebuild([function(self.full_array())])
@@ -99,11 +99,13 @@ class TriangularMatrix(
         """The stored array with a unit diagonal written out; its other half is anything."""
         return self.materialise() if self._unit() else self.array
 
-    def scale(self, s: Any, function: Callable = jnp.multiply, properties: str = "scale") -> Any:
+    def scale(
+        self, s: Any, function: Callable[..., Any] = jnp.multiply, properties: str = "scale"
+    ) -> Any:
         written = self.rebuild([self.full_array()])
         return StructuredMatrix.scale(written, s, function, properties)
 
-    def scale_rows(self, d: Any, function: Callable = jnp.multiply) -> Any:
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         return self.rebuild([function(self.full_array(), d[..., :, None])])
 
     def solve(self, b: Any) -> Any:

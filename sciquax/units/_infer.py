@@ -112,7 +112,7 @@ class Inference:
         return "\n".join(lines)
 
 
-def infer(fn: Callable, returns: Any = None) -> Callable[..., Inference]:
+def infer(fn: Callable[..., Any], returns: Any = None) -> Callable[..., Inference]:
     """Find the units of a function's inputs that its program asks for.
 
     **Arguments**

@@ -102,7 +102,9 @@ def _scaled_base(registry: Any, dimension: str, exponent: int) -> InternedUnit:
         return intern(registry, registry.UnitsContainer({name: 1}))
 
 
-def nondimensionalise(fn: Callable, scales: Any = None, returns: Any = None) -> Callable[..., Any]:
+def nondimensionalise(
+    fn: Callable[..., Any], scales: Any = None, returns: Any = None
+) -> Callable[..., Any]:
     """`quaxify(fn)`, run in units in which its numbers are near one.
 
     **Arguments**
@@ -282,7 +284,7 @@ def _fit(registry: Any, typical: Sequence[tuple[Any, float]]) -> Scaling:
     )
 
 
-def canonicalise(fn: Callable, system: str | None = None) -> Callable[..., Any]:
+def canonicalise(fn: Callable[..., Any], system: str | None = None) -> Callable[..., Any]:
     """`fn` with every quantity among its arguments taken to the base unit of its dimension first.
 
     **Arguments**: `fn`, usually a compiled function of quantities, `jax.jit(quaxify(f))`; and a

@@ -88,7 +88,7 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
         step_ts: Any = None,
         jump_ts: Any = None,
         store_rejected_steps: int | None = None,
-        _callback_on_reject: Callable | None = None,
+        _callback_on_reject: Callable[..., Any] | None = None,
     ):
         step_ts, jump_ts = stack_times(step_ts), stack_times(jump_ts)
         super().__init__(

@@ -21,7 +21,9 @@ from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
 TIMES = ("t0", "t1", "dt0")
 
 
-def steady_state_event(rtol: Any = None, atol: Any = None, norm: Callable | None = None) -> Any:
+def steady_state_event(
+    rtol: Any = None, atol: Any = None, norm: Callable[..., Any] | None = None
+) -> Any:
     """A condition that holds where nothing changes any more, as `diffrax.steady_state_event`:
 
         norm(dy/dt) < atol + rtol * norm(y)

@@ -33,7 +33,7 @@ class SubSaveAt(diffrax.SubSaveAt):
         t1: bool = False,
         ts: Any = None,
         steps: bool | int = 0,
-        fn: Callable = SAVE_Y,
+        fn: Callable[..., Any] = SAVE_Y,
     ):
         ts = stack_times(ts)
         given = isinstance(ts, Quantity)
@@ -72,7 +72,7 @@ class SaveAt(diffrax.SaveAt):
         t1: bool = False,
         ts: Any = None,
         steps: bool | int = False,
-        fn: Callable = SAVE_Y,
+        fn: Callable[..., Any] = SAVE_Y,
         subs: Any = None,
         dense: bool = False,
         solver_state: bool = False,
@@ -148,7 +148,7 @@ def label_saved(ys: Any, saveat: diffrax.SaveAt, working: Working) -> Any:
     return unpack(map_saved(working.state.label, ys, saveat))
 
 
-def map_saved(change: Callable, ys: Any, saveat: diffrax.SaveAt) -> Any:
+def map_saved(change: Callable[..., Any], ys: Any, saveat: diffrax.SaveAt) -> Any:
     """`ys` with `change` applied to the saved states, and not to what the user's functions gave."""
 
     def map_sub(sub: Any, saved: Any) -> Any:

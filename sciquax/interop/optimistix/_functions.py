@@ -50,7 +50,9 @@ def _due(name: str, unit: str) -> str:
     return f"which must be in '{unit}', as `y0` is"
 
 
-def units_returned(kind: str, fn: Callable, y0: Any, args: Any, has_aux: bool) -> TreeUnits:
+def units_returned(
+    kind: str, fn: Callable[..., Any], y0: Any, args: Any, has_aux: bool
+) -> TreeUnits:
     """The units that the solve counts the function's values in, from an abstract evaluation.
 
     **Raises** `DimensionalityError` for residuals of different dimensions in `least_squares`, and

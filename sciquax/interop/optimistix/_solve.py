@@ -24,7 +24,7 @@ _IMPLICIT = optimistix.ImplicitAdjoint()
 
 
 def root_find(
-    fn: Callable,
+    fn: Callable[..., Any],
     solver: Any,
     y0: Any,
     args: Any = None,
@@ -76,7 +76,7 @@ def root_find(
 
 
 def least_squares(
-    fn: Callable,
+    fn: Callable[..., Any],
     solver: Any,
     y0: Any,
     args: Any = None,
@@ -116,7 +116,7 @@ def least_squares(
 
 
 def minimise(
-    fn: Callable,
+    fn: Callable[..., Any],
     solver: Any,
     y0: Any,
     args: Any = None,
@@ -151,7 +151,7 @@ def minimise(
 
 
 def fixed_point(
-    fn: Callable,
+    fn: Callable[..., Any],
     solver: Any,
     y0: Any,
     args: Any = None,

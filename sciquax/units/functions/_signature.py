@@ -29,7 +29,7 @@ from .._quantity import Quantity
 from .._unit import InternedUnit, difference_unit, dimensionless
 
 
-def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A JAX function on magnitudes, which may be values themselves."""
     leaves = jtu.tree_leaves((args, kwargs), is_leaf=is_value)
     return (quaxify(function) if any(map(is_value, leaves)) else function)(*args, **kwargs)
@@ -225,7 +225,9 @@ def _over(argument: Any, function: Callable) -> Any:
     return jtu.tree_map(lambda x: function(x) if is_operand(x) else x, argument, is_leaf=is_value)
 
 
-def rule(*names: str, direct_only: bool = False) -> Callable[[Callable], Callable]:
+def rule(
+    *names: str, direct_only: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: a rule written out, for functions by their public names."""
 
     def decorator(function: Callable) -> Callable:
