@@ -79,7 +79,7 @@ docs: $(READY)-docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)-test
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --output docs/figures
 
 clean:
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .ruff_cache .hypothesis

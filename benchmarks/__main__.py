@@ -1,6 +1,6 @@
 """All measurements: `python -m benchmarks [--output FOLDER]`.
 
-Prints the tables as Markdown; with `--output`, also writes them to FOLDER/benchmarks.md and two
+Prints the tables as Markdown; with `--output`, also writes them to FOLDER/benchmarks.txt and two
 plots beside it.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
         say(memory.row(*row))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "benchmarks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (output / "benchmarks.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         _plots.ratios(found, output / "benchmarks-ratios.png")
         _plots.scaling(output / "benchmarks-scaling.png")
     say(f"\n{time.perf_counter() - start:.0f} s")

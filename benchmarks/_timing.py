@@ -62,7 +62,10 @@ def compare(
     ratios = sorted(b / a for a, b in zip(*times, strict=True))
     quarter = len(ratios) // 4
     base, own = map(statistics.median, times)
-    return Ratio(name, base, own, own / base, ratios[quarter], ratios[-1 - quarter], limit)
+    # The median of the rounds' ratios: a round's two timings are neighbours in time, so that what
+    # else the machine does concerns both.
+    ratio = statistics.median(ratios)
+    return Ratio(name, base, own, ratio, ratios[quarter], ratios[-1 - quarter], limit)
 
 
 def _time(seconds: float) -> str:

@@ -64,7 +64,7 @@ def assert_allclose(
         _compare(x, y, jtu.keystr(path), rtol, atol, same_type)
 
 
-def approx(desired: Any, rtol: float | None = None, atol: Any = 0) -> "_Approx":
+def approx(desired: Any, rtol: float | None = None, atol: Any = 0) -> Any:
     """What equals all that [`sciquax.testing.assert_allclose`][] lets pass, as `pytest.approx`.
 
     For `assert` statements: after a comparison that was not true, its representation, which pytest

@@ -7,6 +7,7 @@ an empty folder, so that nothing of the checkout is imported or read. Standard l
 environment is .venvs/wheel, made anew at each run.
 """
 
+import concurrent.futures
 import os
 import shutil
 import subprocess
@@ -93,22 +94,30 @@ def run_pages() -> None:
 
 
 def run_examples() -> None:
-    for example in sorted((ROOT / "examples").glob("*.py")):
-        start = time.perf_counter()
-        with tempfile.TemporaryDirectory() as elsewhere:
-            copy = shutil.copy(example, elsewhere)
-            done = subprocess.run(
-                [env_python(ENV), copy, "--output", "picture.png", *SHORTER.get(example.stem, ())],
-                cwd=elsewhere,
-                env=ENVIRONMENT,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-            )
-            if done.returncode or not (Path(elsewhere) / "picture.png").exists():
-                say(done.stdout)
-                raise SetupError(f"{example.name} failed with the wheel; its output is above.")
-        say(f"    {example.name}: {time.perf_counter() - start:.0f} s")
+    """All examples, two at a time."""
+    examples = sorted((ROOT / "examples").glob("*.py"))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for example, seconds in zip(examples, pool.map(run_example, examples), strict=True):
+            say(f"    {example.name}: {seconds:.0f} s")
+
+
+def run_example(example: Path) -> float:
+    """Run a copy of an example elsewhere, and see that it draws; the seconds that took."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        copy = shutil.copy(example, elsewhere)
+        done = subprocess.run(
+            [env_python(ENV), copy, "--output", "picture.png", *SHORTER.get(example.stem, ())],
+            cwd=elsewhere,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        if done.returncode or not (Path(elsewhere) / "picture.png").exists():
+            say(done.stdout)
+            raise SetupError(f"{example.name} failed with the wheel; its output is above.")
+    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -11,11 +11,15 @@ log = logging.getLogger("mkdocs.hooks.examples")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the gallery of examples where a page says `<!-- examples -->`."""
-    if "<!-- examples -->" not in markdown:
-        return markdown
-    files = sorted((ROOT / "examples").glob("*.py"))
-    return markdown.replace("<!-- examples -->", "\n".join(map(example, files)))
+    """Put the gallery where a page says `<!-- examples -->`, and `make bench`'s plots, likewise."""
+    if "<!-- examples -->" in markdown:
+        files = sorted((ROOT / "examples").glob("*.py"))
+        markdown = markdown.replace("<!-- examples -->", "\n".join(map(example, files)))
+    if "<!-- plots -->" in markdown:
+        plots = sorted(FIGURES.glob("benchmarks-*.png"))
+        shown = [f"![{plot.stem}](figures/{plot.name})" for plot in plots]
+        markdown = markdown.replace("<!-- plots -->", "\n\n".join(shown))
+    return markdown
 
 
 def example(file: Path) -> str:

@@ -248,6 +248,7 @@ def held_by(x: Any, outer: type[Value]) -> Any:
     inner = strip(x)
     if type(inner) is not outer:
         return x
+    assert outer.payload is not None  # `outer` is a type that holds arrays
     held = getattr(inner, outer.payload)
     return Polymorphic(held) if type(x) is Polymorphic else held
 
