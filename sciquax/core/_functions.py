@@ -224,23 +224,20 @@ class FunctionRules(SignatureRules):
                     continue
                 if willing or getattr(family, "takes", _always)(operands):
                     return lambda args, kwargs, rule=family: rule(*args, **kwargs)
-        return self._rule_beneath(operands, willing) if types else None
+            if cls in _labelling:
+                return self._rule_beneath(cls, operands, willing)
+        return None
 
-    def _rule_beneath(self, operands: Sequence[Any], willing: bool) -> Callable | None:
+    def _rule_beneath(
+        self, outer: type[Value], operands: Sequence[Any], willing: bool
+    ) -> Callable | None:
         """The rule of what the outermost values hold, between their labels taken off and put on."""
-        layers = sorted({type(strip(x)) for x in operands} & _labelling.keys(), key=_layer)
-        if not layers or self.direct_only:
+        if self.direct_only:
             return None
-        outer = layers[-1]
-        held = [held_by(x, outer) for x in operands]
-        beneath = self.rule(held, willing)
+        beneath = self.rule([held_by(x, outer) for x in operands], willing)
         if beneath is None:
             return None
         return lambda args, kwargs: _labelling[outer](self.function, beneath, args, kwargs)
-
-
-def _layer(cls: Any) -> int:
-    return cls.layer
 
 
 def held_by(x: Any, outer: type[Value]) -> Any:

@@ -50,7 +50,7 @@ class ValueMeta(ModuleMeta):
         flattening: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]] | None = None,
         **kwargs: Any,
     ):
-        if flattening is None and leaves:
+        if flattening is None and (leaves or static):
             flattening = _flatten_functions(leaves, static)
         registration: Any = contextlib.nullcontext()
         if flattening is not None:

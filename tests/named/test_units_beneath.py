@@ -84,6 +84,14 @@ def test_vmap_and_grad_of_the_caller():
     assert_same(out.array, quaxify(g)(X, Y))
 
 
+def test_beside_quantities_without_names():
+    for f in (jnp.hypot, jnp.kron, jnp.isclose, lambda x, y: jnp.interp(x, jnp.sort(y[0]), y[1])):
+        for transform in (lambda f: f, jax.jit):
+            out = transform(quaxify(f))(NAMED_X, Y)
+            assert isinstance(out, NamedArray)
+            assert_same(out.array, quaxify(f)(X, Y))
+
+
 def test_called_at_once():
     out = snp.hypot(NAMED_X, NAMED_Y)
     assert out.dims == ("x", "y")

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jax.scipy as jsp
 import jax.tree_util as jtu
 import lineax as lx
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 import sciquax
 from sciquax import quaxify
+from sciquax.core import is_value
 from sciquax.interop.lineax import BandedJacobianSolver, StructuredSolver, from_lineax, to_lineax
+from sciquax.named import NamedArray
 from sciquax.structured import (
     BandedMatrix,
     DiagonalMatrix,
@@ -19,6 +22,8 @@ from sciquax.structured import (
 )
 from sciquax.units import DimensionalityError, Quantity
 from tests.helpers import assert_raises
+
+from .specimens import SPECIMENS
 
 LOWER, MAIN, UPPER = jnp.array([1.0, 2, 3]), jnp.array([10.0, 11, 12, 13]), jnp.array([2.0, 3, 4])
 b = jnp.array([1.0, 2, 3, 5])
@@ -56,6 +61,51 @@ def test_units_of_results(program, unit):
     dense = quaxify(program)(Quantity(matrix.materialise(), "m"))
     assert out.is_compatible_with(unit)
     np.testing.assert_allclose(out.m_as(unit), dense.m_as(unit), rtol=1e-4)
+
+
+def _gram(R):
+    return R.T @ R  # the signs of R's rows are free
+
+
+@pytest.mark.parametrize(
+    "name, program, unit",
+    [
+        ("diagonal", lambda A: _gram(jnp.linalg.qr(A).R), "m**2"),
+        ("kronecker", lambda A: _gram(jnp.linalg.qr(A, mode="r")), "m**2"),
+        ("kronecker", lambda A: jnp.linalg.cholesky(A @ A.T), "m"),
+        ("tridiagonal", lambda A: jnp.linalg.trace(jnp.linalg.inv(A)), "1/m"),
+        ("tridiagonal", lambda A: jnp.kron(A, Quantity(jnp.array([[1.0, 2.0]]), "s")), "m*s"),
+        ("banded", lambda A: jnp.tril(A) @ jnp.arange(6.0), "m"),
+        ("tridiagonal", lambda A: jnp.linalg.eigh(A + A.T).eigenvalues, "m"),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
+def test_whole_functions_of_matrices_beneath(name, program, unit, named):
+    """The structure's rule is reached beneath units, and beneath names over units."""
+    (specimen,) = (s for s in SPECIMENS if s.name == name)
+    matrix = specimen.make(np.random.default_rng(3))
+    given = Quantity(matrix, "m")
+    out = quaxify(program)(NamedArray(given, (None, None)) if named else given)
+    expected = quaxify(program)(Quantity(matrix.materialise(), "m"))
+    if named:
+        out = out.array
+    assert out.units == expected.units == Quantity(1.0, unit).units
+    held = out.magnitude.materialise() if is_value(out.magnitude) else out.magnitude
+    np.testing.assert_allclose(held, expected.m, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("function", [jsp.linalg.solve_triangular, jnp.linalg.solve])
+def test_systems_of_numbers_with_quantities_on_the_right(function):
+    (specimen,) = (s for s in SPECIMENS if s.name == "upper triangular")
+    matrix = specimen.make(np.random.default_rng(3))
+    right = jnp.arange(1.0, 7.0)
+    expected = np.linalg.solve(matrix.materialise(), right)
+    out = quaxify(function)(matrix, Quantity(right, "s"))
+    np.testing.assert_allclose(out.m_as("s"), expected, rtol=1e-4)
+    named = NamedArray(Quantity(right, "s"), ("row",))
+    out = quaxify(function)(NamedArray(matrix, ("row", "column")), named)
+    assert out.dims == ("column",)
+    np.testing.assert_allclose(out.array.m_as("s"), expected, rtol=1e-4)
 
 
 def test_matrix_made_within():

@@ -12,7 +12,7 @@ from sciquax.core import coerce
 from .._algebra import convert, magnitude_of, multiplicative, own_unit, unify, wrap
 from .._errors import DimensionalityError
 from .._unit import dimensionless
-from ._signature import call, enrol, rule
+from ._signature import call, enrol, only_nested, rule
 
 LINALG, SCIPY = "jax.numpy.linalg", "jax.scipy.linalg"
 
@@ -47,6 +47,35 @@ enrol(SCIPY, "convolution_matrix", "a:a -> a")
 enrol(SCIPY, "hessenberg", "a:a -> a,")
 enrol(SCIPY, "companion fiedler_companion", "a:a ->")
 enrol(SCIPY, "leslie", "f:a, s:a -> a")
+
+
+# Where the matrix is of a type that knows the function as a whole.
+enrol("jax.numpy", "kron", "a:a, b:b -> a*b", only_nested=True)
+enrol("jax.numpy", "trace diag diagonal", "a:a, v:a -> a", only_nested=True)
+enrol("jax.numpy", "tril triu", "m:a -> a", only_nested=True)
+enrol(LINALG, "svd", "a:a -> , a,", only_nested=True)
+enrol(SCIPY, "solve_triangular", "a:a, b:b -> b/a", only_nested=True)
+
+
+@only_nested
+def _cholesky(a: Any, **kwargs: Any) -> Any:
+    """The factor is in the square root of the matrix's unit."""
+    unit = multiplicative("cholesky", own_unit(a))
+    return wrap(call(jnp.linalg.cholesky, magnitude_of(a), **kwargs), unit ** Fraction(1, 2))
+
+
+@only_nested
+def _qr(a: Any, mode: str = "reduced") -> Any:
+    unit = multiplicative("qr", own_unit(a))
+    out = call(jnp.linalg.qr, magnitude_of(a), mode=mode)
+    if mode == "r":
+        return wrap(out, unit)
+    factors = out[0], wrap(out[1], unit)
+    return type(out)(*factors) if hasattr(out, "_fields") else factors
+
+
+rule(f"{LINALG}.cholesky")(_cholesky)
+rule(f"{LINALG}.qr")(_qr)
 
 
 @rule(f"{LINALG}.det", f"{SCIPY}.det")

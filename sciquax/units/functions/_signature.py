@@ -94,16 +94,18 @@ def enrol(
     *,
     affine: bool = False,
     only_affine: bool = False,
+    only_nested: bool = False,
     counts: Sequence[str] = (),
 ) -> None:
     """Give quantities the rule that a unit signature states, for functions of a module.
 
     **Arguments**: `affine`, whether it is meaningful on scales with an offset; `only_affine`,
     whether the rule is for these alone, since the function's primitives do for all others;
+    `only_nested`, the same for quantities whose magnitude is a value itself (a structured matrix);
     `counts`, arguments that are counts where they are integers (`bins=10`).
     """
     for name in names.split():
-        kind = _OffsetRule if only_affine else _Rule
+        kind = _OffsetRule if only_affine else _NestedRule if only_nested else _Rule
         register_named(
             Quantity,
             f"{module}.{name}",
@@ -208,6 +210,22 @@ class _OffsetRule(_Rule):
         return any(is_value(x) and own_unit(x).offset for x in operands)
 
 
+def _nested(operands: Sequence[Any]) -> bool:
+    return any(is_value(x) and is_value(magnitude_of(x)) for x in operands)
+
+
+def only_nested(function: Callable) -> Callable:
+    """Decorator: a rule only for quantities whose magnitude is a value itself."""
+    function.takes = _nested  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+class _NestedRule(_Rule):
+    """A rule for quantities whose magnitude is a value itself."""
+
+    takes = staticmethod(_nested)
+
+
 def _is_stand_in(function: Any) -> bool:
     return type(function).__name__ == "StandIn"
 
@@ -238,4 +256,4 @@ def rule(
     return decorator
 
 
-__all__ = ["Signature", "call", "enrol", "own_unit", "rule"]
+__all__ = ["Signature", "call", "enrol", "only_nested", "own_unit", "rule"]
