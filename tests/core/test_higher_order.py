@@ -338,9 +338,10 @@ def test_shardings_donation_and_layouts(mesh):
     f = jax.jit(lambda x: (x * x).sum(), in_shardings=sharding)
     assert_same(quaxify(f)(q), Quantity(jnp.asarray(140.0), "m**2"))
     g = jax.jit(quaxify(lambda x: 2 * x), out_shardings=sharding, donate_argnums=0)
-    doubled = g(q)
+    given = jax.device_put(Quantity(jnp.arange(8.0), "m"), sharding)  # which NumPy has not seen
+    doubled = g(given)
     assert doubled.m.sharding == sharding
-    assert q.m.is_deleted()
+    assert given.m.is_deleted()
     h = quaxify(lambda x: lax.with_sharding_constraint(3 * x, sharding))
     assert jax.jit(h)(doubled).m.sharding == sharding
     assert_same(h(doubled), Quantity(6 * jnp.arange(8.0), "m"))
