@@ -20,6 +20,7 @@ import jax.random as jr
 import numpy as np
 import optax
 from sklearn.datasets import load_digits
+from tqdm import tqdm
 
 from sciquax import quaxify
 from sciquax.structured import QuantisedArray, adapter_filter, loraify, quantise_model
@@ -87,7 +88,7 @@ def train(model, trained, data, steps, rate, seed):
         return eqx.apply_updates(varied, updates), state, value
 
     rng, losses, start = np.random.default_rng(seed), [], 0.0
-    for i in range(steps):
+    for i in tqdm(range(steps), leave=False):
         rows = rng.integers(0, len(images), 64)
         varied, state, value = step(varied, frozen, state, images[rows], labels[rows])
         losses.append(float(value))
