@@ -14,7 +14,7 @@ from ._bodies import Type, flatten, type_of, unflatten
 from ._compat import is_symbolic_zero, open_jaxpr
 from ._interpret import interpret
 from ._join import coerce
-from ._polymorphic import strip
+from ._polymorphic import Polymorphic, strip
 from ._value import VALUE_TYPES, aval_of, staging
 
 
@@ -44,7 +44,7 @@ def with_jvp(
 
     def primal(*leaves: Any) -> list[Any]:
         nonlocal outs
-        values = [strip(x) for x in interpret(jaxpr, consts, unflatten(types, leaves))]
+        values = interpret(jaxpr, consts, unflatten(types, leaves))
         outs = tuple(map(type_of, values))
         return flatten(values)
 
@@ -58,7 +58,6 @@ def with_jvp(
             rule_jaxpr, rule_consts, out_zeros = jvp_jaxpr(zeros)
         rule_jaxpr, more = open_jaxpr(rule_jaxpr)
         results = interpret(rule_jaxpr, rule_consts or more, [*values, *given])
-        results = [strip(x) for x in results]
         primals, nonzero = results[: len(out_zeros)], iter(results[len(out_zeros) :])
         outs = tuple(map(type_of, primals))
         out_leaves, out_tangents = [], []
@@ -94,7 +93,7 @@ def _tangent_values(
 
 
 def _tangent_leaves(tangent: Any, value: Any) -> list[Any]:
-    leaves = jtu.tree_leaves(value)
+    value, leaves = strip(value), jtu.tree_leaves(value)
     if type(value) in VALUE_TYPES:
         tangent = coerce(tangent, value.as_tangent(leaves))
     else:
@@ -111,7 +110,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
 
     def primal(*leaves: Any) -> list[Any]:
         nonlocal outs
-        values = [strip(x) for x in interpret(jaxpr, consts, unflatten(types, leaves))]
+        values = interpret(jaxpr, consts, unflatten(types, leaves))
         outs = tuple(map(type_of, values))
         return flatten(values)
 
@@ -131,7 +130,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
         results = interpret(fwd_open, fwd_consts or more, values[n_consts:])
         out_tree, residual_tree, forwarded = params["out_trees"]()
         n_res = sum(f is None for f in forwarded)
-        pruned, primals = results[:n_res], [strip(x) for x in results[n_res:]]
+        pruned, primals = results[:n_res], results[n_res:]
         pruned = iter(pruned)
         residuals = [next(pruned) if f is None else values[f] for f in forwarded]
         residual_types = tuple(map(type_of, residuals))
@@ -145,7 +144,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
             own = cotangents[position : position + len(t.avals)]
             position += len(t.avals)
             own = [_compat.zeros_of(x) if is_symbolic_zero(x) else x for x in own]
-            example = t.example()
+            example = strip(t.example())
             given.append(example.as_cotangent(own) if type(example) in VALUE_TYPES else own[0])
         from ._quaxify import quaxify
 
@@ -162,6 +161,8 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
             example = t.example()
             if ct is None:
                 out += [_zero_tangent(a) for a in t.avals]
+            elif type(example) is Polymorphic:  # of literals, which nothing is derived by
+                out += jtu.tree_leaves(ct)
             elif type(example) in VALUE_TYPES:
                 like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
                 out += jtu.tree_leaves(coerce(ct, like))

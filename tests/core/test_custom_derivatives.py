@@ -284,3 +284,27 @@ def test_integer_operand_of_a_custom_jvp():
     h.defjvp(lambda p, t: (h(*p), t[0] * 5.0 * p[1].astype(t[0].dtype)))
     grad = jax.grad(lambda x, n: jnp.sum(h(x, n)))
     assert_same(unwrap(quaxify(grad)(Wrapped(X), Wrapped(n))), grad(X, n))
+
+
+@pytest.mark.parametrize("kind", ["jvp", "vjp"])
+def test_constants_of_every_unit_pass_through(kind):
+    """A buffer of literal zeros takes the unit of what is saved into it afterwards."""
+
+    def plain(x):
+        return 2 * x, jnp.zeros(3)
+
+    if kind == "jvp":
+        function = jax.custom_jvp(plain)
+        function.defjvp(lambda xs, ts: (plain(*xs), (2 * ts[0], jnp.zeros(3))))
+    else:
+        function = jax.custom_vjp(plain)
+        function.defvjp(lambda x: (plain(x), None), lambda _, cts: (2 * cts[0],))
+
+    def save(x):
+        doubled, buffer = function(x)
+        return buffer.at[1].set(doubled * x)
+
+    found = quaxify(save)(Quantity(3.0, "m"))
+    np.testing.assert_array_equal(found.m_as("m**2"), [0.0, 18.0, 0.0])
+    slope = sciquax.grad(lambda x: jnp.sum(save(x)))(Quantity(3.0, "m"))
+    np.testing.assert_allclose(slope.m_as("m"), 12.0)
