@@ -63,9 +63,14 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
 
 
 class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
-    """A right-hand side that one factor has been put off for: only the other one may take it."""
+    """A right-hand side that one factor has been put off for: only the other one may take it.
+
+    Transient, so that it leaves no function: what is solved by one factor alone is refused.
+    """
 
     layer: ClassVar[int] = 101
+    transient: ClassVar[bool] = True
+    wants_deferred: ClassVar[bool] = True
 
     array: Any
     _factor: str
@@ -81,7 +86,7 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
         return aval_of(self.array)
 
     def materialise(self) -> Any:
-        raise LuFactor._refusal("This")
+        raise LuFactor._refusal(f"A solution by {self._factor} alone")
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:

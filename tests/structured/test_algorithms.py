@@ -112,9 +112,53 @@ def test_outputs_without_structure_are_refused_when_used(rng):
     np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, A.materialise(), atol=1e-5)
 
 
-def test_half_of_a_factorisation_is_refused():
-    """`lu_factor` keeps the matrix; one triangular half of it alone does not exist."""
-    A = TridiagonalMatrix(jnp.ones(3), 4 * jnp.ones(4), jnp.ones(3))
-    half = lambda A: jsp.linalg.solve_triangular(jsp.linalg.lu_factor(A)[0], jnp.ones(4))
-    with pytest.raises(RuleError, match="needs the elements of an LU factorisation"):
-        quaxify(half)(A)
+def _one_factor(lower):
+    """A solve with L alone, or with U alone, of what `lu` gives."""
+
+    def solved(A):
+        lu = jax.lax.linalg.lu(A)[0]
+        options = {"left_side": True, "lower": lower, "unit_diagonal": lower}
+        return jax.lax.linalg.triangular_solve(lu, jnp.ones((4, 1)), **options).sum(-1)
+
+    return solved
+
+
+ONE_FACTOR = {
+    "solve_triangular": lambda A: jsp.linalg.solve_triangular(jsp.linalg.lu_factor(A)[0], A @ A[0]),
+    "L": _one_factor(True),
+    "U": _one_factor(False),
+}
+
+
+@pytest.mark.parametrize("name", ONE_FACTOR)
+def test_half_of_a_factorisation_is_refused(name):
+    """`lu_factor` keeps the matrix; one of its factors alone does not exist, and is never both."""
+    A = TridiagonalMatrix(jnp.ones(3), 4 * jnp.ones(4), 2 * jnp.ones(3))
+    half = ONE_FACTOR[name]
+    batch = jax.tree.map(lambda x: jnp.stack([x, x]), A)
+    total = lambda A: half(A).sum()
+    for program in (
+        lambda: quaxify(half)(A),
+        lambda: quaxify(jax.jit(half))(A),
+        lambda: jax.jit(quaxify(half))(A),
+        lambda: quaxify(jax.grad(total))(A),
+        lambda: jax.grad(quaxify(total))(A),
+        lambda: quaxify(jax.vmap(half))(batch),
+        lambda: quaxify(half)(A) * 2,
+    ):
+        with pytest.raises(RuleError, match="needs the elements of an LU factorisation"):
+            program()
+
+
+def test_one_factor_returned_is_refused():
+    """Nothing half solved leaves a function."""
+    A = TridiagonalMatrix(jnp.ones(3), 4 * jnp.ones(4), 2 * jnp.ones(3))
+
+    def solved(A):
+        return jax.lax.linalg.triangular_solve(
+            jax.lax.linalg.lu(A)[0], jnp.ones((4, 1)), left_side=True
+        )
+
+    for program in (quaxify(solved), quaxify(jax.jit(solved)), jax.jit(quaxify(solved))):
+        with pytest.raises(RuleError, match="A solution by U alone needs the elements"):
+            program(A)
