@@ -35,6 +35,7 @@ from ._errors import (
     RuleError as RuleError,
     Unsettled as Unsettled,
     current_location as current_location,
+    locate_at as locate_at,
     locate_stack as locate_stack,
 )
 from ._explain import explain_rules as explain_rules

@@ -118,6 +118,12 @@ def locate_equation(error: BaseException, eqn: Any) -> None:
         _place(error, Location(*place), eqn.primitive.name)
 
 
+def locate_at(error: BaseException, location: Location | None) -> None:
+    """Give `error` a place that was noted before, by `current_location`."""
+    if location is not None:
+        _place(error, location, "")
+
+
 def current_location() -> Location | None:
     """The user's line of the equation that is being interpreted, else of the Python stack."""
     place = user_location(source_info_util.current())

@@ -16,6 +16,7 @@ from ._bidiagonal import BidiagonalMatrix as BidiagonalMatrix
 from ._block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
 from ._circulant import CirculantMatrix as CirculantMatrix
 from ._diagonal import DiagonalMatrix as DiagonalMatrix
+from ._exponential import ExponentialMatrix as ExponentialMatrix
 from ._identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
 from ._kronecker import KroneckerMatrix as KroneckerMatrix
 from ._lazy import (

@@ -12,14 +12,23 @@ import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, materialised, register_family, register_function, strip
+from sciquax.core import (
+    VALUE_TYPES,
+    aval_of,
+    materialised,
+    register_family,
+    register_function,
+    strip,
+)
+from sciquax.core._interpret import interpret
 
-from . import _pairs as pairs
+from . import _pairs as pairs, _spectra as spectra
 from ._bands import BandMatrix, from_bands
 from ._bidiagonal import BidiagonalMatrix
 from ._block_diagonal import BlockDiagonalMatrix
 from ._circulant import CirculantMatrix
 from ._diagonal import DiagonalMatrix
+from ._exponential import ExponentialMatrix
 from ._identity import IdentityMatrix, ScalarMatrix
 from ._kronecker import KroneckerMatrix, linalg
 from ._lazy import ProductMatrix
@@ -196,6 +205,27 @@ def _kron(a: Any, b: Any) -> Any:
     return KroneckerMatrix(*factors, allow_materialise=all(x.allow_materialise for x in matrices))
 
 
+def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """Of diagonal matrices as of bidiagonal ones: with a number added they would be of rank one."""
+    if not any(isinstance(x, _DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
+        return NotImplemented
+    operands = [_as_bidiagonal(x) if isinstance(x, _DIAGONAL) else strip(x) for x in (a, b)]
+    program = jax.make_jaxpr(lambda a, b: jnp.isclose(a, b, rtol, atol, equal_nan))
+    avals = map(aval_of, operands)
+    closed = program(*[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals])
+    with lenient():
+        return interpret(closed.jaxpr, closed.consts, operands, deferring=True)[0]
+
+
+def _as_bidiagonal(a: Any) -> Any:
+    d = a.diagonal()
+    zeros = jnp.zeros_like(d[..., 1:])
+    return BidiagonalMatrix(d, zeros, allow_materialise=a.allow_materialise)
+
+
+register_function(StructuredMatrix, jnp.isclose, _isclose)
+
+
 # -- norms and singular values --------------------------------------------------------------------
 
 
@@ -208,26 +238,13 @@ def _singular_values(a: Any) -> Any:
         return a.singular_values()
     if isinstance(a, _DIAGONAL):
         return jnp.sort(jnp.abs(a.diagonal()), -1)[..., ::-1]
-    if isinstance(a, SymmetricTridiagonalMatrix) and a.is_hermitian():
-        return jnp.sort(jnp.abs(a.eigenvalues()), -1)[..., ::-1]
-    if isinstance(a, BidiagonalMatrix):
-        return _golub_kahan(a)
+    if isinstance(a, BandMatrix) and a.is_hermitian():
+        return jnp.sort(jnp.abs(_eigenvalues(a)), -1)[..., ::-1]
+    if isinstance(a, BandMatrix):
+        return spectra.singular_values(a.diagonals())
     if isinstance(a, TriangularMatrix):  # which stores n^2 numbers as it is
         return jnp.linalg.svdvals(a.materialise())
     return NotImplemented
-
-
-def _golub_kahan(a: BidiagonalMatrix) -> Any:
-    """From the tridiagonal matrix of order 2 n with zero diagonal and the elements interleaved.
-
-    Its eigenvalues are the singular values and their negatives (Golub and Van Loan, section 8.6.1).
-    """
-    main, off = jnp.abs(a.main_diag), jnp.abs(a.off_diag)
-    off = jnp.concatenate([off, jnp.zeros_like(main[..., :1])], -1)
-    woven = jnp.stack([main, off], -1).reshape(*main.shape[:-1], -1)[..., :-1]
-    zeros = jnp.zeros((*main.shape[:-1], 2 * main.shape[-1]), main.dtype)
-    values = SymmetricTridiagonalMatrix(zeros, woven).eigenvalues()
-    return jnp.maximum(values[..., main.shape[-1] :], 0)[..., ::-1]
 
 
 def _absolute(a: Any) -> Any:
@@ -354,10 +371,8 @@ def _eigenvalues(a: Any) -> Any:
         return NotImplemented
     if isinstance(a, _DIAGONAL):
         return jnp.sort(a.diagonal().real, -1)
-    if isinstance(a, TridiagonalMatrix):  # complex and Hermitian: phases do not matter
-        a = SymmetricTridiagonalMatrix(a.main_diag.real, jnp.abs(a.upper_diag))
-    if isinstance(a, SymmetricTridiagonalMatrix) and jnp.issubdtype(a.dtype, jnp.complexfloating):
-        return NotImplemented
+    if isinstance(a, BandMatrix):
+        return spectra.eigenvalues({k: x for k, x in a.diagonals().items() if k >= 0})
     return a.eigenvalues() if hasattr(a, "eigenvalues") else NotImplemented
 
 
@@ -519,7 +534,7 @@ def _matrix_power(a: Any, n: int) -> Any:
 @_rule(jsp.linalg.expm)
 def _expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:
     a = _inexact(A)
-    if upper_triangular:
+    if not a.is_square() or upper_triangular and not _is_upper(a):
         return NotImplemented
     if isinstance(a, _SPECTRAL):
         return a.apply_spectrum(jnp.exp)
@@ -527,7 +542,13 @@ def _expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) ->
         return a.each(lambda x: jsp.linalg.expm(x, max_squarings=max_squarings))
     if isinstance(a, TriangularMatrix):
         return a.rebuild([jsp.linalg.expm(a.materialise(), max_squarings=max_squarings)])
-    return NotImplemented
+    return ExponentialMatrix.of(a)
+
+
+def _is_upper(a: Any) -> bool:
+    if isinstance(a, TriangularMatrix):
+        return not a.lower
+    return isinstance(a, BandMatrix) and a.widths()[0] == 0
 
 
 def _cutoff(values: Any, rtol: Any, n: int) -> Any:

@@ -114,6 +114,9 @@ class ProductMatrix(
     def can_solve(self) -> bool:
         return self.left.can_solve() and self.right.can_solve()
 
+    def solves_directly(self) -> bool:
+        return self.left.solves_directly() or self.right.solves_directly()
+
     def solve(self, b: Any) -> Any:
         return self.right.solve(self.left.solve(b))
 

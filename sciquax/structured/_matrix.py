@@ -119,6 +119,10 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         """The solution of `self @ x = b` for `b` of shape (..., rows, k), or NotImplemented."""
         return NotImplemented
 
+    def solves_directly(self) -> bool:
+        """Whether `solve` is differentiated as it is, since products cannot be transposed."""
+        return False
+
     def can_solve(self) -> bool:
         """Whether `solve` is implemented for these operands."""
         return self.is_square()

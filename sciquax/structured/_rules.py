@@ -14,6 +14,7 @@ from sciquax.core._compat import Tracer
 from . import _pairs as pairs
 from ._bands import BandMatrix, from_bands
 from ._block_diagonal import BlockDiagonalMatrix
+from ._circulant import CirculantMatrix
 from ._contract import (
     dot_general,
     reduce_sum,
@@ -31,6 +32,7 @@ from ._masks import BandMask, Filled, Transient
 from ._matrix import StructuredMatrix, allow_both, lenient
 from ._permutation import PermutationMatrix
 from ._raveled import Raveled
+from ._surrounded import surround
 from ._toeplitz import ToeplitzMatrix
 from ._triangular import TriangularMatrix
 
@@ -89,7 +91,7 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
     structured = [x for x in plain if _is(x)]
     numbers = [None if _is(x) else static_number(x) for x in plain]
     if any(n is None and not _is(x) for n, x in zip(numbers, plain, strict=True)):
-        return NotImplemented
+        return _with_arrays(primitive, operands, plain, params)
 
     def function(*elements: Any) -> Any:
         given = iter(elements)
@@ -108,8 +110,38 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
         return structured[0].map_factors(lambda x: primitive.bind(x, **params))
     zero = _keeps_zero(function, [x.dtype for x in structured])
     if len(structured) == 1:
-        return structured[0].map_entries(function, zero)
-    return pairs.elementwise(structured, function, zero)
+        out = structured[0].map_entries(function, zero)
+    else:
+        out = pairs.elementwise(structured, function, zero)
+    return surround(primitive, operands, params) if out is NotImplemented and not zero else out
+
+
+def _with_arrays(primitive: Any, operands: Operands, plain: list[Any], params: Params) -> Any:
+    """With a dense array of the same shape the result is dense, and is no larger than that."""
+    shape = next(x.shape for x in plain if _is(x))
+    arrays = [x for x in plain if not _is(x)]
+    if any(np.shape(x) == shape for x in arrays):
+        if any(np.shape(x) not in ((), shape) for x in arrays):
+            return NotImplemented
+        return primitive.bind(*[x.materialise() if _is(x) else x for x in plain], **params)
+    toeplitz = (ToeplitzMatrix, CirculantMatrix)
+    if all(isinstance(x, toeplitz) for x in plain if _is(x)) and all(
+        np.size(x) == 1 for x in arrays
+    ):
+
+        def function(*elements: Any) -> Any:
+            given = iter(elements)
+            like = elements[0].shape
+            return primitive.bind(
+                *[
+                    next(given) if _is(x) else jnp.broadcast_to(jnp.reshape(x, ()), like)
+                    for x in plain
+                ],
+                **params,
+            )
+
+        return pairs.elementwise([x for x in plain if _is(x)], function, False)
+    return surround(primitive, operands, params)
 
 
 def _as_operand(name: str, number: Any, original: Any, shape: tuple[int, ...]) -> Any:
@@ -158,14 +190,16 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     lhs, rhs = plain
     if not _is(lhs) or _is(rhs):
-        if isinstance(rhs, ToeplitzMatrix) or type(rhs).__name__ == "CirculantMatrix":
+        if isinstance(rhs, ToeplitzMatrix) or isinstance(rhs, CirculantMatrix):
             return _elementwise(primitive, operands, params)
-        return NotImplemented
+        return surround(primitive, operands, params)
     number = static_number(rhs)
     if number is not None and np.isreal(number):
         return lhs.scale(jnp.asarray(rhs), lax.div, _sign(number))
     if jnp.issubdtype(lhs.dtype, jnp.integer):
         return NotImplemented
+    if np.shape(rhs) == lhs.shape:
+        return _with_arrays(primitive, operands, plain, params)
     return times_array(lhs, rhs, divide=True)
 
 
@@ -202,8 +236,6 @@ def _plus_number(
     primitive: Any, operands: Operands, params: Params, matrix: Any, s: Any, subtract: bool
 ) -> Any:
     """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one."""
-    from ._circulant import CirculantMatrix
-
     if isinstance(matrix, (ToeplitzMatrix, CirculantMatrix)) and np.ndim(s) == 0:
         first = matrix is strip(operands[0])
         return matrix.map_entries(
@@ -211,7 +243,7 @@ def _plus_number(
             False,
         )
     if np.ndim(s) != 0:
-        return NotImplemented
+        return surround(primitive, operands, params)
     if isinstance(matrix, LowRankPlusDiagonalMatrix) or (
         isinstance(matrix, BandMatrix) and matrix.widths() == (0, 0)
     ):
@@ -227,7 +259,7 @@ def _plus_number(
             allow_materialise=matrix.allow_materialise,
         )
         return pairs.add(matrix, constant)
-    return NotImplemented
+    return surround(primitive, operands, params)
 
 
 def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -329,7 +361,7 @@ def part(matrix: Any, low: int | None, high: int | None) -> Any:
     m, n = matrix.shape[-2:]
     if isinstance(matrix, BandMatrix):
         return matrix.masked(low, high)
-    if isinstance(matrix, ToeplitzMatrix) or type(matrix).__name__ == "CirculantMatrix":
+    if isinstance(matrix, ToeplitzMatrix) or isinstance(matrix, CirculantMatrix):
         return _toeplitz_part(matrix, low, high)
     if isinstance(matrix, TriangularMatrix):
         cut = np.arange(n)[None, :] - np.arange(n)[:, None]
@@ -502,9 +534,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     else:
         stored = [y.reshape(*x.batch_shape(), -1) for y in x.arrays()]
     out = function(jnp.concatenate(stored, -1), -1)
-    full = isinstance(x, (ToeplitzMatrix, TriangularMatrix)) or type(x).__name__ == (
-        "CirculantMatrix"
-    )
+    full = isinstance(x, (ToeplitzMatrix, TriangularMatrix, CirculantMatrix))
     count = sum(y.shape[-1] for y in stored)
     if not full and count < x.shape[-1] * x.shape[-2]:
         out = combine(out, jnp.zeros((), out.dtype))

@@ -27,6 +27,8 @@ def _solve(matrix: Any, b: Any) -> Any:
     b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     if not matrix.can_solve():
         return NotImplemented
+    if matrix.solves_directly():
+        return matrix.solve(b)
     fixed = lax.stop_gradient(matrix)
     return lax.custom_linear_solve(
         matrix.matmat,

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -217,14 +216,3 @@ class SymmetricTridiagonalMatrix(
 
     def transpose(self) -> Any:
         return self
-
-    def eigenvalues(self) -> Any:
-        """In ascending order, by bisection: `jax.scipy.linalg.eigh_tridiagonal`."""
-        values = jax.scipy.linalg.eigh_tridiagonal
-
-        def one(d: Any, e: Any) -> Any:
-            return values(d, e, eigvals_only=True)
-
-        for _ in self.batch_shape():
-            one = jax.vmap(one)
-        return one(self.main_diag, self.off_diag)

@@ -82,9 +82,7 @@ OPERATIONS = {
     "kron": lambda A: jnp.kron(A, D[:2, :2]),
 }
 
-_NO_SPECTRUM = {
-    "tridiagonal", "dominant tridiagonal", "banded", "toeplitz", "low rank",
-}  # fmt: skip
+_NO_SPECTRUM = {"toeplitz", "low rank"}
 _NO_ELEMENTS = {"kronecker", "low rank"}
 REFUSED: dict[str, set[str]] = {
     "where": _NO_ELEMENTS,
@@ -96,11 +94,11 @@ REFUSED: dict[str, set[str]] = {
     "norm 2": _NO_SPECTRUM,
     "svdvals": _NO_SPECTRUM,
     "eigvalsh": {
-        "banded", "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
+        "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
         "permutation",
     },
     "eigh": {
-        "banded", "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
+        "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
         "permutation",
     },
     "cho_solve": {
@@ -108,10 +106,6 @@ REFUSED: dict[str, set[str]] = {
     },
     "cholesky": {
         "lower triangular", "upper triangular", "toeplitz", "circulant", "low rank", "permutation",
-    },
-    "expm": {
-        "upper bidiagonal", "lower bidiagonal", "tridiagonal", "dominant tridiagonal",
-        "symmetric tridiagonal", "banded", "toeplitz", "kronecker", "low rank", "permutation",
     },
     "qr": {
         "lower bidiagonal", "tridiagonal", "dominant tridiagonal", "symmetric tridiagonal",
