@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ._band_factors import scaled
 from ._lazy import by_columns
 from ._matrix import StructuredMatrix
 
@@ -55,7 +56,9 @@ class ExponentialMatrix(
         batch = np.broadcast_shapes(a.batch_shape(), x.shape[:-2])
         x = jnp.broadcast_to(x, (*batch, *x.shape[-2:])).astype(dtype)
         # the diagonal's mean is taken out: its exponential is a number, and the norm is least
-        mean = jnp.mean(a.diagonal(), -1).astype(a.dtype)
+        found = a.diagonal()
+        mean = jnp.zeros(batch) if found is NotImplemented else jnp.mean(found, -1)
+        mean = mean.astype(a.dtype)
         norm = lax.stop_gradient(_norm_bound(a) + jnp.abs(mean))
         bits = jnp.finfo(dtype).nmant + 1
         steps = jnp.maximum(jnp.ceil(norm / _RADIUS[53 if bits > 24 else 24]), 1)
@@ -102,15 +105,13 @@ class ExponentialMatrix(
         return ExponentialMatrix.of(self.matrix.convert(dtype))
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        from ._identity import IdentityMatrix
-        from ._lazy import ProductMatrix
-
-        one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
-        one = one.rebuild([jnp.ones(self.batch_shape(), self.dtype)])
-        return ProductMatrix.of(one.scale(s, function), self)
+        return scaled(self, s, function)
 
     def slogdet(self) -> Any:
-        trace = jnp.sum(self.matrix.diagonal(), -1)
+        found = self.matrix.diagonal()
+        if found is NotImplemented:
+            return NotImplemented
+        trace = jnp.sum(found, -1)
         log = jnp.real(trace)
         sign = jnp.ones_like(trace)
         if jnp.iscomplexobj(trace):

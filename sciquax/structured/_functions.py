@@ -22,7 +22,7 @@ from sciquax.core import (
 )
 from sciquax.core._interpret import interpret
 
-from . import _pairs as pairs, _spectra as spectra
+from . import _band_factors as band_factors, _pairs as pairs, _spectra as spectra
 from ._bands import BandMatrix, from_bands
 from ._bidiagonal import BidiagonalMatrix
 from ._block_diagonal import BlockDiagonalMatrix
@@ -472,6 +472,8 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
     elif isinstance(a, KroneckerMatrix):
         (q_a, r_a), (q_b, r_b) = (linalg(lambda x: tuple(jnp.linalg.qr(x)), x) for x in a.arrays())
         q, r = a.rebuild([q_a, q_b], properties=frozenset({"orthogonal"})), a.rebuild([r_a, r_b])
+    elif isinstance(a, BandMatrix):
+        q, r = band_factors.qr(a)
     else:
         return NotImplemented
     return r if mode == "r" else (q, r)
@@ -481,7 +483,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
 def _lu(
     a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> Any:
-    """By blocks and factors; and of upper triangular matrices, where no pivoting happens."""
+    """By blocks and factors; within bands; and of what is upper triangular already."""
     a = _inexact(a)
     upper = isinstance(a, TriangularMatrix) and not a.lower
     if isinstance(a, BlockDiagonalMatrix):
@@ -492,6 +494,9 @@ def _lu(
     if isinstance(a, KroneckerMatrix):
         parts = [linalg(lambda x: tuple(jsp.linalg.lu(x)), x) for x in a.arrays()]
         p, lower, u = (a.rebuild(list(factors)) for factors in zip(*parts, strict=True))
+        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
+    if isinstance(a, BandMatrix) and a.is_square() and a.widths()[0] > 0:
+        p, lower, u = band_factors.lu(a)
         return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
     permutes = isinstance(a, PermutationMatrix)
     upper = upper or isinstance(a, BandMatrix) and a.widths()[0] == 0

@@ -3,8 +3,8 @@
 By bisection, all at once: how many eigenvalues lie below a number is how often the leading minors
 of the matrix less that number change their sign. The minors come from elimination with row
 interchanges (R. S. Martin and J. H. Wilkinson, Solution of symmetric and unsymmetric band
-equations and the calculation of eigenvectors of band matrices, Numer. Math. 9 (1967)): each value is
-found to within a few units in the last place of the norm, in O(n^2 w^2) operations in all.
+equations and the calculation of eigenvectors of band matrices, Numer. Math. 9 (1967)): each value
+is found to a few units in the last place of the norm, in O(n^2 w^2) operations in all.
 """
 
 import functools
