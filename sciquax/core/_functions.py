@@ -50,6 +50,7 @@ _STATIC_CHOICES: dict[str, Callable[[int], Sequence[Any]]] = {
     "unit_diagonal": lambda ndim: [False, True],
     "upper": lambda ndim: [False, True],
     "symmetrize_input": lambda ndim: [True, False],
+    "permute_l": lambda ndim: [False, True],
     "full_matrices": lambda ndim: [True, False],
     "compute_uv": lambda ndim: [True, False],
     "hermitian": lambda ndim: [False, True],

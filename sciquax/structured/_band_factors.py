@@ -172,6 +172,9 @@ class EliminationMatrix(
     def conj(self) -> Any:
         return self.rebuild([jnp.conj(self.multipliers), self.places], properties=self.properties)
 
+    def half(self) -> str:
+        return "upper" if self.upper else "lower"
+
     def diagonal(self) -> Any:
         return jnp.ones(self.shape[:-1], self.dtype)
 

@@ -38,6 +38,7 @@ from ._permutation import PermutationMatrix
 from ._properties import surviving
 from ._rules import part, solve_sided, static_number
 from ._solve import solve, solve_any
+from ._toeplitz import ToeplitzMatrix
 from ._triangular import TriangularMatrix
 from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
 from ._withheld import Withheld
@@ -50,12 +51,17 @@ def _is(x: Any) -> bool:
     return isinstance(x, StructuredMatrix)
 
 
-def _rule(function: Callable, name: str | None = None) -> Callable:
-    """Decorator: a rule that falls back to the function on dense arrays, if they are allowed."""
-    shown = name or function.__name__
+def _rule(function: Callable, opened: Callable | None = None) -> Callable:
+    """Decorator: a rule that falls back to the function on dense arrays, if they are allowed.
+
+    Calls for which `opened(*args)` holds are left to the rules of the primitives in their bodies.
+    """
+    shown = function.__name__
 
     def decorator(rule: Callable) -> Callable:
         def whole(*args: Any, **kwargs: Any) -> Any:
+            if opened is not None and opened(*args):
+                return NotImplemented
             with lenient():
                 out = rule(*args, **kwargs)
             if out is not NotImplemented:
@@ -108,7 +114,12 @@ def _slogdet(a: Any, *, method: str | None = None) -> Any:
     return _inexact(a).slogdet() if a.is_square() else NotImplemented
 
 
-@_rule(jsp.linalg.solve_triangular)
+def _batched_vectors(a: Any, b: Any, *_: Any) -> bool:
+    """Whether JAX takes `b` for vectors, one for each of a batch: its body says how."""
+    return len(b.shape) > 1 and len(a.shape) == len(b.shape) + 1
+
+
+@_rule(jsp.linalg.solve_triangular, _batched_vectors)
 def _solve_triangular(
     a: Any,
     b: Any,
@@ -360,8 +371,20 @@ def symmetrised(a: Any) -> Any:
     if isinstance(a, (BandMatrix, CirculantMatrix)):
         total = pairs.add(a, a.adjoint()).scale(jnp.asarray(0.5, a.dtype))
         return total.rebuild(total.arrays(), properties=a.properties | {"hermitian"})
-    if isinstance(a, (LowRankPlusDiagonalMatrix,)):
-        return NotImplemented
+    half = jnp.asarray(0.5, a.dtype)
+    if isinstance(a, LowRankPlusDiagonalMatrix):
+        adjoint = a.adjoint()
+        made = a.rebuild(
+            [
+                a.diag.real.astype(a.dtype),
+                half * jnp.concatenate([a.u, adjoint.u], -1),
+                jnp.concatenate([a.v, adjoint.v], -2),
+            ]
+        )
+        return made.rebuild(made.arrays(), properties=a.properties | {"hermitian"})
+    if isinstance(a, ToeplitzMatrix):
+        column = half * (a.column + jnp.conj(a.row.at[..., 0].set(a.column[..., 0])))
+        return a.rebuild([column, jnp.conj(column)], properties=a.properties | {"hermitian"})
     return NotImplemented
 
 
@@ -445,7 +468,8 @@ def _eigenvectors(a: Any) -> Any:
 
 @_rule(jnp.linalg.cholesky)
 def _cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
-    matrix = symmetrised(a) if symmetrize_input else _inexact(a)
+    matrix = a if isinstance(a, PermutationMatrix) or not symmetrize_input else symmetrised(a)
+    matrix = matrix if matrix is NotImplemented else _inexact(matrix)
     if matrix is NotImplemented:
         return NotImplemented
     factor = matrix.cholesky()
@@ -454,10 +478,14 @@ def _cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> 
 
 @_rule(jnp.linalg.qr)
 def _qr(a: Any, mode: str = "reduced") -> Any:
-    """Where both factors are structured."""
-    a = _inexact(a)
     if mode not in ("reduced", "complete", "r") or not a.is_square():
         return NotImplemented
+    found = qr_factors(_inexact(a))
+    return found if found is NotImplemented or mode != "r" else found[1]
+
+
+def qr_factors(a: Any) -> Any:
+    """Q and R, where both are structured; or NotImplemented."""
     allow, n = a.allow_materialise, a.shape[-1]
     one = IdentityMatrix(n, a.dtype, allow_materialise=allow)
     upper = isinstance(a, TriangularMatrix) and not a.lower
@@ -476,7 +504,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
         q, r = band_factors.qr(a)
     else:
         return NotImplemented
-    return r if mode == "r" else (q, r)
+    return q, r
 
 
 @_rule(jsp.linalg.lu)
@@ -620,7 +648,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> A
     return x, squares, rank, values
 
 
-@_rule(jsp.linalg.solve)
+@_rule(jsp.linalg.solve, _batched_vectors)
 def _scipy_solve(
     a: Any,
     b: Any,
@@ -656,6 +684,17 @@ def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
     return NotImplemented if values is NotImplemented else [values]
 
 
+def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.qr` comes to under `vmap` and `grad`, and for R alone."""
+    (a,) = operands
+    if params.get("pivoting") or not a.is_square():
+        return NotImplemented
+    with lenient():
+        found = qr_factors(a)
+    return NotImplemented if found is NotImplemented else list(found)
+
+
+register_family(StructuredMatrix, "qr", _qr_primitive)
 register_family(StructuredMatrix, "eigh", _eigh_primitive)
 register_family(StructuredMatrix, "svd", _svd_primitive)
 

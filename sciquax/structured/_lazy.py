@@ -18,6 +18,19 @@ def _make(cls: type, arrays: Any, allow: bool, properties: Any) -> Any:
     return made
 
 
+def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both with all batch axes, so that a mapped axis is an axis of every array."""
+    batch = jnp.broadcast_shapes(left.batch_shape(), right.batch_shape())
+
+    def broadcast(m: Any) -> Any:
+        if m.batch_shape() == batch:
+            return m
+        made = m.map_batch(lambda y, count: jnp.broadcast_to(y, (*batch, *y.shape[count:])))
+        return m if made is NotImplemented else made
+
+    return broadcast(left), broadcast(right)
+
+
 class InverseMatrix(
     StructuredMatrix, leaves=("matrix",), static=("allow_materialise", "properties")
 ):
@@ -101,6 +114,7 @@ class ProductMatrix(
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
+        left, right = _aligned(left, right)
         properties = surviving("matmul", left.known(), right.known())
         return _make(ProductMatrix, [left, right], allow_both(left, right), properties)
 
@@ -183,6 +197,7 @@ class SumMatrix(
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
+        left, right = _aligned(left, right)
         properties = surviving("add", left.known(), right.known())
         return _make(SumMatrix, [left, right], allow_both(left, right), properties)
 

@@ -119,6 +119,10 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         """The solution of `self @ x = b` for `b` of shape (..., rows, k), or NotImplemented."""
         return NotImplemented
 
+    def half(self) -> str | None:
+        """Of triangular matrices `lower` or `upper`, which they are; None of all others."""
+        return None
+
     def solves_directly(self) -> bool:
         """Whether `solve` is differentiated as it is, since products cannot be transposed."""
         return False

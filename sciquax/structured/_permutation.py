@@ -119,6 +119,16 @@ class PermutationMatrix(
     def entries(self, i: Any, j: Any) -> Any:
         return (jnp.take(self.perm, jnp.asarray(i), axis=-1) == j).astype(self.kind)
 
+    def cholesky(self) -> Any:
+        """Only the identity is positive definite: of any other, not a number."""
+        from ._diagonal import DiagonalMatrix
+
+        places = np.arange(self.shape[-1], dtype=self.perm.dtype)
+        identity = jnp.all(self.perm == places, -1, keepdims=True)
+        one = jnp.where(identity, 1, jnp.nan).astype(self.dtype)
+        diag = jnp.broadcast_to(one, self.shape[:-1])
+        return DiagonalMatrix(diag, allow_materialise=self.allow_materialise)
+
     def det(self) -> Any:
         """The parity, from the number of cycles, found by doubling: O(n log n)."""
         n = self.shape[-1]

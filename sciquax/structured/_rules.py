@@ -373,6 +373,10 @@ def part(matrix: Any, low: int | None, high: int | None) -> Any:
         return matrix.each(
             lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0)
         )
+    if (half := matrix.half()) is not None and (low, high) in ((None, 0), (0, None)):
+        if half == ("lower" if high == 0 else "upper"):
+            return matrix
+        return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
     if isinstance(matrix, PermutationMatrix):
         return matrix.masked(low, high)
     if isinstance(matrix, KroneckerMatrix) and (low, high) in ((None, 0), (0, None)):

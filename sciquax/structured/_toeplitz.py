@@ -148,6 +148,11 @@ class ToeplitzMatrix(
         ratios = jnp.concatenate([corner[..., None], jnp.moveaxis(ratios, 0, -1)], -1)
         return x, ratios
 
+    def cholesky(self) -> Any:
+        from ._cholesky import ToeplitzCholeskyMatrix
+
+        return ToeplitzCholeskyMatrix.of(self.column, self.allow_materialise)
+
     def inverse(self) -> Any:
         from ._lazy import InverseMatrix
 

@@ -76,6 +76,9 @@ OPERATIONS = {
     "pinv": lambda A: jnp.linalg.pinv(A) @ b,
     "expm": jsp.linalg.expm,
     "qr": lambda A: (lambda q, r: q @ (r @ b))(*jnp.linalg.qr(A)),
+    "lu": lambda A: (lambda p, lower, u: p @ (lower @ (u @ b)))(*jsp.linalg.lu(A)),
+    "allclose": lambda A: (jnp.allclose(A, A), jnp.allclose(A, 2 * A), jnp.isfinite(A).all()),
+    "array_equal": lambda A: jnp.array_equal(A, A),
     "lu_solve": lambda A: jsp.linalg.lu_solve(jsp.linalg.lu_factor(A), b),
     "solve_triangular": lambda A: jsp.linalg.solve_triangular(A, b, lower=True),
     "gmres": lambda A: jsp.sparse.linalg.gmres(A, b, tol=1e-6)[0],
@@ -88,6 +91,8 @@ REFUSED: dict[str, set[str]] = {
     "where": _NO_ELEMENTS,
     "tanh": _NO_ELEMENTS,
     "abs": {"low rank"},
+    "allclose": {*_NO_ELEMENTS, "permutation"},
+    "array_equal": {*_NO_ELEMENTS, "permutation"},
     "tril": _NO_ELEMENTS,
     "triu 1": _NO_ELEMENTS,
     "solve_triangular": {*_NO_ELEMENTS, "permutation"},
@@ -101,16 +106,10 @@ REFUSED: dict[str, set[str]] = {
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
         "permutation",
     },
-    "cho_solve": {
-        "lower triangular", "upper triangular", "toeplitz", "circulant", "low rank", "permutation",
-    },
-    "cholesky": {
-        "lower triangular", "upper triangular", "toeplitz", "circulant", "low rank", "permutation",
-    },
-    "qr": {
-        "lower bidiagonal", "tridiagonal", "dominant tridiagonal", "symmetric tridiagonal",
-        "banded", "lower triangular", "toeplitz", "circulant", "low rank",
-    },
+    "cho_solve": {"lower triangular", "upper triangular", "toeplitz"},
+    "cholesky": {"lower triangular", "upper triangular", "toeplitz"},
+    "qr": {"lower triangular", "toeplitz", "circulant", "low rank"},
+    "lu": {"lower triangular", "toeplitz", "circulant", "low rank"},
 }  # fmt: skip
 """What has no structured result, by operation."""
 
