@@ -11,9 +11,17 @@ from . import (  # enrol their rules
     _sparse_bands as _sparse_bands,
     _sparse_rules as _sparse_rules,
 )
+from ._band_factors import (
+    EliminationMatrix as EliminationMatrix,
+    ReflectorsMatrix as ReflectorsMatrix,
+)
 from ._banded import BandedMatrix as BandedMatrix
 from ._bidiagonal import BidiagonalMatrix as BidiagonalMatrix
 from ._block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
+from ._cholesky import (
+    SemiseparableMatrix as SemiseparableMatrix,
+    ToeplitzCholeskyMatrix as ToeplitzCholeskyMatrix,
+)
 from ._circulant import CirculantMatrix as CirculantMatrix
 from ._diagonal import DiagonalMatrix as DiagonalMatrix
 from ._exponential import ExponentialMatrix as ExponentialMatrix
