@@ -134,8 +134,8 @@ def _with_exchanges(
     return u, list(y), sign
 
 
-def back_substitute(u: Sequence[Any], y: Sequence[Any]) -> list[Any]:
-    """The solution of `U x = y` for the rows of U as `eliminate` gives them."""
+def back_substitute(u: Any, y: Sequence[Any]) -> list[Any]:
+    """The solution of `U x = y` for the rows of U, as `eliminate` gives them or in one array."""
     stacked = not isinstance(u, list)  # (n, width, ...)
     behind = (u.shape[1] if stacked else len(u)) - 1
 

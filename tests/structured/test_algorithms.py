@@ -10,6 +10,7 @@ from sciquax import quaxify
 from sciquax.core import RuleError
 from sciquax.structured import (
     BandedMatrix,
+    DiagonalMatrix,
     SymmetricTridiagonalMatrix,
     ToeplitzMatrix,
     TridiagonalMatrix,
@@ -164,3 +165,84 @@ def test_one_factor_returned_is_refused():
     for program in (quaxify(solved), quaxify(jax.jit(solved)), jax.jit(quaxify(solved))):
         with pytest.raises(RuleError, match="A solution by U alone needs the elements"):
             program(A)
+
+
+COMPLEX = pytest.param(True, marks=pytest.mark.slow)
+
+
+def _band(rng, lower, upper, n=9, complex_=False):
+    bands = rng.normal(size=(lower + upper + 1, n))
+    bands = bands + 1j * rng.normal(size=bands.shape) if complex_ else bands
+    return BandedMatrix(jnp.asarray(bands), lower, upper)
+
+
+@pytest.mark.parametrize("complex_", [False, COMPLEX], ids=["real", "complex"])
+def test_factors_of_a_band_matrix(x64, rng, complex_):
+    """QR with LAPACK's signs, LU with its pivots, and both within the bands."""
+    A = _band(rng, 2, 1, complex_=complex_)
+    dense = A.materialise()
+    q, r = quaxify(jnp.linalg.qr)(A)
+    assert (type(q).__name__, type(r).__name__) == ("ReflectorsMatrix", "BandedMatrix")
+    for x, expected in zip((q, r), jnp.linalg.qr(dense), strict=True):
+        np.testing.assert_allclose(x.materialise(), expected, atol=1e-12)
+    np.testing.assert_allclose(quaxify(lambda A: jnp.linalg.qr(A, mode="r"))(A).bands, r.bands)
+    factors = quaxify(jsp.linalg.lu)(A)
+    for x, expected in zip(factors, jsp.linalg.lu(dense), strict=True):
+        np.testing.assert_allclose(x.materialise(), expected, atol=1e-12)
+    b = dense[0]
+    lower = factors[1]
+    np.testing.assert_allclose(solve(lower, lower @ b), b, atol=1e-12)
+    np.testing.assert_allclose(solve(lower.T, lower.T @ b), b, atol=1e-12)
+
+
+@pytest.mark.parametrize("complex_", [False, COMPLEX], ids=["real", "complex"])
+def test_spectra_of_a_band_matrix(x64, rng, complex_):
+    A = _band(rng, 2, 1, complex_=complex_)
+    dense = np.asarray(A.materialise())
+    values = jax.jit(quaxify(jnp.linalg.svdvals))(A)
+    np.testing.assert_allclose(values, np.linalg.svd(dense, compute_uv=False), atol=1e-13)
+    values = jax.jit(quaxify(jnp.linalg.eigvalsh))(A)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh((dense + dense.conj().T) / 2), atol=1e-13)
+
+
+def test_gradients_of_singular_values(x64, rng):
+    """As of the dense matrix; where values coincide, which has no derivative, not a number."""
+    A = _band(rng, 1, 2, n=6)
+    total = lambda svdvals, A: jnp.sum(jnp.sin(svdvals(A)))
+    actual = jax.jit(jax.grad(lambda A: total(quaxify(jnp.linalg.svdvals), A)))(A)
+    expected = jax.grad(lambda A: total(jnp.linalg.svdvals, A.materialise()))(A)
+    np.testing.assert_allclose(actual.bands, expected.bands, atol=1e-11)
+    same = SymmetricTridiagonalMatrix(jnp.ones(4), jnp.zeros(3))
+    slope = jax.grad(lambda A: quaxify(jnp.linalg.eigvalsh)(A)[0])(same)
+    assert np.isnan(slope.main_diag).all()
+
+
+def test_exponential(x64, rng):
+    """Of norms for one step and for many; and its gradient."""
+    b = jnp.asarray(rng.normal(size=9))
+    times = jax.jit(lambda A: quaxify(lambda A: jsp.linalg.expm(A) @ b)(A))
+    for scale in (1.0, 50.0):
+        A = _band(rng, 1, 2).scale(scale) - scale * 4 * DiagonalMatrix(jnp.ones(9))
+        expected = jsp.linalg.expm(A.materialise()) @ b
+        np.testing.assert_allclose(times(A), expected, rtol=1e-10, atol=1e-12 * abs(expected).max())
+    slope = jax.grad(lambda A: times(A).sum())(A)
+    expected = jax.grad(lambda A: (jsp.linalg.expm(A.materialise()) @ b).sum())(A)
+    scale = abs(expected.bands).max()
+    np.testing.assert_allclose(slope.bands, expected.bands, atol=1e-9 * scale)
+
+
+def test_results_that_are_not_zero_outside(rng):
+    """They are reduced, and refused as matrices, by the operation's name and place."""
+    A = _band(rng, 1, 2)
+    dense = A.materialise()
+    for program in (
+        lambda A: (jnp.exp(A).sum(), jnp.exp(A).sum(0), jnp.cos(A).min(), (A + 1).max()),
+        lambda A: (jnp.exp(A) + jnp.cos(A @ A)).sum(1),
+        lambda A: (jnp.isfinite(A / 0).all(), (A == A.T).sum(), jnp.allclose(A, A + 1e-9)),
+        lambda A: (jnp.array_equal(A, A), jnp.array_equal(A, A.T), jnp.where(A > 0, A, 2).sum()),
+    ):
+        actual, expected = jax.jit(quaxify(program))(A), jax.jit(program)(dense)
+        for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-5)
+    with pytest.raises(RuleError, match="(?s)`exp` of BandedMatrix.*test_algorithms.py:\\d+:\\d+"):
+        quaxify(lambda A: 2 * jnp.exp(A) @ jnp.ones(9))(A)
