@@ -449,22 +449,44 @@ def pytree_registration(
     to give a module other functions, and JAX refuses a second registration.
     """
 
-    real = jtu.register_pytree_with_keys
-
-    def register(cls, **_):
-        real(
+    def register(cls: Any) -> None:
+        _register_pytree(
             cls,
             flatten_with_keys=flatten_with_keys,
             flatten_func=flatten,
             unflatten_func=lambda aux, children: unflatten(cls, aux, children),
         )
 
+    with _registered_by(register):
+        yield
+
+
+@contextlib.contextmanager
+def dataclass_registration(leaves: Sequence[str], static: Sequence[str]) -> Iterator[None]:
+    """While active, the `eqx.Module` being defined is registered as a dataclass of these fields.
+
+    JAX flattens it in C++, and unflattens it by calling the class with the fields as keywords.
+    `==` of JAX's tree structures ignores the class of a dataclass (JAX 0.10 to 0.12).
+    """
+
+    def register(cls: Any) -> None:
+        jtu.register_dataclass(cls, data_fields=[*leaves], meta_fields=[*static])
+
+    with _registered_by(register):
+        yield
+
+
+_register_pytree = jtu.register_pytree_with_keys
+
+
+@contextlib.contextmanager
+def _registered_by(register: Callable[[Any], None]) -> Iterator[None]:
     with _registration:
-        jtu.register_pytree_with_keys = register
+        jtu.register_pytree_with_keys = lambda cls, **_: register(cls)
         try:
             yield
         finally:
-            jtu.register_pytree_with_keys = real
+            jtu.register_pytree_with_keys = _register_pytree
 
 
 if TYPE_CHECKING:  # a class to type checkers, which need to know that values are data classes

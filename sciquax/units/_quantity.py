@@ -66,7 +66,14 @@ def bare(magnitude: Any, unit: InternedUnit) -> "Quantity":
     return q
 
 
-class Quantity(Operators, ArrayMethods, ArrayValue, leaves=("magnitude",), static=("_unit",)):
+class Quantity(
+    Operators,
+    ArrayMethods,
+    ArrayValue,
+    leaves=("magnitude",),
+    static=("_unit",),
+    unique_static="_unit",
+):
     """An array of numbers that measure something: a magnitude and a unit.
 
     **Arguments**
