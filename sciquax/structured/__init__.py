@@ -9,7 +9,11 @@ from . import (  # enrol their rules
     _quantised_rules as _quantised_rules,
     _rules as _rules,
     _sparse_bands as _sparse_bands,
-    _sparse_rules as _sparse_rules,
+    _sparse_elementwise as _sparse_elementwise,
+    _sparse_functions as _sparse_functions,
+    _sparse_moves as _sparse_moves,
+    _sparse_products as _sparse_products,
+    _sparse_reduce as _sparse_reduce,
 )
 from ._band_factors import (
     EliminationMatrix as EliminationMatrix,

@@ -9,9 +9,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from sciquax.core import aval_of, bind, quaxify, register_family, strip
+from sciquax.core import (
+    RuleError,
+    aval_of,
+    bind,
+    describe,
+    is_value,
+    quaxify,
+    register_family,
+    register_function,
+    strip,
+)
 
 from ._companion import axis_groups, move
 from ._lora import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
@@ -96,21 +107,21 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     """
     lora, indices = operands
     numbers = params["dimension_numbers"]
-    if type(lora) is not LoraArray or numbers.operand_batching_dims:
+    if type(lora) is not LoraArray or is_value(indices) or numbers.operand_batching_dims:
         return NotImplemented
     shape, kinds, sizes = _shape(lora), lora.kinds, params["slice_sizes"]
     partial = {k for k, s, n in zip(kinds, sizes, shape, strict=True) if s != n}
-    if len(partial) > 1:
-        return NotImplemented
     out = bind(primitive, lora.w, indices, **params)
     out_ndim = len(_shape(out))
 
     def pick(factor: Any, fill: int) -> Any:
         """The factor at the same places; the rank is one more axis of every window, the last."""
         windows = [min(s, m) for s, m in zip(sizes, factor.shape, strict=False)]
+        fixed = [d for d, n in enumerate(shape) if factor.shape[d] != n]
+        own = [int(d not in fixed) for d in numbers.start_index_map]
         return lax.gather_p.bind(
             factor,
-            indices,
+            indices * np.asarray(own, indices.dtype),  # where it does not vary, at its only place
             **{
                 **params,
                 "dimension_numbers": lax.GatherDimensionNumbers(
@@ -134,14 +145,26 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         )
 
     a, b = aligned(lora)
-    if BATCH in partial:
+    if BATCH in partial and len(partial) == 1:
         new = [BATCH] * out_ndim
         remaining = [k for d, k in enumerate(kinds) if d not in numbers.collapsed_slice_dims]
         for d, kind in zip(numbers.offset_dims, remaining, strict=True):
             new[d] = kind
         return _result(lora, out, pick(a, 0), pick(b, 0), new)
-    a, b = (keep(a), pick(b, 0)) if COLUMN in partial else (pick(a, 0), keep(b))
-    return _add_arrays(out, combine(a, b, lora.scaling))
+    if partial == {COLUMN}:
+        a, b = keep(a), pick(b, 0)
+    elif partial == {ROW}:
+        a, b = pick(a, 0), keep(b)
+    else:
+        a, b = pick(a, 0), pick(b, 0)
+    delta = combine(a, b, lora.scaling)
+    if params["mode"] is lax.GatherScatterMode.FILL_OR_DROP:
+        # No derivative comes back from where nothing was picked.
+        picked = lax.gather_p.bind(
+            jnp.ones(shape, bool), indices, **{**params, "fill_value": False}
+        )
+        delta = jnp.where(picked, delta, 0)
+    return _add_arrays(out, delta)
 
 
 def _apply_all(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -155,28 +178,96 @@ def _apply_all(primitive: Any, operands: Operands, params: Params) -> Any:
     return make(lora, bind(primitive, lora.w, **params), a, b, lora.kinds)
 
 
+def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The weight with any value, the update with zeros."""
+    lora, value = operands
+    if type(lora) is not LoraArray:
+        return NotImplemented
+    weight = bind(primitive, lora.w, value, **params)
+    a, b = (
+        lax.pad(
+            x,
+            jnp.zeros((), x.dtype),
+            [
+                (0, 0, 0) if m == 1 and k not in (kind, BATCH) else c
+                for c, m, k in zip(params["padding_config"], x.shape, lora.kinds, strict=False)
+            ]
+            + [(0, 0, 0)],
+        )
+        for x, kind in zip(aligned(lora), (ROW, COLUMN), strict=True)
+    )
+    return make(lora, weight, a, b, lora.kinds)
+
+
+def _tile(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Repeated along rows by `a`, along columns by `b`, along batch axes by both."""
+    (lora,) = operands
+    reps = params["reps"]
+    a, b = (
+        jnp.tile(
+            x, [n if k in (kind, BATCH) else 1 for n, k in zip(reps, lora.kinds, strict=True)] + [1]
+        )
+        for x, kind in zip(aligned(lora), (ROW, COLUMN), strict=True)
+    )
+    return make(lora, bind(primitive, lora.w, **params), a, b, lora.kinds)
+
+
 def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
-    """Side by side along rows or columns: the ranks add up."""
+    """Side by side along rows or columns: the ranks add up. Another array has no update."""
     axis = params["dimension"]
-    if not all(type(x) is LoraArray for x in operands):
-        return NotImplemented
-    first = operands[0]
-    if any(x.kinds != first.kinds for x in operands) or first.kinds[axis] == BATCH:
-        return NotImplemented
-    pairs = [_folded(x) for x in operands]
-    if first.kinds[axis] == COLUMN:
-        pairs = [(b, a) for a, b in pairs]
-    total = sum(x.shape[-1] for x, _ in pairs)
-    along, start = [], 0
-    for x, _ in pairs:  # each one's own ranks, zero in the others'
-        rank = x.shape[-1]
-        padding = [(0, 0, 0)] * (x.ndim - 1) + [(start, total - start - rank, 0)]
-        along.append(lax.pad(x, jnp.zeros((), x.dtype), padding))
-        start += rank
-    a, b = jnp.concatenate(along, axis), jnp.concatenate([y for _, y in pairs], -1)
-    a, b = (a, b) if first.kinds[axis] == ROW else (b, a)
-    weight = bind(primitive, *[x.w for x in operands], **params)
-    return _scaled(make(first, weight, a, b, first.kinds), 1.0)
+    operands = [*map(strip, operands)]
+    first = next(x for x in operands if type(x) is LoraArray)
+    kinds, ndim = first.kinds, len(first.kinds)
+    parts = []
+    for x in operands:
+        if type(x) is not LoraArray:
+            shape, dtype = _shape(x), first.a.dtype
+            a = jnp.zeros(
+                [1 if k == COLUMN else n for n, k in zip(shape, kinds, strict=True)] + [0], dtype
+            )
+            b = jnp.zeros(
+                [1 if k == ROW else n for n, k in zip(shape, kinds, strict=True)] + [0], dtype
+            )
+        elif (pair := _folded_as(x, kinds)) is None:
+            return NotImplemented
+        else:
+            a, b = pair
+        parts.append((a, b))
+    ranks = [a.shape[-1] for a, _ in parts]
+
+    def with_rank(x: Any, start: int, total: int) -> Any:
+        padding = [(0, 0, 0)] * ndim + [(start, total - start - x.shape[-1], 0)]
+        return lax.pad(x, jnp.zeros((), x.dtype), padding)
+
+    def own_ranks(factors: Sequence[Any]) -> Any:
+        starts = np.cumsum([0, *ranks[:-1]])
+        return jnp.concatenate(
+            [with_rank(x, int(s), sum(ranks)) for x, s in zip(factors, starts, strict=True)], axis
+        )
+
+    def same_ranks(factors: Sequence[Any]) -> Any:
+        return jnp.concatenate([with_rank(x, 0, max(ranks)) for x in factors], axis)
+
+    left, right = [a for a, _ in parts], [b for _, b in parts]
+    if kinds[axis] == ROW:
+        a, b = own_ranks(left), jnp.concatenate(right, -1)
+    elif kinds[axis] == COLUMN:
+        a, b = jnp.concatenate(left, -1), own_ranks(right)
+    else:
+        a, b = same_ranks(left), same_ranks(right)
+    weight = bind(primitive, *[x.w if type(x) is LoraArray else x for x in operands], **params)
+    return _scaled(make(first, weight, a, b, kinds), 1.0)
+
+
+def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Along a new batch axis."""
+    axis = params["axis"]
+    shape = [*_shape(operands[0])]
+    kept = tuple(d for d in range(len(shape) + 1) if d != axis)
+    shape.insert(axis, 1)
+    grow = {"shape": tuple(shape), "broadcast_dimensions": kept, "sharding": None}
+    grown = [bind(lax.broadcast_in_dim_p, x, **grow) for x in operands]
+    return bind(lax.concatenate_p, *grown, dimension=axis)
 
 
 # -- scaling, adding, summing ---------------------------------------------------------------------
@@ -191,6 +282,15 @@ def _folded(lora: LoraArray) -> tuple[Any, Any]:
     """Aligned factors whose product is the whole update, scaling and all."""
     a, b = aligned(lora)
     return a, b if lora.scaling == 1.0 else b * lora.scaling
+
+
+def _folded_as(lora: LoraArray, kinds: Sequence[str]) -> tuple[Any, Any] | None:
+    """The folded factors for axes of these kinds: rows and columns may change places."""
+    a, b = _folded(lora)
+    swapped = {ROW: COLUMN, COLUMN: ROW, BATCH: BATCH}
+    if lora.kinds == tuple(kinds):
+        return a, b
+    return (b, a) if tuple(swapped[k] for k in lora.kinds) == tuple(kinds) else None
 
 
 def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -232,9 +332,10 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     """With another LoraArray, the ranks add up; any other array is added to the weight."""
     x, y = map(strip, operands)
     if type(x) is LoraArray and type(y) is LoraArray:
-        if x.kinds != y.kinds or _shape(x) != _shape(y):
+        other = _folded_as(y, x.kinds)
+        if other is None or _shape(x) != _shape(y):
             return NotImplemented
-        (a, b), (c, d) = _folded(x), _folded(y)
+        (a, b), (c, d) = _folded(x), other
         d = -d if primitive.name == "sub" else d
         a, b = jnp.concatenate([a, c], -1), jnp.concatenate([b, d], -1)
         weight = bind(primitive, x.w, y.w, **params)
@@ -394,13 +495,60 @@ register_family(
 register_family(LoraArray, "gather", _gather)
 register_family(
     LoraArray,
-    "convert_element_type stop_gradient reduce_precision name sharding_constraint".split(),
+    "convert_element_type stop_gradient reduce_precision name sharding_constraint conj".split(),
     _apply_all,
 )
 register_family(LoraArray, "concatenate", _concatenate)
+register_family(LoraArray, "stack", _stack)
+register_family(LoraArray, "pad", _pad)
+register_family(LoraArray, "tile", _tile)
 register_family(LoraArray, "neg", _neg)
 register_family(LoraArray, "mul div".split(), _scale)
 register_family(LoraArray, "add sub add_any".split(), _add)
 register_family(LoraArray, "reduce_sum", _sum)
 register_family(LoraArray, "dot_general", _dot_general)
 register_family(LoraArray, "conv_general_dilated", _conv)
+
+
+# -- whole functions ------------------------------------------------------------------------------
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Of the weight, and of the update from one row and one column each."""
+    if type(a) is not LoraArray:
+        raise RuleError(f"The diagonal of {describe(a)} is not supported.")
+    ndim, kinds = len(a.kinds), a.kinds
+    places = [axis1 % ndim, axis2 % ndim]
+    if {kinds[d] for d in places} != {ROW, COLUMN} or kinds.count(BATCH) != ndim - 2:
+        raise RuleError(f"The diagonal of {describe(a)} along these axes is not supported.")
+    m, n = (_shape(a)[d] for d in places)
+    length = max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))
+    starts = (max(0, -offset), max(0, offset))
+    of_weight = quaxify(lambda w: jnp.diagonal(w, offset, axis1, axis2))(a.w)
+    parts = []
+    for factor, kind in zip(aligned(a), (ROW, COLUMN), strict=True):
+        own = next(i for i, d in enumerate(places) if kinds[d] == kind)
+        along = lax.slice_in_dim(factor, starts[own], starts[own] + length, axis=places[own])
+        flat = jnp.squeeze(along, places[1 - own])
+        # The axis that is left is where the other one was taken out.
+        at = places[own] - (places[1 - own] < places[own])
+        parts.append(jnp.moveaxis(flat, at, -2))
+    delta = jnp.sum(parts[0] * parts[1], axis=-1) * a.scaling
+    return _add_arrays(of_weight, delta)
+
+
+def _diag(v: Any, k: int = 0) -> Any:
+    return _diagonal(v, k)
+
+
+def _trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+) -> Any:
+    del out
+    diagonal = _diagonal(a, offset, axis1, axis2)
+    return quaxify(lambda d: jnp.sum(d, -1, dtype=dtype))(diagonal)
+
+
+register_function(LoraArray, jnp.diagonal, _diagonal)
+register_function(LoraArray, jnp.diag, _diag)
+register_function(LoraArray, jnp.trace, _trace)

@@ -1,13 +1,15 @@
-"""Taking an array apart, `split` and `unstack`, for types that know slices: a slice each."""
+"""What does not ask how a type stores its elements: pieces are slices, barriers hold leaves."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import jax.tree_util as jtu
 from jax import lax
 
 from sciquax.core import aval_of, bind, register_family, strip
 
 from ._lora import LoraArray
+from ._matrix import StructuredMatrix
 from ._quantised import QuantisedArray
 from ._sparse import BCOO
 
@@ -37,6 +39,15 @@ def _unstack(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) ->
     return [bind(lax.squeeze_p, row, dimensions=(axis,)) for row in rows]
 
 
+def _leaves(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Every array of every operand passes; none is changed."""
+    operands = [*map(strip, operands)]
+    leaves, structure = jtu.tree_flatten(operands)
+    return jtu.tree_unflatten(structure, bind(primitive, *leaves, **params))
+
+
 for _cls in (LoraArray, QuantisedArray, BCOO):
     register_family(_cls, "split", _split)
     register_family(_cls, "unstack", _unstack)
+for _cls in (LoraArray, QuantisedArray, BCOO, StructuredMatrix):
+    register_family(_cls, "optimization_barrier", _leaves)

@@ -1,5 +1,6 @@
 """`BCOO`: a sparse array of stored elements and their places, on JAX's own sparse kernels."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +23,9 @@ from sciquax.core import (
 from sciquax.core._compat import ShapedArray, Tracer
 
 from ._rows import RowLayout, in_layout_order, row_layout
+
+_SHORT = 1 << 16
+"""Vectors of more elements are not made dense by themselves."""
 
 
 class BCOO(
@@ -65,8 +69,9 @@ class BCOO(
     unique_indices: bool
     allow_materialise: bool
 
-    layer: ClassVar[int] = 50
+    layer: ClassVar[int] = 60  # outside of masks and constants by formula
     payload: ClassVar[str | None] = "data"
+    wants_deferred: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -141,8 +146,8 @@ class BCOO(
             mat = mat.to_bcoo()
         elif not isinstance(mat, jsparse.BCOO):
             mat = jsparse.BCOO.from_scipy_sparse(_to_scipy_coo(mat))
-        if mat.n_dense:
-            raise ValueError("A BCOO whose elements are dense blocks is not supported.")
+        if mat.n_dense:  # dense blocks as so many elements
+            mat = jsparse.bcoo_update_layout(mat, n_dense=0)
         return cls(
             mat.data,
             mat.indices,
@@ -194,23 +199,33 @@ class BCOO(
 
     def todense(self) -> jax.Array:
         """The dense array."""
-        return self.to_jax().todense()
+        mat = self.to_jax()
+        if mat.data.dtype == bool:  # JAX's own kernel adds, which booleans do not
+            counts = jsparse.BCOO((mat.data.astype(jnp.int32), mat.indices), shape=mat.shape)
+            return counts.todense() > 0
+        return mat.todense()
 
     def materialise(self) -> jax.Array:
-        """The dense array. **Raises** `RuleError` unless `allow_materialise` or one-dimensional."""
-        if not self.allow_materialise and len(self.aval().shape) > 1:
+        """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
+        if not self._may_materialise():
             raise RuleError(
                 f"Refusing to materialise `{self.__short__()}`.",
                 "Pass `allow_materialise=True`, or call its `todense()`.",
             )
         return self.todense()
 
+    def _may_materialise(self) -> bool:
+        """If allowed; vectors anyway, but for long and nearly empty ones (a ravelled matrix)."""
+        shape = self.aval().shape
+        short = len(shape) <= 1 and math.prod(shape) <= max(_SHORT, 32 * self.nse)
+        return self.allow_materialise or short
+
     # -- for the interpreter ----------------------------------------------------------------------
 
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
         for x in values:
-            if isinstance(x, BCOO) and not x.allow_materialise and len(x.aval().shape) > 1:
+            if isinstance(x, BCOO) and not x._may_materialise():
                 shown = ", ".join(map(describe, values))
                 raise RuleError(
                     f"`{primitive.name}` of ({shown}) would need the elements that are not stored.",

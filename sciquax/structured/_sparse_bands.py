@@ -39,4 +39,4 @@ def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, An
     return bind(primitive, *both, **params)
 
 
-register_family(BandMatrix, "add sub add_any mul dot_general".split(), _beside_sparse)
+register_family(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)
