@@ -35,7 +35,7 @@ def coerce(value: Any, example: Any) -> Any:
     """`value` in the type of `example`, an outcome of `join` that involved it."""
     if type(value) not in VALUE_TYPES and type(example) not in VALUE_TYPES:
         return value
-    if jtu.tree_structure(value) == jtu.tree_structure(example):
+    if _form(value) == _form(example):
         return value
     value = _mark(value, example)
     if type(example) is Polymorphic:
@@ -44,6 +44,12 @@ def coerce(value: Any, example: Any) -> Any:
     if owner is None:
         return strip(value)
     return owner.coerce(value if owner.polymorphic_constants else strip(value), example)
+
+
+def _form(x: Any) -> Any:
+    """The structure and its leaves' shapes: types may store what they stand for in more or less."""
+    leaves, structure = jtu.tree_flatten(x)
+    return structure, [getattr(leaf, "shape", ()) for leaf in leaves]
 
 
 def _mark(x: Any, other: Any) -> Any:

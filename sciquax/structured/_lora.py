@@ -200,13 +200,14 @@ class LoraArray(
 
     @classmethod
     def join(cls, lhs: Any, rhs: Any) -> Any:
-        """Two of one form as such; with another array, dense if that is allowed."""
-        if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
-            return lhs
+        """Two of one form as such, of the larger rank; with another array, dense if allowed."""
         if type(lhs) is type(rhs) and _stopped(lhs) == _stopped(rhs):
-            shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
+            shapes = [[x.shape for x in jtu.tree_leaves(v.weight)] for v in (lhs, rhs)]
             if shapes[0] == shapes[1]:
-                return lhs if not lhs.stop_gradient else rhs
+                larger = lhs if lhs.rank >= rhs.rank else rhs
+                if lhs.stop_gradient == rhs.stop_gradient and lhs.rank == rhs.rank:
+                    return larger
+                return _unstopped(larger)
         if any(type(x) is LoraArray and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -217,7 +218,9 @@ class LoraArray(
         if type(value) is type(example) is LoraArray:
             if _stopped(value) != _stopped(example):
                 raise Unsettled
-            return make(value, value.w, *aligned(value), value.kinds)
+            more = [(0, 0)] * len(value.kinds) + [(0, example.rank - value.rank)]
+            a, b = (jnp.pad(x, more) for x in aligned(value))
+            return make(value, value.w, a, b, value.kinds)
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value
@@ -243,6 +246,13 @@ def _stopped(lora: LoraArray) -> tuple:
     """What two must share to be one as soon as their weights' gradients are stopped."""
     structure = jtu.tree_structure(lora.weight)
     return structure, lora.kinds, lora.scaling, lora.dropout, lora.allow_materialise
+
+
+def _unstopped(lora: LoraArray) -> LoraArray:
+    """The same, as an operation makes it: the gradient of its weight has been stopped already."""
+    value = lora.with_payload(lora.weight)
+    object.__setattr__(value, "stop_gradient", False)
+    return value
 
 
 def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> LoraArray:

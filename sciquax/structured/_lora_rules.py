@@ -109,6 +109,7 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     numbers = params["dimension_numbers"]
     if type(lora) is not LoraArray or is_value(indices) or numbers.operand_batching_dims:
         return NotImplemented
+    indices = jnp.asarray(indices)
     shape, kinds, sizes = _shape(lora), lora.kinds, params["slice_sizes"]
     partial = {k for k, s, n in zip(kinds, sizes, shape, strict=True) if s != n}
     out = bind(primitive, lora.w, indices, **params)
@@ -117,11 +118,13 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     def pick(factor: Any, fill: int) -> Any:
         """The factor at the same places; the rank is one more axis of every window, the last."""
         windows = [min(s, m) for s, m in zip(sizes, factor.shape, strict=False)]
-        fixed = [d for d, n in enumerate(shape) if factor.shape[d] != n]
-        own = [int(d not in fixed) for d in numbers.start_index_map]
+        at = indices
+        for i, d in enumerate(numbers.start_index_map):
+            if factor.shape[d] != shape[d]:  # where it does not vary, at its only place
+                at = at.at[..., i].set(0)
         return lax.gather_p.bind(
             factor,
-            indices * np.asarray(own, indices.dtype),  # where it does not vary, at its only place
+            at,
             **{
                 **params,
                 "dimension_numbers": lax.GatherDimensionNumbers(
@@ -163,7 +166,7 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         picked = lax.gather_p.bind(
             jnp.ones(shape, bool), indices, **{**params, "fill_value": False}
         )
-        delta = jnp.where(picked, delta, 0)
+        delta = jnp.where(picked, delta, jnp.zeros((), delta.dtype))
     return _add_arrays(out, delta)
 
 

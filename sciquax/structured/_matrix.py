@@ -7,9 +7,8 @@ A structure says how to multiply, transpose, look up, solve. The rules for primi
 All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
@@ -20,6 +19,7 @@ import numpy as np
 from sciquax.core import VALUE_TYPES, ArrayValue, Polymorphic, RuleError, Unsettled, bind, strip
 from sciquax.core._compat import ShapedArray, Tracer
 
+from ._lenient import lenient as lenient
 from ._operators import Operators
 from ._properties import checked, surviving
 
@@ -27,13 +27,6 @@ REMEDY = (
     "Pass `allow_materialise=True` to the matrix's constructor, or write `.materialise()` where "
     "a dense array is meant."
 )
-
-
-@contextlib.contextmanager
-def lenient() -> Iterator[None]:
-    """Ranks and dtypes promoted as by default: our own arithmetic is not the user's to check."""
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 class _Assembly:

@@ -251,8 +251,7 @@ def quantise(
         scale = _nonzero(reduce(jnp.abs(x), jnp.max)) / spec.largest
         scaled = x / expand(scale, x.shape, block)
     else:
-        low = jnp.minimum(reduce(x, jnp.min), 0)
-        high = jnp.maximum(reduce(x, jnp.max), 0)
+        low, high = reduce(x, jnp.min), reduce(x, jnp.max)  # and 0
         smallest = -spec.largest - 1
         scale = _nonzero(high - low) / (spec.largest - smallest)
         zero_point = jnp.round(smallest - low / scale)
@@ -272,7 +271,7 @@ def _reducer(x: Any, axis: Any, block_size: int | None) -> Callable[[Any, Any], 
         axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         kept = {d % x.ndim for d in axes}
         others = tuple(d for d in range(x.ndim) if d not in kept)
-        return lambda y, f: f(y, axis=others, keepdims=True)
+        return lambda y, f: f(y, axis=others, keepdims=True, initial=0)
     if block_size < 1 or x.ndim == 0 or not (axis is None or isinstance(axis, int)):
         raise ValueError("A block has one element or more along one axis.")
     along = (-1 if axis is None else axis) % x.ndim
@@ -284,7 +283,7 @@ def _reducer(x: Any, axis: Any, block_size: int | None) -> Callable[[Any, Any], 
         padding[along] = (0, count * block_size - n)
         y = jnp.pad(y, padding, mode="edge") if count * block_size != n else y
         shape = (*y.shape[:along], count, block_size, *y.shape[along + 1 :])
-        return f(y.reshape(shape), axis=along + 1)
+        return f(y.reshape(shape), axis=along + 1, initial=0)
 
     return reduce
 

@@ -15,11 +15,11 @@ from sciquax.core import (
     describe,
     facts_of,
     is_value,
-    register_family,
     register_function,
     strip,
 )
 
+from ._lenient import leniently, register_leniently
 from ._sparse import BCOO, wrap
 from ._sparse_places import (
     array_of,
@@ -234,11 +234,11 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     return one(other, data, mat.indices)
 
 
-register_family(BCOO, Structure.ELEMENTWISE, _elementwise)
-register_family(BCOO, "select_n", _select)
-register_family(BCOO, "mul", _mul)
-register_family(BCOO, "div", _div)
-register_family(BCOO, "add sub add_any".split(), _add)
+register_leniently(BCOO, Structure.ELEMENTWISE, _elementwise)
+register_leniently(BCOO, "select_n", _select)
+register_leniently(BCOO, "mul", _mul)
+register_leniently(BCOO, "div", _div)
+register_leniently(BCOO, "add sub add_any".split(), _add)
 
 
 # -- functions that are zero at zero, of primitives that are not -----------------------------------
@@ -259,4 +259,4 @@ for _function in (
     jax.nn.hard_silu, jax.nn.soft_sign, jax.nn.relu, jax.nn.relu6, jax.nn.hard_tanh,
     jax.nn.mish, jnp.nan_to_num,
 ):  # fmt: skip
-    register_function(BCOO, _function, _of_elements(_function))
+    register_function(BCOO, _function, leniently(_of_elements(_function)))

@@ -9,6 +9,7 @@ from jax.experimental import sparse as jsparse
 
 from sciquax.core import RuleError, describe, register_function
 
+from ._lenient import leniently
 from ._sparse import BCOO
 from ._sparse_places import array_of, data_of, unique
 
@@ -66,8 +67,8 @@ def _refuse_inverse(a: Any) -> Any:
     )
 
 
-register_function(BCOO, jnp.diagonal, _diagonal)
-register_function(BCOO, jnp.diag, _diag)
-register_function(BCOO, jnp.trace, _trace)
-register_function(BCOO, jnp.linalg.solve, _solve)
-register_function(BCOO, jnp.linalg.inv, _refuse_inverse)
+register_function(BCOO, jnp.diagonal, leniently(_diagonal))
+register_function(BCOO, jnp.diag, leniently(_diag))
+register_function(BCOO, jnp.trace, leniently(_trace))
+register_function(BCOO, jnp.linalg.solve, leniently(_solve))
+register_function(BCOO, jnp.linalg.inv, leniently(_refuse_inverse))

@@ -8,8 +8,9 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax.core import RuleError, describe, register_family, strip
+from sciquax.core import RuleError, describe, strip
 
+from ._lenient import register_leniently
 from ._sparse import BCOO, wrap
 from ._sparse_places import array_of, data_of, elements, inside, number_of, without_batch
 from ._sparse_products import product
@@ -214,15 +215,15 @@ def _slice(mat: Any, *, start_indices: Any, limit_indices: Any, strides: Any) ->
     )
 
 
-register_family(BCOO, "transpose", _kernel(jsparse.bcoo_transpose, "permutation"))
-register_family(BCOO, "squeeze", _kernel(jsparse.bcoo_squeeze, "dimensions"))
-register_family(BCOO, "rev", _kernel(jsparse.bcoo_rev, "dimensions"))
-register_family(BCOO, "reshape", _reshape)
-register_family(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
-register_family(BCOO, "dynamic_slice", _dynamic_slice)
-register_family(BCOO, "broadcast_in_dim", _broadcast)
-register_family(BCOO, "tile", _tile)
-register_family(BCOO, "pad", _pad)
-register_family(BCOO, "concatenate", _concatenate)
-register_family(BCOO, "stack", _stack)
-register_family(BCOO, "gather", _gather)
+register_leniently(BCOO, "transpose", _kernel(jsparse.bcoo_transpose, "permutation"))
+register_leniently(BCOO, "squeeze", _kernel(jsparse.bcoo_squeeze, "dimensions"))
+register_leniently(BCOO, "rev", _kernel(jsparse.bcoo_rev, "dimensions"))
+register_leniently(BCOO, "reshape", _reshape)
+register_leniently(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
+register_leniently(BCOO, "dynamic_slice", _dynamic_slice)
+register_leniently(BCOO, "broadcast_in_dim", _broadcast)
+register_leniently(BCOO, "tile", _tile)
+register_leniently(BCOO, "pad", _pad)
+register_leniently(BCOO, "concatenate", _concatenate)
+register_leniently(BCOO, "stack", _stack)
+register_leniently(BCOO, "gather", _gather)

@@ -17,7 +17,7 @@ from ._sparse import BCOO, wrap
 
 def array_of(x: Any) -> Any:
     """A plain array of an operand: stored ones, such as quantised, are read."""
-    return x.materialise() if is_value(x) else x
+    return x.materialise() if is_value(x) else jnp.asarray(x)
 
 
 def data_of(x: BCOO) -> Any:

@@ -10,9 +10,10 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax.core import RuleError, describe, register_family, strip
+from sciquax.core import RuleError, describe, strip
 from sciquax.core._compat import Tracer
 
+from ._lenient import register_leniently
 from ._rows import matmul
 from ._sparse import BCOO, wrap
 from ._sparse_places import array_of, data_of, foreign, inside, without_batch
@@ -199,4 +200,4 @@ def _known_product(lhs: BCOO, rhs: BCOO, lhs_axis: int, rhs_axis: int) -> Any:
     )
 
 
-register_family(BCOO, "dot_general", _dot_general)
+register_leniently(BCOO, "dot_general", _dot_general)

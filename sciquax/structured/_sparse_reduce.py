@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import sparse as jsparse
 
-from sciquax.core import register_family
-
+from ._lenient import register_leniently
 from ._sparse import BCOO, wrap
 from ._sparse_places import data_of, inside, unique, without_batch
 
@@ -127,6 +126,6 @@ def _arg(primitive: Any, operands: Operands, params: Params) -> Any:
     return out.astype(params["index_dtype"]).reshape(groups.shape)
 
 
-register_family(BCOO, "reduce_sum", _sum)
-register_family(BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), _reduce)
-register_family(BCOO, "argmax argmin".split(), _arg)
+register_leniently(BCOO, "reduce_sum", _sum)
+register_leniently(BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), _reduce)
+register_leniently(BCOO, "argmax argmin".split(), _arg)
