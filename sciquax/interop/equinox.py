@@ -1,4 +1,4 @@
-"""Equinox's serialisation, keeping units.
+"""Equinox's serialisation, keeping units and the codes of quantised arrays.
 
 `eqx.tree_serialise_leaves` writes a quantity's bare numbers, and reads them back in whatever unit
 the tree that it is given has. These functions write the unit in front of the numbers; reading
@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
@@ -23,7 +24,31 @@ def serialise_filter_spec(f: Any, x: Any) -> None:
     if isinstance(x, Quantity):
         np.save(f, np.array(str(x.units)), allow_pickle=False)
     for leaf in jtu.tree_leaves(x):
-        eqx.default_serialise_filter_spec(f, leaf)
+        _write(f, leaf)
+
+
+def _is_code(x: Any) -> bool:
+    """Whether NumPy's files do not know the dtype: int4, uint4, float8."""
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.itemsize == 1 and np.dtype(dtype).kind not in "biuSU"
+
+
+def _write(f: Any, leaf: Any) -> None:
+    """As bytes, where NumPy's format has no name for the dtype."""
+    if _is_code(leaf):
+        np.save(f, np.array(leaf.dtype.name), allow_pickle=False)
+        leaf = np.asarray(leaf).view(np.uint8)
+    eqx.default_serialise_filter_spec(f, leaf)
+
+
+def _read(f: Any, like: Any) -> Any:
+    if not _is_code(like):
+        return eqx.default_deserialise_filter_spec(f, like)
+    name = str(np.load(f, allow_pickle=False))
+    if name != like.dtype.name:
+        raise ValueError(f"The file has codes of {name} where {like.dtype.name} is to be read.")
+    codes = np.load(f, allow_pickle=False)
+    return jnp.asarray(codes.view(like.dtype))
 
 
 def deserialise_filter_spec(f: Any, x: Any) -> Any:
@@ -34,7 +59,7 @@ def deserialise_filter_spec(f: Any, x: Any) -> Any:
     """
     leaves, tree = jtu.tree_flatten(x)
     if not isinstance(x, Quantity):
-        return jtu.tree_unflatten(tree, [eqx.default_deserialise_filter_spec(f, y) for y in leaves])
+        return jtu.tree_unflatten(tree, [_read(f, y) for y in leaves])
     text = np.load(f, allow_pickle=False)
     if text.dtype.kind != "U" or text.shape != ():
         raise ValueError(
@@ -48,7 +73,7 @@ def deserialise_filter_spec(f: Any, x: Any) -> Any:
             source.pint,
             x.units,
         )
-    read = jtu.tree_unflatten(tree, [eqx.default_deserialise_filter_spec(f, y) for y in leaves])
+    read = jtu.tree_unflatten(tree, [_read(f, y) for y in leaves])
     if source is x._unit or any(isinstance(y, jax.ShapeDtypeStruct) for y in jtu.tree_leaves(read)):
         return read
     converted = Quantity(read.magnitude, source).to(x)

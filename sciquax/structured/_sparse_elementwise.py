@@ -60,7 +60,7 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
     if not same_kind(mats):
         return NotImplemented
     shape = mats[0].aval().shape
-    numbers = [None if isinstance(x, BCOO) else number_of(x) for x in plain]
+    numbers: list[Any] = [None if isinstance(x, BCOO) else number_of(x) for x in plain]
     if all(n is not None or isinstance(x, BCOO) for n, x in zip(numbers, plain, strict=True)):
 
         def function(arrays: Sequence[Any]) -> Any:

@@ -108,7 +108,7 @@ def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
     shape = list(mat.aval().shape)
     low, scale = [], []
     for d, (before, after, between) in enumerate(config):
-        shape[d] = shape[d] + before + after + between * max(0, shape[d] - 1)
+        shape[d] += int(before + after + between * max(0, shape[d] - 1))
         low.append(before)
         scale.append(between + 1)
     dtype = mat.indices.dtype

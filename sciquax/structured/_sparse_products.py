@@ -40,9 +40,7 @@ def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _converted(x: Any, dtype: Any) -> Any:
-    if not isinstance(x, BCOO):
-        return x.astype(dtype)
-    return x.with_payload(data_of(x).astype(dtype))
+    return x.with_payload(data_of(x).astype(dtype)) if isinstance(x, BCOO) else x.astype(dtype)
 
 
 def product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
@@ -50,6 +48,7 @@ def product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     (contract, batch) = dimensions
     if isinstance(lhs, BCOO) and isinstance(rhs, BCOO):
         return _sparse_sparse(lhs, rhs, dimensions, params)
+    out: Any
     side = 0 if isinstance(lhs, BCOO) else 1
     mat: Any = lhs if side == 0 else rhs
     dense: Any = rhs if side == 0 else lhs

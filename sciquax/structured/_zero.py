@@ -28,6 +28,7 @@ from sciquax.core import (
     Polymorphic,
     RuleError,
     Scaling,
+    Structure,
     Unsettled,
     aval_of,
     bind,
@@ -39,6 +40,9 @@ from sciquax.core import (
     strip,
 )
 from sciquax.core._compat import ShapedArray
+from sciquax.core._deferred import wants_deferred
+
+from ._masks import Filled
 
 Params = dict[str, Any]
 Operands = Sequence[Any]
@@ -155,9 +159,19 @@ def _scalar(x: Any) -> Any:
 
 
 def _dense(primitive: Any, operands: Operands, params: Params) -> Any:
-    """On arrays of zeros, which the compiler knows to be constant."""
-    arrays = [x.materialise() if type(x) is Zero else x for x in map(strip, operands)]
+    """On arrays of zeros, which the compiler knows to be constant; or on the formula for them."""
+    stripped = [*map(strip, operands)]
+    formula = facts_of(primitive).structure is Structure.ELEMENTWISE
+    formula = formula and any(type(x) is not Zero and wants_deferred(x) for x in stripped)
+    arrays = [_filled(x, formula) if type(x) is Zero else x for x in stripped]
     return bind(primitive, *arrays, **params)
+
+
+def _filled(zero: Zero, formula: bool) -> Any:
+    aval = zero.aval()
+    if not formula or not aval.shape:
+        return zero.materialise()
+    return Filled(np.zeros([1] * len(aval.shape), aval.dtype), aval.shape)
 
 
 def _output_avals(primitive: Any, operands: Operands, params: Params) -> Any:

@@ -73,6 +73,30 @@ PROGRAMS = {
     "vmap_rows": (lambda A: jax.vmap(lambda r: r @ x)(A), DENSE),
     "loop": (lambda A: lax.fori_loop(0, 3, lambda n, c: (A @ c) @ A, x), DENSE),
     "cond": (lambda A: lax.cond(x[0] > 0, lambda: A, lambda: 2 * A), SPARSE),
+    "compared": (lambda A: A > 1, SPARSE),
+    "where": (lambda A: jnp.where(A > 1, A, 0.0), SPARSE),
+    "where_mask": (lambda A: jnp.where(D > 0, A, A[:, ::-1]), SPARSE),
+    "leaky": (jax.nn.leaky_relu, SPARSE),
+    "clip": (lambda A: jnp.clip(A, -1.0, 2.0), SPARSE),
+    "beside_dense": (lambda A: jnp.maximum(A, D), DENSE),
+    "arctan2": (lambda A: jnp.arctan2(A, 2.0), SPARSE),
+    "any": (lambda A: (jnp.any(A > 1), jnp.any(A, axis=0), jnp.all(A > 0, 1)), DENSE),
+    "prod": (lambda A: (A.prod(1), A[3:4, 4:5].prod()), DENSE),
+    "argmax": (lambda A: (A.argmax(), A.argmax(1), A.argmin(0), jnp.argmax(-abs(A), 1)), DENSE),
+    "elements": (lambda A: (A[i, i - 1], A.at[i, 9].get(mode="fill", fill_value=7.0)), DENSE),
+    "columns": (lambda A: A[:, i], SPARSE),
+    "picked_twice": (lambda A: A[jnp.asarray([[0, 1], [3, 0]])], SPARSE),
+    "pad": (lambda A: jnp.pad(A, ((1, 2), (0, 3))), SPARSE),
+    "tile": (lambda A: jnp.tile(A, (2, 3)), SPARSE),
+    "stack": (lambda A: jnp.stack([A, 2 * A], 1), SPARSE),
+    "blocks": (lambda A: jnp.vstack([jnp.hstack([A, A]), jnp.hstack([-A, A])]), SPARSE),
+    "kron": (lambda A: jnp.kron(A, A[:2]), SPARSE),
+    "tril": (lambda A: (jnp.tril(A), jnp.triu(A, 1)), SPARSE),
+    "eye": (lambda A: A @ A.T + 2 * jnp.eye(5) - jnp.eye(5, k=1), SPARSE),
+    "diag": (lambda A: A @ A.T - jnp.diag(X[0]), SPARSE),
+    "rows_dot": (lambda A: jnp.einsum("ij,ij->i", A, D), DENSE),
+    "booleans": (lambda A: (A > 0) @ (x > 0), DENSE),
+    "complex": (lambda A: A.astype(jnp.complex64).conj().T @ jnp.full(5, 1j), DENSE),
     "grad_x": (lambda A: jax.grad(lambda x: jnp.sin(A @ x).sum())(x), DENSE),
 }
 
@@ -108,6 +132,26 @@ def test_against_dense(name):
 def test_under_jit(name):
     f, _ = PROGRAMS[name]
     close(jax.jit(quaxify(f))(A), f(A.todense()))
+
+
+def test_identity_stays_sparse():
+    """`A + eye` makes no array of all elements, also in a solver's operator."""
+    n = 300
+    S = BCOO.from_scipy(sp.random_array((n, n), density=0.01, rng=np.random.default_rng(0)))
+    b = jnp.ones(n)
+    program = jax.make_jaxpr(
+        quaxify(lambda S: ((S - 2 * jnp.eye(n)) @ b, jnp.where(S > 0, S, 0).T))
+    )
+    assert f"{n},{n}" not in str(program(S))
+    out = quaxify(lambda S: S + jnp.diag(b))(S)
+    close(out, S.todense() + jnp.eye(n))
+
+
+def test_long_vectors_stay_sparse():
+    long = BCOO(jnp.ones(2), jnp.asarray([[3], [70_000]]), (100_000,))
+    with pytest.raises(RuleError, match="would need the elements that are not stored"):
+        quaxify(jnp.cos)(long)
+    assert quaxify(jnp.argmax)(long) == 3
 
 
 BATCHED = BCOO(jnp.stack([A.data, 2 * A.data]), jnp.stack([PLACES, PLACES]), (2, 5, 6))
@@ -264,7 +308,12 @@ def test_what_is_refused():
     square = BCOO.from_scipy(S)
     for f in (
         jnp.cos,
-        lambda A: A > 0,
+        lambda A: A >= 0,
+        lambda A: A * jnp.inf,
+        lambda A: jnp.cumsum(A, 0),
+        lambda A: jnp.clip(A, 1.0, 2.0),
+        lambda A: jnp.pad(A, 1, constant_values=1.0),
+        lambda A: 1.0 / A,
         jnp.linalg.inv,
         jnp.linalg.det,
         lambda A: lax.scan(lambda c, r: (c, r), 0.0, A),
