@@ -36,8 +36,8 @@ class BCOO(
     """A sparse array: the elements that are stored, and the places of each. All others are zero.
 
     The format is JAX's batched COO: duplicates add up, places out of range are padding. Matrices
-    of some size also keep their elements by rows, in a few blocks of rows of nearly equal length,
-    which is what `A @ x` runs on.
+    of some size also keep their elements by rows, in a few rectangles, which is what `A @ x` runs
+    on.
 
     **Arguments**
 

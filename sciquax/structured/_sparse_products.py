@@ -61,7 +61,7 @@ def product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     if by_rows:
         x = jnp.moveaxis(dense, contract[1 - side][0], 0)
         layout: Any = mat.layout
-        out = matmul(layout, data_of(mat), x)
+        out = matmul(layout, data_of(mat), x, mat.sparse_shape[0])
         out = out if side == 0 else jnp.moveaxis(out, 0, -1)
         return _preferred(out, params)
     contract, batch = (contract, batch) if side == 0 else (contract[::-1], batch[::-1])
