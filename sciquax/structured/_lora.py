@@ -205,9 +205,9 @@ class LoraArray(
             shapes = [[x.shape for x in jtu.tree_leaves(v.weight)] for v in (lhs, rhs)]
             if shapes[0] == shapes[1]:
                 larger = lhs if lhs.rank >= rhs.rank else rhs
-                if lhs.stop_gradient == rhs.stop_gradient and lhs.rank == rhs.rank:
+                if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and lhs.rank == rhs.rank:
                     return larger
-                return _unstopped(larger)
+                return _unstopped(larger, lhs.scaling if lhs.scaling == rhs.scaling else 1.0)
         if any(type(x) is LoraArray and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -220,7 +220,9 @@ class LoraArray(
                 raise Unsettled
             more = [(0, 0)] * len(value.kinds) + [(0, example.rank - value.rank)]
             a, b = (jnp.pad(x, more) for x in aligned(value))
-            return make(value, value.w, a, b, value.kinds)
+            if value.scaling != example.scaling:
+                b = b * (value.scaling / example.scaling)
+            return make(example, value.w, a, b, value.kinds)
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value
@@ -245,13 +247,14 @@ class LoraArray(
 def _stopped(lora: LoraArray) -> tuple:
     """What two must share to be one as soon as their weights' gradients are stopped."""
     structure = jtu.tree_structure(lora.weight)
-    return structure, lora.kinds, lora.scaling, lora.dropout, lora.allow_materialise
+    return structure, lora.kinds, lora.dropout, lora.allow_materialise
 
 
-def _unstopped(lora: LoraArray) -> LoraArray:
-    """The same, as an operation makes it: the gradient of its weight has been stopped already."""
+def _unstopped(lora: LoraArray, scaling: float) -> LoraArray:
+    """As an operation makes it: the gradient of the weight has been stopped already."""
     value = lora.with_payload(lora.weight)
     object.__setattr__(value, "stop_gradient", False)
+    object.__setattr__(value, "scaling", scaling)
     return value
 
 

@@ -70,7 +70,7 @@ MATRIX = {
     "broadcast": lambda W: jnp.broadcast_to(W, (3, 4, 6)) @ x,
     "concatenate": lambda W: jnp.concatenate([W, 2 * W]) @ x,
     "concatenate_1": lambda W: jnp.concatenate([W, 2 * W], 1) @ jnp.concatenate([x, x]),
-    "concatenate_array": lambda W: jnp.concatenate([W, X[:2] @ W.T @ jnp.ones((4, 6))]) @ x,
+    "concatenate_array": lambda W: jnp.concatenate([W, X @ jnp.ones((4, 6))]) @ x,
     "stack": lambda W: jnp.stack([W, 2 * W], 1) @ x,
     "pad": lambda W: jnp.pad(W, ((1, 0), (0, 2)), constant_values=3.0) @ jnp.ones(8),
     "tile": lambda W: jnp.tile(W, (2, 1)) @ x,
