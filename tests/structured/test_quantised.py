@@ -1,5 +1,7 @@
 """`QuantisedArray` against what it dequantises to, and that against the original."""
 
+import io
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import pytest
 from jax import lax
 
 from sciquax import quaxify
+from sciquax.interop.equinox import tree_deserialise_leaves, tree_serialise_leaves
 from sciquax.structured import LoraArray, QuantisedArray, loraify, quantise, quantise_model
 from sciquax.structured._quantised import FORMATS
 from sciquax.units import Quantity
@@ -233,3 +236,19 @@ def test_with_units():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["int4", "nf4", "float8_e4m3fn"])
+def test_codes_in_files(dtype):
+    """NumPy's files have no name for these dtypes."""
+    values = [quantise(jr.normal(jr.key(seed), (3, 5)), dtype, block_size=2) for seed in (0, 1)]
+    file = io.BytesIO()
+    tree_serialise_leaves(file, {"w": values[0]})
+    file.seek(0)
+    read = tree_deserialise_leaves(file, {"w": values[1]})["w"]
+    assert read.codes.dtype == values[0].codes.dtype
+    np.testing.assert_array_equal(read.dequantise(), values[0].dequantise())
+    file.seek(0)
+    with pytest.raises(ValueError, match="The file has codes of"):
+        other = "nf4" if dtype == "int4" else "int4"
+        tree_deserialise_leaves(file, {"w": quantise(jnp.ones((3, 5)), other, block_size=2)})
