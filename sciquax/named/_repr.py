@@ -49,7 +49,9 @@ def header(a: Any) -> str:
     text = f"{dtype}[{sizes}]"
     unit = getattr(array, "_unit", None)
     if unit is not None:
-        return f"{text}, '{unit}'"
+        inner = getattr(array, "magnitude", None)
+        structure = f", {type(inner).__name__}" if is_value(inner) else ""
+        return f"{text}, '{unit}'{structure}"
     return f"{text}, {type(array).__name__}" if is_value(array) else text
 
 

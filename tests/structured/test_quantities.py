@@ -219,3 +219,11 @@ def test_banded_jacobian_from_products():
     operator = lx.FunctionLinearOperator(lambda x: dense @ x, jax.ShapeDtypeStruct((4,), b.dtype))
     out = lx.linear_solve(operator, b, BandedJacobianSolver(1, 1)).value
     np.testing.assert_allclose(out, jnp.linalg.solve(dense, b), rtol=1e-5)
+
+
+def test_named_and_measured_matrices_show_their_structure():
+    A = TridiagonalMatrix(jnp.ones(2), jnp.ones(3), jnp.ones(2))
+    rows = ("row", "column")
+    assert repr(NamedArray(A, rows)) == "NamedArray(f32[row=3, column=3], TridiagonalMatrix)"
+    shown = "NamedArray(f32[row=3, column=3], 'N / m', TridiagonalMatrix)"
+    assert repr(NamedArray(Quantity(A, "N/m"), rows)).replace("N/m", "N / m") == shown
