@@ -373,7 +373,7 @@ def symmetrised(a: Any) -> Any:
         return total.rebuild(total.arrays(), properties=a.properties | {"hermitian"})
     half = jnp.asarray(0.5, a.dtype)
     if isinstance(a, LowRankPlusDiagonalMatrix):
-        adjoint = a.adjoint()
+        adjoint: Any = a.adjoint()
         made = a.rebuild(
             [
                 a.diag.real.astype(a.dtype),
