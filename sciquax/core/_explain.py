@@ -33,8 +33,8 @@ def explain_rules(target: Any, types: Iterable[type[Value]] | None = None) -> No
     >>> import jax
     >>> from sciquax import explain_rules
     >>> from sciquax.units import Quantity
-    >>> explain_rules(jax.lax.exp_p, types=[Quantity])
-    `exp`: elementwise; numbers only (`exp`)
+    >>> explain_rules(jax.lax.log1p_p, types=[Quantity])
+    `log1p`: elementwise; numbers only (`exp`)
       Quantity  for `PURE`: sciquax.units._rules._pure
 
     ```

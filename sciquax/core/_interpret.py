@@ -148,17 +148,17 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
-            if MODE.deferring and primitive.name == "jit" and grows(eqn):
-                return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
+            if MODE.deferring and primitive.name in _CALLS and grows(eqn):
+                return interpret(*open_jaxpr(eqn.params[_CALLS[primitive.name]]), tagged, True)
             return bind_equation(eqn, [strip(x) for x in operands])
         if (rule := rule_for_call(eqn, tagged)) is not None:
             outs = rule(tagged)
             if outs is not NotImplemented:
                 return _checked(eqn, outs, env)
         if MODE.deferring:
-            if primitive.name != "jit":
+            if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
-            elif _states_numbers(eqn, tagged):
+            elif primitive.name == "jit" and _states_numbers(eqn, tagged):
                 return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
@@ -199,6 +199,9 @@ def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
             env.misshapen[var] = x, eqn
     return results
 
+
+_CALLS = {"jit": "jaxpr", "whole_call": "body"}
+"""Equations that only call a function, and the parameter with its body."""
 
 _SHORT = 8
 

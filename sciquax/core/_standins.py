@@ -24,7 +24,7 @@ import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
 from ._batched import Batch, mapped
-from ._compat import Primitive, Tracer, eval_jaxpr, open_jaxpr
+from ._compat import Primitive, Tracer, eval_jaxpr, named_result, open_jaxpr
 from ._dispatch import HIGHER_ORDER
 from ._functions import FunctionRules, function_rules, held_by, labels
 from ._interpret import interpret
@@ -192,7 +192,7 @@ def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any
     rule = rules.rule([x for x in leaves if hasattr(x, "shape")], willing=True)
     if rule is None:
         return NotImplemented
-    out = rule(args, kwargs)
+    out = named_result(rules.function, rule(args, kwargs))
     return jtu.tree_map(strip, out, is_leaf=is_value)
 
 

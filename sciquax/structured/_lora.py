@@ -216,7 +216,7 @@ class LoraArray(
     @classmethod
     def coerce(cls, value: Any, example: Any) -> Any:
         if type(value) is type(example) is LoraArray:
-            if _stopped(value) != _stopped(example):
+            if _stopped(value) != _stopped(example) or value.rank > example.rank:
                 raise Unsettled
             more = [(0, 0)] * len(value.kinds) + [(0, example.rank - value.rank)]
             a, b = (jnp.pad(x, more) for x in aligned(value))

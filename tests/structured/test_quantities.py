@@ -77,6 +77,8 @@ def _gram(R):
         ("tridiagonal", lambda A: jnp.kron(A, Quantity(jnp.array([[1.0, 2.0]]), "s")), "m*s"),
         ("banded", lambda A: jnp.tril(A) @ jnp.arange(6.0), "m"),
         ("tridiagonal", lambda A: jnp.linalg.eigh(A + A.T).eigenvalues, "m"),
+        ("tridiagonal", lambda A: jnp.linalg.svd(A, compute_uv=False), "m"),
+        ("banded", jnp.linalg.svdvals, "m"),
     ],
 )
 @pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
@@ -92,6 +94,18 @@ def test_whole_functions_of_matrices_beneath(name, program, unit, named):
     assert out.units == expected.units == Quantity(1.0, unit).units
     held = out.magnitude.materialise() if is_value(out.magnitude) else out.magnitude
     np.testing.assert_allclose(held, expected.m, rtol=2e-3, atol=2e-3)
+
+
+def test_results_have_the_names_of_jax():
+    A = SPECIMENS[0].make(np.random.default_rng(3))
+    for given in (A, Quantity(A, "m")):
+        assert quaxify(jnp.linalg.qr)(given).R is not None
+        assert quaxify(jnp.linalg.eigh)(given).eigenvalues.shape == A.shape[:1]
+    assert sciquax.numpy.linalg.slogdet(A).sign.shape == ()
+    raw = quaxify(lambda A: jnp.linalg.qr(A, mode="raw"))(Quantity(jnp.eye(3), "m"))
+    direct = sciquax.numpy.linalg.qr(Quantity(jnp.eye(3), "m"), mode="raw")
+    assert str(raw.Q.units) == str(direct.Q.units) == "meter"
+    assert not is_value(raw.R) and not is_value(direct.R)
 
 
 @pytest.mark.parametrize("function", [jsp.linalg.solve_triangular, jnp.linalg.solve])

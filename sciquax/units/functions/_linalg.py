@@ -53,7 +53,6 @@ enrol(SCIPY, "leslie", "f:a, s:a -> a")
 enrol("jax.numpy", "kron", "a:a, b:b -> a*b", only_nested=True)
 enrol("jax.numpy", "trace diag diagonal", "a:a, v:a -> a", only_nested=True)
 enrol("jax.numpy", "tril triu", "m:a -> a", only_nested=True)
-enrol(LINALG, "svd", "a:a -> , a,", only_nested=True)
 enrol(SCIPY, "solve_triangular", "a:a, b:b -> b/a", only_nested=True)
 
 
@@ -70,11 +69,32 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
     out = call(jnp.linalg.qr, magnitude_of(a), mode=mode)
     if mode == "r":
         return wrap(out, unit)
+    if mode == "raw":  # the reflectors, below the diagonal of the factor, and their scales
+        return wrap(out[0], unit), out[1]
     factors = out[0], wrap(out[1], unit)
     return type(out)(*factors) if hasattr(out, "_fields") else factors
 
 
+@only_nested
+def _svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    hermitian: bool = False,
+    subset_by_index: tuple[int, int] | None = None,
+) -> Any:
+    """The singular values are in the matrix's unit, the vectors are numbers."""
+    unit = multiplicative("svd", own_unit(a))
+    options = (full_matrices, compute_uv, hermitian, subset_by_index)
+    out = call(jnp.linalg.svd, magnitude_of(a), *options)
+    if not compute_uv:
+        return wrap(out, unit)
+    factors = out[0], wrap(out[1], unit), out[2]
+    return type(out)(*factors) if hasattr(out, "_fields") else factors
+
+
 rule(f"{LINALG}.cholesky")(_cholesky)
+rule(f"{LINALG}.svd")(_svd)
 rule(f"{LINALG}.qr")(_qr)
 
 

@@ -194,8 +194,7 @@ class _Rule:
     def _label(self, out: Any, units: list[InternedUnit]) -> Any:
         if len(units) == 1:
             return jtu.tree_map(lambda x: wrap(x, units[0]), out, is_leaf=is_value)
-        if not isinstance(out, (tuple, list)):
-            return wrap(out, units[0])
+        assert isinstance(out, (tuple, list)), f"`{self.name}` gave one result of {len(units)}"
         parts = [
             jtu.tree_map(lambda x, u=u: wrap(x, u), x, is_leaf=is_value)
             for x, u in zip(out, units, strict=False)
