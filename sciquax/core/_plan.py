@@ -4,12 +4,17 @@ Calling a quaxified function stages and interprets it. Where everything that the
 known and unchanged (`_visible.py`), and the operands are of the same types, the operations on bare
 arrays that this came to are the same too. They are kept, and run one by one as JAX runs operations
 that are not compiled together, so that the numbers are the same to the last bit.
+
+Plain arrays among the arguments are concrete to the function, which may branch on what they hold.
+A plan is of the function staged with these abstract as well, if that can be, and does the same.
 """
 
 import types
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.tree_util as jtu
 
@@ -104,23 +109,47 @@ class Kept:
         self.plan: Plan | None = None
         self.hopeless = False
 
+    def remember(self, staged: Any, arrays: Sequence[int]) -> None:
+        """A call that was staged; not what plain arrays it was given."""
+        self.staged = staged._replace(consts=()) if arrays else staged
 
-def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept | None:
-    """What is kept for a call, new if nothing is; None if nothing may be."""
-    function = leaves[0] if leaves else None
-    if type(function) is not types.FunctionType or 0 in chosen or not _compat.nothing_is_traced():
+
+def kept_for(
+    leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]
+) -> tuple[Kept, list[int]] | None:
+    """What is kept for a call, new if nothing is, and which leaves are plain arrays.
+
+    None if nothing may be.
+    """
+    if not leaves or not _compat.nothing_is_traced():
+        return None
+    called = treedef.children()[0]
+    function = owner = leaves[0]
+    functions = called.num_leaves
+    if not jtu.treedef_is_leaf(called):
+        function = called.unflatten(leaves[:functions])
+        owner = getattr(function, "__func__", None) or type(function).__call__
+        if not isinstance(function, eqx.Module) or type(owner) is not types.FunctionType:
+            return None
+    elif type(function) is not types.FunctionType or 0 in chosen:
         return None
     parts: list[Any] = [treedef, _compat.trace_context()]
+    arrays: list[int] = []
     wanted = set(chosen)
     for i, x in enumerate(leaves):
         if i in wanted:
             parts.append(type_of(x))
-        elif i > 0:
-            if type(x) not in _SIMPLE:
-                return None
+        elif isinstance(x, jax.Array):
+            arrays.append(i)
+            parts.append(type_of(x))
+        elif i < functions and callable(x):
+            parts.append(weakref.ref(x) if type(x) is types.FunctionType else x)
+        elif type(x) in _SIMPLE:
             parts.append((type(x), x.hex() if type(x) is float else x))
+        else:
+            return None
     key = tuple(parts)
-    entries = _plans.get(function, ())
+    entries = _plans.get(owner, ())
     if entries is None:
         entries = {}
     try:
@@ -128,17 +157,17 @@ def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept
     except TypeError:  # something in the tree cannot be hashed
         return None
     if kept is not None and kept.seen.still_holds():
-        return kept
+        return kept, arrays
     if not all(_is_plannable(leaves[i]) for i in chosen):
         return None
     seen = snapshot(function)
     if seen is None:
         return None
-    _plans.put(function, (), entries)
+    _plans.put(owner, (), entries)
     while len(entries) >= _PER_FUNCTION:
         entries.pop(next(iter(entries)), None)
     kept = entries[key] = Kept(seen)
-    return kept
+    return kept, arrays
 
 
 def _is_plannable(value: Any) -> bool:
@@ -149,19 +178,46 @@ def _is_plannable(value: Any) -> bool:
     )
 
 
-def planned(kept: Kept, values: Sequence[Any]) -> Plan | None:
-    """The plan for a call that was staged before, made at its second time."""
+def planned(kept: Kept, operands: Sequence[Any], restaged: Callable[[], Any] | None) -> Plan | None:
+    """The plan for a call that was staged before, made at its second time.
+
+    **Arguments**: `operands`, the values, and then the plain arrays; `restaged`, what stages the
+    call with the plain arrays abstract as well, if there are any.
+    """
     if kept.plan is None and kept.staged is not None and not kept.hopeless:
         try:
-            _check(kept.staged)
+            staged = kept.staged
+            if restaged is not None:
+                staged = restaged()
+                _check_same(kept.staged, staged)
+            _check(staged)
             before = MODE.signature_rules_called
-            plan = Plan(kept.staged, values)
+            plan = Plan(staged, operands)
             if MODE.signature_rules_called != before:
                 raise Unplannable
-            kept.plan = plan
+            kept.plan, kept.staged = plan, staged
         except Exception:  # a rule that wants concrete arrays, say
             kept.hopeless = True
     return kept.plan
+
+
+def _check_same(concrete: Any, abstract: Any) -> None:
+    """**Raises** `Unplannable` if a function did not do the same with its plain arrays abstract."""
+    if concrete.out_tree != abstract.out_tree:
+        raise Unplannable
+    for before, now in zip(concrete.template, abstract.template, strict=True):
+        if type(now) in _SIMPLE and (type(before) is not type(now) or before != now):
+            raise Unplannable
+    if [*_outline(concrete.jaxpr)] != [*_outline(abstract.jaxpr)]:
+        raise Unplannable
+
+
+def _outline(jaxpr: Any) -> Iterator[tuple[Any, ...]]:
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "whole_call":  # none where its operands are concrete
+            yield from _outline(open_jaxpr(eqn.params["body"])[0])
+        else:
+            yield eqn.primitive, *((v.aval.shape, v.aval.dtype) for v in eqn.outvars)
 
 
 def _check(staged: Any) -> None:

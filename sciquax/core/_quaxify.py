@@ -11,7 +11,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._at_once import call_at_once, worth_a_second_call
-from ._compat import Literal, as_array, open_jaxpr, user_location
+from ._compat import Literal, as_array, open_jaxpr, typeof, user_location
 from ._errors import LocatedError, Location, locate_stack
 from ._foreign import adopt, guard_foreign, is_value_or_foreign
 from ._inject import inject, typeof_aval
@@ -257,11 +257,15 @@ def _staged_and_interpreted(
     apart: bool,
 ) -> Any:
     values = [leaves[i].canonical() for i in chosen]
-    kept = kept_for(leaves, treedef, chosen) if finish is strip and not apart else None
-    if kept is not None and (plan := planned(kept, values)) is not None:
-        template, out_tree = kept.staged.template, kept.staged.out_tree
-        results = plan(values)
-        return jtu.tree_unflatten(out_tree, [fill(item, results) for item in template])
+    kept, arrays = None, []
+    if finish is strip and not apart and (found := kept_for(leaves, treedef, chosen)) is not None:
+        kept, arrays = found
+        operands = [*values, *(leaves[i] for i in arrays)]
+        restaged = (lambda: _stage(leaves, treedef, chosen + arrays)) if arrays else None
+        if (plan := planned(kept, operands, restaged)) is not None:
+            template, out_tree = kept.staged.template, kept.staged.out_tree
+            results = plan(operands)
+            return jtu.tree_unflatten(out_tree, [fill(item, results) for item in template])
     staged = _stage(leaves, treedef, chosen, apart)
     jaxpr, consts, template, out_tree = staged
     try:
@@ -274,7 +278,7 @@ def _staged_and_interpreted(
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
     if kept is not None:
-        kept.staged = staged
+        kept.remember(staged, arrays)
     out_leaves = [fill(item, results) for item in template]
     return jtu.tree_unflatten(out_tree, out_leaves)
 
@@ -304,5 +308,5 @@ def output_places(
 
 
 def _struct(value: Any) -> jax.ShapeDtypeStruct:
-    aval = typeof_aval(value)
+    aval = typeof_aval(value) if type(value) in VALUE_TYPES else typeof(value)
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)

@@ -8,12 +8,15 @@ they name, their defaults. Anything that is not understood (an object with attri
 """
 
 import builtins
+import dataclasses
 import dis
+import functools
 import types
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.tree_util as jtu
 import numpy as np
@@ -46,6 +49,14 @@ _UNSAFE_OPCODES = frozenset(
     "LOAD_BUILD_CLASS YIELD_VALUE SEND".split()
 )
 _MAX_FUNCTIONS = 50
+_STRUCTURAL = ("equinox", "abc", "typing", "collections")  # whose classes do nothing by themselves
+_HOLDERS = (functools.partial, jax.custom_jvp, jax.custom_vjp)
+_MADE_BY_PYTHON = frozenset(
+    "__module__ __doc__ __dict__ __weakref__ __slots__ __annotations__ __annotations_cache__ "
+    "__annotate__ __annotate_func__ __firstlineno__ __static_attributes__ __abstractmethods__ "
+    "__abstractvars__ __abstractclassvars__ __dataclass_params__ __dataclass_fields__ __replace__ "
+    "__match_args__ __init__ __post_init__ __parameters__ __orig_bases__ _abc_impl".split()
+)
 _MISSING = object()
 
 
@@ -73,10 +84,12 @@ def _names(code: types.CodeType) -> tuple[tuple[str, ...], ...] | None:
 
 def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     chain: list[str] = []
+    handlers = 0  # of `except` and `finally`, in which what only tracing refuses may end
     for instruction in dis.get_instructions(code):
         name = instruction.opname
         if name in _UNSAFE_OPCODES:
             raise Unseen
+        handlers += (name == "PUSH_EXC_INFO") - (name == "WITH_EXCEPT_START")
         if name == "STORE_DEREF" and instruction.argval in outer_free:
             raise Unseen
         if name == "LOAD_GLOBAL":
@@ -88,6 +101,8 @@ def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple
         elif name not in ("CACHE", "PUSH_NULL", "PRECALL", "EXTENDED_ARG") and chain:
             yield tuple(chain)
             chain = []
+    if handlers:
+        raise Unseen
     if chain:
         yield tuple(chain)
     for constant in code.co_consts:
@@ -98,16 +113,27 @@ def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple
 class Snapshot:
     """Everything a function sees, and whether it still does.
 
-    Functions are held weakly, so that what is kept for one does not keep it alive.
+    Functions are held weakly, so that what is kept for one does not keep it alive. A module that
+    is called (`eqx.Module`) is known by its class; what it holds is not looked at again, for that
+    is part of the call.
     """
 
-    def __init__(self, function: types.FunctionType):
+    def __init__(self, function: types.FunctionType | eqx.Module):
         self._looked_up: list[tuple[Any, str, Any]] = []
         self._cells: list[tuple[Any, int, Any]] = []
         self._functions: dict[Any, tuple[Any, Any, Any]] = {}
-        self._follow(function)
+        self._classes: dict[type, dict[str, Any]] = {}
+        self._library: set[int] = set()
+        if isinstance(function, types.FunctionType):
+            self._follow(function)
+        else:
+            self._vet_called(function)
 
     def still_holds(self) -> bool:
+        for cls, before in self._classes.items():
+            now = vars(cls)
+            if len(now) != len(before) or not all(_same(now.get(k), before[k]) for k in before):
+                return False
         for reference, i, before in self._cells:
             try:
                 if not _same(reference().__closure__[i].cell_contents, before):
@@ -186,11 +212,16 @@ class Snapshot:
             for item in x:
                 self._vet(item)
             return
+        if isinstance(x, _HOLDERS):
+            self._vet_held(x)
+            return
         if isinstance(x, types.ModuleType):
             if not _is_pure_library(x.__name__):
                 raise Unseen
             return
         module = getattr(x, "__module__", None) or ""
+        if x is Tracer:  # to ask whether an array is one
+            raise Unseen
         if isinstance(x, type):
             if module == "builtins" and x.__name__ in _PURE_BUILTINS or _is_pure_library(module):
                 return
@@ -199,6 +230,7 @@ class Snapshot:
             wrapped = getattr(x, "__wrapped__", None)  # `quaxify(f)`, `jax.jit(f)`
             if wrapped is not None and wrapped is not x:
                 self._vet(wrapped)
+            self._vet_held(x)
             return
         if isinstance(x, types.FunctionType):
             self._follow(x)
@@ -208,8 +240,66 @@ class Snapshot:
         wrapped = getattr(x, "__wrapped__", None)
         if wrapped is not None and _is_pure_library(type(x).__module__):
             self._vet(wrapped)
+            self._vet_held(x)
             return
         raise Unseen
+
+    def _vet_held(self, x: Any) -> None:
+        """Vet what a library's callable was made of: the functions of a user's that it calls."""
+        if id(x) in self._library:
+            return
+        self._library.add(id(x))
+        if isinstance(x, functools.partial):
+            for part in (x.func, *x.args, *x.keywords.values()):
+                self._vet(part)
+        elif isinstance(x, (jax.custom_jvp, jax.custom_vjp)):
+            for name in ("fun", "jvp", "fwd", "bwd"):
+                part = getattr(x, name, None)
+                if part is not None:
+                    self._vet(part)
+        elif isinstance(x, types.FunctionType):
+            for cell in x.__closure__ or ():
+                try:
+                    parts = cell.cell_contents
+                except ValueError:
+                    raise Unseen from None
+                for part in parts if isinstance(parts, (tuple, list)) else (parts,):
+                    if isinstance(part, (types.FunctionType, *_HOLDERS)):
+                        self._vet(part)
+
+    def _vet_called(self, x: Any) -> None:
+        """Vet a part of a module that is called: its structure is known, the arrays may be any."""
+        if isinstance(x, eqx.Module) and type(x) not in VALUE_TYPES:
+            for cls in type(x).__mro__:
+                self._vet_class(cls)
+            for field in dataclasses.fields(x):
+                part = getattr(x, field.name, None)
+                (self._vet if field.metadata.get("static") else self._vet_called)(part)
+        elif isinstance(x, (tuple, list)):
+            for part in x:
+                self._vet_called(part)
+        elif isinstance(x, dict):
+            for part in x.values():
+                self._vet_called(part)
+        else:
+            self._vet(x)
+
+    def _vet_class(self, cls: type) -> None:
+        if cls in self._classes or _is_pure_library(cls.__module__) or cls is object:
+            return
+        if cls.__module__.split(".")[0] in _STRUCTURAL:
+            return
+        if "<locals>" in cls.__qualname__:  # what is kept would keep it alive
+            raise Unseen
+        self._classes[cls] = {name: _held(x) for name, x in vars(cls).items()}
+        for name, x in vars(cls).items():
+            if name in _MADE_BY_PYTHON:
+                continue
+            if isinstance(x, property):
+                x = x.fget
+            elif isinstance(x, (staticmethod, classmethod)):
+                x = x.__func__
+            self._vet(x)
 
 
 def _is_tracer(x: Any) -> bool:
@@ -235,7 +325,7 @@ def _same(now: Any, before: Any) -> bool:
     return type(now) is type(before) and isinstance(now, (int, str, bool)) and now == before
 
 
-def snapshot(function: Any) -> Snapshot | None:
+def snapshot(function: types.FunctionType | eqx.Module) -> Snapshot | None:
     """What a function sees, or None if that cannot be told."""
     try:
         return Snapshot(function)

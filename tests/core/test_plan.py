@@ -6,6 +6,7 @@ import operator
 import weakref
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -236,7 +237,101 @@ def test_what_is_not_understood_is_staged_anew(plans, capsys):
     assert calls == ["called"] * 3
 
 
-def test_plain_arrays_among_the_arguments_are_staged_anew(plans):
+def partly(k, x):
+    return FACTOR * k * x
+
+
+@jax.custom_jvp
+def custom(x):
+    return 1.0 * x
+
+
+@custom.defjvp
+def _(primals, tangents):
+    return custom(*primals), FACTOR * tangents[0]
+
+
+PARTLY = functools.partial(partly, 1.0)
+AS_TREE = jax.tree_util.Partial(partly, 1.0)
+MAPPED = jax.vmap(functools.partial(partly, 1.0))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: PARTLY(x),
+        lambda x: AS_TREE(x),
+        lambda x: MAPPED(x),
+        lambda x: jax.jvp(custom, (x,), (x,))[1],
+    ],
+    ids=["partial", "Partial", "vmap", "custom_jvp"],
+)
+def test_globals_of_what_a_library_holds_are_seen(f, monkeypatch):
+    for factor in (2.0, 3.0):
+        monkeypatch.setitem(globals(), "FACTOR", factor)
+        for out in called_thrice(f, Q):
+            assert_same(out, factor * Q)
+
+
+class Line(eqx.Module):
+    slope: jax.Array
+    act: Any = jnp.abs
+    power: int = eqx.field(static=True, default=2)
+    offset: Any = None
+    kind = 1.0
+
+    def scaled(self, x):
+        return self.act(self.slope * x) * self.kind * FACTOR
+
+    def __call__(self, x):
+        out = self.scaled(x) ** self.power
+        return out if self.offset is None else out + self.offset
+
+
+@pytest.mark.parametrize("call", [lambda m: m, lambda m: m.scaled], ids=["module", "method"])
+def test_modules_are_planned(call, plans, monkeypatch):
+    line = Line(jnp.array([1.0, 2.0, -3.0]), offset=Quantity(1.0, "m**2"))
+    first, second, third = called_thrice(call(line), Q)
+    assert plans.used == 2
+    for out in (second, third):
+        assert_same(out, first, rtol=0, atol=0)
+
+    def check(line):
+        expected = eqx.filter_jit(lambda m, x: quaxify(call(m))(x))(line, Q)
+        for out in called_thrice(call(line), Q):
+            assert_same(out, expected)
+
+    before = plans.used
+    check(eqx.tree_at(lambda m: m.slope, line, line.slope + 1))  # only the arrays are others
+    assert plans.used == before + 3
+    check(eqx.tree_at(lambda m: m.act, line, jnp.negative))
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    check(line)
+    monkeypatch.setattr(Line, "kind", 5.0)
+    check(line)
+    monkeypatch.setattr(Line, "scaled", lambda self, x: -self.slope * x)
+    check(line)
+
+
+@pytest.mark.parametrize(
+    "f, array, other",
+    [
+        (lambda x, a: (x * a + 2 * x).sum(), X, X + 1),
+        (lambda x, a: (jnp.where(a > 0, x, -x) * jnp.linalg.norm(a), a), X, -X),
+        (lambda x, a: x[a], jnp.array([1, 0]), jnp.array([2, -1])),
+        (lambda x, a: x * jax.random.uniform(a), jax.random.key(1), jax.random.key(2)),
+    ],
+    ids=["arithmetic", "where", "index", "key"],
+)
+def test_plain_arrays_among_the_arguments(f, array, other, plans):
+    first, second, third = called_thrice(f, Q, array)
+    assert plans.used == 2
+    assert_same(second, first, rtol=0, atol=0)
+    assert_same(quaxify(f)(Q, other), jax.jit(quaxify(f))(Q, other))
+    assert plans.used == 3
+
+
+def test_plain_arrays_that_are_looked_at_are_staged_anew(plans):
     """A function may branch on what they hold."""
     f = lambda x, flag: x if float(flag) > 0 else -x
     assert_same(called_thrice(f, Q, jnp.asarray(1.0))[2], Q)
@@ -244,6 +339,22 @@ def test_plain_arrays_among_the_arguments_are_staged_anew(plans):
     assert_same(called_thrice(f, Q, 1)[2], Q)
     assert_same(quaxify(f)(Q, -1), -Q)
     assert_same(quaxify(f)(Q, np.float32(-1)), -Q)
+    labelled = lambda x, a: {"x": x, "of": f"{a}"}
+    for k in (1.0, 2.0):
+        assert called_thrice(labelled, Q, jnp.asarray(k))[2]["of"] == str(k)
+    index = lambda x, i: x[i]
+    for i in (0, 2, 1):
+        assert_same(called_thrice(index, Q, jnp.asarray(i))[2], Quantity(X[i], "m"))
+    swallowed = lambda x, flag: x if _is_positive(flag) else -x
+    assert_same(called_thrice(swallowed, Q, jnp.asarray(1.0))[2], Q)
+    assert_same(called_thrice(swallowed, Q, jnp.asarray(-1.0))[2], -Q)
+
+
+def _is_positive(flag):
+    try:
+        return float(flag) > 0
+    except TypeError:
+        return True
 
 
 def test_types_that_changed_are_seen():
