@@ -9,6 +9,7 @@ Plain arrays among the arguments are concrete to the function, which may branch 
 A plan is of the function staged with these abstract as well, if that can be, and does the same.
 """
 
+import functools
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +132,7 @@ def kept_for(
         owner = getattr(function, "__func__", None) or type(function).__call__
         if not isinstance(function, eqx.Module) or type(owner) is not types.FunctionType:
             return None
-    elif type(function) is not types.FunctionType or 0 in chosen:
+    elif type(function) not in (types.FunctionType, functools.partial) or 0 in chosen:
         return None
     parts: list[Any] = [treedef, _compat.trace_context()]
     arrays: list[int] = []

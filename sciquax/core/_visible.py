@@ -60,6 +60,9 @@ _MADE_BY_PYTHON = frozenset(
 _MISSING = object()
 
 
+Called = types.FunctionType | functools.partial | eqx.Module
+
+
 class Unseen(Exception):
     """Internal: a function sees something that may change without notice."""
 
@@ -118,11 +121,12 @@ class Snapshot:
     is part of the call.
     """
 
-    def __init__(self, function: types.FunctionType | eqx.Module):
+    def __init__(self, function: Called):
         self._looked_up: list[tuple[Any, str, Any]] = []
         self._cells: list[tuple[Any, int, Any]] = []
         self._functions: dict[Any, tuple[Any, Any, Any]] = {}
         self._classes: dict[type, dict[str, Any]] = {}
+        self._partials: list[tuple[Any, dict[str, Any]]] = []
         self._library: set[int] = set()
         if isinstance(function, types.FunctionType):
             self._follow(function)
@@ -133,6 +137,12 @@ class Snapshot:
         for cls, before in self._classes.items():
             now = vars(cls)
             if len(now) != len(before) or not all(_same(now.get(k), before[k]) for k in before):
+                return False
+        for reference, before in self._partials:
+            partial = reference()
+            if partial is None or partial.keywords.keys() != before.keys():
+                return False
+            if not all(_same(partial.keywords[k], before[k]) for k in before):
                 return False
         for reference, i, before in self._cells:
             try:
@@ -252,6 +262,8 @@ class Snapshot:
         if isinstance(x, functools.partial):
             for part in (x.func, *x.args, *x.keywords.values()):
                 self._vet(part)
+            keywords = {name: _held(part) for name, part in x.keywords.items()}
+            self._partials.append((weakref.ref(x), keywords))
         elif isinstance(x, (jax.custom_jvp, jax.custom_vjp)):
             for name in ("fun", "jvp", "fwd", "bwd"):
                 part = getattr(x, name, None)
@@ -325,7 +337,7 @@ def _same(now: Any, before: Any) -> bool:
     return type(now) is type(before) and isinstance(now, (int, str, bool)) and now == before
 
 
-def snapshot(function: types.FunctionType | eqx.Module) -> Snapshot | None:
+def snapshot(function: Called) -> Snapshot | None:
     """What a function sees, or None if that cannot be told."""
     try:
         return Snapshot(function)

@@ -313,6 +313,20 @@ def test_modules_are_planned(call, plans, monkeypatch):
     check(line)
 
 
+def test_partials_are_planned(plans):
+    f = functools.partial(lambda k, x, *, by, a: k * x / by + a, 2.0, by=4.0, a=Quantity(X, "cm"))
+    for out in called_thrice(f, Q):
+        assert_same(out, 2 * Q / 4.0 + Quantity(X, "cm"))
+    assert plans.used == 2
+    outer = lambda x: f(x)
+    called_thrice(outer, Q)
+    assert plans.used == 4
+    f.keywords["by"] = 8.0
+    for g in (f, outer):
+        for out in called_thrice(g, Q):
+            assert_same(out, 2 * Q / 8.0 + Quantity(X, "cm"))
+
+
 @pytest.mark.parametrize(
     "f, array, other",
     [
