@@ -9,7 +9,6 @@ Plain arrays among the arguments are concrete to the function, which may branch 
 A plan is of the function staged with these abstract as well, if that can be, and does the same.
 """
 
-import functools
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,7 @@ from ._interpret import interpret
 from ._outputs import BuiltOutput, Output
 from ._polymorphic import strip
 from ._value import MODE, VALUE_TYPES
-from ._visible import Snapshot, snapshot
+from ._visible import FUNCTIONS, Snapshot, snapshot
 from ._weak import WeakCache
 
 _PER_FUNCTION = 8  # plans kept for one function
@@ -132,7 +131,7 @@ def kept_for(
         owner = getattr(function, "__func__", None) or type(function).__call__
         if not isinstance(function, eqx.Module) or type(owner) is not types.FunctionType:
             return None
-    elif type(function) not in (types.FunctionType, functools.partial) or 0 in chosen:
+    elif type(function) not in FUNCTIONS or 0 in chosen:
         return None
     parts: list[Any] = [treedef, _compat.trace_context()]
     arrays: list[int] = []

@@ -60,7 +60,8 @@ _MADE_BY_PYTHON = frozenset(
 _MISSING = object()
 
 
-Called = types.FunctionType | functools.partial | eqx.Module
+_JITTED = type(jax.jit(lambda: None))
+FUNCTIONS = (types.FunctionType, _JITTED, *_HOLDERS)
 
 
 class Unseen(Exception):
@@ -116,22 +117,19 @@ def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple
 class Snapshot:
     """Everything a function sees, and whether it still does.
 
-    Functions are held weakly, so that what is kept for one does not keep it alive. A module that
-    is called (`eqx.Module`) is known by its class; what it holds is not looked at again, for that
-    is part of the call.
+    Functions are held weakly, so that what is kept for one does not keep it alive. What is called
+    is one of `FUNCTIONS`, or an Equinox module: that is known by its class; what it holds is not
+    looked at again, for that is part of the call.
     """
 
-    def __init__(self, function: Called):
+    def __init__(self, function: Any):
         self._looked_up: list[tuple[Any, str, Any]] = []
         self._cells: list[tuple[Any, int, Any]] = []
         self._functions: dict[Any, tuple[Any, Any, Any]] = {}
         self._classes: dict[type, dict[str, Any]] = {}
         self._partials: list[tuple[Any, dict[str, Any]]] = []
         self._library: set[int] = set()
-        if isinstance(function, types.FunctionType):
-            self._follow(function)
-        else:
-            self._vet_called(function)
+        (self._vet if type(function) in FUNCTIONS else self._vet_called)(function)
 
     def still_holds(self) -> bool:
         for cls, before in self._classes.items():
@@ -229,7 +227,10 @@ class Snapshot:
             if not _is_pure_library(x.__name__):
                 raise Unseen
             return
-        module = getattr(x, "__module__", None) or ""
+        if isinstance(x, types.FunctionType):  # `jax.vmap(f)` has the module's name of `f`
+            module = x.__globals__.get("__name__") or ""
+        else:
+            module = getattr(x, "__module__", None) or ""
         if x is Tracer:  # to ask whether an array is one
             raise Unseen
         if isinstance(x, type):
@@ -337,7 +338,7 @@ def _same(now: Any, before: Any) -> bool:
     return type(now) is type(before) and isinstance(now, (int, str, bool)) and now == before
 
 
-def snapshot(function: Called) -> Snapshot | None:
+def snapshot(function: Any) -> Snapshot | None:
     """What a function sees, or None if that cannot be told."""
     try:
         return Snapshot(function)

@@ -313,6 +313,26 @@ def test_modules_are_planned(call, plans, monkeypatch):
     check(line)
 
 
+def summed(x):
+    return jnp.sum(FACTOR * x * jnp.abs(x))
+
+
+@pytest.mark.parametrize("transform", [jax.vmap, jax.grad, jax.checkpoint, jax.jit, jax.jacfwd])
+def test_transformed_functions_are_planned(transform, plans, monkeypatch):
+    # Anew each time: `jit` and `checkpoint` keep what they traced, by the function.
+    for factor in (2.0, 3.0):
+        f = transform(lambda x: summed(x))
+        monkeypatch.setitem(globals(), "FACTOR", factor)
+        before = plans.used
+        outs = called_thrice(f, Q)
+        assert plans.used == before + 2
+        for out in outs:
+            assert_same(out, jax.jit(quaxify(transform(lambda x: summed(x))))(Q))
+    if transform in (jax.vmap, jax.grad, jax.jacfwd):
+        monkeypatch.setitem(globals(), "FACTOR", 5.0)
+        assert_same(quaxify(f)(Q), jax.jit(quaxify(transform(lambda x: summed(x))))(Q))
+
+
 def test_partials_are_planned(plans):
     f = functools.partial(lambda k, x, *, by, a: k * x / by + a, 2.0, by=4.0, a=Quantity(X, "cm"))
     for out in called_thrice(f, Q):
