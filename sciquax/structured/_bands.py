@@ -197,6 +197,13 @@ class BandMatrix(StructuredMatrix):
         return out
 
 
+def positive_root(d: Any) -> Any:
+    """The square root of a Hermitian matrix's pivots: not a number unless they are positive."""
+    real = jnp.real(d)
+    root = jnp.sqrt(jnp.where(real > 0, real, 1))
+    return jnp.where(real > 0, root, jnp.nan).astype(d.dtype)
+
+
 def _product(bands: Bands, x: Any, axis: int) -> Any:
     """The sum of each diagonal times a slice of `x`, along an axis.
 

@@ -135,6 +135,8 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
     leading = tuple(range(len(lhs.batch)))
     if lhs.batch != leading or rhs.batch != leading:
         return NotImplemented
+    if len(leading) == lhs.ndim == rhs.ndim:
+        return pairs.hadamard(lhs.x, rhs.x)
     if len(leading) not in (lhs.ndim - 2, 0) or len(leading) not in (rhs.ndim - 2, 0):
         return NotImplemented
     if len(leading) == 0 and (lhs.ndim > 2 or rhs.ndim > 2):

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
-from ._bands import BandMatrix, Bands
+from ._bands import BandMatrix, Bands, positive_root
 from ._properties import surviving
 
 
@@ -60,7 +58,7 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
         return self.rebuild([1 / self.diag], properties=surviving("inverse", self.known()))
 
     def cholesky(self) -> Any:
-        return self.rebuild([jnp.sqrt(self.diag)])
+        return self.rebuild([positive_root(self.diag)])
 
     def pivots(self) -> Any:
         return self.diag

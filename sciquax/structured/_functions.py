@@ -62,6 +62,8 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
         def whole(*args: Any, **kwargs: Any) -> Any:
             if opened is not None and opened(*args):
                 return NotImplemented
+            if any(_is(x) and len(x.shape) < 2 for x in args):  # mapped over rows
+                return NotImplemented
             with lenient():
                 out = rule(*args, **kwargs)
             if out is not NotImplemented:
@@ -280,6 +282,10 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     ndim = len(x.shape)
     if axis is not None:
         axes = axis if isinstance(axis, tuple) else (axis,)
+        if len(axes) == 1 and axes[0] % ndim >= ndim - 2:
+            rows = axes[0] % ndim == ndim - 1
+            out = _vector_norms(_inexact(x), ord, rows)
+            return jnp.expand_dims(out, -1 if rows else -2) if keepdims else out
         if [a % ndim for a in axes] != [ndim - 2, ndim - 1]:
             return NotImplemented
     elif ndim != 2:
@@ -288,6 +294,18 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     if out is not NotImplemented and keepdims:
         out = out[..., None, None]
     return out
+
+
+def _vector_norms(x: Any, ord: Any, rows: bool) -> Any:
+    """The norm of each row or column, (..., n): of the stored elements, or one at a time."""
+    if ord == 1:
+        return _absolute_sums(x, rows)
+    if ord in (None, 2):
+        squares = x.map_entries(lambda y: jnp.abs(y) ** 2, True)
+        if squares is not NotImplemented:
+            return jnp.sqrt(squares.sum_rows() if rows else squares.sum_columns())
+    x = x.transpose() if rows else x
+    return x.each_column(lambda column: jnp.linalg.norm(column, ord, -1))
 
 
 def _matrix_norm(x: Any, ord: Any) -> Any:
@@ -323,9 +341,57 @@ def _svd(
     hermitian: bool = False,
     subset_by_index: Any = None,
 ) -> Any:
-    if compute_uv or subset_by_index is not None or not a.is_square():
+    if subset_by_index is not None or not a.is_square():
         return NotImplemented
-    return _singular_values(a)
+    return _singular_vectors(a) if compute_uv else _singular_values(a)
+
+
+def _singular_vectors(a: Any) -> Any:
+    """U, the singular values and V^H, or NotImplemented; vectors without structure are withheld."""
+    matrix = _inexact(a)
+    allow, shape, dtype = a.allow_materialise, a.shape, matrix.dtype
+    n = shape[-1]
+    one = IdentityMatrix(n, dtype, allow_materialise=allow)
+    one = one.rebuild([jnp.ones(matrix.batch_shape(), dtype)])
+    if "orthogonal" in matrix.known():
+        return matrix, _singular_values(matrix), one
+    if isinstance(matrix, _DIAGONAL):
+        d = matrix.diagonal()
+        size = jnp.abs(d)
+        phase = jnp.where(size == 0, 1, d / jnp.where(size == 0, 1, size))
+        left = DiagonalMatrix(phase, allow_materialise=allow, properties={"orthogonal"})
+        return _descending(left, size, one, allow)
+    if isinstance(matrix, BlockDiagonalMatrix):
+        u, s, vh = jnp.linalg.svd(matrix.blocks)
+        left, right = (matrix.rebuild([x], properties=_UNITARY) for x in (u, vh))
+        return _descending(left, matrix.joined(s), right, allow)
+    if isinstance(matrix, KroneckerMatrix) and all(
+        x.shape[-1] == x.shape[-2] for x in matrix.arrays()
+    ):
+        (u_a, s_a, vh_a), (u_b, s_b, vh_b) = (
+            linalg(lambda x: tuple(jnp.linalg.svd(x)), x) for x in matrix.arrays()
+        )
+        left, right = (
+            matrix.rebuild([x, y], properties=_UNITARY) for x, y in ((u_a, u_b), (vh_a, vh_b))
+        )
+        values = (s_a[..., :, None] * s_b[..., None, :]).reshape(shape[:-1])
+        return _descending(left, values, right, allow)
+    values = NotImplemented if allow else _singular_values(a)
+    if values is NotImplemented:
+        return NotImplemented
+    withheld = Withheld.of("svd", shape, dtype)
+    return withheld, values, withheld
+
+
+_UNITARY = frozenset({"orthogonal"})
+
+
+def _descending(left: Any, values: Any, right: Any, allow: bool) -> tuple[Any, Any, Any]:
+    """left @ diag(values) @ right with the values in descending order."""
+    order = jnp.argsort(-values, -1)
+    rows = PermutationMatrix(order, left.dtype, allow_materialise=allow)
+    values = jnp.take_along_axis(values, order, -1)
+    return pairs.matmul(left, rows.transpose()), values, pairs.matmul(rows, right)
 
 
 @_rule(jnp.linalg.svdvals)
@@ -355,22 +421,24 @@ def _cond(x: Any, p: Any = None) -> Any:
 def symmetrised(a: Any) -> Any:
     """(a + a^H) / 2, as JAX makes of the arguments of `eigh` and `cholesky`; or NotImplemented."""
     a = _inexact(a)
+    if isinstance(a, KroneckerMatrix):
+        return a.symmetrised()
     if a.is_hermitian():
         return a
     if isinstance(a, BlockDiagonalMatrix):
         return a.each(lambda x: (x + jnp.conj(jnp.swapaxes(x, -1, -2))) / 2)
-    if isinstance(a, KroneckerMatrix):
-        return a.map_factors(lambda x: (x + jnp.conj(jnp.swapaxes(x, -1, -2))) / 2)
     if isinstance(a, TridiagonalMatrix) and not jnp.issubdtype(a.dtype, jnp.complexfloating):
         return SymmetricTridiagonalMatrix(
             a.main_diag,
             (a.lower_diag + a.upper_diag) / 2,
             allow_materialise=a.allow_materialise,
-            properties=a.properties,
+            properties=surviving("add", a.properties),
         )
     if isinstance(a, (BandMatrix, CirculantMatrix)):
         total = pairs.add(a, a.adjoint()).scale(jnp.asarray(0.5, a.dtype))
-        return total.rebuild(total.arrays(), properties=a.properties | {"hermitian"})
+        return total.rebuild(
+            total.arrays(), properties=surviving("add", a.properties) | {"hermitian"}
+        )
     half = jnp.asarray(0.5, a.dtype)
     if isinstance(a, LowRankPlusDiagonalMatrix):
         adjoint: Any = a.adjoint()
@@ -381,10 +449,14 @@ def symmetrised(a: Any) -> Any:
                 jnp.concatenate([a.v, adjoint.v], -2),
             ]
         )
-        return made.rebuild(made.arrays(), properties=a.properties | {"hermitian"})
+        return made.rebuild(
+            made.arrays(), properties=surviving("add", a.properties) | {"hermitian"}
+        )
     if isinstance(a, ToeplitzMatrix):
         column = half * (a.column + jnp.conj(a.row.at[..., 0].set(a.column[..., 0])))
-        return a.rebuild([column, jnp.conj(column)], properties=a.properties | {"hermitian"})
+        return a.rebuild(
+            [column, jnp.conj(column)], properties=surviving("add", a.properties) | {"hermitian"}
+        )
     return NotImplemented
 
 
@@ -416,7 +488,30 @@ def _eigvals(a: Any) -> Any:
         return d.astype(jnp.promote_types(d.dtype, jnp.complex64))
     if isinstance(a, BlockDiagonalMatrix):
         return a.joined(jnp.linalg.eigvals(a.blocks))
+    if isinstance(a, KroneckerMatrix) and all(x.shape[-1] == x.shape[-2] for x in a.arrays()):
+        u, v = (linalg(jnp.linalg.eigvals, x) for x in a.arrays())
+        return (u[..., :, None] * v[..., None, :]).reshape(a.shape[:-1])
     return NotImplemented
+
+
+def _eig(a: Any) -> Any:
+    """Eigenvalues and right eigenvectors; those without structure are withheld."""
+    a = _inexact(a)
+    dtype = jnp.promote_types(a.dtype, jnp.complex64)
+    if isinstance(a, _DIAGONAL):
+        one = IdentityMatrix(a.shape[-1], dtype, allow_materialise=a.allow_materialise)
+        return a.diagonal().astype(dtype), one.rebuild([jnp.ones(a.batch_shape(), dtype)])
+    if isinstance(a, BlockDiagonalMatrix):
+        values, vectors = jnp.linalg.eig(a.blocks)
+        return a.joined(values), a.rebuild([vectors])
+    if isinstance(a, KroneckerMatrix) and all(x.shape[-1] == x.shape[-2] for x in a.arrays()):
+        (w_a, v_a), (w_b, v_b) = (linalg(lambda x: tuple(jnp.linalg.eig(x)), x) for x in a.arrays())
+        values = (w_a[..., :, None] * w_b[..., None, :]).reshape(a.shape[:-1])
+        return values, a.rebuild([v_a, v_b])
+    values = NotImplemented if a.allow_materialise else _eigvals(a)
+    if values is NotImplemented:
+        return NotImplemented
+    return values, Withheld.of("eig", a.shape, dtype)
 
 
 def _sorting(values: Any, vectors: Any, allow: bool) -> tuple[Any, Any]:
@@ -677,11 +772,27 @@ def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> An
 
 def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     (a,) = operands
-    if params.get("compute_uv", True) or params.get("subset_by_index") is not None:
+    if params.get("subset_by_index") is not None or not a.is_square():
         return NotImplemented
     with lenient():
-        values = _singular_values(a) if a.is_square() else NotImplemented
-    return NotImplemented if values is NotImplemented else [values]
+        if not params.get("compute_uv", True):
+            values = _singular_values(a)
+            return values if values is NotImplemented else [values]
+        found = _singular_vectors(a)
+    return NotImplemented if found is NotImplemented else [found[1], found[0], found[2]]
+
+
+def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.eig` is, and `eigvals` under `vmap` and `grad`."""
+    (a,) = operands
+    if params.get("compute_left_eigenvectors") or not a.is_square():
+        return NotImplemented
+    with lenient():
+        if params.get("compute_right_eigenvectors"):
+            found = _eig(a)
+            return found if found is NotImplemented else list(found)
+        values = _eigvals(a)
+    return values if values is NotImplemented else [values]
 
 
 def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
@@ -695,6 +806,7 @@ def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
 
 
 register_family(StructuredMatrix, "qr", _qr_primitive)
+register_family(StructuredMatrix, "eig", _eig_primitive)
 register_family(StructuredMatrix, "eigh", _eigh_primitive)
 register_family(StructuredMatrix, "svd", _svd_primitive)
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from ._bands import BandMatrix, Bands
+from ._bands import BandMatrix, Bands, positive_root
 from ._properties import surviving
 
 
@@ -151,7 +151,7 @@ class ScalarMatrix(BandMatrix, leaves=("scalar",), static=("n", "allow_materiali
         return self.rebuild([1 / self.scalar], properties=surviving("inverse", self.known()))
 
     def cholesky(self) -> Any:
-        return self.rebuild([jnp.sqrt(self.scalar)])
+        return self.rebuild([positive_root(self.scalar)])
 
     def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         return self.rebuild([function(self.scalar)])

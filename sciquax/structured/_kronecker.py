@@ -128,6 +128,30 @@ class KroneckerMatrix(
     def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         return NotImplemented
 
+    def symmetrised(self) -> "KroneckerMatrix":
+        """(self + self^H) / 2, if that is a Kronecker product; otherwise not a number.
+
+        With a = s + k and b = t + l, Hermitian and skew parts, it is s (x) t + k (x) l. So the
+        product of the Hermitian parts is right where k or l is nothing but rounding errors.
+        """
+        if all(isinstance(x, StructuredMatrix) and x.is_hermitian() for x in self.arrays()):
+            return self
+        if not (square(self.a) and square(self.b)):
+            return self
+        halves = [
+            linalg(lambda x, sign=sign: (x + sign * jnp.conj(jnp.swapaxes(x, -1, -2))) / 2, x)
+            for x in self.arrays()
+            for sign in (1, -1)
+        ]
+        sizes = [linalg(lambda x: jnp.sum(jnp.abs(x) ** 2, (-2, -1)), x) for x in halves]
+        rounding = float(jnp.finfo(self.dtype).eps) ** 2
+        holds = sizes[1] * sizes[3] <= rounding * sizes[0] * sizes[2]
+        ok = jnp.where(holds, 1, jnp.nan).astype(self.dtype)[..., None, None]
+        hermitian = self.properties | {"hermitian"}
+        return self.rebuild(
+            [linalg(lambda x, y: x * y, halves[0], ok), halves[2]], properties=hermitian
+        )
+
     def map_factors(self, function: Callable[..., Any]) -> Any:
         """A function that takes products to products, of every element."""
         return self.rebuild([linalg(function, x) for x in self.arrays()])
@@ -158,7 +182,8 @@ class KroneckerMatrix(
         corner = np.zeros(1, int)
         sign = jnp.sign(entries(self.a, corner, corner)[..., 0].real)
         sign = sign.astype(self.dtype)[..., None, None]
-        factors = [linalg(lambda x, s: jnp.linalg.cholesky(x * s), x, sign) for x in self.arrays()]
+        halves = self.symmetrised().arrays()
+        factors = [linalg(lambda x, s: jnp.linalg.cholesky(x * s), x, sign) for x in halves]
         return self.rebuild(
             [x if isinstance(x, StructuredMatrix) else TriangularMatrix(x) for x in factors]
         )
@@ -176,7 +201,8 @@ class KroneckerMatrix(
     def eigenvalues(self) -> Any:
         if not square(self.a) or not square(self.b):
             return NotImplemented
-        return jnp.sort(_outer(*(linalg(jnp.linalg.eigvalsh, x) for x in self.arrays())), -1)
+        halves = self.symmetrised().arrays()
+        return jnp.sort(_outer(*(linalg(jnp.linalg.eigvalsh, x) for x in halves)), -1)
 
     def singular_values(self) -> Any:
         if not square(self.a) or not square(self.b):

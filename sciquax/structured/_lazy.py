@@ -1,10 +1,12 @@
 """Inverses, products and sums that no other type can hold, kept as such."""
 
+import functools
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import lax
 
+from ._low_rank import solve_dense
 from ._matrix import StructuredMatrix, allow_both
 from ._properties import surviving
 
@@ -82,13 +84,7 @@ class InverseMatrix(
         found = self.matrix.inverse_diagonal()
         if found is not NotImplemented:
             return found
-        n = self.shape[-1]
-
-        def one(i: Any) -> Any:
-            column = self.matvec((jnp.arange(n) == i).astype(self.dtype))
-            return jnp.take(column, i, axis=-1)
-
-        return jnp.moveaxis(lax.map(one, jnp.arange(n)), 0, -1)
+        return diagonal_by_columns(self)
 
     def slogdet(self) -> Any:
         sign, log = self.matrix.slogdet()
@@ -124,6 +120,18 @@ class ProductMatrix(
 
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(self.right.matmat(x))
+
+    def diagonal(self) -> Any:
+        """Of rows or columns that are scaled O(n); otherwise n products in turn."""
+        from ._diagonal import DiagonalMatrix
+        from ._identity import ScalarMatrix
+
+        for scale, matrix in ((self.left, self.right), (self.right, self.left)):
+            if isinstance(scale, (DiagonalMatrix, ScalarMatrix)):
+                found = matrix.diagonal()
+                if found is not NotImplemented:
+                    return scale.diagonal()[..., : found.shape[-1]] * found
+        return diagonal_by_columns(self)
 
     def can_solve(self) -> bool:
         return self.left.can_solve() and self.right.can_solve()
@@ -185,8 +193,10 @@ class SumMatrix(
 ):
     """The sum of two structured matrices that has no structure of one type.
 
-    It multiplies, transposes, and has elements, rows, a diagonal and a trace; systems with it have
-    no direct solution (`jax.scipy.sparse.linalg.cg` and `gmres` take it).
+    It multiplies, transposes, and has elements, rows, a diagonal and a trace. Systems have a direct
+    solution where all but a term of low rank has (a tridiagonal matrix plus one of low rank), by
+    the Sherman-Morrison-Woodbury identity (Golub and Van Loan, section 2.1.4); others are for
+    `jax.scipy.sparse.linalg.cg` and `gmres`.
     """
 
     LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
@@ -204,8 +214,56 @@ class SumMatrix(
     def aval(self) -> Any:
         return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
 
+    def _split(self) -> tuple[Any, Any] | None:
+        """What is solved directly, and what is of low rank besides; None if that is not all."""
+        from . import _pairs as pairs
+        from ._diagonal import DiagonalMatrix
+        from ._low_rank import LowRankPlusDiagonalMatrix
+
+        low = [x for x in self._terms() if isinstance(x, LowRankPlusDiagonalMatrix)]
+        rest = [x for x in self._terms() if not isinstance(x, LowRankPlusDiagonalMatrix)]
+        if not low or not self.is_square():
+            return None
+        update: Any = functools.reduce(pairs.add, low)
+        whole: Any = functools.reduce(pairs.add, [*rest, DiagonalMatrix(update.diag)])
+        if whole is NotImplemented or isinstance(whole, SumMatrix) or not whole.can_solve():
+            return None
+        return whole, update
+
+    def _terms(self) -> list[Any]:
+        parts = (self.left, self.right)
+        return [y for x in parts for y in (x._terms() if isinstance(x, SumMatrix) else [x])]
+
     def can_solve(self) -> bool:
-        return False
+        return self._split() is not None
+
+    def solve(self, b: Any) -> Any:
+        split = self._split()
+        if split is None:
+            return NotImplemented
+        rest, update = split
+        scaled = rest.solve(update.u)
+        inner = _capacitance(update, scaled)
+
+        def once(b: Any) -> Any:
+            y = rest.solve(b)
+            return y - _mm(scaled, solve_dense(inner, _mm(update.v, y)))
+
+        x = once(b)
+        return x + once(b - self.matmat(x))  # what cancels comes back
+
+    def slogdet(self) -> Any:
+        """By the matrix determinant lemma."""
+        split = self._split()
+        own = NotImplemented if split is None else split[0].slogdet()
+        if split is None or own is NotImplemented:
+            return NotImplemented
+        rest, update = split
+        inner = jnp.linalg.slogdet(_capacitance(update, rest.solve(update.u)))
+        return own[0] * inner[0], own[1] + inner[1]
+
+    def inverse(self) -> Any:
+        return InverseMatrix.of(self) if self.can_solve() else NotImplemented
 
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(x) + self.right.matmat(x)
@@ -234,6 +292,27 @@ class SumMatrix(
 
     def entries(self, i: Any, j: Any) -> Any:
         return self.left.entries(i, j) + self.right.entries(i, j)
+
+
+def _mm(x: Any, y: Any) -> Any:
+    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
+
+def _capacitance(update: Any, scaled: Any) -> Any:
+    """I + v w, of the size of the rank."""
+    return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + _mm(update.v, scaled)
+
+
+def diagonal_by_columns(matrix: Any) -> Any:
+    """The diagonal from products with unit vectors, one at a time: O(n) memory, n products."""
+    n = matrix.shape[-1]
+
+    def one(i: Any) -> Any:
+        column = matrix.matvec((jnp.arange(n) == i).astype(matrix.dtype))
+        return jnp.take(column, i, axis=-1)
+
+    places = jnp.arange(min(matrix.shape[-2:]))
+    return jnp.moveaxis(lax.map(one, places), 0, -1)
 
 
 def by_columns(matrix: Any, i: Any, j: Any) -> Any:

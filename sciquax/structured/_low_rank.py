@@ -112,12 +112,12 @@ class LowRankPlusDiagonalMatrix(
 
     def _woodbury(self, b: Any) -> Any:
         y = b / self.diag[..., None]
-        inner = _solve(self._capacitance(), _mm(self.v, y))
+        inner = solve_dense(self._capacitance(), _mm(self.v, y))
         return y - _mm(self.u / self.diag[..., None], inner)
 
     def inverse(self) -> Any:
         scaled = self.u / self.diag[..., None]
-        right = _solve(self._capacitance(), self.v / self.diag[..., None, :])
+        right = solve_dense(self._capacitance(), self.v / self.diag[..., None, :])
         return self.rebuild(
             [1 / self.diag, -scaled, right], properties=surviving("inverse", self.known())
         )
@@ -163,7 +163,8 @@ class LowRankPlusDiagonalMatrix(
         )
 
 
-def _solve(a: Any, b: Any) -> Any:
+def solve_dense(a: Any, b: Any) -> Any:
+    """`jnp.linalg.solve` whose batch axes broadcast."""
     batch = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return jnp.linalg.solve(
         jnp.broadcast_to(a, (*batch, *a.shape[-2:])), jnp.broadcast_to(b, (*batch, *b.shape[-2:]))

@@ -322,7 +322,7 @@ def hadamard(lhs: Any, rhs: Any) -> Any:
 
 def join(lhs: Any, rhs: Any) -> Any:
     """An example of the type that both become, for carries and branches. Raises `Unsettled`."""
-    if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
+    if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and _shapes(lhs) == _shapes(rhs):
         return lhs
     if not (isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix)):
         matrices = [x for x in (lhs, rhs) if isinstance(x, StructuredMatrix)]
@@ -330,10 +330,53 @@ def join(lhs: Any, rhs: Any) -> Any:
             raise Unsettled
         aval = aval_of(lhs)
         return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-    made = jax.eval_shape(lambda a, b: elementwise([a, b], jnp.add, True), *_zeros(lhs, rhs))
+    made = jax.eval_shape(_joined_zeros, lhs, rhs)
+    return made.rebuild(
+        made.arrays(),
+        allow_materialise=allow_both(lhs, rhs),
+        properties=lhs.known() & rhs.known() - {"unit_diagonal"},
+    )
+
+
+def _shapes(x: Any) -> list[Any]:
+    return [jnp.shape(leaf) for leaf in jtu.tree_leaves(x)]
+
+
+def _joined_zeros(lhs: Any, rhs: Any) -> Any:
+    """A matrix of the layout that holds both. Raises `Unsettled`."""
+    lhs, rhs = _zeros(lhs, rhs)
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, LowRankPlusDiagonalMatrix):
+            rank = max(_rank(a), _rank(b))
+            return _of_rank(a, rank)
+    made = elementwise([lhs, rhs], jnp.add, True)
     if made is NotImplemented:
         raise Unsettled
-    return made.rebuild(made.arrays(), properties=lhs.known() & rhs.known())
+    return made
+
+
+def _rank(m: Any) -> int:
+    """The rank that `_of_rank` needs for a matrix. Raises `Unsettled`."""
+    if isinstance(m, LowRankPlusDiagonalMatrix):
+        return m.u.shape[-1]
+    if isinstance(m, _DIAGONAL):
+        return 0
+    raise Unsettled
+
+
+def _of_rank(m: Any, rank: int) -> Any:
+    """What is diagonal or of a lower rank, with zeros for the rest. Raises `Unsettled`."""
+    missing = rank - _rank(m)
+    if missing < 0:
+        raise Unsettled
+    if isinstance(m, _DIAGONAL):
+        d = m.diagonal()
+        u = jnp.zeros((*d.shape, rank), d.dtype)
+        return _made(LowRankPlusDiagonalMatrix, [d, u, jnp.swapaxes(u, -1, -2)], m)
+    batch = [(0, 0)] * (m.u.ndim - 2)
+    u = jnp.pad(m.u, [*batch, (0, 0), (0, missing)])
+    v = jnp.pad(m.v, [*batch, (0, missing), (0, 0)])
+    return m.rebuild([m.diag, u, v], properties=m.properties)
 
 
 def _zeros(*matrices: Any) -> list[Any]:
@@ -348,6 +391,11 @@ def coerce(value: Any, example: Any) -> Any:
         if not value.allow_materialise:
             raise Unsettled
         return materialised(value, "join")
+    if isinstance(example, LowRankPlusDiagonalMatrix):
+        made = _of_rank(value, _rank(example))
+        return made.rebuild(
+            made.arrays(), **{name: getattr(example, name) for name in type(example).STATIC}
+        )
     (zeros,) = _zeros(example)
     made = elementwise([value, zeros], jnp.add, True)
     if made is NotImplemented or type(made) is not type(example):

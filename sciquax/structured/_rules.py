@@ -12,7 +12,7 @@ from sciquax.core import VALUE_TYPES, Structure, facts_of, register_family, stri
 from sciquax.core._compat import Tracer
 
 from . import _pairs as pairs
-from ._bands import BandMatrix, from_bands
+from ._bands import BandMatrix, from_bands, rows_of
 from ._block_diagonal import BlockDiagonalMatrix
 from ._circulant import CirculantMatrix
 from ._contract import (
@@ -515,7 +515,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     if not axes:
         return x
     if not {ndim - 2, ndim - 1} <= axes:
-        return NotImplemented
+        return _extreme_along(x, primitive.name[7:], axes)
     if isinstance(x, KroneckerMatrix) and ndim == 2 and primitive.name[7:] in ("max", "min"):
         return x.extreme(primitive.name == "reduce_max")
     if isinstance(x, IdentityMatrix):
@@ -542,6 +542,41 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     count = sum(y.shape[-1] for y in stored)
     if not full and count < x.shape[-1] * x.shape[-2]:
         out = combine(out, jnp.zeros((), out.dtype))
+    batch = tuple(a for a in axes if a < ndim - 2)
+    return function(out, batch) if batch else out
+
+
+def _extreme_along(x: Any, name: str, axes: set[int]) -> Any:
+    """Of each row or column: within bands, or of the elements of one row at a time."""
+    ndim = len(x.shape)
+    if not axes & {ndim - 2, ndim - 1}:
+        return NotImplemented
+    rows = ndim - 1 in axes
+    x = x if rows else x.transpose()
+    function, combine = {
+        "max": (jnp.max, jnp.maximum),
+        "min": (jnp.min, jnp.minimum),
+        "or": (jnp.any, jnp.logical_or),
+        "and": (jnp.all, jnp.logical_and),
+    }[name]
+    if isinstance(x, BandMatrix):
+        out, outside = x.diagonal(), np.full(x.shape[-1], x.shape[-1] - 1)
+        for k, row in rows_of(x).items():
+            place = np.arange(x.shape[-1]) + k
+            inside = (place >= 0) & (place < x.shape[-1]) & (k != 0)
+            out, outside = jnp.where(inside, combine(out, row), out), outside - inside
+        out = jnp.where(outside > 0, combine(out, jnp.zeros((), x.dtype)), out)
+    elif isinstance(x, TriangularMatrix):
+        out = function(x.materialise(), -1)
+    else:
+        columns = np.arange(x.shape[-1])
+        if x.entries(np.zeros_like(columns), columns) is NotImplemented:
+            return NotImplemented
+
+        def one(i: Any) -> Any:
+            return function(x.entries(jnp.full(columns.shape, i), columns), -1)
+
+        out = jnp.moveaxis(lax.map(one, jnp.arange(x.shape[-2])), 0, -1)
     batch = tuple(a for a in axes if a < ndim - 2)
     return function(out, batch) if batch else out
 

@@ -1,0 +1,150 @@
+"""Singular and eigenvectors, sums with low rank, and what has no positive pivots."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciquax import quaxify
+from sciquax.core import RuleError
+from sciquax.structured import (
+    BlockDiagonalMatrix,
+    DiagonalMatrix,
+    KroneckerMatrix,
+    LowRankPlusDiagonalMatrix,
+    PermutationMatrix,
+    ScalarMatrix,
+    TridiagonalMatrix,
+)
+
+rng = np.random.default_rng(21)
+
+
+@pytest.fixture(autouse=True)
+def _lenient():
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def normal(*shape, dtype=np.complex64):
+    return jnp.asarray(rng.normal(size=shape) + 1j * rng.normal(size=shape), dtype)
+
+
+WITH_VECTORS = [
+    DiagonalMatrix(normal(4)),
+    ScalarMatrix(normal(), 4),
+    BlockDiagonalMatrix(normal(2, 2, 2)),
+    KroneckerMatrix(normal(2, 2), normal(2, 2)),
+]
+
+
+def close(a, b, tol=2e-5):
+    np.testing.assert_allclose(a, b, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("matrix", WITH_VECTORS, ids=lambda m: type(m).__name__)
+def test_vectors(matrix):
+    dense = matrix.materialise()
+    u, s, vh = quaxify(jnp.linalg.svd)(matrix)
+    close(s, jnp.linalg.svdvals(dense))
+    close((u.materialise() * s) @ vh.materialise(), dense)
+    close(u.materialise().conj().T @ u.materialise(), np.eye(4))
+    w, v = quaxify(jnp.linalg.eig)(matrix)
+    close(dense @ v.materialise(), v.materialise() * w)
+
+
+def test_vectors_without_structure_are_withheld():
+    matrix = TridiagonalMatrix(jnp.ones(3), jnp.arange(4.0), jnp.ones(3))
+    close(quaxify(lambda A: jnp.linalg.svd(A)[1])(matrix), jnp.linalg.svdvals(matrix.materialise()))
+    with pytest.raises(RuleError, match="This output of `svd` has no structured result"):
+        quaxify(lambda A: jnp.linalg.svd(A)[0] @ jnp.ones(4))(matrix)
+
+
+def test_sum_with_low_rank():
+    """Sherman, Morrison and Woodbury: systems, determinants, inverses and their derivatives."""
+    band = TridiagonalMatrix(jnp.ones(3), jnp.arange(4.0) + 3, -jnp.ones(3))
+    low = LowRankPlusDiagonalMatrix(
+        jnp.arange(4.0), jnp.asarray(rng.normal(size=(4, 2)), jnp.float32), jnp.ones((2, 4))
+    )
+    b = jnp.array([1.0, -2.0, 0.5, 3.0])
+
+    def program(A, L):
+        S = A + L
+        return jnp.linalg.solve(S, b), jnp.linalg.slogdet(S)[1], jnp.linalg.inv(S).T @ b
+
+    dense = [x.materialise() for x in (band, low)]
+    for ours, jax_own in zip(quaxify(program)(band, low), program(*dense), strict=True):
+        close(ours, jax_own, 1e-4)
+
+    def loss(run, A, L):
+        return sum(jnp.sum(jnp.sin(x)) for x in run(A, L))
+
+    ours = jax.grad(lambda A, L: loss(quaxify(program), A, L), (0, 1))(band, low)
+    plain = jax.grad(
+        lambda A, L: loss(program, A.materialise(), L.materialise()), (0, 1)
+    )(band, low)  # fmt: skip
+    for a, e in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
+        close(a, e, 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("d", [[1.0, -3.0, 2.0], [1.0, 0.0, 2.0]])
+def test_cholesky_of_what_is_not_positive_definite(d, dtype):
+    d = jnp.asarray(d, dtype)
+    for matrix in (DiagonalMatrix(d), ScalarMatrix(d[1], 3)):
+        assert jnp.isnan(quaxify(jnp.linalg.cholesky)(matrix).materialise()).any()
+
+
+def test_kronecker_product_that_is_not_hermitian():
+    """Its Hermitian part is no Kronecker product; skew factors make a symmetric one that is."""
+    skew = jnp.array([[0.0, 1.0], [-1.0, 0.0]])
+    for factors in ((skew, skew), (jnp.array([[2.0, 1.0], [0.5, 3.0]]),) * 2):
+        matrix = KroneckerMatrix(*factors)
+        assert jnp.isnan(quaxify(jnp.linalg.eigvalsh)(matrix)).all()
+        assert jnp.isnan(quaxify(jnp.linalg.cholesky)(matrix).materialise()).any()
+    a = jnp.array([[2.0, 0.5], [0.5, 3.0]])
+    matrix = KroneckerMatrix(a, a.at[0, 1].add(1e-7))  # but for a rounding error
+    close(quaxify(jnp.linalg.eigvalsh)(matrix), jnp.linalg.eigvalsh(matrix.materialise()))
+
+
+def test_branches_of_different_rank():
+    d, u, v = jnp.arange(1.0, 4), jnp.ones((3, 1)), jnp.arange(3.0)[None]
+    low = LowRankPlusDiagonalMatrix(d, u, v)
+
+    def program(A, flag):
+        return jax.lax.cond(flag, lambda: A, lambda: A + A)
+
+    for flag in (True, False):
+        out = quaxify(program)(low, flag)
+        assert out.u.shape == (3, 2)
+        close(out.materialise(), program(low.materialise(), flag))
+
+
+def test_branches_without_a_common_type():
+    permutation = PermutationMatrix(jnp.array([2, 0, 1]))
+    with pytest.raises(RuleError, match="have no common type"):
+        quaxify(lambda A: jax.lax.cond(A[0, 0] > 0, lambda: A, lambda: A + A.T) @ jnp.ones(3))(
+            permutation
+        )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_along_one_axis(axis):
+    """Extremes and norms of rows and columns, elements outside of the bands being zeros."""
+    band = TridiagonalMatrix(-jnp.ones(3), -jnp.arange(2.0, 6), jnp.arange(3.0) - 4)
+    blocks = BlockDiagonalMatrix(jnp.asarray(rng.normal(size=(2, 2, 2)), jnp.float32))
+
+    def program(A):
+        return A.max(axis), A.min(axis), (A < 0).any(axis), jnp.linalg.norm(A, axis=axis)
+
+    for matrix in (band, blocks):
+        for ours, own in zip(quaxify(program)(matrix), program(matrix.materialise()), strict=True):
+            close(ours, own)
+    close(quaxify(jax.vmap(jnp.max))(band), band.materialise().max(1))
+
+
+def test_elementwise_einsum():
+    band = TridiagonalMatrix(jnp.ones(2), jnp.arange(3.0), 2 * jnp.ones(2))
+    out = quaxify(lambda A: jnp.einsum("ij,ij->ij", A, A.T))(band)
+    assert isinstance(out, TridiagonalMatrix)
+    close(out.materialise(), band.materialise() * band.materialise().T)
