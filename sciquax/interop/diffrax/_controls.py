@@ -38,10 +38,20 @@ class BareControl(diffrax.AbstractPath):
         return jnp.inf
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
-        out = _increment(self.path, wrap(t0, self.time), wrap(t1, self.time), left)
+        t1 = None if t1 is None else wrap(t1, self.time)
+        out = _increment(self.path, wrap(t0, self.time), t1, left)
         return tree_to_units(
             out, self.units, _function(self.path), "The control",
             lambda name, unit: f"which it gave in '{unit}' before",
+        )  # fmt: skip
+
+    def derivative(self, t: Any, left: bool = True) -> Any:
+        if type(self.path).derivative is diffrax.AbstractPath.derivative:
+            return super().derivative(t, left)  # of `evaluate`, between bare magnitudes
+        out = _derivative(self.path, wrap(t, self.time), left)
+        return tree_to_units(
+            out, self.units.map(lambda unit: unit / self.time), type(self.path).derivative,
+            "The control", lambda name, unit: f"whose derivative is in '{unit}'",
         )  # fmt: skip
 
 
@@ -49,6 +59,12 @@ def _increment(path: Any, t0: Any, t1: Any, left: bool = True) -> Any:
     if isinstance(path, QuantityPath):
         return path.evaluate(t0, t1, left)
     return call(lambda path, t0, t1: path.evaluate(t0, t1, left), path, t0, t1)
+
+
+def _derivative(path: Any, t: Any, left: bool) -> Any:
+    if isinstance(path, QuantityPath):
+        return path.derivative(t, left)
+    return call(lambda path, t: path.derivative(t, left), path, t)
 
 
 def _function(path: Any) -> Callable:

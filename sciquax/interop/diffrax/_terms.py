@@ -85,11 +85,18 @@ def crossed(terms: Any, solver: Any) -> bool:
     return isinstance(solver, diffrax.SemiImplicitEuler) and len(terms) == 2
 
 
+# What `ControlTerm.to_ode` makes the vector field of; private to Diffrax 0.7.
+_ControlToODE = type(diffrax.ControlTerm(lambda *_: None, lambda *_: None).to_ode().vector_field)
+
+
 def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) -> Any:
     time = working.time
     if isinstance(term, diffrax.MultiTerm):
         return diffrax.MultiTerm(*[_bare_term(t, working, takes, gives) for t in term.terms])
     if type(term) is diffrax.ODETerm:
+        if isinstance(term.vector_field, _ControlToODE):
+            control = term.vector_field.control_term  # pyright: ignore[reportAttributeAccessIssue]
+            return _bare_term(control, working, takes, gives).to_ode()
         return diffrax.ODETerm(VectorField(term.vector_field, time, takes, gives))
     if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
         return term
