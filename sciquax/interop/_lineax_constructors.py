@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax.tree_util as jtu
 import lineax as lx
 
-from sciquax.core import MODE
+from sciquax.core import MODE, inject, is_value
 
 from ._deferred import without_captured_tracers
 from ._lineax_labelled import in_one_unit, labelled, of_blocks, with_unit
@@ -61,8 +62,8 @@ def JacobianLinearOperator(
 
 def MatrixLinearOperator(matrix: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
     """As `lineax.MatrixLinearOperator`, of an array or a quantity."""
-    operator = lx.MatrixLinearOperator(matrix, tags)
-    return labelled(operator) if has_quantity(matrix) else operator
+    operator = lx.MatrixLinearOperator(_staged(matrix), tags)
+    return labelled(operator) if has_quantity(operator) else operator
 
 
 def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
@@ -70,16 +71,16 @@ def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
 
     Lineax's own of a quantity has a structure with the unit in it, and does not compose.
     """
-    operator = lx.DiagonalLinearOperator(diagonal)
-    return labelled(operator) if has_quantity(diagonal) else operator
+    operator = lx.DiagonalLinearOperator(_staged(diagonal))
+    return labelled(operator) if has_quantity(operator) else operator
 
 
 def TridiagonalLinearOperator(
     diagonal: Any, lower_diagonal: Any, upper_diagonal: Any
 ) -> lx.AbstractLinearOperator:
     """As `lineax.TridiagonalLinearOperator`, of quantities of one dimension."""
-    given = diagonal, lower_diagonal, upper_diagonal
-    if MODE.staging or not has_quantity(given):
+    given = _staged((diagonal, lower_diagonal, upper_diagonal))
+    if not has_quantity(given):
         return lx.TridiagonalLinearOperator(*given)
     bare, unit = in_one_unit(given, "TridiagonalLinearOperator")
     return with_unit(lx.TridiagonalLinearOperator(*bare), unit)
@@ -110,9 +111,17 @@ def PyTreeLinearOperator(
     ```
     """
     structure = without_units(eqx.filter_eval_shape(lambda: output_structure))
+    pytree = _staged(pytree)
     if not has_quantity(pytree):
         return lx.PyTreeLinearOperator(pytree, structure, tags)
     return of_blocks(pytree, structure, tags)
+
+
+def _staged(tree: Any) -> Any:
+    """A tree whose captured quantities are tracers, as the others, while a program is staged."""
+    if not MODE.staging:
+        return tree
+    return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, tree, is_leaf=is_value)
 
 
 def _plain_or_labelled(operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:

@@ -1,5 +1,6 @@
 """Lineax's own operators, whose arrays may be quantities, with their units apart."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,41 @@ def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLi
     takes = _units_like(operator.in_structure(), dimensionless(), TAKES)
     gives = _units_like(operator.out_structure(), unit, GIVES)
     return UnitLinearOperator(operator, takes, gives)
+
+
+def fitted(operator: UnitLinearOperator, gives: TreeUnits) -> UnitLinearOperator:
+    """The same, for what it gives in other units.
+
+    A diagonal operator takes each leaf on its own: its units need no common factor.
+    """
+    diagonal = isinstance(operator.operator, lx.DiagonalLinearOperator | lx.IdentityLinearOperator)
+    if not diagonal or not gives.tree == operator.gives.tree == operator.takes.tree:
+        return operator
+    triples = zip(gives.units, operator.gives.units, operator.takes.units, strict=True)
+    takes = dataclasses.replace(
+        operator.takes, units=tuple(due * take / give for due, give, take in triples)
+    )
+    return UnitLinearOperator(operator.operator, takes, gives)
+
+
+def between(
+    operator: UnitLinearOperator,
+    takes: TreeUnits,
+    gives: TreeUnits,
+    complain: Callable[[str, InternedUnit, InternedUnit], LocatedError],
+) -> lx.AbstractLinearOperator:
+    """The operator on bare magnitudes, from what is in the units `takes` to the units `gives`.
+
+    **Raises** what `complain` makes of a leaf's name, of the unit that it gets and of the one due.
+    """
+    factor, into = ratio(takes, operator.takes, lambda a, b: uneven("mv", a, b))
+    out = []
+    for name, have, due in zip(gives.names(), operator.gives.units, gives.units, strict=True):
+        have = have * factor
+        if not have.compatible(due):
+            raise complain(name, have, due)
+        out.append(have.conversion(due)[0])
+    return _scaled(_scaled(operator.operator, into, inputs=True), out)
 
 
 def _units_like(structure: Any, unit: InternedUnit, name: str) -> TreeUnits:

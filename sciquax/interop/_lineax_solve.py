@@ -14,7 +14,7 @@ from sciquax.units._unit import dimensionless
 
 from ._deferred import deferred
 from ._lineax_constructors import FunctionLinearOperator
-from ._lineax_labelled import labelled
+from ._lineax_labelled import fitted, labelled
 from ._lineax_operators import UnitLinearOperator, tidied, to_units_up_to_a_factor
 from ._places import at_stack
 from ._units import TreeUnits, has_quantity, without_units
@@ -113,7 +113,7 @@ def invert(
 
 
 def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:
-    known = _fitted(labelled(operator), vector)
+    known = _of_vector(labelled(operator), vector)
     bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")
     bare, factor = tidied(bare, factor, known.takes)
     units = known.takes.map(lambda unit: unit * factor)
@@ -123,17 +123,8 @@ def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -
     return dataclasses.replace(solution, value=units.label(solution.value))
 
 
-def _fitted(operator: UnitLinearOperator, vector: Any) -> UnitLinearOperator:
-    """A diagonal operator takes each leaf on its own: its units need no common factor."""
-    diagonal = isinstance(operator.operator, lx.DiagonalLinearOperator | lx.IdentityLinearOperator)
-    given = TreeUnits.of(vector, operator.gives.name)
-    if not diagonal or not given.tree == operator.gives.tree == operator.takes.tree:
-        return operator
-    triples = zip(given.units, operator.gives.units, operator.takes.units, strict=True)
-    takes = dataclasses.replace(
-        operator.takes, units=tuple(have * take / give for have, give, take in triples)
-    )
-    return UnitLinearOperator(operator.operator, takes, given)
+def _of_vector(operator: UnitLinearOperator, vector: Any) -> UnitLinearOperator:
+    return fitted(operator, TreeUnits.of(vector, operator.gives.name))
 
 
 def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str, Any] | None:

@@ -1,5 +1,8 @@
 """Brownian motion, controls and interpolations with units: the numbers are plain Diffrax's."""
 
+import re
+from typing import Any
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -11,7 +14,7 @@ import pytest
 import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
-from sciquax.interop import diffrax as dfx
+from sciquax.interop import diffrax as dfx, lineax as slx
 from sciquax.units import DimensionalityError, Quantity
 
 from .diffrax_problems import Q, assert_same_numbers, bare, units_of
@@ -189,11 +192,11 @@ def test_diffusions_are_checked():
         lambda t, x, a: lx.MatrixLinearOperator(Q(jnp.eye(2), "m/s**0.5")), vector, mixed,
     )  # fmt: skip
     known = lx.DiagonalLinearOperator(Q(jnp.ones(2), "m/s**0.5"))
-    for operator in (
-        lx.IdentityLinearOperator(jax.ShapeDtypeStruct((2,), jnp.float32)), known @ known, 2 * known
-    ):  # fmt: skip
+    wrong = lx.DiagonalLinearOperator(Q(jnp.ones(2), "m/s"))
+    identity = lx.IdentityLinearOperator(jax.ShapeDtypeStruct((2,), jnp.float32))
+    for operator, makes in (identity, "s"), (known @ known, "m**2/s"), (2 * wrong, "m/s**0.5"):
         refused(
-            RuleError, "it is not known what each array in it multiplies",
+            error, rf"that makes '{re.escape(makes)}.* of the control for y, .* due in 'm'",
             lambda t, x, a, operator=operator: operator, vector, Q(jnp.zeros(2), "m"),
         )  # fmt: skip
     zero = dfx.diffeqsolve(
@@ -219,6 +222,56 @@ def test_brownian_motion_in_plain_time_is_refused():
             return jnp.asarray(0.0)
 
     refused(RuleError, "`Own` is no Brownian path of Diffrax's", lambda t, x, a: 1.0, Own())
+
+
+SCALARS = {"x": jax.ShapeDtypeStruct((), jnp.float32), "v": jax.ShapeDtypeStruct((), jnp.float32)}
+
+
+def column(lib, x, v):
+    """One noise for two leaves, in whose units they differ."""
+    lib = slx if lib is dfx else lx
+    return lib.PyTreeLinearOperator({"x": x, "v": v}, SCALARS)
+
+
+def test_one_noise_for_leaves_in_several_units():
+    def run(lib, unit="m/s**1.5"):
+        q = _q(lib)
+
+        def diffusion(t, y, args):
+            return 0.5 * column(lib, y["x"] / q(1.0, "s**0.5"), q(0.3, unit))
+
+        path = lib.VirtualBrownianTree(q(0.0, "s"), q(1.0, "s"), q(0.01, "s"), (), jr.key(0))
+        return lib.diffeqsolve(
+            lib.ControlTerm(diffusion, path), lib.Euler(), q(0.0, "s"), q(1.0, "s"), q(0.25, "s"),
+            {"x": q(1.0, "m"), "v": q(0.5, "m/s")},
+        ).ys  # fmt: skip
+
+    got = run(dfx)
+    assert_same_numbers(bare(got), run(diffrax))
+    assert units_of(got) == {"x": "m", "v": "m/s"}
+    message = r"makes 'm' of the control for y\['v'\], whose change is due in 'm/s'"
+    with pytest.raises(DimensionalityError, match=message):
+        run(dfx, "m/s**0.5")
+
+
+def test_a_control_in_several_units():
+    """Time and a voltage, in other units than the vector field's: as with one array of both."""
+
+    def charge(field, control, q):
+        times = q(0.0, "s"), q(1.0, "s"), q(0.25, "s")
+        return dfx.diffeqsolve(dfx.ControlTerm(field, control), dfx.Heun(), *times, q(1.0, "C")).ys
+
+    structure = jax.ShapeDtypeStruct((), jnp.float32)
+
+    def field(t, y, args):
+        row = {"t": Q(1e3, "mC/s"), "V": y / Q(2.0, "V")}
+        return slx.PyTreeLinearOperator(row, structure)
+
+    data = {"t": Q(TS, "s").to("min"), "V": Q(YS, "V").to("kV")}
+    got = charge(field, dfx.LinearInterpolation(Q(TS, "s").to("hour"), data), Q)
+    both = dfx.LinearInterpolation(TS, jnp.stack([TS, YS], axis=1))
+    expected = charge(lambda t, y, args: jnp.stack([1.0, y / 2]), both, lambda x, unit: x)
+    np.testing.assert_allclose(got.m_as("C"), expected, rtol=1e-5)
 
 
 # -- controlled differential equations ------------------------------------------------------------
@@ -255,6 +308,30 @@ def test_controlled_equations(kind, ode):
     got = run(dfx)
     assert_same_numbers(bare(got), run(diffrax))
     assert units_of(got) == "m"
+
+
+class Ramp(diffrax.AbstractPath):
+    rate: Any
+    t0 = -jnp.inf
+    t1 = jnp.inf
+
+    def evaluate(self, t0, t1=None, left=True):
+        return self.rate * t0**2 if t1 is None else self.rate * (t1**2 - t0**2)
+
+
+def test_a_path_of_the_users_as_an_ordinary_equation():
+    def run(lib, unit="m/K"):
+        q = _q(lib)
+        term = lib.ControlTerm(lambda t, y, args: q(2.0, unit), Ramp(q(3.0, "K/s**2")))
+        return lib.diffeqsolve(
+            term.to_ode(), lib.Heun(), q(0.0, "s"), q(1.0, "s"), q(0.25, "s"), q(1.0, "m")
+        ).ys
+
+    got = run(dfx)
+    assert_same_numbers(bare(got), run(diffrax))
+    assert units_of(got) == "m"
+    with pytest.raises(DimensionalityError, match="to be multiplied by the control, is due in"):
+        run(dfx, "m/K/s")
 
 
 def test_controls_must_keep_their_unit():

@@ -249,6 +249,21 @@ def test_operators_made_within_a_program():
         np.testing.assert_allclose(found.m_as("mm"), want, rtol=1e-4, err_msg=name)
 
 
+def test_operators_of_captured_quantities_and_arguments():
+    """What is an argument is bare while the program is staged, and is not taken for a number."""
+
+    def solve(a, made):
+        return slx.linear_solve(made({"a": a, "b": Quantity(2.0, "s")}), energies).value
+
+    energies = {"a": Quantity(6.0, "J"), "b": Quantity(8.0, "J")}
+    found = quaxify(lambda a: solve(a, slx.DiagonalLinearOperator))(Quantity(2.0, "m"))
+    assert {k: str(x.units) for k, x in found.items()} == {
+        "a": "joule / meter",
+        "b": "joule / second",
+    }
+    assert (found["a"].m, found["b"].m) == (3.0, 4.0)
+
+
 def test_gradients_within_a_program():
     def stretch(k, f):
         return slx.linear_solve(slx.MatrixLinearOperator(K * k), F * f).value[0]

@@ -16,6 +16,8 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units._algebra import own_unit, wrap
 from sciquax.units._unit import InternedUnit, difference_unit
 
+from .._lineax_labelled import between, fitted, labelled
+from .._lineax_operators import UnitLinearOperator
 from .._places import at_function, call
 from .._units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
 from ._brownian import bare_path, root
@@ -129,9 +131,29 @@ class Diffusion(eqx.Module):
             return lx.DiagonalLinearOperator(gives.tree.unflatten(leaves))
         pairs = {a / b for a in gives.units for b in self.controls.units}
         (unit,) = pairs if len(pairs) == 1 and type(operator) in _OF_ENTRIES else (None,)
-        if unit is None and not self._plain:
-            raise self._unknown()
+        if isinstance(operator, UnitLinearOperator) or unit is None and not self._plain:
+            return self._of_blocks(operator)
         return jtu.tree_map(lambda x: self._leaf(x, unit), operator, is_leaf=is_quantity)
+
+    def _of_blocks(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
+        """A linear operator whose units are known by what it takes and gives."""
+        due = dataclasses.replace(self.takes.map(difference_unit), name="y")
+        try:
+            known = fitted(labelled(operator), due)
+            if (known.takes.tree, known.gives.tree) != (self.controls.tree, due.tree):
+                raise self._unknown()
+            return between(known, self.controls, due, self._complain)
+        except LocatedError as error:
+            raise at_function(error, self.fn) from None
+
+    def _complain(self, name: str, have: InternedUnit, due: InternedUnit) -> LocatedError:
+        return DimensionalityError(
+            f"The vector field returned a linear operator that makes '{have}' of the control for "
+            f"{name}, whose change is due in '{due}'.",
+            have.pint,
+            due.pint,
+            "Multiply it by a quantity, or give its arrays other units.",
+        )
 
     def _leaf(self, x: Any, unit: InternedUnit | None) -> Any:
         """One array in its due unit; None where that is not known, and only numbers may pass."""

@@ -86,7 +86,9 @@ def crossed(terms: Any, solver: Any) -> bool:
 
 
 # What `ControlTerm.to_ode` makes the vector field of; private to Diffrax 0.7.
-_ControlToODE = type(diffrax.ControlTerm(lambda *_: None, lambda *_: None).to_ode().vector_field)
+_ControlToODE: Any = type(
+    diffrax.ControlTerm(lambda *_: None, lambda *_: None).to_ode().vector_field
+)
 
 
 def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) -> Any:
@@ -94,10 +96,10 @@ def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) 
     if isinstance(term, diffrax.MultiTerm):
         return diffrax.MultiTerm(*[_bare_term(t, working, takes, gives) for t in term.terms])
     if type(term) is diffrax.ODETerm:
-        if isinstance(term.vector_field, _ControlToODE):
-            control = term.vector_field.control_term  # pyright: ignore[reportAttributeAccessIssue]
-            return _bare_term(control, working, takes, gives).to_ode()
-        return diffrax.ODETerm(VectorField(term.vector_field, time, takes, gives))
+        field: Any = term.vector_field
+        if isinstance(field, _ControlToODE):
+            return _bare_term(field.control_term, working, takes, gives).to_ode()
+        return diffrax.ODETerm(VectorField(field, time, takes, gives))
     if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
         return term
     if type(term) is diffrax.ControlTerm:
