@@ -169,7 +169,8 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
 
     Where `t0` is a literal 0, which belongs to every unit, the first time that has a unit decides.
 
-    **Raises** `OffsetUnitCalculusError` for time on a scale with an offset.
+    **Raises** `OffsetUnitCalculusError` for time on a scale with an offset, and for a state on a
+    logarithmic one.
     """
     if not isinstance(t0, Quantity) and is_literal_of_every_unit(t0):
         t0 = next((t for t in other_times if isinstance(t, Quantity)), t0)
@@ -182,7 +183,12 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
             "Convert to an absolute scale first, `.to('kelvin')`.",
         )
         raise at_stack(error)
-    return Working(time, TreeUnits.of(y0))
+    state = TreeUnits.of(y0)
+    try:
+        state.map(difference_unit)
+    except LocatedError as error:
+        raise at_stack(error) from None
+    return Working(time, state)
 
 
 def without_units(tree: Any) -> Any:

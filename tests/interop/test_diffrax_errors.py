@@ -404,6 +404,47 @@ def test_controllers_of_the_users():
     )
 
 
+class Driven(diffrax.ODETerm):
+    """All of its methods are Diffrax's."""
+
+
+class Twice(diffrax.AbstractTerm):
+    term: diffrax.AbstractTerm
+
+    def vf(self, t, y, args):
+        return self.term.vf(t, y, args)
+
+    def contr(self, t0, t1, **kwargs):
+        return self.term.contr(t0, t1)
+
+    def prod(self, vf, control):
+        return self.term.prod(vf, 2 * control)
+
+
+def test_terms_of_the_users_are_named_by_what_the_user_wrote():
+    for term, name, function in (
+        (Driven(spring), "Driven.vector_field", spring),
+        (Twice(diffrax.ODETerm(spring)), "Twice.prod", Twice.prod),
+    ):
+        with pytest.raises(DimensionalityError) as caught:
+            dfx.diffeqsolve(
+                term, dfx.Euler(), Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), Y0, Q(4.0, "1/s")
+            )
+        assert str(caught.value) == (
+            f"`{name}` returned 'km' for y['v'], whose change over a step is due in 'm/s'.\n"
+            f"{place(function)}\nReturn something that converts to 'm/s'."
+        )
+
+
+def test_a_state_on_a_logarithmic_scale():
+    refused(
+        OffsetUnitCalculusError,
+        "A difference in 'dBm' has no unit of its own: its scale is logarithmic.\n"
+        f"{HERE}\nConvert to a linear unit first.",
+        y0=Q(10.0, "dBm"),
+    )
+
+
 def test_adjoints_that_do_not_fit():
     atol = {"x": Q(1.0, "m"), "v": Q(1.0, "m/s")}
     refused(

@@ -52,9 +52,18 @@ class OwnTerm(diffrax.AbstractTerm):
         return self._fit(out, changes, name, "whose change over a step is due in '{}'")
 
     def _fit(self, out: Any, due: TreeUnits, name: str, why: str) -> Any:
+        name, function = _written_by_the_user(self.term, name)
         what = f"`{type(self.term).__name__}.{name}`"
-        function = getattr(type(self.term), name)
         return tree_to_units(out, due, function, what, lambda _, unit: why.format(unit))
+
+
+def _written_by_the_user(term: Any, name: str) -> tuple[str, Callable]:
+    """What made the output of a method of the term, if that is Diffrax's own: for errors."""
+    for method in (name, "prod", "vf"):
+        function = getattr(type(term), method)
+        if not function.__module__.startswith("diffrax"):
+            return method, function
+    return "vector_field", getattr(term, "vector_field", getattr(type(term), name))
 
 
 def _keep(constant: Any) -> Any:
