@@ -49,20 +49,30 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
         return Polymorphic(leaves[0] if plain else self.inner.as_stacked(leaves))
 
 
+_INTEGER_LIMITS = frozenset(
+    limit for bits in (32, 64) for limit in (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+)
+
+
 def strip(x: Any) -> Any:
     """What `x` is when nothing decided its unit."""
     return x.inner if type(x) is Polymorphic else x
 
 
 def is_polymorphic_literal(x: Any) -> bool:
-    """Whether a literal of the program belongs to every unit: 0, inf or nan, not a boolean."""
+    """Whether a literal of the program belongs to every unit: 0, inf or nan, not a boolean.
+
+    The least and the greatest integer are what JAX's maxima and minima of integers start from.
+    """
     if type(x) is float or type(x) is int:
-        return x == 0 or not math.isfinite(x)
+        return x == 0 or not math.isfinite(x) or type(x) is int and x in _INTEGER_LIMITS
     dtype = getattr(x, "dtype", None)
     if dtype is None or dtype in (np.bool_, float0) or getattr(x, "shape", ()) != ():
         return False
     kind = np.dtype(dtype).kind
     if kind in "iufcV" and not isinstance(x, np.void):
+        if kind == "i" and int(x) in _INTEGER_LIMITS:
+            return True
         number = np.asarray(x).astype(complex if kind == "c" else float)
         return bool(number == 0 or not np.isfinite(number))
     return False

@@ -3,6 +3,8 @@
 import functools
 from typing import Any
 
+import jax.numpy as jnp
+
 from sciquax.core import quaxify
 
 
@@ -126,6 +128,17 @@ class At:
         return IndexedUpdate(self._quantity, index)
 
 
+def _as_wide(quantity: Any, values: Any) -> Any:
+    """An integer quantity in floating point, where an update in another unit would be cut off."""
+    if (
+        jnp.issubdtype(quantity.dtype, jnp.integer)
+        and isinstance(values, type(quantity))
+        and values.units != quantity.units
+    ):
+        return quantity.astype(jnp.result_type(float))
+    return quantity
+
+
 class IndexedUpdate:
     """`quantity.at[index]`: what to do there. Keywords (`mode=` and so on) are JAX's."""
 
@@ -135,10 +148,14 @@ class IndexedUpdate:
         self._quantity, self._index = quantity, index
 
     def _update(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        quantity = self._quantity
+        if method in ("set", "add", "subtract", "min", "max"):
+            quantity = _as_wide(quantity, args[0])
+
         def update(x: Any, index: Any, args: Any) -> Any:
             return getattr(x.at[index], method)(*args, **kwargs)
 
-        return quaxify(update)(self._quantity, self._index, args)
+        return quaxify(update)(quantity, self._index, args)
 
     def set(self, values: Any, **kwargs: Any) -> Any:
         return self._update("set", values, **kwargs)

@@ -28,10 +28,13 @@ from sciquax.core import (
 )
 
 from ._algebra import (
+    ANY,
     add_units,
     as_number,
     as_plain,
+    convert,
     magnitude_of,
+    mismatch,
     multiplicative,
     own_unit,
     radian,
@@ -250,6 +253,25 @@ def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude, **params), unit**count)
 
 
+def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
+    """What stands for elements outside is a number, and measures what the others do."""
+    x, indices = operands
+    unit, fill = own_unit(x), params.get("fill_value")
+    dtype = aval_of(x).dtype
+    default = np.issubdtype(dtype, np.integer) and fill in (
+        np.iinfo(dtype).min,
+        np.iinfo(dtype).max,
+    )
+    if not unit.plain and fill is not None and not default and not np.isnan(fill):
+        if unit.pure:
+            fill = float(convert(float(fill), dimensionless(), unit))
+        elif unit.offset or unit_of(fill) is not ANY:
+            raise mismatch("gather", (Quantity(0.0, unit), Quantity(fill, "")))
+        params = {**params, "fill_value": fill}
+    indices = as_plain("gather", indices, "index")
+    return wrap(bind(primitive, magnitude_of(x), indices, **params), unit)
+
+
 def _scatter_mul(primitive: Any, operands: Operands, params: Params) -> Any:
     operand, indices, updates = operands
     out = bind(
@@ -399,6 +421,7 @@ register_family(Quantity, "scatter", _scatter)
 register_family(Quantity, ("scatter-add", "scatter-sub"), _scatter_add)
 register_family(Quantity, ("scatter-min", "scatter-max"), _scatter_extremum)
 register_family(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)
+register_family(Quantity, "gather", _gather)
 register_family(Quantity, "scatter-mul", _scatter_mul)
 register_family(Quantity, ("top_k", "approx_top_k"), _values_and_indices)
 
@@ -454,7 +477,7 @@ register_family(Quantity, "cholesky", _cholesky)
 register_family(Quantity, "tridiagonal", _factors(True, True, True, False, False))
 register_family(Quantity, "symmetric_product", _symmetric_product)
 register_family(Quantity, "lu", _factors(True, False, False))
-register_family(Quantity, ("qr",), _factors(False, True))
+register_family(Quantity, "qr", _factors(False, True, False))
 register_family(Quantity, ("geqrf", "hessenberg"), _factors(True, False))
 register_family(Quantity, "eigh", _factors(False, True))
 register_family(Quantity, "eig", _factors(True, False, False))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from sciquax.core import coerce
 
-from .._algebra import convert, magnitude_of, multiplicative, own_unit, unify, wrap
+from .._algebra import as_number, convert, magnitude_of, multiplicative, own_unit, unify, wrap
 from .._errors import DimensionalityError
 from .._unit import dimensionless
 from ._signature import call, enrol, only_nested, rule
@@ -32,8 +32,8 @@ enrol(LINALG, "tensorinv", "a:a -> 1/a")
 
 enrol(SCIPY, "solve", "a:a, b:b -> b/a")
 enrol(SCIPY, "inv", "a:a -> 1/a")
-enrol(SCIPY, "qr_multiply", "a:a, c:b -> b, a")
-enrol(SCIPY, "eigh_tridiagonal", "d:a, e:a -> a,")
+enrol(SCIPY, "qr_multiply", "a:a, c:b -> b, a,")
+enrol(SCIPY, "eigh_tridiagonal", "d:a, e:a, tol:a -> a,")
 enrol(SCIPY, "polar", "a:a -> , a")
 enrol(SCIPY, "expm funm", "A:1 ->")
 enrol(SCIPY, "expm_frechet", "A:1, E:1 ->")
@@ -53,7 +53,6 @@ enrol(SCIPY, "leslie", "f:a, s:a -> a")
 enrol("jax.numpy", "kron", "a:a, b:b -> a*b", only_nested=True)
 enrol("jax.numpy", "trace diag diagonal", "a:a, v:a -> a", only_nested=True)
 enrol("jax.numpy", "tril triu", "m:a -> a", only_nested=True)
-enrol(SCIPY, "solve_triangular", "a:a, b:b -> b/a", only_nested=True)
 
 
 @only_nested
@@ -167,6 +166,22 @@ def _lu_solve(lu_and_piv: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     return wrap(call(jax.scipy.linalg.lu_solve, factors, magnitude_of(b), *args, **kwargs), unit)
 
 
+@rule(f"{SCIPY}.solve_triangular")
+def _solve_triangular(
+    a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False, **rest: Any
+) -> Any:
+    """The solution has b's unit over a's. A diagonal of ones stands beside numbers only."""
+    if unit_diagonal:
+        unit = own_unit(b)
+        a = as_number("solve_triangular", a, "numbers beside a unit diagonal")
+    else:
+        of_a = multiplicative("solve_triangular", own_unit(a))
+        unit = own_unit(b) if of_a.plain else own_unit(b) / of_a
+    options = {"trans": trans, "lower": lower, "unit_diagonal": unit_diagonal, **rest}
+    solve = jax.scipy.linalg.solve_triangular
+    return wrap(call(solve, magnitude_of(a), magnitude_of(b), **options), unit)
+
+
 @rule(f"{SCIPY}.cho_solve")
 def _cho_solve(c_and_lower: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     """The factor is in the square root of the matrix's unit."""
@@ -179,9 +194,14 @@ def _cho_solve(c_and_lower: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _iterative(name: str) -> None:
-    """A matrix solve by iteration, whose thresholds are numbers: b's unit over the matrix's."""
+    """A matrix solve by iteration, whose thresholds are numbers: b's unit over the matrix's.
 
-    def solve(A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, **options: Any) -> Any:
+    The preconditioner is used up to a factor, so that its unit says nothing.
+    """
+
+    def solve(
+        A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
+    ) -> Any:
         import jax.scipy.sparse.linalg as iterative
 
         if not hasattr(A, "shape") or not hasattr(b, "shape"):
@@ -197,6 +217,7 @@ def _iterative(name: str) -> None:
             b,
             None if x0 is None else magnitude_of(x0),
             atol=atol,
+            M=None if M is None else magnitude_of(M),
             **options,
         )
         return wrap(x, unit), info
@@ -204,5 +225,5 @@ def _iterative(name: str) -> None:
     rule(f"jax.scipy.sparse.linalg.{name}")(solve)
 
 
-for _name in ("gmres", "bicgstab"):
+for _name in ("cg", "gmres", "bicgstab"):
     _iterative(_name)

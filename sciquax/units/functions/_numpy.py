@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import register_function, strip
+from sciquax.core import quaxify, register_function, strip
 from sciquax.core._compat import Tracer
 
 from .._algebra import (
@@ -39,11 +39,6 @@ enrol(NUMPY, "clip", "arr:a, min:a, max:a -> a", affine=True)  # in the array's 
 enrol(NUMPY, "searchsorted", "a:a, v:a ->", affine=True)
 enrol(NUMPY, "digitize", "x:a, bins:a ->", affine=True)
 
-# -- whole multiples; conversion makes integers floating point, which the primitives cannot --------
-enrol(NUMPY, "floor_divide", "x1:a, x2:a ->")
-enrol(NUMPY, "remainder mod fmod", "x1:a, x2:a -> a")
-enrol(NUMPY, "divmod", "x1:a, x2:a -> , a")
-
 # -- the parts of a floating-point number ---------------------------------------------------------
 enrol(NUMPY, "spacing", "x:a -> a")
 enrol(NUMPY, "signbit", "x:a ->")
@@ -57,8 +52,8 @@ enrol(NUMPY, "bitwise_count", "->")
 # -- means and spreads on scales with an offset ---------------------------------------------------
 enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True)
 enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", only_affine=True)
-enrol(NUMPY, "std nanstd ptp", "a:a -> A", only_affine=True)
-enrol(NUMPY, "var nanvar", "a:a -> A^2", only_affine=True)
+enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
+enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
 enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True)
 enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
@@ -100,8 +95,11 @@ def _polyfit(
     w: Any = None,
     cov: Any = False,
 ) -> Any:
-    """Coefficients in y's unit; their covariance in its square, as are residuals."""
-    unit = multiplicative("polyfit", own_unit(y))
+    """Coefficients in y's unit, their covariance in its square.
+
+    Residuals are of what is weighed; a covariance not scaled by them knows the weights only.
+    """
+    unit, weight = (multiplicative("polyfit", own_unit(z)) for z in (y, w))
     number = own_unit(x)
     if not number.must_be_pure():
         raise DimensionalityError(
@@ -116,10 +114,33 @@ def _polyfit(
     out = call(jnp.polyfit, x, magnitude_of(y), deg, *rest)
     if full:
         coefficients, residuals, *others = out
-        return (wrap(coefficients, unit), wrap(residuals, unit**2), *others)
+        return (wrap(coefficients, unit), wrap(residuals, (unit * weight) ** 2), *others)
     if cov:
-        return wrap(out[0], unit), wrap(out[1], unit**2)
+        return wrap(out[0], unit), wrap(out[1], weight**-2 if cov == "unscaled" else unit**2)
     return wrap(out, unit)
+
+
+# -- whole multiples ------------------------------------------------------------------------------
+
+
+def _whole_multiples(name: str) -> None:
+    """Counted in the finer unit, where 5 km holds 5 m a thousand times; in km, 0.005 fits 999."""
+
+    def divide(*operands: Any) -> Any:
+        unit = multiplicative(name, unify(name, operands)[1])
+        magnitudes, finest = unify(name, operands, finest=True)
+        out = call(getattr(jnp, name), *magnitudes)
+        if name == "floor_divide":
+            return out
+        *quotient, remainder = out if name == "divmod" else (out,)
+        remainder = wrap(convert(remainder, finest, unit), unit)
+        return (*quotient, remainder) if quotient else remainder
+
+    rule(f"jax.numpy.{name}")(divide)
+
+
+for _name in ("floor_divide", "remainder", "mod", "fmod", "divmod"):
+    _whole_multiples(_name)
 
 
 # -- closeness ------------------------------------------------------------------------------------
@@ -129,13 +150,15 @@ def _polyfit(
 def _isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """`atol` measures what a and b do. The default 1e-8, which has no unit, counts as zero."""
     (x, y), unit = unify("isclose", (a, b))
-    return call(jnp.isclose, x, y, rtol, _tolerance("isclose", atol, unit), equal_nan=equal_nan)
+    rtol, atol = as_number("isclose", rtol), _tolerance("isclose", atol, unit)
+    return call(jnp.isclose, x, y, rtol, atol, equal_nan=equal_nan)
 
 
 @rule("jax.numpy.allclose")
 def _allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     (x, y), unit = unify("allclose", (a, b))
-    return call(jnp.allclose, x, y, rtol, _tolerance("allclose", atol, unit), equal_nan=equal_nan)
+    rtol, atol = as_number("allclose", rtol), _tolerance("allclose", atol, unit)
+    return call(jnp.allclose, x, y, rtol, atol, equal_nan=equal_nan)
 
 
 def _tolerance(name: str, atol: Any, unit: InternedUnit) -> Any:
@@ -213,7 +236,8 @@ def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
     unit = own_unit(f)
     if not unit.offset:
         return NotImplemented
-    return call(jnp.gradient, wrap(magnitude_of(f), difference_unit(unit)), *spacings, **options)
+    differences = wrap(magnitude_of(f), difference_unit(unit))
+    return quaxify(jnp.gradient)(differences, *spacings, **options)
 
 
 # -- powers ---------------------------------------------------------------------------------------
@@ -228,7 +252,7 @@ def _power(x1: Any, x2: Any, /) -> Any:
         if isinstance(exponent, (jax.Array, np.ndarray, np.generic)) and not isinstance(
             exponent, Tracer
         ):
-            return call(lambda base: jnp.power(base, exponent.item()), x1)
+            return quaxify(lambda base: jnp.power(base, exponent.item()))(x1)
     return NotImplemented
 
 

@@ -30,9 +30,25 @@ from .._unit import InternedUnit, difference_unit, dimensionless
 
 
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """A JAX function on magnitudes, which may be values themselves."""
-    leaves = jtu.tree_leaves((args, kwargs), is_leaf=is_value)
-    return (quaxify(function) if any(map(is_value, leaves)) else function)(*args, **kwargs)
+    """A JAX function on magnitudes, which may be values themselves.
+
+    **Raises** `DimensionalityError` for an argument that still has a unit: one that the rule does
+    not take a unit in.
+    """
+    leaves, _ = jtu.tree_flatten_with_path((args, kwargs), is_leaf=is_value)
+    for path, x in leaves:
+        if isinstance(x, Quantity):
+            as_plain(getattr(function, "__name__", "function"), x, _argument(function, path))
+    values = any(is_value(x) for _, x in leaves)
+    return (quaxify(function) if values else function)(*args, **kwargs)
+
+
+def _argument(function: Callable[..., Any], path: Sequence[Any]) -> str:
+    """The name of the argument at a path in `(args, kwargs)`."""
+    if path[0].idx == 1:
+        return f"`{path[1].key}`"
+    names = list(inspect.signature(function).parameters)
+    return f"`{names[path[1].idx]}`" if path[1].idx < len(names) else "argument"
 
 
 def is_operand(x: Any) -> bool:
@@ -192,9 +208,9 @@ class _Rule:
         return unit
 
     def _label(self, out: Any, units: list[InternedUnit]) -> Any:
-        if len(units) == 1:
+        if len(units) == 1 or not isinstance(out, (tuple, list)):  # options left out the others
             return jtu.tree_map(lambda x: wrap(x, units[0]), out, is_leaf=is_value)
-        assert isinstance(out, (tuple, list)), f"`{self.name}` gave one result of {len(units)}"
+        assert len(out) <= len(units), f"`{self.name}` gave {len(out)} results of {len(units)}"
         parts = [
             jtu.tree_map(lambda x, u=u: wrap(x, u), x, is_leaf=is_value)
             for x, u in zip(out, units, strict=False)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .._algebra import multiplicative, unify, wrap
 from .._quantity import Quantity
@@ -43,5 +44,5 @@ def _multivariate_normal_pdf(x: Any, mean: Any, cov: Any) -> Any:
     else:
         cov = unify("multivariate_normal.pdf", (Quantity(0.0, unit**2), cov))[0][1]
     out = call(jax.scipy.stats.multivariate_normal.pdf, x, mean, cov)
-    n = x.shape[-1] if getattr(x, "ndim", 0) else 1
+    n = jnp.shape(mean)[-1] if jnp.ndim(mean) else 1  # JAX takes a scalar mean for one variable
     return wrap(out, dimensionless() if unit.plain else unit**-n)

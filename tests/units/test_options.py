@@ -1,0 +1,127 @@
+"""What optional arguments change about a function's outputs must not change their units."""
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+import jax.scipy.sparse.linalg as iterative
+import jax.scipy.stats as stats
+import numpy as np
+import pytest
+
+from sciquax import quaxify
+from sciquax.units import DimensionalityError, Quantity
+
+X = jnp.array([1.5, -0.25, 2.25, 0.75])
+N = jnp.array([3.0, 1.0, 2.0, 5.0])
+S = jnp.array([[4.25, -0.5, 1.25], [-0.5, 3.0, 0.25], [1.25, 0.25, 5.5]])
+INTS = jnp.array([3, 1, 2, 7])
+PLACES = jnp.array([0, 2, 0, 0])
+
+# A function of lengths, its operands in km, and the power of metres of each output.
+CASES = {
+    "unique": (lambda x: jnp.unique(x, size=5), [X], [1]),
+    "intersect1d": (lambda x, y: jnp.intersect1d(x, y, size=2), [X, X[:2]], [1]),
+    "intersect1d-indices": (
+        lambda x, y: jnp.intersect1d(x, y, size=2, return_indices=True),
+        [X, X[:2]],
+        [1, 0, 0],
+    ),
+    "hessenberg": (jsl.hessenberg, [S], [1]),
+    "eigh_tridiagonal": (
+        lambda d, e: jsl.eigh_tridiagonal(d, e, eigvals_only=True),
+        [X, X[:3]],
+        [1],
+    ),
+    "qr-pivoting": (lambda a: jsl.qr(a, pivoting=True), [S], [0, 1, 0]),
+    "qr_multiply-pivoting": (
+        lambda a, c: jsl.qr_multiply(a, c, pivoting=True),
+        [S, X[:3]],
+        [1, 1, 0],
+    ),
+    "polyfit-unscaled": (lambda y: jnp.polyfit(N, y, 1, cov="unscaled"), [X], [1, 0]),
+    "polyfit-weights": (lambda y: jnp.polyfit(N, y, 1, w=y, cov="unscaled"), [X], [1, -2]),
+    "polyfit-full": (lambda y: jnp.polyfit(N, y, 1, w=1 / y, full=True), [X], [1, 0, 0, 0, 0]),
+    "pdf-scalar-mean": (
+        lambda x: stats.multivariate_normal.pdf(x, 0.0, x[0] * x[0]),
+        [X],
+        [-1],
+    ),
+    "cg-start": (lambda a, b: iterative.cg(a, b, x0=b / a[0, 0], tol=1e-6)[0], [S, X[:3]], [0]),
+    "cg-atol": (lambda a, b: iterative.cg(a, b, atol=b[0] * 1e-6)[0], [S, X[:3]], [0]),
+    "gmres-preconditioner": (
+        lambda a, b: iterative.gmres(a, b, M=jnp.linalg.inv(a))[0],
+        [S, X[:3]],
+        [0],
+    ),
+    "segment_max-integers": (lambda k: jax.ops.segment_max(k, PLACES, 3)[0::2], [INTS], [1]),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("name", CASES)
+def test_units_of_optional_outputs(name, compiled):
+    function, operands, powers = CASES[name]
+    expected = jax.tree.leaves(function(*[jnp.asarray(1000 * x) for x in operands]))
+    run = quaxify(jax.jit(function)) if compiled else quaxify(function)
+    out = run(*[Quantity(x, "km") for x in operands])
+    results = jax.tree.leaves(out, is_leaf=lambda x: isinstance(x, Quantity))
+    for result, power, number in zip(results, powers, expected, strict=True):
+        if power:
+            result = result.m_as(f"m**{power}")
+        assert not isinstance(result, Quantity)
+        np.testing.assert_allclose(result, number, rtol=2e-3, atol=2e-3 * np.abs(number).max())
+
+
+REFUSED = {
+    "take": lambda x: jnp.take(x, jnp.array([9]), mode="fill", fill_value=5.0),
+    "get": lambda x: x.at[9].get(mode="fill", fill_value=5.0),
+    "isclose": lambda x: jnp.isclose(x, x, rtol=x[0]),
+    "unit-diagonal": lambda x: jsl.solve_triangular(
+        jnp.outer(x, x), x, lower=True, unit_diagonal=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_options_with_another_unit_are_refused(name):
+    with pytest.raises(DimensionalityError):
+        quaxify(REFUSED[name])(Quantity(X, "km"))
+
+
+def test_means_that_are_given_on_scales_with_an_offset():
+    q = Quantity(X, "degC")
+    mean = Quantity(50.0, "degF")  # 10 degC
+    for wrap in (quaxify, lambda f: jax.jit(quaxify(f))):
+        out = wrap(lambda q, mean: jnp.var(q, mean=mean))(q, mean)
+        assert str(out.units) == "delta_degree_Celsius ** 2"
+        np.testing.assert_allclose(out.m, jnp.var(X, mean=10.0), rtol=1e-5)
+
+
+def test_fill_values_that_belong_to_the_unit():
+    out = quaxify(lambda x: jnp.take(x, jnp.array([1, 9]), mode="fill", fill_value=0.5))(
+        Quantity(X, "percent")
+    )
+    np.testing.assert_allclose(out.m_as("percent"), [-0.25, 50.0])
+    out = quaxify(lambda x: jnp.take(x, jnp.array([1, 9]), mode="fill"))(Quantity(X, "km"))
+    np.testing.assert_allclose(out.m_as("m"), [-250.0, np.nan])
+
+
+def test_whole_multiples_are_counted_in_the_finer_unit():
+    far, step = Quantity(jnp.array([5, 2]), "km"), Quantity(jnp.array([5, 700]), "m")
+    for divide in (divmod, quaxify(jnp.divmod), jax.jit(quaxify(jnp.divmod))):
+        count, rest = divide(far, step)
+        np.testing.assert_array_equal(count, [1000, 2])
+        assert str(rest.units) == "kilometer"
+        np.testing.assert_allclose(rest.m_as("m"), [0.0, 600.0], rtol=1e-6)
+
+
+def test_updates_in_another_unit_are_not_cut_off_to_integers():
+    q = Quantity(INTS, "km").at[1].set(Quantity(1500.0, "m"))
+    np.testing.assert_allclose(q.m_as("km"), [3.0, 1.5, 2.0, 7.0])
+
+
+def test_unit_diagonal_beside_numbers():
+    a, b = Quantity(S, "km/m"), Quantity(X[:3], "s")
+    solve = quaxify(lambda a, b: jsl.solve_triangular(a, b, lower=True, unit_diagonal=True))
+    expected = jsl.solve_triangular(1000 * S, X[:3], lower=True, unit_diagonal=True)
+    np.testing.assert_allclose(solve(a, b).m_as("s"), expected, rtol=1e-5)
