@@ -395,6 +395,22 @@ def mapped_axis(x: Any) -> Any:
     return getattr(x, "batch_dim", None) if isinstance(x, Tracer) else None
 
 
+def axes_of_outputs() -> list[int] | None:
+    """The `out_axes` of the `jax.vmap` that is putting its outputs together, if one is.
+
+    JAX 0.10 to 0.12 do so in `vmap_f`, and tell an output nothing of where its new axis is.
+    """
+    frame = sys._getframe(1)
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith("jax."):
+        frame = frame.f_back  # the type's own, and what checks its annotations
+    if frame is not None and frame.f_code.co_name == "tree_unflatten":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "vmap_f":
+        return None
+    leaves = jax.tree_util.tree_leaves(frame.f_locals.get("out_axes", 0))
+    return [x for x in dict.fromkeys(leaves) if isinstance(x, int)]
+
+
 # -- a trace of our own: private in 0.10 to 0.12 --------------------------------------------------
 
 

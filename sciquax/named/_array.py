@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import ArrayValue, aval_of, is_value, strip
-from sciquax.core._compat import Tracer, mapped_axis
+from sciquax.core._compat import Tracer, axes_of_outputs, mapped_axis
 
 from ._axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
 from ._coordinates import Coordinate, as_array, coordinate
@@ -59,7 +59,7 @@ class Misplaced:
             AxisError(
                 f"A named array with the dims {show_dims(self._axes.dims)} and the shape "
                 f"{self._shape} had its array replaced by one of shape {self._got}, as `jax.vmap` "
-                "over a named axis or `jax.tree.map` does.",
+                "over a named axis, or with several `out_axes`, or `jax.tree.map` does.",
                 f"Untag first: `jax.vmap` and `jax.lax.scan` take the leading axis of "
                 f"`a.untag({first!r})`, which has no name; or use `named_vmap`, `cmap` or "
                 "`named.scan`, which take names.",
@@ -92,7 +92,10 @@ _KEY = jtu.GetAttrKey("array")
 
 
 def _unflatten(cls: type, aux: tuple[Axes, tuple[int, ...]], children: Any) -> "NamedArray":
-    """With another leaf than was flattened, an axis that it gained or lost in front is unnamed."""
+    """With another leaf than was flattened, an axis that it gained or lost is unnamed.
+
+    In front, or where `jax.vmap` was told to take and put it.
+    """
     (array,) = children
     a = _new(cls)
     _set(a, "array", array)
@@ -113,9 +116,10 @@ def _unflatten(cls: type, aux: tuple[Axes, tuple[int, ...]], children: Any) -> "
     return a
 
 
-def _is_leading(array: Any) -> bool:
-    mapped = mapped_axis(array)
-    return mapped is None or mapped == 0
+def _mapped(array: Any) -> int:
+    """The axis that `jax.vmap` took, or else the first, which loops take."""
+    leaves = [array] if isinstance(array, Tracer) else jtu.tree_leaves(array)
+    return next((i for i in map(mapped_axis, leaves) if i is not None), 0)
 
 
 def _fitted(known: Axes, shape: tuple[int, ...], got: tuple[int, ...], array: Any) -> Axes | None:
@@ -129,10 +133,33 @@ def _fitted(known: Axes, shape: tuple[int, ...], got: tuple[int, ...], array: An
         coords = {n: c for n, c in known.coords.items() if len(c) == sizes[n]}
         return axes(dims, coords, known.attrs)
     if more > 0:
-        return known.with_dims((None,) * more + known.dims) if got[more:] == shape else None
-    if any(d is not None for d in known.dims[:-more]) or shape[-more:] != got:
+        place = 0
+        if more == 1 and shape and (got[1:] != shape or got[0] == got[1]):
+            place = _new_axis(shape, got)
+            if place is None:
+                return None
+        fits = got[:place] + got[place + more :] == shape
+        return (
+            known.with_dims((*known.dims[:place], *(None,) * more, *known.dims[place:]))
+            if (fits)
+            else None
+        )
+    gone = 0 if more < -1 else _mapped(array)
+    dims, left = list(known.dims), list(shape)
+    if any(d is not None for d in dims[gone : gone - more]):
         return None
-    return known.with_dims(known.dims[-more:]) if _is_leading(array) else None
+    del dims[gone : gone - more], left[gone : gone - more]
+    return known.with_dims(tuple(dims)) if tuple(left) == got else None
+
+
+def _new_axis(shape: tuple[int, ...], got: tuple[int, ...]) -> int | None:
+    """Where an axis came in: in front, or where `jax.vmap` was told to put it; None: unknown."""
+    told = axes_of_outputs()
+    if told is None:
+        return 0
+    told = list(dict.fromkeys(i % len(got) for i in told))
+    fitting = [i for i in told if got[:i] + got[i + 1 :] == shape]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 class NamedArray(

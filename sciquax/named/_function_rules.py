@@ -90,6 +90,31 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return _named(out, (*rest, name))
 
 
+def _of_quantiles(function: Callable) -> None:
+    """Several quantiles: their axes lead. JAX picks them as places along the sorted axis."""
+
+    def rule(
+        a: Any, q: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any
+    ) -> Any:
+        x, dims, coords = _parts(strip(a))
+        held, places, _ = _parts(strip(q))
+        if not places:
+            return NotImplemented
+        if args or kwargs.get("weights") is not None:
+            return NotImplemented
+        reduced = range(len(dims)) if axis is None else axis
+        reduced = {i % len(dims) for i in ([reduced] if isinstance(reduced, int) else reduced)}
+        rest = [None if i in reduced else d for i, d in enumerate(dims)]
+        if not keepdims:
+            rest = [d for i, d in enumerate(rest) if i not in reduced]
+        out = apply(function, x, held, axis, keepdims=keepdims, **kwargs)
+        named = _named(out, (*places, *rest))
+        return bare(out, axes(named.dims, {n: c for n, c in coords.items() if n in rest}))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_function(NamedArray, function, rule)
+
+
 def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, Any]) -> Any:
     """The rule on what the arrays hold, its results named as the function's of plain arrays."""
     leaves, tree = jtu.tree_flatten((tuple(args), kwargs), is_leaf=is_value)
@@ -127,6 +152,8 @@ def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | No
 register_labelling(NamedArray, _through)
 register_function(NamedArray, jnp.linalg.solve, _solve)
 register_function(NamedArray, jnp.diagonal, _diagonal)
+for _function in (jnp.quantile, jnp.percentile, jnp.nanquantile, jnp.nanpercentile):
+    _of_quantiles(_function)
 _of_matrix(jnp.linalg.inv, "cr")
 _of_matrix(jnp.linalg.det, "")
 _of_matrix(jnp.linalg.slogdet, "", "")

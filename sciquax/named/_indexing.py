@@ -589,6 +589,10 @@ class At:
         self._array = array
 
     def __getitem__(self, index: Any) -> "IndexedUpdate":
+        from ._array import NamedArray
+
+        if isinstance(index, NamedArray) and np.dtype(index.dtype) == np.bool_:
+            return MaskedUpdate(self._array, index)
         if not isinstance(index, Mapping):
             raise located(
                 PositionalError(
@@ -671,6 +675,28 @@ class IndexedUpdate:
 
     def get(self) -> Any:
         return isel(self._array, "at", self._index)
+
+
+class MaskedUpdate(IndexedUpdate):
+    """`a.at[mask]`: what to do where a mask holds, which is aligned by name."""
+
+    __slots__ = ("_mask",)
+
+    def __init__(self, array: Any, mask: "NamedArray"):
+        super().__init__(array, {})
+        self._mask = mask
+
+    def _update(self, what: str, *values: Any, **kwargs: Any) -> Any:
+        from ._functions import where
+
+        a = self._array
+        _fit("mask", self._mask, a._axes, a.shape)  # says so if it has other names or sizes
+        changed = super()._update(what, *values, **kwargs)
+        out = where(self._mask, changed, a).transpose(*a.dims)
+        return _bare(out.array, a._axes.plain)
+
+    def get(self) -> Any:
+        return self._array[self._mask]
 
 
 def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:

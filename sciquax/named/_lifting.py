@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import coerce, is_value
+from sciquax.core import OutsideQuaxifyError, coerce, is_value, quaxify
 
 from ._apply import apply
 from ._array import NamedArray, bare
@@ -31,8 +31,9 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of plain arrays, mapped over every name of its arguments.
 
     The axes without a name, which `untag` puts in front, are what the function sees; names align
-    and are broadcast. The results have the function's own axes in front, without names, to be
-    named with `tag`, and then every name, in order of first appearance.
+    and are broadcast. Of quantities it sees quantities, and may call JAX's functions on them. The
+    results have the function's own axes in front, without names, to be named with `tag`, and then
+    every name, in order of first appearance.
 
     ```python
     >>> import jax.numpy as jnp
@@ -69,7 +70,13 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
             for i, x in zip(traced, arrays, strict=True):
                 given[i] = x
             inner_args, inner_kwargs = jtu.tree_unflatten(tree, given)
-            out = function(*inner_args, **inner_kwargs)
+            try:
+                out = function(*inner_args, **inner_kwargs)
+            except OutsideQuaxifyError as outside:  # a function of JAX's own, of quantities
+                try:
+                    out = quaxify(function)(*inner_args, **inner_kwargs)
+                except AttributeError:  # which also asks for a quantity's own methods
+                    raise outside from None
             for x in _flatten(out)[0]:
                 if isinstance(x, NamedArray):
                     raise located(

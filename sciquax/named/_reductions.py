@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ._apply import apply
-from ._axes import Axes, axes
+from ._axes import Axes, Axis, axes
 from ._errors import AxisError, located, show_dims
 
 if TYPE_CHECKING:
@@ -228,8 +228,13 @@ class Reductions:
         out = along(self, "argsort", jnp.argsort, name, descending=descending)
         return _result(out.array, unsorted(out._axes, _name(self, "argsort", name)))
 
-    def top_k(self: Any, k: int, name: Any = None) -> tuple[Any, Any]:
-        """The k largest elements along a name, largest first, and their places."""
+    def top_k(self: Any, k: Any, name: Any = None) -> tuple[Any, Any]:
+        """The k largest elements along a name, largest first, and their places.
+
+        `top_k("x", 2)`, with the name first as elsewhere, is `top_k(2, "x")`.
+        """
+        if isinstance(k, (str, Axis)):
+            k, name = name, k
         name = only_name(self, "top_k", name)
         axis = self._axes.position("top_k", name, self)
         size = self.shape[axis]

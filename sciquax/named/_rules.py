@@ -210,9 +210,10 @@ def _tile(call: Call) -> Dims:
 def _reshape(call: Call) -> Dims:
     """A name stays where one axis corresponds to one axis, axes of size 1 left aside."""
     old, new = call.shapes[0], tuple(call.params["new_sizes"])
-    if call.params.get("dimensions") is not None:
-        return (None,) * len(new)
-    return reshaped(call.dims[0], old, new)
+    dims, order = call.dims[0], call.params.get("dimensions")
+    if order is not None:  # another order of reading, as `order="F"`
+        dims, old = tuple(dims[i] for i in order), tuple(old[i] for i in order)
+    return reshaped(dims, old, new)
 
 
 def reshaped(dims: Dims, old: tuple[int, ...], new: tuple[int, ...]) -> Dims:

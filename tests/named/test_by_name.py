@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sciquax import named
+from sciquax import named, quaxify
 from sciquax.named import Axis, NamedArray
 from sciquax.units import Quantity
 
@@ -134,6 +134,10 @@ CASES = {
     "at list": (lambda a: a.at[{"y": [0, 2]}].multiply(2.0), (a,), "x y", A * [2, 1, 2]),
     "at two lists": (lambda c: c.at[{"y": [0, 2], "z": [1, 3]}].set(0.0), (c,), "x y z",
                      C * (1 - np.outer([1, 0, 1], [0, 1, 0, 1]))),
+    "at mask": (lambda a, w: a.at[a.transpose("y", "x") > 3].add(w), (a, w), "x y",
+                A + np.where(A > 3, W, 0)),
+    "at mask of one name": (lambda a, w: a.at[w > W[0]].set(0.0), (a, w), "x y",
+                            np.where(W > W[0], 0, A)),
     "at named": (lambda a, v: a.at[{"y": v}].set(0.0), (a, arr(np.array([1, 2]), "x")), "x y",
                  A * [[1, 0, 1], [1, 1, 0]]),
     "at slice": (lambda c, a: c.at[{"z": slice(1, 3)}].set(a), (c, a), "x y z",
@@ -272,6 +276,16 @@ WITH_UNITS = {
     "eigh": (lambda: named.linalg.eigh(QS, "p", "q", "k")[0], "k", np.linalg.eigvalsh(S), "N/m"),
     "norm": (lambda: named.linalg.norm(qa, "y"), "x", np.linalg.norm(A, axis=1), "m"),
     "to": (lambda: qa.to("km"), "x y", A / 1000, "km"),
+    "cmap of JAX's function": (lambda: named.cmap(jnp.sort)(qa.untag("y")).tag("y"), "y x",
+                               np.sort(A).T, "m"),
+    "cmap of two units": (lambda: named.cmap(lambda u, v: jnp.dot(u, v))(
+        qa.untag("y"), qa.to("km").untag("y")), "x", (A**2).sum(1) / 1000, "km*m"),
+    "at mask": (lambda: qa.at[qa.magnitude > 3].set(Quantity(0.5, "km")), "x y",
+                np.where(A > 3, 500, A), "m"),
+    "top_k by name": (lambda: qa.top_k("y", 1)[0], "x y", A.max(1, keepdims=True), "m"),
+    "unique within a function": (
+        lambda: quaxify(lambda x: jnp.unique(x, size=6))(qa.flatten(("x", "y"), "k")), "k",
+        np.sort(A, None), "m"),
     "weighted mean": (lambda: qa.weighted_mean(qw, "y"), "x", A @ W / W.sum(), "m"),
     "full": (lambda: named.full({"x": 2}, Quantity(3.0, "s")), "x", [3.0, 3.0], "s"),
     "linspace": (lambda: named.linspace("x", Quantity(0.0, "m"), Quantity(1.0, "m"), 3), "x",

@@ -68,6 +68,8 @@ FLOWS = {
     "reshape keeps": (lambda x: x.reshape(6, 4), (b,), (None, "y")),
     "reshape unit axes": (lambda x: x.reshape(3, 1, 4, 1), (a,), ("x", None, "y", None)),
     "reshape never by size": (lambda x: x.reshape(4, 3), (a,), (None, None)),
+    "reshape in Fortran's order": (
+        lambda x: x.reshape(3, 2, 2, order="F"), (a,), ("x", None, None)),
     "reshape there and back": (lambda x: x.reshape(12).reshape(3, 4), (a,), (None, None)),
     "ravel of one axis": (jnp.ravel, (v,), Y),
     "slice": (lambda x: x[1:, ::2], (a,), XY),
@@ -195,6 +197,14 @@ FLOWS = {
     "interp": (lambda x: jnp.interp(x, jnp.arange(3.0), jnp.arange(3.0) ** 2), (v,), Y),
     "searchsorted": (lambda x: jnp.searchsorted(jnp.arange(3.0), x), (v,), Y),
     "median": (lambda x: jnp.median(x, axis=0), (a,), Y),
+    "quantiles lead": (
+        lambda x: jnp.percentile(x, jnp.array([10.0, 50.0]), axis=0), (a,), (None, "y")),
+    "quantiles under vmap": (
+        lambda x: jax.vmap(lambda r: jnp.quantile(r, jnp.array([0.1, 0.5])))(x), (a,),
+        ("x", None)),
+    "quantiles of all axes": (
+        lambda x: jnp.nanquantile(x, jnp.array([0.1, 0.5]), keepdims=True), (a,),
+        (None, None, None)),
     "quantile": (lambda x: jnp.quantile(x, 0.3, axis=1), (a,), X),
     "nanmean": (lambda x: jnp.nanmean(x, axis=0), (a,), Y),
     "gradient": (lambda x: jnp.gradient(x, axis=0), (a,), XY),
@@ -390,6 +400,37 @@ def test_vmap_takes_and_gives_leading_axes():
         else (None, jax.vmap(lambda r: r * 2)(named(A, None, "y")))
     )
     assert total is None and out.dims == (None, "y")
+
+
+@pytest.mark.parametrize("kind", ["plain", "quantity"])
+def test_vmap_over_and_into_other_places(kind):
+    """Sizes are equal, so that only what `jax.vmap` was told says where an axis is."""
+    cube = jnp.arange(27.0).reshape(3, 3, 3)
+
+    def make(x, *dims):
+        return NamedArray(Quantity(x, "m") if kind == "quantity" else x, dims)
+
+    def check(out, dims, expected):
+        assert out.dims == dims
+        held = out.array.magnitude if kind == "quantity" else out.array
+        np.testing.assert_allclose(held, expected)
+
+    def double(r):
+        return r * 2
+
+    behind = make(cube, None, "x", "y")
+    check(jax.vmap(double, out_axes=1)(behind), ("x", None, "y"), 2 * cube.transpose(1, 0, 2))
+    check(jax.jit(jax.vmap(double, out_axes=-1))(behind), ("x", "y", None),
+          2 * cube.transpose(1, 2, 0))  # fmt: skip
+    two = make(cube, None, "x", None)
+    check(jax.vmap(double, in_axes=2)(two), (None, None, "x"), 2 * cube.transpose(2, 0, 1))
+    check(jax.vmap(double, in_axes=2, out_axes=2)(two), (None, "x", None), 2 * cube)
+    check(jax.vmap(quaxify(lambda r: r + r), in_axes=1, out_axes=1)(make(cube[0], "x", None)),
+          ("x", None), 2 * cube[0])  # fmt: skip
+    both = jax.vmap(lambda r: (r, r), out_axes=(0, 1))
+    check(both(make(cube[:2], None, "x", "y"))[1], ("x", None, "y"), cube[:2].transpose(1, 0, 2))
+    with pytest.raises(AxisError, match="`out_axes`"):  # not known which is which
+        both(behind)[1].sum("x")
 
 
 def test_other_orders_of_nesting():

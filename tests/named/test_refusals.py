@@ -177,6 +177,9 @@ REFUSED = {
     "plain mask index": (lambda a: a[jnp.ones((2, 3), bool)], PositionalError),
     "mask of two names": (lambda a: a[a > 0], AxisError),
     "mask of an absent name": (lambda a: a[NamedArray(plain > 0, "z")], AxisError),
+    "at mask of an absent name": (lambda a: a.at[NamedArray(plain > 0, "z")].set(0.0), AxisError),
+    "at mask of another size": (
+        lambda a: a.at[NamedArray(jnp.ones(5, bool), "x")].set(0.0), AxisSizeError),
     "at misspelt": (lambda a: a.at[{"z": 0}].set(0.0), AxisError),
     "at outside": (lambda a: a.at[{"x": 2}].set(0.0), PlaceError),
     "at by position": (lambda a: a.at[0].set(0.0), PositionalError),
@@ -308,7 +311,8 @@ def test_messages():
         AxisError,
         mapped,
         "A named array with the dims ('x', 'y') and the shape (2, 3) had its array replaced by one "
-        "of shape (3,), as `jax.vmap` over a named axis or `jax.tree.map` does.\n{place}\n"
+        "of shape (3,), as `jax.vmap` over a named axis, or with several `out_axes`, or "
+        "`jax.tree.map` does.\n{place}\n"
         "Untag first: `jax.vmap` and `jax.lax.scan` take the leading axis of `a.untag('x')`, which "
         "has no name; or use `named_vmap`, `cmap` or `named.scan`, which take names.",
     )
