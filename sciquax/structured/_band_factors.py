@@ -301,7 +301,8 @@ def lu(a: BandMatrix) -> tuple[Any, Any, Any]:
     left = object.__new__(EliminationMatrix)
     static = {"upper": False, "allow_materialise": a.allow_materialise}
     _assign(left, multipliers=m, places=places, properties=frozenset({"unit_diagonal"}), **static)
-    p = PermutationMatrix(when, a.dtype, allow_materialise=a.allow_materialise)
+    real = jnp.zeros((), a.dtype).real.dtype
+    p = PermutationMatrix(when, real, allow_materialise=a.allow_materialise)
     return p, left, _upper_bands(rows, a, lower + upper + 1)
 
 

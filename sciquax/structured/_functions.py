@@ -260,11 +260,16 @@ def _singular_values(a: Any) -> Any:
     return NotImplemented
 
 
+def _real(dtype: Any) -> Any:
+    """The dtype of absolute values, and of the permutations that JAX's `lu` gives."""
+    return jnp.zeros((), dtype).real.dtype
+
+
 def _absolute(a: Any) -> Any:
     if isinstance(a, KroneckerMatrix):
         return a.map_factors(jnp.abs)
     if isinstance(a, PermutationMatrix):
-        return a
+        return a.convert(_real(a.dtype))
     return a.map_entries(jnp.abs, True)
 
 
@@ -627,8 +632,9 @@ def _lu(
         return NotImplemented
     one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
     if permutes:
-        return (a, one) if permute_l else (a, one, one)
-    return (one, a) if permute_l else (one, one, a)
+        return (a, one) if permute_l else (a.convert(_real(a.dtype)), one, one)
+    p = IdentityMatrix(a.shape[-1], _real(a.dtype), allow_materialise=a.allow_materialise)
+    return (one, a) if permute_l else (p, one, a)
 
 
 # -- functions of matrices ------------------------------------------------------------------------

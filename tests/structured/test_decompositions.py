@@ -148,3 +148,21 @@ def test_elementwise_einsum():
     out = quaxify(lambda A: jnp.einsum("ij,ij->ij", A, A.T))(band)
     assert isinstance(out, TridiagonalMatrix)
     close(out.materialise(), band.materialise() * band.materialise().T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_dtypes_of_permutations(dtype):
+    """Norms are real, and so is the permutation that `lu` gives."""
+    lu = jax.scipy.linalg.lu
+    permutation = PermutationMatrix(jnp.array([2, 0, 1]), dtype)
+    band = TridiagonalMatrix(*(jnp.asarray(rng.normal(size=n), dtype) for n in (2, 3, 2)))
+    for matrix in (permutation, DiagonalMatrix(jnp.ones(3, dtype)), band):
+        ours, own = quaxify(lu)(matrix), lu(matrix.materialise())
+        assert [x.dtype for x in ours] == [x.dtype for x in own]
+        close(
+            quaxify(lambda A: A @ jnp.ones(3))(ours[0] @ ours[1] @ ours[2]),
+            sum(matrix.materialise().T),
+        )
+    norms = jnp.array([quaxify(jnp.linalg.norm)(permutation, p) for p in (1, np.inf, -1)])
+    assert norms.dtype == np.float32
+    close(norms, np.ones(3))
