@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 import pint
 import pint.compat
@@ -23,10 +24,12 @@ from sciquax.core import (
     is_value,
     join,
     locate_stack,
+    quaxify,
     short_aval,
     strip,
 )
 from sciquax.core._compat import Tracer
+from sciquax.core._foreign import is_value_or_foreign
 
 from ._contexts import active, cannot_convert, combine, context
 from ._errors import DimensionalityError
@@ -64,6 +67,15 @@ def bare(magnitude: Any, unit: InternedUnit) -> "Quantity":
     _set(q, "magnitude", magnitude)
     _set(q, "_unit", unit)
     return q
+
+
+def _joined(value: Any) -> Any:
+    """A list of quantities as one, in the first's unit; anything else as it is."""
+    if isinstance(value, (list, tuple)) and any(
+        map(is_value_or_foreign, jtu.tree_leaves(value, is_leaf=is_value_or_foreign))
+    ):
+        return quaxify(jnp.asarray)(value)
+    return value
 
 
 class Quantity(
@@ -116,7 +128,7 @@ class Quantity(
 
     def __init__(self, value: Any, unit: Any = None):
         if not isinstance(value, jax.Array):
-            value = _parse(value) if isinstance(value, str) else adopt(value)
+            value = _parse(value) if isinstance(value, str) else adopt(_joined(value))
         target = None if unit is None else as_unit(unit)
         if isinstance(value, Quantity):
             if target is not None:
@@ -156,6 +168,21 @@ class Quantity(
     def dimensionality(self) -> Any:
         """pint's dimensionality of the unit, such as `[length] / [time]`."""
         return self._unit.dimensionality
+
+    @property
+    def dimensionless(self) -> bool:
+        """Whether this is a number: also of `km/m`, percent and radians."""
+        return self._unit.pure
+
+    @property
+    def unitless(self) -> bool:
+        """Whether the unit is exactly dimensionless."""
+        return self._unit.plain
+
+    def check(self, dimension: Any) -> bool:
+        """Whether this has a dimension, `"[length]/[time]"` or that of a unit."""
+        registry = self._unit.registry
+        return bool(self._unit.dimensionality == registry.get_dimensionality(dimension))
 
     def is_compatible_with(self, other: Any, *contexts: Any, **parameters: Any) -> bool:
         """Whether this can be converted to `other`: a unit, a unit's name or a quantity.

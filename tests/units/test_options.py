@@ -6,6 +6,7 @@ import jax.scipy.linalg as jsl
 import jax.scipy.sparse.linalg as iterative
 import jax.scipy.stats as stats
 import numpy as np
+import pint
 import pytest
 
 from sciquax import quaxify
@@ -95,6 +96,20 @@ def test_means_that_are_given_on_scales_with_an_offset():
         out = wrap(lambda q, mean: jnp.var(q, mean=mean))(q, mean)
         assert str(out.units) == "delta_degree_Celsius ** 2"
         np.testing.assert_allclose(out.m, jnp.var(X, mean=10.0), rtol=1e-5)
+
+
+def test_a_list_of_quantities_is_one_quantity():
+    legs = [Quantity(1.5, "m"), Quantity(2.0, "km"), 2.0 * pint.UnitRegistry().cm]
+    assert str(Quantity(legs)) == str(Quantity(legs, "cm").to("m"))
+    np.testing.assert_allclose(Quantity(legs, "cm").m, [150.0, 200_000.0, 2.0])
+    with pytest.raises(DimensionalityError):
+        Quantity([Quantity(1.0, "m"), Quantity(1.0, "s")])
+
+
+def test_dimension_checks_as_pints():
+    speed, ratio = Quantity(X, "km/hour"), Quantity(X, "km/m")
+    assert speed.check("[length]/[time]") and speed.check("m/s") and not speed.check("[time]")
+    assert not speed.dimensionless and ratio.dimensionless and not ratio.unitless
 
 
 def test_fill_values_that_belong_to_the_unit():
