@@ -54,17 +54,16 @@ _STATIC_CHOICES: dict[str, Callable[[int], Sequence[Any]]] = {
     "full_matrices": lambda ndim: [True, False],
     "compute_uv": lambda ndim: [True, False],
     "hermitian": lambda ndim: [False, True],
-    "overwrite_a": lambda ndim: [False, True],
-    "overwrite_b": lambda ndim: [False, True],
-    "check_finite": lambda ndim: [True, False],
     "equal_nan": lambda ndim: [False, True],
     "left": lambda ndim: ["extrapolate"],
     "right": lambda ndim: ["extrapolate"],
     "side": lambda ndim: ["left", "right"],
     "method": lambda ndim: ["scan", "scan_unrolled", "sort", "compare_all", "lu", "qr"],
 }
+# Options that leave no trace in a program, `overwrite_a` and `check_finite`, are not among them.
 _MAX_TRIES = 400
 _MAX_TRIES_MAPPED, _MAX_MAPS = 200, 12
+_MAX_ILLEGAL = 8  # choices that could not be traced, none could before: not the shapes of a call
 
 
 class Arguments(NamedTuple):
@@ -147,25 +146,32 @@ class FunctionRules(SignatureRules):
         while len(required) > len(avals) and required[-1].name in _STATIC_CHOICES:
             optional.insert(0, required.pop())  # `matrix_power(a, n)`
         extra = len(avals) - len(required)
-        if not 0 <= extra <= len(optional):
+        may_be_arrays = [p for p in optional if not isinstance(p.default, (bool, str))]
+        if not 0 <= extra <= len(may_be_arrays):
             return None
         structs = [
             jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
             for a in avals
         ]
         ndim = max((len(a.shape) for a in avals), default=0)
-        tries = 0
+        tries = illegal = 0
         fallback: Arguments | None = None
         # Which optional parameters the other operands are: the next ones, as a rule.
-        for arrays in itertools.combinations(optional, extra):
+        for arrays in itertools.combinations(may_be_arrays, extra):
             names = tuple(p.name for p in arrays)
             following = dict(zip(names, structs[len(required) :], strict=True))
             for statics in _static_arguments([p for p in optional if p not in arrays], ndim):
+                if illegal > _MAX_ILLEGAL:
+                    return None
+                illegal += 1
                 for positional, keywords in _spellings(optional, following, statics):
                     if (tries := tries + 1) > limit:
                         return fallback
                     traced = self._trace([*structs[: len(required)], *positional], keywords)
+                    if traced is None and not self.positional:
+                        break  # not legal however it is spelled
                     batches: list[Batch] = []
+                    illegal = illegal if traced is None else -_MAX_TRIES
                     for size, dims in reversed(maps) if traced is not None else ():
                         traced, out_dims = batch_body(traced, size, dims) or (None, ())
                         batches.insert(0, Batch(size, dims, tuple(out_dims)))
