@@ -159,6 +159,8 @@ class BandMatrix(StructuredMatrix):
     def solve(self, b: Any) -> Any:
         """Gaussian elimination within the bands, O(n w^2): see `_elimination.py`."""
         lower, upper = self.widths()
+        if max(lower, upper) >= self.shape[-1]:  # diagonals without elements
+            return self.like(self.diagonals(), self.properties).solve(b)
         rows, sides, restore = _time_first(self, b)
         return restore(elimination.solve(rows, sides, lower, upper, not self.no_pivoting()))
 
@@ -311,8 +313,9 @@ def from_bands(
     from ._diagonal import DiagonalMatrix
     from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
 
-    bands = {k: x for k, x in bands.items() if abs(k) < n}
     some = next(iter(bands.values()))
+    bands = {k: x for k, x in bands.items() if abs(k) < n}
+    bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}
     batch = np.broadcast_shapes(*[x.shape[:-1] for x in bands.values()])
     low, high = min([0, *bands]), max([0, *bands])
 

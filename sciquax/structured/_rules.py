@@ -212,12 +212,13 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     if _is(lhs) and _is(rhs):
         return pairs.add(lhs, rhs, subtract)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
-    number = static_number(other)
+    whole = np.shape(other) == matrix.shape  # of one element, perhaps
+    number = None if whole else static_number(other)
     if number is not None:
         if number == 0:
             return matrix.negate() if subtract and matrix is rhs else matrix
         return _plus_number(primitive, operands, params, matrix, other, subtract)
-    if np.ndim(other) == 0 or np.shape(other)[-2:] == (1, 1):
+    if np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
         return _plus_number(primitive, operands, params, matrix, other, subtract)
     if np.shape(other)[-2:] != matrix.shape[-2:] or np.ndim(other) != len(matrix.shape):
         return NotImplemented

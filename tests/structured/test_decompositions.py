@@ -166,3 +166,14 @@ def test_dtypes_of_permutations(dtype):
     norms = jnp.array([quaxify(jnp.linalg.norm)(permutation, p) for p in (1, np.inf, -1)])
     assert norms.dtype == np.float32
     close(norms, np.ones(3))
+
+
+def test_matrices_of_one_element():
+    """Off-diagonals without elements, and a dense array of the shape of a number."""
+    none, one = jnp.zeros(0), jnp.array([3.0])
+    for lower, upper in ((none, none), (jnp.zeros((2, 0)), jnp.zeros((2, 0)))):
+        matrix = TridiagonalMatrix(lower, one, upper)
+        close(quaxify(lambda A: jnp.linalg.solve(A, jnp.ones((1, 1))))(matrix)[..., 0, 0], 1 / 3)
+        close(quaxify(lambda A: jnp.triu(A, 1) @ one)(matrix), 0.0)
+        dense = jnp.full(matrix.shape, 2.0)
+        close(quaxify(lambda A, D: A + D)(matrix, dense), matrix.materialise() + dense)
