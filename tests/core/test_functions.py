@@ -120,7 +120,8 @@ def test_statics_under_vmap_of_the_caller():
     assert_same(unwrap(quaxify(f)(cls(a))), jnp.full((2, 3), 77.0, jnp.float32))
     ((args, kwargs),) = recorder.calls
     assert args[0].shape == (3, 3)
-    assert (kwargs["ord"], kwargs["axis"]) == (1, 1)
+    assert kwargs["ord"] == 1
+    assert kwargs["axis"] in (1, -1)  # the same program
 
 
 def test_an_output_that_is_not_mapped():
