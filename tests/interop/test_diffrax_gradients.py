@@ -108,6 +108,7 @@ def test_implicit_adjoint():
 
 @pytest.mark.parametrize("jnp_", [jnp, sqnp], ids=["jax.numpy", "sciquax.numpy"])
 @pytest.mark.parametrize("how", ["argument", "captured", "module"])
+@pytest.mark.slow
 def test_losses_written_as_for_jax(jnp_, how):
     """The loss itself may be plain JAX code: it is staged with the solve in it."""
     import equinox as eqx

@@ -197,6 +197,7 @@ def test_semi_implicit_euler_gives_each_half_the_other(library, half):
 
 
 @pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+@pytest.mark.slow
 def test_vector_fields_of_many_kinds_of_operations(solver):
     """Conditionals, loops, linear solves, custom derivatives and norms, differentiated or not."""
     matrix = jnp.array([[2.0, 1.0], [1.0, 3.0]])
@@ -225,6 +226,7 @@ def test_vector_fields_of_many_kinds_of_operations(solver):
 
 
 @pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+@pytest.mark.slow
 def test_a_solve_within_a_vector_field(solver):
     def solve(lib, q):
         def rhs(t, y, args):
@@ -245,6 +247,7 @@ def test_a_solve_within_a_vector_field(solver):
     assert units_of(got) == "m"
 
 
+@pytest.mark.slow
 def test_scan_kind_and_other_options_pass_through():
     plain, oven = Oven(units=False), Oven(units=True)
     options = dict(max_steps=64, throw=False, adjoint=diffrax.DirectAdjoint())
@@ -270,6 +273,7 @@ def test_progress_meter(capsys):
 
 
 @pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno3()], ids=name)
+@pytest.mark.slow
 def test_plain_arrays_are_plain_diffrax(solver):
     plain = Oven(units=False)
 

@@ -83,6 +83,7 @@ def test_stochastic_solvers(solver):
     assert units_of(got.ys) == "m"
 
 
+@pytest.mark.slow
 def test_stochastic_solvers_with_adaptive_steps():
     def run(lib):
         controller = lib.PIDController(rtol=1e-2, atol=1e-2, dtmin=_q(lib)(0.01, "s"))
@@ -141,6 +142,7 @@ def test_unsafe_paths():
     assert_same_numbers(bare(run(dfx)), run(diffrax))
 
 
+@pytest.mark.slow
 def test_stochastic_equations_within_quaxify():
     def run(x, sigma):
         path = dfx.VirtualBrownianTree(0.0, Q(1.0, "s"), Q(1.0, "ms"), (), jr.key(0))

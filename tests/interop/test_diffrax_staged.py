@@ -161,6 +161,7 @@ ONLY_STAGED = {looped}
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("how", ["quaxify", "jit outside", "jit inside"])
+@pytest.mark.slow
 def test_as_outside_of_quaxify(program, how):
     wrap = {
         "quaxify": quaxify,
@@ -351,6 +352,7 @@ QUICK = ("grad", "of a power")
 @pytest.mark.parametrize(
     "name", [x if x in QUICK else pytest.param(x, marks=pytest.mark.slow) for x in DERIVATIVES]
 )
+@pytest.mark.slow
 def test_gradients_taken_within_quaxify(name):
     """As JAX's of the numbers; units are those that `sciquax.grad` gives."""
 
