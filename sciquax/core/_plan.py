@@ -143,7 +143,8 @@ def kept_for(
             arrays.append(i)
             parts.append(type_of(x))
         elif i < functions and callable(x):
-            parts.append(weakref.ref(x) if type(x) is types.FunctionType else x)
+            if x is not owner:  # what is kept for it must not keep it alive
+                parts.append(weakref.ref(x) if type(x) is types.FunctionType else x)
         elif type(x) in _SIMPLE:
             parts.append((type(x), x.hex() if type(x) is float else x))
         else:

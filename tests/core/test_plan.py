@@ -480,6 +480,18 @@ def test_no_growth():
     assert len(_plan._plans.get(scaled, ())) == _plan._PER_FUNCTION
 
 
+@pytest.mark.parametrize(
+    "wrapped", [jax.jit, jax.vmap, lambda f: functools.partial(f, jnp.ones(3))]
+)
+def test_wrapped_functions_are_not_kept_alive(wrapped, plans):
+    before = len(_plan._plans)
+    for k in range(5):
+        called_thrice(wrapped(lambda *xs, k=k: k * xs[-1]), Q)
+    assert plans.used == 10
+    gc.collect()
+    assert len(_plan._plans) == before
+
+
 def test_a_recursive_function_is_not_kept_alive():
     def make():
         def f(x, n):
