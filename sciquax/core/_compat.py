@@ -156,6 +156,14 @@ def bodies(params: dict[str, Any]) -> Iterator[Any]:
                 yield item
 
 
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a jaxpr and of the jaxprs within."""
+    for eqn in open_jaxpr(jaxpr)[0].eqns:
+        yield eqn
+        for body in bodies(eqn.params):
+            yield from equations(body)
+
+
 def nothing_is_traced() -> bool:
     """Whether operations run at once: nothing is being traced, and `disable_jit` is off."""
     return _jax_core.trace_state_clean() and not getattr(jax.config, "jax_disable_jit")  # noqa: B009
@@ -172,7 +180,7 @@ def eager_callable(eqn: Any) -> Callable[..., Any]:
     from jax._src import dispatch
 
     primitive, params = eqn.primitive, eqn.params
-    if primitive.name == "jit" and _is_plain_call(params) and size(params["jaxpr"]) <= _SHORT:
+    if primitive.name == "jit" and _is_plain_call(params) and _is_short(params["jaxpr"]):
         jaxpr, consts = open_jaxpr(params["jaxpr"])
         return jax.jit(lambda *operands: eval_jaxpr(jaxpr, consts, *operands))
     implementation = getattr(primitive, "impl", None)
@@ -181,13 +189,8 @@ def eager_callable(eqn: Any) -> Callable[..., Any]:
     return lambda *operands: bind_equation(eqn, operands)
 
 
-_SHORT = 60
-
-
-def size(jaxpr: Any) -> int:
-    """The number of equations, those of the jaxprs within counted."""
-    eqns = open_jaxpr(jaxpr)[0].eqns
-    return sum(1 + sum(map(size, bodies(eqn.params))) for eqn in eqns)
+def _is_short(jaxpr: Any) -> bool:
+    return sum(1 for _ in equations(jaxpr)) <= 60
 
 
 def _is_plain_call(params: dict[str, Any]) -> bool:

@@ -226,15 +226,8 @@ def _check(staged: Any) -> None:
     for item in staged.template:
         if type(item) not in (Output, BuiltOutput, *_SIMPLE):
             raise Unplannable
-    for eqn in _equations(staged.jaxpr):
+    for eqn in _compat.equations(staged.jaxpr):
         if eqn.primitive is inject_p:
             tree = eqn.params["tree"]
             if not _is_plannable(jtu.tree_unflatten(tree, [0] * tree.num_leaves)):
                 raise Unplannable
-
-
-def _equations(jaxpr: Any) -> Iterator[Any]:
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for body in _compat.bodies(eqn.params):
-            yield from _equations(open_jaxpr(body)[0])

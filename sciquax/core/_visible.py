@@ -238,9 +238,6 @@ class Snapshot:
                 return
             raise Unseen
         if _is_pure_library(module) and callable(x) and not isinstance(x, types.MethodType):
-            wrapped = getattr(x, "__wrapped__", None)  # `quaxify(f)`, `jax.jit(f)`
-            if wrapped is not None and wrapped is not x:
-                self._vet(wrapped)
             self._vet_held(x)
             return
         if isinstance(x, types.FunctionType):
@@ -248,9 +245,7 @@ class Snapshot:
             return
         if isinstance(x, types.BuiltinFunctionType) and _is_pure_library(module):
             return
-        wrapped = getattr(x, "__wrapped__", None)
-        if wrapped is not None and _is_pure_library(type(x).__module__):
-            self._vet(wrapped)
+        if hasattr(x, "__wrapped__") and _is_pure_library(type(x).__module__):
             self._vet_held(x)
             return
         raise Unseen
@@ -260,6 +255,9 @@ class Snapshot:
         if id(x) in self._library:
             return
         self._library.add(id(x))
+        wrapped = getattr(x, "__wrapped__", None)  # `quaxify(f)`, `jax.jit(f)`
+        if wrapped is not None and wrapped is not x:
+            self._vet(wrapped)
         if isinstance(x, functools.partial):
             for part in (x.func, *x.args, *x.keywords.values()):
                 self._vet(part)

@@ -138,12 +138,9 @@ def _fitted(known: Axes, shape: tuple[int, ...], got: tuple[int, ...], array: An
             place = _new_axis(shape, got)
             if place is None:
                 return None
-        fits = got[:place] + got[place + more :] == shape
-        return (
-            known.with_dims((*known.dims[:place], *(None,) * more, *known.dims[place:]))
-            if (fits)
-            else None
-        )
+        if got[:place] + got[place + more :] != shape:
+            return None
+        return known.with_dims((*known.dims[:place], *(None,) * more, *known.dims[place:]))
     gone = 0 if more < -1 else _mapped(array)
     dims, left = list(known.dims), list(shape)
     if any(d is not None for d in dims[gone : gone - more]):
