@@ -11,7 +11,7 @@ from sciquax.core._compat import ShapedArray
 
 from ._bands import BandMatrix, from_bands, rows_of
 from ._lazy import by_columns
-from ._matrix import StructuredMatrix
+from ._matrix import StructuredMatrix, real_dtype
 from ._permutation import PermutationMatrix
 
 
@@ -301,8 +301,7 @@ def lu(a: BandMatrix) -> tuple[Any, Any, Any]:
     left = object.__new__(EliminationMatrix)
     static = {"upper": False, "allow_materialise": a.allow_materialise}
     _assign(left, multipliers=m, places=places, properties=frozenset({"unit_diagonal"}), **static)
-    real = jnp.zeros((), a.dtype).real.dtype
-    p = PermutationMatrix(when, real, allow_materialise=a.allow_materialise)
+    p = PermutationMatrix(when, real_dtype(a.dtype), allow_materialise=a.allow_materialise)
     return p, left, _upper_bands(rows, a, lower + upper + 1)
 
 

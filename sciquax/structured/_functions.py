@@ -30,10 +30,10 @@ from ._circulant import CirculantMatrix
 from ._diagonal import DiagonalMatrix
 from ._exponential import ExponentialMatrix
 from ._identity import IdentityMatrix, ScalarMatrix
-from ._kronecker import KroneckerMatrix, linalg
+from ._kronecker import KroneckerMatrix, linalg, outer, square
 from ._lazy import ProductMatrix
 from ._low_rank import LowRankPlusDiagonalMatrix
-from ._matrix import StructuredMatrix, lenient, refuse_unless_allowed
+from ._matrix import StructuredMatrix, lenient, real_dtype, refuse_unless_allowed
 from ._permutation import PermutationMatrix
 from ._properties import surviving
 from ._rules import part, solve_sided, static_number
@@ -260,16 +260,11 @@ def _singular_values(a: Any) -> Any:
     return NotImplemented
 
 
-def _real(dtype: Any) -> Any:
-    """The dtype of absolute values, and of the permutations that JAX's `lu` gives."""
-    return jnp.zeros((), dtype).real.dtype
-
-
 def _absolute(a: Any) -> Any:
     if isinstance(a, KroneckerMatrix):
         return a.map_factors(jnp.abs)
     if isinstance(a, PermutationMatrix):
-        return a.convert(_real(a.dtype))
+        return a.convert(real_dtype(a.dtype))
     return a.map_entries(jnp.abs, True)
 
 
@@ -355,9 +350,7 @@ def _singular_vectors(a: Any) -> Any:
     """U, the singular values and V^H, or NotImplemented; vectors without structure are withheld."""
     matrix = _inexact(a)
     allow, shape, dtype = a.allow_materialise, a.shape, matrix.dtype
-    n = shape[-1]
-    one = IdentityMatrix(n, dtype, allow_materialise=allow)
-    one = one.rebuild([jnp.ones(matrix.batch_shape(), dtype)])
+    one = _identity(matrix, dtype)
     if "orthogonal" in matrix.known():
         return matrix, _singular_values(matrix), one
     if isinstance(matrix, _DIAGONAL):
@@ -370,22 +363,26 @@ def _singular_vectors(a: Any) -> Any:
         u, s, vh = jnp.linalg.svd(matrix.blocks)
         left, right = (matrix.rebuild([x], properties=_UNITARY) for x in (u, vh))
         return _descending(left, matrix.joined(s), right, allow)
-    if isinstance(matrix, KroneckerMatrix) and all(
-        x.shape[-1] == x.shape[-2] for x in matrix.arrays()
-    ):
+    if isinstance(matrix, KroneckerMatrix) and all(map(square, matrix.arrays())):
         (u_a, s_a, vh_a), (u_b, s_b, vh_b) = (
             linalg(lambda x: tuple(jnp.linalg.svd(x)), x) for x in matrix.arrays()
         )
         left, right = (
             matrix.rebuild([x, y], properties=_UNITARY) for x, y in ((u_a, u_b), (vh_a, vh_b))
         )
-        values = (s_a[..., :, None] * s_b[..., None, :]).reshape(shape[:-1])
+        values = outer(s_a, s_b)
         return _descending(left, values, right, allow)
     values = NotImplemented if allow else _singular_values(a)
     if values is NotImplemented:
         return NotImplemented
     withheld = Withheld.of("svd", shape, dtype)
     return withheld, values, withheld
+
+
+def _identity(a: Any, dtype: Any) -> IdentityMatrix:
+    """One for each matrix of a batch."""
+    one = IdentityMatrix(a.shape[-1], dtype, allow_materialise=a.allow_materialise)
+    return one.rebuild([jnp.ones(a.batch_shape(), dtype)])
 
 
 _UNITARY = frozenset({"orthogonal"})
@@ -493,9 +490,9 @@ def _eigvals(a: Any) -> Any:
         return d.astype(jnp.promote_types(d.dtype, jnp.complex64))
     if isinstance(a, BlockDiagonalMatrix):
         return a.joined(jnp.linalg.eigvals(a.blocks))
-    if isinstance(a, KroneckerMatrix) and all(x.shape[-1] == x.shape[-2] for x in a.arrays()):
+    if isinstance(a, KroneckerMatrix) and all(map(square, a.arrays())):
         u, v = (linalg(jnp.linalg.eigvals, x) for x in a.arrays())
-        return (u[..., :, None] * v[..., None, :]).reshape(a.shape[:-1])
+        return outer(u, v)
     return NotImplemented
 
 
@@ -504,14 +501,13 @@ def _eig(a: Any) -> Any:
     a = _inexact(a)
     dtype = jnp.promote_types(a.dtype, jnp.complex64)
     if isinstance(a, _DIAGONAL):
-        one = IdentityMatrix(a.shape[-1], dtype, allow_materialise=a.allow_materialise)
-        return a.diagonal().astype(dtype), one.rebuild([jnp.ones(a.batch_shape(), dtype)])
+        return a.diagonal().astype(dtype), _identity(a, dtype)
     if isinstance(a, BlockDiagonalMatrix):
         values, vectors = jnp.linalg.eig(a.blocks)
         return a.joined(values), a.rebuild([vectors])
-    if isinstance(a, KroneckerMatrix) and all(x.shape[-1] == x.shape[-2] for x in a.arrays()):
+    if isinstance(a, KroneckerMatrix) and all(map(square, a.arrays())):
         (w_a, v_a), (w_b, v_b) = (linalg(lambda x: tuple(jnp.linalg.eig(x)), x) for x in a.arrays())
-        values = (w_a[..., :, None] * w_b[..., None, :]).reshape(a.shape[:-1])
+        values = outer(w_a, w_b)
         return values, a.rebuild([v_a, v_b])
     values = NotImplemented if a.allow_materialise else _eigvals(a)
     if values is NotImplemented:
@@ -560,7 +556,7 @@ def _eigenvectors(a: Any) -> Any:
         (w_a, v_a), (w_b, v_b) = (
             linalg(lambda x: tuple(jnp.linalg.eigh(x)), x) for x in matrix.arrays()
         )
-        values = (w_a[..., :, None] * w_b[..., None, :]).reshape(*matrix.shape[:-1])
+        values = outer(w_a, w_b)
         vectors = matrix.rebuild([v_a, v_b], properties=frozenset({"orthogonal"}))
         return _sorting(values, vectors, allow)
     return NotImplemented
@@ -632,8 +628,8 @@ def _lu(
         return NotImplemented
     one = IdentityMatrix(a.shape[-1], a.dtype, allow_materialise=a.allow_materialise)
     if permutes:
-        return (a, one) if permute_l else (a.convert(_real(a.dtype)), one, one)
-    p = IdentityMatrix(a.shape[-1], _real(a.dtype), allow_materialise=a.allow_materialise)
+        return (a, one) if permute_l else (a.convert(real_dtype(a.dtype)), one, one)
+    p = IdentityMatrix(a.shape[-1], real_dtype(a.dtype), allow_materialise=a.allow_materialise)
     return (one, a) if permute_l else (p, one, a)
 
 

@@ -115,10 +115,10 @@ class KroneckerMatrix(
         if not (square(self.a) and square(self.b)):
             return StructuredMatrix.diagonal(self)
         a, b = (linalg(lambda x: jnp.diagonal(x, 0, -2, -1), x) for x in self.arrays())
-        return _outer(a, b)
+        return outer(a, b)
 
     def sum_rows(self) -> Any:
-        return _outer(*(linalg(lambda x: jnp.sum(x, -1), x) for x in self.arrays()))
+        return outer(*(linalg(lambda x: jnp.sum(x, -1), x) for x in self.arrays()))
 
     def entries(self, i: Any, j: Any) -> Any:
         r, s = self.b.shape[-2:]
@@ -202,12 +202,12 @@ class KroneckerMatrix(
         if not square(self.a) or not square(self.b):
             return NotImplemented
         halves = self.symmetrised().arrays()
-        return jnp.sort(_outer(*(linalg(jnp.linalg.eigvalsh, x) for x in halves)), -1)
+        return jnp.sort(outer(*(linalg(jnp.linalg.eigvalsh, x) for x in halves)), -1)
 
     def singular_values(self) -> Any:
         if not square(self.a) or not square(self.b):
             return NotImplemented
-        values = _outer(*(linalg(jnp.linalg.svdvals, x) for x in self.arrays()))
+        values = outer(*(linalg(jnp.linalg.svdvals, x) for x in self.arrays()))
         return jnp.sort(values, -1)[..., ::-1]
 
     def frobenius(self) -> Any:
@@ -272,6 +272,6 @@ def _swap(x: Any) -> Any:
     )
 
 
-def _outer(x: Any, y: Any) -> Any:
+def outer(x: Any, y: Any) -> Any:
     product = x[..., :, None] * y[..., None, :]
     return product.reshape(*product.shape[:-2], -1)

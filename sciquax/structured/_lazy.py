@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import lax
 
-from ._low_rank import solve_dense
+from ._low_rank import mm, solve_dense
 from ._matrix import StructuredMatrix, allow_both
 from ._properties import surviving
 
@@ -247,7 +247,7 @@ class SumMatrix(
 
         def once(b: Any) -> Any:
             y = rest.solve(b)
-            return y - _mm(scaled, solve_dense(inner, _mm(update.v, y)))
+            return y - mm(scaled, solve_dense(inner, mm(update.v, y)))
 
         x = once(b)
         return x + once(b - self.matmat(x))  # what cancels comes back
@@ -294,13 +294,9 @@ class SumMatrix(
         return self.left.entries(i, j) + self.right.entries(i, j)
 
 
-def _mm(x: Any, y: Any) -> Any:
-    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
-
-
 def _capacitance(update: Any, scaled: Any) -> Any:
     """I + v w, of the size of the rank."""
-    return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + _mm(update.v, scaled)
+    return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + mm(update.v, scaled)
 
 
 def diagonal_by_columns(matrix: Any) -> Any:

@@ -11,7 +11,8 @@ from ._matrix import StructuredMatrix
 from ._properties import surviving
 
 
-def _mm(x: Any, y: Any) -> Any:
+def mm(x: Any, y: Any) -> Any:
+    """The matrix product of plain arrays in full precision."""
     return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
@@ -76,11 +77,11 @@ class LowRankPlusDiagonalMatrix(
         return self._aval((*self.diag.shape, self.diag.shape[-1]))
 
     def matmat(self, x: Any) -> Any:
-        return self.diag[..., None] * x + _mm(self.u, _mm(self.v, x))
+        return self.diag[..., None] * x + mm(self.u, mm(self.v, x))
 
     def materialise(self) -> Any:
         i = np.arange(self.shape[-1])
-        return _mm(self.u, self.v).at[..., i, i].add(self.diag)
+        return mm(self.u, self.v).at[..., i, i].add(self.diag)
 
     def transpose(self) -> Any:
         swap = [jnp.swapaxes(x, -1, -2) for x in (self.v, self.u)]
@@ -104,7 +105,7 @@ class LowRankPlusDiagonalMatrix(
     def _capacitance(self) -> Any:
         """I + v diag^-1 u, of the size of the rank."""
         rank = self.u.shape[-1]
-        return jnp.eye(rank, dtype=self.dtype) + _mm(self.v, self.u / self.diag[..., None])
+        return jnp.eye(rank, dtype=self.dtype) + mm(self.v, self.u / self.diag[..., None])
 
     def solve(self, b: Any) -> Any:
         x = self._woodbury(b)
@@ -112,8 +113,8 @@ class LowRankPlusDiagonalMatrix(
 
     def _woodbury(self, b: Any) -> Any:
         y = b / self.diag[..., None]
-        inner = solve_dense(self._capacitance(), _mm(self.v, y))
-        return y - _mm(self.u / self.diag[..., None], inner)
+        inner = solve_dense(self._capacitance(), mm(self.v, y))
+        return y - mm(self.u / self.diag[..., None], inner)
 
     def inverse(self) -> Any:
         scaled = self.u / self.diag[..., None]
@@ -137,7 +138,7 @@ class LowRankPlusDiagonalMatrix(
         """The square of the Frobenius norm, O(n rank^2)."""
         conj_u, conj_v = jnp.conj(self.u), jnp.conj(self.v)
         gram = jnp.sum(
-            _mm(jnp.swapaxes(conj_u, -1, -2), self.u) * _mm(conj_v, jnp.swapaxes(self.v, -1, -2)),
+            mm(jnp.swapaxes(conj_u, -1, -2), self.u) * mm(conj_v, jnp.swapaxes(self.v, -1, -2)),
             (-2, -1),
         ).real
         product = jnp.sum(self.u * jnp.swapaxes(self.v, -1, -2), -1)

@@ -413,6 +413,11 @@ def _short(x: Any) -> str:
     return np.array2string(np.asarray(x), separator=", ", precision=4).replace("\n", "")
 
 
+def real_dtype(dtype: Any) -> Any:
+    """The dtype of absolute values, and of the permutations that JAX's `lu` gives."""
+    return jnp.zeros((), dtype).real.dtype
+
+
 def refuse_unless_allowed(name: str, values: Iterable[Any]) -> None:
     """**Raises** `RuleError` naming the operation if a structured operand may not become dense."""
     refused = [x for x in values if isinstance(x, StructuredMatrix) and not x.allow_materialise]

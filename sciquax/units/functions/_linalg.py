@@ -70,8 +70,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
         return wrap(out, unit)
     if mode == "raw":  # the reflectors, below the diagonal of the factor, and their scales
         return wrap(out[0], unit), out[1]
-    factors = out[0], wrap(out[1], unit)
-    return type(out)(*factors) if hasattr(out, "_fields") else factors
+    return out[0], wrap(out[1], unit)
 
 
 @only_nested
@@ -88,8 +87,7 @@ def _svd(
     out = call(jnp.linalg.svd, magnitude_of(a), *options)
     if not compute_uv:
         return wrap(out, unit)
-    factors = out[0], wrap(out[1], unit), out[2]
-    return type(out)(*factors) if hasattr(out, "_fields") else factors
+    return out[0], wrap(out[1], unit), out[2]
 
 
 rule(f"{LINALG}.cholesky")(_cholesky)
