@@ -195,6 +195,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
       `transient`: whether it is such a formula. See `_deferred.py`.
     - `of_every_unit`: whether the value measures anything, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
+    - `sums_by_parts`: whether the arrays of a sum of two are the sums of their arrays, for a solver
+      to step. Of other types that is found out by adding two.
     """
 
     layer: ClassVar[int] = 0
@@ -208,6 +210,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
     own_operators: ClassVar[bool] = False
+    sums_by_parts: ClassVar[bool] = False
 
     @abc.abstractmethod
     def aval(self) -> ShapedArray:
@@ -333,6 +336,10 @@ class Value(eqx.Module, metaclass=ValueMeta):
         **Returns** them, and what multiplies a result of this type by that factor (or None).
         """
         return list(tangents), None
+
+    def unclaimed(self) -> Any:
+        """The same numbers with nothing claimed of them, as sums and multiples of them are."""
+        return self
 
     # -- looks ------------------------------------------------------------------------------------
 

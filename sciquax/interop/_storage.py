@@ -4,6 +4,7 @@ A named array becomes its array, a diagonal matrix its diagonal. That is the sam
 whose sum is the sum of their parts; of a low-rank matrix's factors, say, it is not.
 """
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -15,8 +16,6 @@ import numpy as np
 from sciquax.core import Polymorphic, Unsettled, coerce, is_value, join, quaxify
 from sciquax.core._compat import Literal, open_jaxpr
 from sciquax.named import NamedArray
-from sciquax.structured import BandedMatrix
-from sciquax.structured._bands import from_bands
 from sciquax.units import Quantity
 
 
@@ -39,20 +38,21 @@ class Storage(eqx.Module):
         """None for an array."""
         if not is_value(value):
             return None
-        leaves, tree = jtu.tree_flatten(_unclaimed(value))
+        leaves, tree = jtu.tree_flatten(value.unclaimed())
         return cls(tree, tuple((x.shape, jnp.dtype(x.dtype)) for x in leaves))
 
     def parts(self, value: Any) -> list[Any] | None:
         """The arrays of a value that can be had in this form; None for another."""
         if not is_value(value):
             return None
-        value = _unclaimed(value)
+        value = value.unclaimed()
         if jtu.tree_structure(value) != self.tree:
             example = self.tree.unflatten([jnp.zeros(*shape) for shape in self.shapes])
             try:
-                if not _banded(example) and type(join(example, value)) is not type(example):
+                kept = example.sums_by_parts or type(join(example, value)) is type(example)
+                if not kept:
                     return None  # it has more entries, say
-                value = _unclaimed(coerce(value, example))
+                value = coerce(value, example).unclaimed()
             except Unsettled:
                 return None
             if jtu.tree_structure(value) != self.tree:
@@ -64,8 +64,8 @@ class Storage(eqx.Module):
         structs = [jax.ShapeDtypeStruct(*shape) for shape in self.shapes]
         if not all(jnp.issubdtype(x.dtype, jnp.inexact) for x in structs):
             return False
-        if _banded(self.tree.unflatten([jnp.zeros(*shape) for shape in self.shapes])):
-            return True  # but for the corners, which are no elements of the matrix
+        if self.tree.unflatten(self.shapes).sums_by_parts:
+            return True
 
         def total(lhs: Any, rhs: Any) -> Any:
             out = quaxify(jnp.add)(self.tree.unflatten(lhs), self.tree.unflatten(rhs))
@@ -80,19 +80,6 @@ class Storage(eqx.Module):
         sums = _sums(jaxpr)
         due = [frozenset(pair) for pair in zip(range(count), range(count, 2 * count), strict=True)]
         return [sums.get(id(var)) for var in jaxpr.outvars] == due
-
-
-def _unclaimed(value: Any) -> Any:
-    """A value without what is claimed of its numbers: a solver's steps keep no matrix positive."""
-    value = type(value).derivative(None, value, value)
-    if _banded(value):  # nor may what is in the corners count in a norm
-        n, allow = value.shape[-1], value.allow_materialise
-        return from_bands(value.diagonals(), n, allow_materialise=allow, banded=True)
-    return value
-
-
-def _banded(value: Any) -> bool:
-    return isinstance(value, BandedMatrix)
 
 
 def _sums(jaxpr: Any) -> dict[int, frozenset[int]]:
@@ -115,7 +102,11 @@ def _is_zero(x: Any) -> bool:
 def kind_of(value: Any) -> str:
     """A value's class, and of a banded matrix how many diagonals it has."""
     name = type(value).__name__
-    return f"{name}(lower={value.lower}, upper={value.upper})" if _banded(value) else name
+    if not value.sums_by_parts:
+        return name
+    static = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    sizes = ", ".join(f"{k}={x}" for k, x in static.items() if type(x) is int)
+    return f"{name}({sizes})"
 
 
 class Packed(eqx.Module):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sciquax.units import Quantity
 from sciquax.units._registry import PINT, get_registry
-from sciquax.units._unit import as_unit, intern
+from sciquax.units._unit import as_unit, base_names, intern
 
 _COMMON = (
     "m", "km", "cm", "inch", "s", "hour", "ms", "kg", "g", "lb", "A", "kelvin", "mol", "radian",
@@ -98,8 +98,6 @@ def _of_dimension(dimension: Any, among: Any) -> Any:
 
 
 def _root(registry: Any, dimensionality: Any) -> Any:
-    from sciquax.units._unit import base_names
-
     names = base_names(registry)
     return {names[d]: power for d, power in dimensionality.items()}
 

@@ -11,6 +11,7 @@ import uncertainties
 from uncertainties import unumpy
 
 from sciquax.units import Quantity, get_registry
+from sciquax.units._unit import difference_unit
 
 
 def to_uncertainties(value: Quantity, deviation: Any, unit: Any = None) -> Any:
@@ -66,8 +67,6 @@ def to_measurement(value: Quantity, deviation: Quantity) -> Any:
 
 
 def _difference(value: Quantity) -> Any:
-    from sciquax.units._unit import difference_unit
-
     return difference_unit(value._unit)
 
 

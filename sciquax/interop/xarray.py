@@ -14,8 +14,6 @@ import xarray as xr
 
 from sciquax.core import is_value, locate_stack
 from sciquax.named import AxisError, NamedArray
-from sciquax.named._array import bare
-from sciquax.named._axes import Attributes, axes
 from sciquax.units import Quantity, UndefinedUnitError, unit
 
 # CF's names of degrees, which pint does not know (CF Conventions, sections 4.1 and 4.2).
@@ -50,11 +48,9 @@ def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
     attrs = {**a.attrs, **own}
     if not own:
         attrs.pop("units", None)
-    known = a._axes.attrs
     coords = {}
-    for dim, coordinate in a._axes.coords.items():
-        numbers, unit_attrs = _split(coordinate.value())
-        extra = {} if known is None else known.items_of.get(dim, {})
+    for dim, (value, extra) in a.stored_coords().items():
+        numbers, unit_attrs = _split(value)
         coords[dim] = xr.Variable((dim,), numbers, {**extra, **unit_attrs})
     return xr.DataArray(
         values, coords=coords, dims=dims, attrs=attrs, name=a.name if name is None else name
@@ -118,9 +114,8 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
         )
     array = jax.numpy.asarray(values)
     held = array if found is None else Quantity(array, found)
-    made = NamedArray(held, dims, known)
     name = None if data.name is None else str(data.name)
-    return bare(made.array, axes(dims, made._axes.coords, Attributes(name, attrs, items)))
+    return NamedArray.with_attributes(held, dims, known, name=name, attrs=attrs, coord_attrs=items)
 
 
 def _quantity(values: np.ndarray, found: Any) -> Quantity:

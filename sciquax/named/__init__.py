@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from sciquax.core._adapters import adapter
+
 from . import _functions, fft as fft, linalg as linalg, random as random
-from ._array import NamedArray as NamedArray, as_named
+from ._array import NamedArray as NamedArray
 from ._axes import Axis as Axis
+from ._base import as_named
 from ._combine import (
     concatenate as concatenate,
     split as split,
@@ -73,9 +76,7 @@ def to_xarray(a: NamedArray) -> Any:
 
 def from_xarray(data: Any, **options: Any) -> Any:
     """The named array that an `xarray.DataArray` is: see `sciquax.interop.xarray`."""
-    from sciquax.interop.xarray import from_xarray
-
-    return from_xarray(data, **options)
+    return adapter("xarray").from_xarray(data, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ._array import NamedArray
+from ._base import NamedBase
 from ._errors import AxisError, located
 
 
@@ -13,7 +13,7 @@ class _ByName(type):
     _more: bool
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        if not isinstance(instance, NamedArray):
+        if not isinstance(instance, NamedBase):
             return False
         dims = instance.dims
         if None in dims:
@@ -45,7 +45,7 @@ def annotation(spec: Any) -> type:
                 raise located(AxisError(f"An annotation got the name {name!r} twice: {text!r}."))
             names[name] = int(size) if size else None
         namespace = {
-            "_names": names, "_more": "..." in tokens, "__module__": NamedArray.__module__,
+            "_names": names, "_more": "..." in tokens, "__module__": "sciquax.named",
         }  # fmt: skip
         found = _made[text] = _ByName(f'NamedArray["{text}"]', (), namespace)
     return found

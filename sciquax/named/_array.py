@@ -1,21 +1,26 @@
 """`NamedArray`: an array whose axes have names."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
-import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import ArrayValue, aval_of, is_value, strip
-from sciquax.core._compat import Tracer, axes_of_outputs, mapped_axis
+from sciquax.core import ArrayValue, aval_of, is_value
 
-from ._axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
-from ._coordinates import Coordinate, as_array, coordinate
-from ._errors import AxisError, AxisSizeError, PositionalError, located, show_dims
+from ._annotations import annotation
+from ._axes import Attributes, axes
+from ._base import (
+    NamedBase,
+    _as_array,
+    _flatten,
+    _flatten_with_keys,
+    _unflatten,
+    bare,
+    checked_axes,
+)
+from ._errors import AxisError, PositionalError, located, show_dims
 from ._nesting import Nesting
-from ._operators import connect
 from ._repr import Printing
 
 if TYPE_CHECKING:
@@ -27,140 +32,10 @@ else:
     from ._reductions import Reductions
     from ._shapes import Shapes
 
-_set = object.__setattr__
-_new = object.__new__
-
-
-def bare(array: Any, axes: Axes) -> "NamedArray":
-    """A named array without any checks: what every operation builds its result with."""
-    a = _new(NamedArray)
-    _set(a, "array", array)
-    _set(a, "_axes", axes)
-    return a
-
-
-class Misplaced:
-    """The axes of a named array whose leaf a JAX transformation changed: any use says so.
-
-    `jax.vmap` over a named axis, `jax.tree.map(jnp.mean, a)`: the leaf no longer has the axes that
-    the names are about.
-    """
-
-    __slots__ = ("_axes", "_got", "_shape")
-
-    def __init__(self, axes: Axes, shape: tuple[int, ...], got: tuple[int, ...]):
-        self._axes, self._shape, self._got = axes, shape, got
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        first = next((d for d in self._axes.dims if d is not None), "x")
-        raise located(
-            AxisError(
-                f"A named array with the dims {show_dims(self._axes.dims)} and the shape "
-                f"{self._shape} had its array replaced by one of shape {self._got}, as `jax.vmap` "
-                "over a named axis, or with several `out_axes`, or `jax.tree.map` does.",
-                f"Untag first: `jax.vmap` and `jax.lax.scan` take the leading axis of "
-                f"`a.untag({first!r})`, which has no name; or use `named_vmap`, `cmap` or "
-                "`named.scan`, which take names.",
-            )
-        )
-
-
-def _flatten(a: "NamedArray") -> tuple[tuple[Any], Any]:
-    array = a.array
-    kept = a.__dict__.get("_kept")
-    if kept is not None:
-        return (array,), kept
-    return (array,), (a._axes, array.shape)
-
-
-def _shape_of(array: Any) -> Any:
-    """The shape of a leaf, or None for what is no array, or holds none: a placeholder."""
-    try:
-        return array.shape
-    except Exception:  # a quantity of a placeholder raises what its parts raise
-        return None
-
-
-def _flatten_with_keys(a: "NamedArray") -> tuple[tuple[Any], Any]:
-    (array,), aux = _flatten(a)
-    return ((_KEY, array),), aux
-
-
-_KEY = jtu.GetAttrKey("array")
-
-
-def _unflatten(cls: type, aux: tuple[Axes, tuple[int, ...]], children: Any) -> "NamedArray":
-    """With another leaf than was flattened, an axis that it gained or lost is unnamed.
-
-    In front, or where `jax.vmap` was told to take and put it.
-    """
-    (array,) = children
-    a = _new(cls)
-    _set(a, "array", array)
-    known, shape = aux
-    got = _shape_of(array)
-    if got == shape:
-        _set(a, "_axes", known)
-    elif type(got) is not tuple:  # a leaf that is no array: a placeholder, a sharding, a flag
-        _set(a, "_axes", known)
-        _set(a, "_kept", aux)
-    else:
-        fitted = _fitted(known, shape, got, array)
-        if fitted is None:
-            _set(a, "_axes", Misplaced(known, shape, got))
-            _set(a, "_kept", aux)
-        else:
-            _set(a, "_axes", fitted)
-    return a
-
-
-def _mapped(array: Any) -> int:
-    """The axis that `jax.vmap` took, or else the first, which loops take."""
-    leaves = [array] if isinstance(array, Tracer) else jtu.tree_leaves(array)
-    return next((i for i in map(mapped_axis, leaves) if i is not None), 0)
-
-
-def _fitted(known: Axes, shape: tuple[int, ...], got: tuple[int, ...], array: Any) -> Axes | None:
-    """The axes of an array of shape `got` put where one of shape `shape` was; None: unknown."""
-    more = len(got) - len(shape)
-    if more == 0:
-        if sorted(got) == sorted(shape) and got != shape:
-            return None  # transposed
-        dims = known.dims
-        sizes = dict(zip(dims, got, strict=True))
-        coords = {n: c for n, c in known.coords.items() if len(c) == sizes[n]}
-        return axes(dims, coords, known.attrs)
-    if more > 0:
-        place = 0
-        if more == 1 and shape and (got[1:] != shape or got[0] == got[1]):
-            place = _new_axis(shape, got)
-            if place is None:
-                return None
-        if got[:place] + got[place + more :] != shape:
-            return None
-        return known.with_dims((*known.dims[:place], *(None,) * more, *known.dims[place:]))
-    gone = 0 if more < -1 else _mapped(array)
-    dims, left = list(known.dims), list(shape)
-    if any(d is not None for d in dims[gone : gone - more]):
-        return None
-    del dims[gone : gone - more], left[gone : gone - more]
-    return known.with_dims(tuple(dims)) if tuple(left) == got else None
-
-
-def _new_axis(shape: tuple[int, ...], got: tuple[int, ...]) -> int | None:
-    """Where an axis came in: in front, or where `jax.vmap` was told to put it; None: unknown."""
-    told = axes_of_outputs()
-    if told is None:
-        return 0
-    told = list(dict.fromkeys(i % len(got) for i in told))
-    fitting = [i for i in told if got[:i] + got[i + 1 :] == shape]
-    return fitting[0] if len(fitting) == 1 else None
-
 
 class NamedArray(
-    Operators, Reductions, Shapes, Indexing, PassingThrough, Nesting, Printing, ArrayValue,
+    Operators, Reductions, Shapes, Indexing, PassingThrough, Nesting, Printing, NamedBase,
+    ArrayValue,
     flattening=(_flatten, _flatten_with_keys, _unflatten),
 ):  # fmt: skip
     """An array whose axes have names.
@@ -220,44 +95,25 @@ class NamedArray(
         self.array = array
         self._axes = checked_axes(array.shape, dims, coords)
 
-    # -- what it is -------------------------------------------------------------------------------
+    @classmethod
+    def with_attributes(
+        cls,
+        array: Any,
+        dims: Any,
+        coords: Mapping[Any, Any] | None = None,
+        *,
+        name: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        coord_attrs: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> "NamedArray":
+        """A named array with what a file says of it: `name` and `attrs` give it back.
 
-    @property
-    def dims(self) -> Dims:
-        """The axes' names, None where there is none, in the order in which axes are stored."""
-        return self._axes.dims
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The size of each name. Axes without a name are not in it."""
-        shape = self.array.shape
-        return {name: shape[i] for name, i in self._axes.place.items()}
-
-    @property
-    def axes(self) -> tuple[Axis | None, ...]:
-        """The dims as `Axis` objects, with their sizes."""
-        pairs = zip(self._axes.dims, self.array.shape, strict=True)
-        return tuple(None if name is None else Axis(name, size) for name, size in pairs)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape if self._axes.dims else ()
-
-    @property
-    def ndim(self) -> int:
-        return len(self._axes.dims)
-
-    @property
-    def dtype(self) -> Any:
-        return self.array.dtype
-
-    @property
-    def size(self) -> int:
-        return self.array.size
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
+        **Arguments**: `array`, `dims` and `coords` as of the class; the variable's name, its
+        attributes, and those of its coordinates by their names.
+        """
+        made = cls(array, dims, coords)
+        said = Attributes(name, attrs or {}, coord_attrs)
+        return bare(made.array, axes(made.dims, made._axes.coords, said))
 
     def aval(self) -> Any:
         self._axes.dims  # noqa: B018  # says so if a transformation took a named axis
@@ -271,62 +127,6 @@ class NamedArray(
                 "Take `.array`, whose axes are in the order of `.dims`.",
             )
         return self.array.materialise() if is_value(self.array) else self.array
-
-    # -- coordinates ------------------------------------------------------------------------------
-
-    @property
-    def coords(self) -> dict[str, Any]:
-        """The coordinates by name: named arrays; NumPy arrays, if they are dates or strings."""
-        return {name: self.coord(name) for name in self._axes.coords}
-
-    def coord(self, name: Any) -> Any:
-        """The coordinates along a name. **Raises** `AxisError` if there are none."""
-        place = self._axes.position("coord", name, self)
-        name = self._axes.dims[place]
-        found = self._axes.coords.get(name)
-        if found is None:
-            raise located(
-                AxisError(
-                    f"{name!r} has no coordinates.",
-                    f"Give them with `.assign_coords({name}=values)`.",
-                )
-            )
-        value = as_array(found.value())
-        if isinstance(value, np.ndarray):
-            return value
-        return bare(value, axes((name,), {name: found}))
-
-    def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
-        """With these coordinates: one known array per name. None removes one.
-
-        **Raises** `AxisError` for an absent name, `CoordinateError` for one that does not fit.
-        """
-        known = self._axes
-        for key, value in {**(coords or {}), **more}.items():
-            place = known.position("assign_coords", key, self)
-            name = known.dims[place]
-            made = None if value is None else _fitting(name, value, self.array.shape[place])
-            known = known.with_coord(name, made)
-        return bare(self.array, known)
-
-    def drop_coords(self, *names: Any) -> Any:
-        """Without the coordinates of these names, or of all."""
-        known = self._axes
-        for name in names or tuple(known.coords):
-            known = known.with_coord(known.dims[known.position("drop_coords", name)], None)
-        return bare(self.array, known)
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """What a file said of the array: kept by selections, not by arithmetic."""
-        found = self._axes.attrs
-        return {} if found is None else dict(found.items)
-
-    @property
-    def name(self) -> str | None:
-        """The name that the array has in a file, if it came from one."""
-        found = self._axes.attrs
-        return None if found is None else found.name
 
     # -- meeting Python, NumPy and JAX ------------------------------------------------------------
 
@@ -397,101 +197,4 @@ class NamedArray(
         return self
 
     def __class_getitem__(cls, spec: Any) -> Any:
-        from ._annotations import annotation
-
         return annotation(spec)
-
-
-def checked_axes(
-    shape: tuple[int, ...], dims: Any, coords: Mapping[Any, Any] | None = None
-) -> Axes:
-    """The axes of an array of this shape. **Raises** what `NamedArray` does."""
-    if isinstance(dims, Mapping):
-        dims = [Axis(name, size) for name, size in dims.items()]
-    given = () if dims is None else as_names(dims)
-    names = tuple(
-        a.name if isinstance(a, Axis) else None if a is None else check_name(a) for a in given
-    )
-    if len(names) != len(shape):
-        raise located(
-            AxisError(
-                f"An array of shape {shape} got {len(names)} names, {show_dims(names)}.",
-                "Give one for each axis; None for an axis without a name.",
-            )
-        )
-    check_distinct("NamedArray", names)
-    for axis, size in zip(given, shape, strict=True):
-        stated = size_given(axis)
-        if stated is not None and stated != size:
-            raise located(
-                AxisSizeError(f"{axis!r} got an axis of size {size}; the array's shape is {shape}.")
-            )
-    if not coords:
-        return axes(names)
-    made: dict[str, Coordinate] = {}
-    for key, value in coords.items():
-        place = axes(names).position("NamedArray", key)
-        name = names[place]
-        assert name is not None
-        made[name] = _fitting(name, value, shape[place])
-    return axes(names, made)
-
-
-def _fitting(name: str, value: Any, size: int) -> Coordinate:
-    from ._errors import CoordinateError
-
-    made = coordinate(value, name)
-    if len(made) != size:
-        raise located(
-            CoordinateError(f"The coordinate of {name!r} has {len(made)} values for size {size}.")
-        )
-    return made
-
-
-def _as_array(value: Any) -> Any:
-    if isinstance(value, (jax.Array, Tracer, jax.ShapeDtypeStruct)):
-        return value
-    return jnp.asarray(value)
-
-
-def is_named(x: Any) -> bool:
-    return type(x) is NamedArray
-
-
-def as_named(x: Any, what: str) -> NamedArray:
-    """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
-    x = strip(x)
-    if type(x) is NamedArray:
-        return x
-    if is_value(x):
-        x = x.canonical()
-        if type(x) is NamedArray:
-            return x
-    elif not hasattr(x, "shape"):
-        if not isinstance(x, (bool, int, float, complex, np.generic)):
-            raise located(
-                PositionalError(
-                    f"`{what}` got a `{type(x).__name__}`, which is no named array.",
-                    "Give it names: `NamedArray(x, ('x', ...))`.",
-                )
-            )
-        return bare(jnp.asarray(x), axes(()))
-    if x.shape != ():
-        raise plain_operand(what, x)
-    return bare(x, axes(()))
-
-
-def plain_operand(what: str, x: Any) -> PositionalError:
-    return located(
-        PositionalError(
-            f"`{what}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
-            "Name its axes, `NamedArray(x, ('x', ...))`; or run positional code under `quaxify`.",
-        )
-    )
-
-
-def named_operands(what: str, xs: Sequence[Any]) -> list[NamedArray]:
-    return [as_named(x, what) for x in xs]
-
-
-connect()

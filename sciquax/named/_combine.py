@@ -6,11 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import coerce
-
 from ._apply import apply
-from ._array import NamedArray, bare
 from ._axes import axes, name_of, size_given
+from ._base import N, NamedBase, bare
 from ._contraction import _operands
 from ._coordinates import Coordinate, merge
 from ._errors import AxisError, AxisSizeError, CoordinateError, absent, located, show_dims
@@ -18,8 +16,8 @@ from ._operators import sizes_differ
 from ._shapes import permuted
 
 
-def _arrays(what: str, arrays: Any) -> list[NamedArray]:
-    if isinstance(arrays, NamedArray):
+def _arrays(what: str, arrays: Sequence[N | Any]) -> list[N]:
+    if isinstance(arrays, NamedBase):
         raise located(
             AxisError(f"`{what}` takes a list of arrays.", f"Write `{what}([a, b], 'x')`.")
         )
@@ -29,7 +27,7 @@ def _arrays(what: str, arrays: Any) -> list[NamedArray]:
     return out
 
 
-def _like_first(what: str, arrays: Sequence[NamedArray], along: str | None) -> list[NamedArray]:
+def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
     """All arrays with the first one's order of axes; sizes checked, except along one name."""
     first = arrays[0]
     out = []
@@ -49,7 +47,7 @@ def _like_first(what: str, arrays: Sequence[NamedArray], along: str | None) -> l
     return out
 
 
-def _merged(what: str, arrays: Sequence[NamedArray], without: str | None) -> dict[str, Coordinate]:
+def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict[str, Coordinate]:
     coords: dict[str, Coordinate] = {}
     for a in arrays:
         for name, own in a._axes.coords.items():
@@ -62,7 +60,7 @@ def _merged(what: str, arrays: Sequence[NamedArray], without: str | None) -> dic
     return coords
 
 
-def concatenate(arrays: Sequence[Any], name: Any) -> NamedArray:
+def concatenate(arrays: Sequence[N | Any], name: Any) -> N:
     """Arrays one after another along a name that all have; axes are matched by name.
 
     Coordinates along the name are joined. **Raises** `AxisError` if the name is absent or the
@@ -104,7 +102,7 @@ def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
     return Coordinate(np.concatenate(values), parts[0].tree)
 
 
-def stack(arrays: Sequence[Any], name: Any) -> NamedArray:
+def stack(arrays: Sequence[N | Any], name: Any) -> N:
     """Arrays side by side along a new name, which leads; their axes are matched by name.
 
     **Raises** `AxisError` if the name is there already or the names differ.
@@ -126,14 +124,13 @@ def stack(arrays: Sequence[Any], name: Any) -> NamedArray:
     return bare(out, axes((new, *given[0].dims), coords))
 
 
-def unstack(a: Any, name: Any) -> list[NamedArray]:
+def unstack(a: N | Any, name: Any) -> list[N]:
     """One array for each place along a name, without it."""
-    return _operands("unstack", [a])[0].unstack(name)
+    own: Any = _operands("unstack", [a])[0]
+    return own.unstack(name)
 
 
-def split(a: Any, name: Any, parts: Any) -> list[NamedArray]:
+def split(a: N | Any, name: Any, parts: Any) -> list[N]:
     """Parts along a name: see [`sciquax.named.NamedArray`][]`.split`."""
-    return _operands("split", [a])[0].split(name, parts)
-
-
-__all__ = ["coerce", "concatenate", "split", "stack", "unstack"]
+    own: Any = _operands("split", [a])[0]
+    return own.split(name, parts)

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ._apply import apply
-from ._array import NamedArray, bare, plain_operand
-from ._axes import Axes, as_names, axes, name_of, size_given
+from ._axes import as_names, axes, name_of
+from ._base import N, NamedBase, bare, plain_operand
 from ._coordinates import Coordinate, merge
 from ._errors import (
     AxisError,
-    AxisSizeError,
     CoordinateError,
     PositionalError,
     absent,
@@ -23,12 +22,12 @@ from ._errors import (
 from ._operators import sizes_differ, unnamed
 
 
-def _operands(what: str, operands: Sequence[Any]) -> list[NamedArray]:
+def _operands(what: str, operands: Sequence[N | Any]) -> list[N]:
     out = []
     for x in operands:
-        if not isinstance(x, NamedArray):
+        if not isinstance(x, NamedBase):
             x = x.canonical() if hasattr(x, "canonical") else x
-        if not isinstance(x, NamedArray):
+        if not isinstance(x, NamedBase):
             if getattr(x, "shape", None) is not None and x.shape != ():
                 raise plain_operand(what, x)
             raise located(
@@ -46,11 +45,11 @@ def _operands(what: str, operands: Sequence[Any]) -> list[NamedArray]:
 class Labelled(NamedTuple):
     """Operands whose axes carry labels: equal labels are one index."""
 
-    arrays: list[NamedArray]
+    arrays: Sequence[NamedBase]
     labels: list[tuple[str, ...]]
 
 
-def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> NamedArray:
+def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
     sizes: dict[str, int] = {}
     coords: dict[str, Coordinate] = {}
     for a, labels in zip(given.arrays, given.labels, strict=True):
@@ -75,7 +74,7 @@ def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def dot(*operands: Any, **kwargs: Any) -> NamedArray:
+def dot(*operands: N | Any, **kwargs: Any) -> N:
     """`dot(a, b, "y")`: the sum over a name, or several, of the product of two or more arrays.
 
     Every contracted name is on at least two operands; names that operands share and that are not
@@ -98,7 +97,7 @@ def dot(*operands: Any, **kwargs: Any) -> NamedArray:
         names = kwargs.pop("names")
     else:
         *operands, names = operands  # pyright: ignore[reportAssignmentType]
-    if isinstance(names, NamedArray) or not operands:
+    if isinstance(names, NamedBase) or not operands:
         raise located(AxisError("`dot` needs the names to sum over.", "Write `dot(a, b, 'y')`."))
     arrays = _operands("dot", operands)
     contracted: list[str] = []
@@ -126,7 +125,7 @@ def dot(*operands: Any, **kwargs: Any) -> NamedArray:
     return _contract("dot", Labelled(arrays, labels), output, **kwargs)
 
 
-def einsum(spec: str, *operands: Any, **kwargs: Any) -> NamedArray:
+def einsum(spec: str, *operands: N | Any, **kwargs: Any) -> N:
     """Sums of products, the axes by name: `einsum("x y, y z -> x z", a, b)`.
 
     Tokens are names, and the order in which axes are stored is free. Every name of an operand is
@@ -157,8 +156,6 @@ def einsum(spec: str, *operands: Any, **kwargs: Any) -> NamedArray:
         if len(arrays) > 1 and "," in left:
             raise located(AxisError(f"`einsum` got {spec!r}, whose operands have no names."))
         inputs = [[str(n) for n in a.dims] for a in arrays]
-        if all(not a.dims for a in arrays) and right.split():
-            pass
     else:
         inputs = [part.split() for part in left.split(",")]
     if len(inputs) != len(arrays):
@@ -176,7 +173,7 @@ def einsum(spec: str, *operands: Any, **kwargs: Any) -> NamedArray:
     return _contract("einsum", Labelled(arrays, labels), output, **kwargs)
 
 
-def _labels(number: int, tokens: list[str], a: NamedArray) -> tuple[tuple[str, ...], list[str]]:
+def _labels(number: int, tokens: list[str], a: NamedBase) -> tuple[tuple[str, ...], list[str]]:
     """A label for each axis of an operand in storage order, and those that `...` stands for."""
     aliases: dict[str, str] = {}
     ellipsis = False
@@ -245,6 +242,3 @@ def _output(
     for token in tokens:
         output += [n for n in rest if n not in named] if token == "..." else [token]
     return tuple(output)
-
-
-__all__ = ["Axes", "AxisSizeError", "dot", "einsum", "size_given"]

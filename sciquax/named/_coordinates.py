@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import Unsettled, coerce, is_value
-from sciquax.core._compat import Tracer
+from sciquax.core import Unsettled, coerce
 
-from ._errors import CoordinateError, located
+from ._errors import CoordinateError
 
 
 class Coordinate:
@@ -98,48 +97,6 @@ class Coordinate:
 
 def _rebuild(values: np.ndarray, value: Any) -> Coordinate:
     return Coordinate(values, None if value is None else jtu.tree_structure(value))
-
-
-def coordinate(value: Any, name: str) -> Coordinate:
-    """The coordinates that an array, a quantity or a list is.
-
-    **Raises** `CoordinateError` for what is not one known, one-dimensional array.
-    """
-    if isinstance(value, Coordinate):
-        return value
-    tree = None
-    leaf = value
-    if is_value(value):
-        from ._array import NamedArray
-
-        if isinstance(value, NamedArray):
-            if value.dims != (name,):
-                raise located(
-                    CoordinateError(
-                        f"The coordinate of {name!r} has the dims {value.dims}.",
-                        f"Give one with the single name {name!r}.",
-                    )
-                )
-            return coordinate(value.array, name)
-        leaves, tree = jtu.tree_flatten(value)
-        if len(leaves) != 1:
-            raise located(CoordinateError(f"A {type(value).__name__} cannot be a coordinate."))
-        leaf = leaves[0]
-    if isinstance(leaf, Tracer):
-        raise located(
-            CoordinateError(
-                f"The coordinate of {name!r} is only known when the program runs.",
-                "Coordinates are checked when a program is traced: give known arrays.",
-            )
-        )
-    values = np.asarray(leaf)
-    if values.ndim != 1:
-        raise located(
-            CoordinateError(
-                f"The coordinate of {name!r} has {values.ndim} axes.", "Give one value per place."
-            )
-        )
-    return Coordinate(values, tree)
 
 
 def merge(what: str, name: str, lhs: Coordinate, rhs: Coordinate) -> Coordinate:

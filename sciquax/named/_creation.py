@@ -6,8 +6,10 @@ import jax.numpy as jnp
 
 from sciquax.core import is_value
 
-from ._array import NamedArray, as_named, bare
+from ._apply import apply
+from ._array import NamedArray
 from ._axes import axes, name_of, size_given, sizes_of
+from ._base import as_named, bare
 from ._errors import AxisError, AxisSizeError, located
 
 
@@ -95,8 +97,6 @@ def arange(axis: Any, *args: Any, dtype: Any = None) -> NamedArray:
 
 def linspace(axis: Any, start: Any, stop: Any, num: int | None = None, **kwargs: Any) -> NamedArray:
     """`linspace("x", 0.0, 1.0, 5)`: equally spaced numbers or quantities along a name."""
-    from ._apply import apply
-
     name, stated = name_of(axis), size_given(axis)
     num = stated if num is None else num
     if num is None or stated is not None and stated != num:

@@ -23,8 +23,9 @@ from sciquax.core import (
 )
 
 from ._apply import apply
-from ._array import NamedArray, bare
-from ._axes import Axes, Dims, axes
+from ._array import NamedArray
+from ._axes import Axes, Dims, axes, check_distinct
+from ._base import bare
 from ._nesting import _parts
 from ._rules import Call
 
@@ -36,8 +37,6 @@ def _taken(name: str, *operands: Any) -> tuple[list[Any], Call]:
 
 
 def _named(x: Any, dims: Dims) -> NamedArray:
-    from ._axes import check_distinct
-
     check_distinct("linalg", dims)
     return bare(x, axes(tuple(dims)))
 

@@ -71,7 +71,3 @@ minimum: Callable = globals()["minimum"]
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
     """Whether all elements are close, aligned by name."""
     return elementwise("allclose", jnp.isclose, a, b, rtol=rtol, atol=atol).all().array
-
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

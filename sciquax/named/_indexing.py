@@ -6,7 +6,7 @@ walked along with. Index arrays are never matched by size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,33 +16,26 @@ from sciquax.core import coerce, is_value
 from sciquax.core._compat import Tracer
 
 from ._apply import apply
-from ._axes import Axes, axes, name_of
-from ._coordinates import Coordinate, coordinate, merge
+from ._axes import Axes, axes, check_distinct
+from ._base import NamedBase, as_named, bare, coordinate
+from ._combine import concatenate
+from ._coordinates import Coordinate, merge
 from ._errors import AxisError, CoordinateError, PlaceError, PositionalError, located, show_dims
+from ._functions import where
+from ._operators import alignment, sizes_differ, unnamed
 from ._shapes import _pairs, permuted
-
-if TYPE_CHECKING:
-    from ._array import NamedArray
 
 
 class Places(NamedTuple):
     """Indices by position: static integers and slices, and named arrays of integers."""
 
     basic: dict[int, int | slice]
-    arrays: dict[int, "NamedArray"]
+    arrays: dict[int, NamedBase]
 
 
-def _bare(array: Any, layout: Axes) -> Any:
-    from ._array import bare
-
-    return bare(array, layout)
-
-
-def _places(a: "NamedArray", what: str, indexers: dict[Any, Any]) -> Places:
-    from ._array import NamedArray
-
+def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
     basic: dict[int, int | slice] = {}
-    arrays: dict[int, NamedArray] = {}
+    arrays: dict[int, NamedBase] = {}
     for axis, index in indexers.items():
         i = a._axes.position(what, axis, a)
         if i in basic or i in arrays:
@@ -91,12 +84,10 @@ def _checked_place(what: str, name: str, place: int, size: int) -> int:
     return place + size if place < 0 else place
 
 
-def _as_places(what: str, name: str, index: Any, size: int) -> "NamedArray":
+def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
     """Integers, checked if they are known; a mask becomes the places where it is true."""
-    from ._array import NamedArray
-
     layout = None
-    if isinstance(index, NamedArray):
+    if isinstance(index, NamedBase):
         layout, index = index._axes, index.array
     if is_value(index):
         raise located(
@@ -129,8 +120,6 @@ def _as_places(what: str, name: str, index: Any, size: int) -> "NamedArray":
             )
         layout = axes((name,) if index.ndim else ())
     elif not layout.named:
-        from ._operators import unnamed
-
         raise located(unnamed(what, layout))
     if isinstance(index, np.ndarray):
         outside = index[(index < -size) | (index >= size)]
@@ -142,7 +131,7 @@ def _as_places(what: str, name: str, index: Any, size: int) -> "NamedArray":
                 )
             )
         index = np.where(index < 0, index + size, index)
-    return _bare(index, layout)
+    return bare(index, layout)
 
 
 def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
@@ -156,8 +145,6 @@ def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> 
             )
         )
     if mask.shape[0] != size:
-        from ._operators import sizes_differ
-
         raise located(sizes_differ(what, name, [size, mask.shape[0]]))
     if isinstance(mask, Tracer):
         raise located(
@@ -167,7 +154,7 @@ def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> 
                 "Use `named.where(mask, a, fill)`.",
             )
         )
-    return _bare(np.flatnonzero(mask), axes((name,)))
+    return bare(np.flatnonzero(mask), axes((name,)))
 
 
 class Pointwise(NamedTuple):
@@ -181,9 +168,7 @@ class Pointwise(NamedTuple):
     places: tuple[Any, ...]
 
 
-def _pointwise(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> Pointwise:
-    from ._operators import alignment, sizes_differ
-
+def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwise:
     indexed = {a.dims[i] for i in arrays}
     given = dict(arrays)
     names = dict.fromkeys(n for x in arrays.values() for n in x.dims)
@@ -196,7 +181,7 @@ def _pointwise(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> P
             known: dict[Any, Coordinate] = (
                 {name: a._axes.coords[name]} if name in a._axes.coords else {}
             )
-            given[i] = _bare(np.arange(size), axes((name,), known))
+            given[i] = bare(np.arange(size), axes((name,), known))
     positions = tuple(sorted(given))
     plan = alignment(what, tuple(given[i]._axes for i in positions))
     plan.check(what, [given[i].shape for i in positions])
@@ -210,7 +195,7 @@ def _is_known(index: Sequence[Any]) -> bool:
     return not any(isinstance(x, Tracer) for x in index)
 
 
-def isel(a: "NamedArray", what: str, indexers: dict[Any, Any]) -> Any:
+def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
     """What `NamedArray.isel` does."""
     places = _places(a, what, indexers)
     if places.basic:
@@ -229,7 +214,7 @@ def isel(a: "NamedArray", what: str, indexers: dict[Any, Any]) -> Any:
     return _vectorised(a, what, arrays)
 
 
-def _basic(a: "NamedArray", basic: dict[int, int | slice]) -> Any:
+def _basic(a: NamedBase, basic: dict[int, int | slice]) -> Any:
     index = tuple(basic.get(i, slice(None)) for i in range(a.ndim))
     coords, dims = {}, []
     for i, name in enumerate(a.dims):
@@ -239,10 +224,10 @@ def _basic(a: "NamedArray", basic: dict[int, int | slice]) -> Any:
         own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
         if own is not None:
             coords[name] = own if index[i] == slice(None) else own.take(index[i])
-    return _bare(a.array[index], axes(tuple(dims), coords, a._axes.attrs))
+    return bare(a.array[index], axes(tuple(dims), coords, a._axes.attrs))
 
 
-def _orthogonal(a: "NamedArray", arrays: dict[int, "NamedArray"]) -> Any:
+def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
     """Lists of places, each along its own axis."""
     out, dims, coords = a.array, list(a.dims), dict(a._axes.coords)
     for i in sorted(arrays, reverse=True):
@@ -256,10 +241,10 @@ def _orthogonal(a: "NamedArray", arrays: dict[int, "NamedArray"]) -> Any:
             coords[name] = own.take(index)
         for n, c in arrays[i]._axes.coords.items():
             coords[n] = merge("isel", n, coords[n], c) if n in coords else c
-    return _bare(out, axes(tuple(dims), coords, a._axes.attrs))
+    return bare(out, axes(tuple(dims), coords, a._axes.attrs))
 
 
-def _vectorised(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> Any:
+def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     points = _pointwise(a, what, arrays)
     rest = [i for i in range(a.ndim) if i not in points.positions]
     moved = permuted(a, (*points.positions, *rest)).array
@@ -273,10 +258,8 @@ def _vectorised(a: "NamedArray", what: str, arrays: dict[int, "NamedArray"]) -> 
     kept = {a.dims[i] for i in rest}
     coords = {n: c for n, c in a._axes.coords.items() if n in kept} | points.layout.coords
     n = len(points.layout.dims)
-    from ._axes import check_distinct
-
     check_distinct(what, dims)
-    made = _bare(out, axes(dims, coords))
+    made = bare(out, axes(dims, coords))
     order = (*range(n, n + len(before)), *range(n), *range(n + len(before), len(dims)))
     return permuted(made, order)
 
@@ -302,9 +285,7 @@ class Indexing:
             return self
         if isinstance(index, Mapping):
             return isel(self, "[]", dict(index))
-        from ._array import NamedArray
-
-        if isinstance(index, NamedArray) and np.dtype(index.dtype) == np.bool_:
+        if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
             if index.ndim == 1 and index.dims[0] is not None:
                 return isel(self, "[]", {index.dims[0]: index})
             raise located(
@@ -381,11 +362,9 @@ class Indexing:
             a, b = {n: slice(None, -1)}, {n: slice(1, None)}
             left, right = step.isel(a), step.isel(b)
             inner = (slope.isel(a) * right + slope.isel(b) * left) / (left + right)
-        from ._combine import concatenate
-
         parts = [slope.isel({n: slice(0, 1)}), inner, slope.isel({n: slice(-1, None)})]
         out = concatenate([p for p in parts if p is not None], n).transpose(*self.dims)
-        return _bare(out.array, self._axes.plain)
+        return bare(out.array, self._axes.plain)
 
     def integrate(self: Any, name: Any) -> Any:
         """The integral over the coordinate along a name, by the trapezoidal rule."""
@@ -401,9 +380,7 @@ class Indexing:
 
 def _converted(known: Coordinate, name: str, value: Any) -> np.ndarray:
     """Values in the unit and dtype of the coordinates they are looked up among."""
-    from ._array import NamedArray
-
-    if isinstance(value, NamedArray):
+    if isinstance(value, NamedBase):
         value = value.array
     leaf = jax.tree_util.tree_leaves(value)[0] if is_value(value) else value
     if isinstance(leaf, Tracer):
@@ -428,8 +405,6 @@ def _converted(known: Coordinate, name: str, value: Any) -> np.ndarray:
 
 
 def _locate(known: Coordinate, name: str, value: Any, method: str | None, tolerance: Any) -> Any:
-    from ._array import NamedArray
-
     if method not in (None, "exact", "nearest"):
         raise located(AxisError(f"`sel` got method={method!r}.", "It is 'exact' or 'nearest'."))
     if isinstance(value, slice):
@@ -460,8 +435,8 @@ def _locate(known: Coordinate, name: str, value: Any, method: str | None, tolera
                 )
             )
         places[at] = found[0]
-    if isinstance(value, NamedArray):
-        return _bare(places, value._axes)
+    if isinstance(value, NamedBase):
+        return bare(places, value._axes)
     return int(places) if places.ndim == 0 else places
 
 
@@ -507,8 +482,6 @@ def _between(known: Coordinate, name: str, value: slice) -> Any:
 
 
 def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
-    from ._array import NamedArray
-
     if method not in ("linear", "nearest"):
         raise located(AxisError(f"`interp` got method={method!r}.", "It is 'linear' or 'nearest'."))
     i = a._axes.position("interp", axis, a)
@@ -528,7 +501,7 @@ def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
             CoordinateError(f"`interp` needs the coordinates of {name!r} in strict order.")
         )
     layout = None
-    if isinstance(value, NamedArray):
+    if isinstance(value, NamedBase):
         layout, value = value._axes, value.array
     if not is_value(value):
         value = jnp.asarray(value)
@@ -562,18 +535,18 @@ def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
         weight = jnp.where(
             weight > 0.5, jnp.ones_like(weight), jnp.where(weight <= 0.5, 0.0, jnp.nan)
         )
-    before = source.isel({name: _bare(low, layout)})
-    after = source.isel({name: _bare(low + 1, layout)})
+    before = source.isel({name: bare(low, layout)})
+    after = source.isel({name: bare(low + 1, layout)})
     if not jnp.issubdtype(a.dtype, jnp.inexact):
         before, after = before.astype(dtype), after.astype(dtype)
-    share = _bare(weight, layout.plain)
+    share = bare(weight, layout.plain)
     out = before * (1 - share) + after * share
     if layout.dims == (name,):
         try:
             new = coordinate(value, name)
         except CoordinateError:  # only known when the program runs
             return out
-        return _bare(out.array, out._axes.with_coord(name, new))
+        return bare(out.array, out._axes.with_coord(name, new))
     return out
 
 
@@ -589,9 +562,7 @@ class At:
         self._array = array
 
     def __getitem__(self, index: Any) -> "IndexedUpdate":
-        from ._array import NamedArray
-
-        if isinstance(index, NamedArray) and np.dtype(index.dtype) == np.bool_:
+        if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
             return MaskedUpdate(self._array, index)
         if not isinstance(index, Mapping):
             raise located(
@@ -641,7 +612,7 @@ class IndexedUpdate:
         out = getattr(moved.at[index], what)(*given, **kwargs)
         inverse = tuple(int(i) for i in np.argsort(order))
         out = out if inverse == tuple(range(a.ndim)) else apply(jnp.transpose, out, inverse)
-        return _bare(out, a._axes.plain)
+        return bare(out, a._axes.plain)
 
     def set(self, values: Any, **kwargs: Any) -> Any:
         return self._update("set", values, **kwargs)
@@ -682,18 +653,16 @@ class MaskedUpdate(IndexedUpdate):
 
     __slots__ = ("_mask",)
 
-    def __init__(self, array: Any, mask: "NamedArray"):
+    def __init__(self, array: Any, mask: NamedBase):
         super().__init__(array, {})
         self._mask = mask
 
     def _update(self, what: str, *values: Any, **kwargs: Any) -> Any:
-        from ._functions import where
-
         a = self._array
         _fit("mask", self._mask, a._axes, a.shape)  # says so if it has other names or sizes
         changed = super()._update(what, *values, **kwargs)
         out = where(self._mask, changed, a).transpose(*a.dims)
-        return _bare(out.array, a._axes.plain)
+        return bare(out.array, a._axes.plain)
 
     def get(self) -> Any:
         return self._array[self._mask]
@@ -701,9 +670,6 @@ class MaskedUpdate(IndexedUpdate):
 
 def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
     """What is written, with the axes of the places it is written to."""
-    from ._array import as_named
-    from ._operators import alignment, sizes_differ
-
     if isinstance(value, (bool, int, float, complex)):
         return value
     v = as_named(value, f"at[...].{what}")
@@ -723,6 +689,3 @@ def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
         return v.array
     plan = alignment(f"at[...].{what}", (region, v._axes))
     return plan.steps[1](v.array)
-
-
-__all__ = ["At", "IndexedUpdate", "Indexing", "isel", "name_of"]

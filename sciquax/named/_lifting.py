@@ -11,8 +11,9 @@ import jax.tree_util as jtu
 from sciquax.core import OutsideQuaxifyError, coerce, is_value, quaxify
 
 from ._apply import apply
-from ._array import NamedArray, bare
+from ._array import NamedArray
 from ._axes import Axes, Axis, as_names, axes, name_of
+from ._base import bare
 from ._coordinates import Coordinate, merge
 from ._errors import AxisError, CoordinateError, PositionalError, absent, located, show_dims
 from ._operators import sizes_differ

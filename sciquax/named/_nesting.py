@@ -9,21 +9,16 @@ from sciquax.core import Polymorphic, Unsettled, aval_of, coerce, is_value, join
 from sciquax.core._derivatives import derivative, owner_of
 
 from ._axes import Dims, axes
+from ._base import NamedBase, bare
 from ._errors import AxisError, show_dims
-
-
-def _bare(array: Any, layout: Any) -> Any:
-    from ._array import bare
-
-    return bare(array, layout)
 
 
 def _parts(x: Any) -> tuple[Any, Dims, dict]:
     """What a value holds (polymorphic if it is), its dims and its coordinates."""
     inner = strip(x)
-    if isinstance(inner, Nesting):
-        dims, held = inner._axes.dims, inner.array  # pyright: ignore[reportAttributeAccessIssue]
-        coords = inner._axes.coords  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(inner, NamedBase):
+        dims, held = inner._axes.dims, inner.array
+        coords = inner._axes.coords
     else:
         dims, held, coords = (None,) * len(aval_of(inner).shape), inner, {}
         held = held if hasattr(held, "shape") else jnp.asarray(held)  # a literal number
@@ -53,13 +48,13 @@ class Nesting:
         coords = {n: c for n, c in a_coords.items() if b_coords.get(n) == c}
         joined = join(a, b)
         joined = strip(joined)
-        return _bare(joined, axes(dims, coords))
+        return bare(joined, axes(dims, coords))
 
     @classmethod
     def coerce(cls, value: Any, example: Any) -> Any:
         held, dims, _ = _parts(value)
         example_held, example_dims, example_coords = _parts(example)
-        if not isinstance(strip(example), Nesting):
+        if not isinstance(strip(example), NamedBase):
             if any(d is not None for d in dims):
                 raise Unsettled(AxisError)
             return strip(coerce(held, example_held))
@@ -68,7 +63,7 @@ class Nesting:
                 f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
                 "Transpose or rename it.",
             )
-        return _bare(strip(coerce(held, example_held)), axes(example_dims, example_coords))
+        return bare(strip(coerce(held, example_held)), axes(example_dims, example_coords))
 
     def canonical(self: Any) -> Any:
         """Checked: as many names as axes; names within names are one set of names."""
@@ -77,7 +72,7 @@ class Nesting:
             self._axes.dims  # noqa: B018
             return self
         inner = inner.canonical()
-        if isinstance(inner, Nesting):
+        if isinstance(inner, NamedBase):
             held, dims, coords = _parts(inner)
             both = unified(self._axes.dims, dims)
             if both is None:
@@ -86,18 +81,18 @@ class Nesting:
                     f"{show_dims(dims)}.",
                     "Rename one array's axes first.",
                 )
-            return _bare(held, axes(both, {**coords, **self._axes.coords}))
-        return self if inner is self.array else _bare(inner, self._axes)
+            return bare(held, axes(both, {**coords, **self._axes.coords}))
+        return self if inner is self.array else bare(inner, self._axes)
 
     # -- loops ------------------------------------------------------------------------------------
 
     def as_element(self: Any, leaves: Sequence[Any]) -> Any:
         layout = self._axes
-        return _bare(_inner_element(self.array, leaves), layout.with_dims(layout.dims[1:]))
+        return bare(_inner_element(self.array, leaves), layout.with_dims(layout.dims[1:]))
 
     @classmethod
     def scanned_axis(cls, scanned: Sequence[Any]) -> Any:
-        names = [x._axes.dims[0] for x in scanned if isinstance(x, Nesting)]  # pyright: ignore[reportAttributeAccessIssue]
+        names = [x._axes.dims[0] for x in scanned if isinstance(x, NamedBase)]
         known = list(dict.fromkeys(n for n in names if n is not None))
         if len(known) > 1:
             raise AxisError(
@@ -111,9 +106,9 @@ class Nesting:
 
     @classmethod
     def stacked_along(cls, element: Any, leaves: Sequence[Any], axis: Any) -> Any:
-        if isinstance(element, Nesting):
-            dims, inner = element._axes.dims, element.array  # pyright: ignore[reportAttributeAccessIssue]
-            coords = element._axes.coords  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(element, NamedBase):
+            dims, inner = element._axes.dims, element.array
+            coords = element._axes.coords
         else:
             dims, inner, coords = (None,) * len(element.shape), element, {}
         if axis is not None and axis in dims:
@@ -123,7 +118,7 @@ class Nesting:
                 f"Rename one first: `.rename({axis}='{axis}2')`.",
             )
         held = inner.as_stacked(leaves) if is_value(inner) else leaves[0]
-        return _bare(held, axes((axis, *dims), coords))
+        return bare(held, axes((axis, *dims), coords))
 
     # -- derivatives ------------------------------------------------------------------------------
 
@@ -131,13 +126,13 @@ class Nesting:
         inner = self.array
         leaves = list(leaves)
         held = inner.as_tangent(leaves) if is_value(inner) else leaves[0]
-        return _bare(held, self._axes.plain)
+        return bare(held, self._axes.plain)
 
     def as_cotangent(self: Any, leaves: Any) -> Any:
         inner = self.array
         leaves = list(leaves)
         held = inner.as_cotangent(leaves) if is_value(inner) else leaves[0]
-        return _bare(held, self._axes.plain)
+        return bare(held, self._axes.plain)
 
     @classmethod
     def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
@@ -157,7 +152,7 @@ class Nesting:
                     "argument's.",
                     f"Rename the output's: `.rename({name}='{name}2')`.",
                 )
-        return _bare(inner, axes(dims, {**out_coords, **arg_coords}))
+        return bare(inner, axes(dims, {**out_coords, **arg_coords}))
 
     @classmethod
     def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
@@ -165,7 +160,7 @@ class Nesting:
         held_primals, held_tangents, layouts = [], [], []
         for primal, tangent in zip(primals, tangents, strict=True):
             held, dims, _ = _parts(primal)
-            if isinstance(strip(tangent), Nesting):
+            if isinstance(strip(tangent), NamedBase):
                 tangent = strip(tangent)
                 if set(tangent.dims) == set(dims) and None not in dims:
                     tangent = tangent.transpose(*dims)
@@ -180,21 +175,21 @@ class Nesting:
                 )
             held_primals.append(held)
             held_tangents.append(given)
-            layouts.append(primal._axes if isinstance(primal, Nesting) else None)  # pyright: ignore[reportAttributeAccessIssue]
+            layouts.append(primal._axes if isinstance(primal, NamedBase) else None)
         owner = owner_of(*held_primals, *held_tangents)
         rate = None
         if owner is not None:
             held_tangents, rate = owner.align(held_primals, held_tangents, inverse)
         aligned = [
-            x if layout is None else _bare(x, layout)
+            x if layout is None else bare(x, layout)
             for x, layout in zip(held_tangents, layouts, strict=True)
         ]
         if rate is None:
             return aligned, None
 
         def scale(value: Any) -> Any:
-            if isinstance(value, Nesting):
-                return _bare(rate(value.array), value._axes)  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(value, NamedBase):
+                return bare(rate(value.array), value._axes)
             return rate(value)
 
         return aligned, scale

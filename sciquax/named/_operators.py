@@ -6,7 +6,7 @@ the operation are one compiled function; a per-call `vmap` costs a hundred times
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +17,9 @@ from sciquax.core._compat import Tracer
 
 from ._apply import apply
 from ._axes import Axes, axes
+from ._base import NamedBase, as_named, bare, plain_operand
 from ._coordinates import merge
 from ._errors import AxisError, AxisSizeError, CoordinateError, PositionalError, located, show_dims
-
-if TYPE_CHECKING:
-    from ._array import NamedArray, bare, named_operands, plain_operand
-
-
-def connect() -> None:
-    """Import what needs this module; `_array.py` calls it at its end.
-
-    Imports within the functions below would cost half of what an addition takes.
-    """
-    from . import _array
-
-    for name in ("NamedArray", "bare", "named_operands", "plain_operand"):
-        globals()[name] = getattr(_array, name)
-
 
 _LIMIT = 4096  # entries of a cache of pairs
 
@@ -135,7 +121,7 @@ def unnamed(what: str, layout: Axes) -> AxisError:
 
 def elementwise(what: str, function: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
     """`function` of operands aligned by name: named arrays and numbers."""
-    named = named_operands(what, operands)
+    named = [as_named(x, what) for x in operands]
     plan = alignment(what, tuple(x._axes for x in named))
     plan.check(what, [x.array.shape for x in named])
     arrays = [
@@ -184,18 +170,18 @@ _SCALARS = (int, float, complex, np.generic)
 
 def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     """An operator of two operands, one of them a named array."""
-    if type(lhs) is NamedArray and type(rhs) is NamedArray:
+    if isinstance(lhs, NamedBase) and isinstance(rhs, NamedBase):
         known = lhs._axes
         a, b = lhs.array, rhs.array
         if known is rhs._axes and a.shape == b.shape and known.named:
             return bare(op(a, b), known.plain)
         return _binary(what, op, lhs, rhs)
-    swapped = type(lhs) is not NamedArray
+    swapped = not isinstance(lhs, NamedBase)
     own, other = (rhs, lhs) if swapped else (lhs, rhs)
     if not isinstance(other, _SCALARS):
         if is_value(other):
             other = other.canonical()
-            if type(other) is NamedArray:
+            if isinstance(other, NamedBase):
                 return _operate(what, op, *((other, own) if swapped else (own, other)))
         shape = getattr(other, "shape", None)
         if type(shape) is not tuple:

@@ -3,14 +3,13 @@
 from typing import Any
 
 from sciquax.core import is_value
+from sciquax.core._adapters import adapter
 
+from ._base import bare
+from ._contraction import dot
 from ._errors import PositionalError, located
-
-
-def _bare(array: Any, layout: Any) -> Any:
-    from ._array import bare
-
-    return bare(array, layout)
+from ._functions import clip, where
+from ._windows import Rolling, pairs_of_windows
 
 
 def _inner(a: Any, what: str) -> Any:
@@ -31,24 +30,24 @@ class PassingThrough:
     def to(self: Any, unit: Any) -> Any:
         """In another unit. **Raises** `DimensionalityError` for one of another dimension."""
         unit = unit.array if type(unit) is type(self) else unit
-        return _bare(_inner(self, "to").to(unit), self._axes)
+        return bare(_inner(self, "to").to(unit), self._axes)
 
     def to_base_units(self: Any) -> Any:
         """In the registry's base units."""
-        return _bare(_inner(self, "to_base_units").to_base_units(), self._axes)
+        return bare(_inner(self, "to_base_units").to_base_units(), self._axes)
 
     def to_compact(self: Any, unit: Any = None) -> Any:
         """With the prefix that makes the largest magnitude readable."""
-        return _bare(_inner(self, "to_compact").to_compact(unit), self._axes)
+        return bare(_inner(self, "to_compact").to_compact(unit), self._axes)
 
     def m_as(self: Any, unit: Any) -> Any:
         """The numbers in another unit, with their names."""
-        return _bare(_inner(self, "m_as").m_as(unit), self._axes)
+        return bare(_inner(self, "m_as").m_as(unit), self._axes)
 
     @property
     def magnitude(self: Any) -> Any:
         """The numbers without their unit, with their names."""
-        return _bare(_inner(self, "magnitude").magnitude, self._axes)
+        return bare(_inner(self, "magnitude").magnitude, self._axes)
 
     m = magnitude
 
@@ -71,46 +70,36 @@ class PassingThrough:
 
     @property
     def real(self: Any) -> Any:
-        return _bare(self.array.real, self._axes.plain)
+        return bare(self.array.real, self._axes.plain)
 
     @property
     def imag(self: Any) -> Any:
-        return _bare(self.array.imag, self._axes.plain)
+        return bare(self.array.imag, self._axes.plain)
 
     def conj(self: Any) -> Any:
         """The complex conjugate."""
-        return _bare(self.array.conj(), self._axes.plain)
+        return bare(self.array.conj(), self._axes.plain)
 
     def round(self: Any, decimals: int = 0) -> Any:
         """Rounded to decimals."""
-        return _bare(self.array.round(decimals), self._axes.plain)
+        return bare(self.array.round(decimals), self._axes.plain)
 
     def clip(self: Any, min: Any = None, max: Any = None) -> Any:
         """Between two bounds, which align by name."""
-        from ._functions import clip
-
         return clip(self, min, max)
 
     def dot(self: Any, other: Any, names: Any) -> Any:
         """The sum of products over a name or several: see [`sciquax.named.dot`][]."""
-        from ._contraction import dot
-
         return dot(self, other, names)
 
     def where(self: Any, condition: Any, other: Any = float("nan")) -> Any:
         """The elements where a condition holds, and `other` (nan) elsewhere, by name."""
-        from ._functions import where
-
         return where(condition, self, other)
 
     def rolling(self: Any, windows: Any = None, /, **more: int) -> Any:
         """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
-        from ._windows import Rolling, pairs_of_windows
-
         return Rolling(self, pairs_of_windows(windows, more))
 
     def to_xarray(self: Any) -> Any:
         """An `xarray.DataArray`, its unit in `attrs["units"]` as pint-xarray has it."""
-        from sciquax.interop.xarray import to_xarray
-
-        return to_xarray(self)
+        return adapter("xarray").to_xarray(self)

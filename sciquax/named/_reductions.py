@@ -1,7 +1,7 @@
 """Reductions, cumulative operations, sorting: along names."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +9,12 @@ from jax import lax
 
 from ._apply import apply
 from ._axes import Axes, Axis, axes
-from ._errors import AxisError, located, show_dims
-
-if TYPE_CHECKING:
-    from ._array import NamedArray
-
-
-def _result(array: Any, layout: Axes) -> Any:
-    from ._array import bare
-
-    return bare(array, layout)
+from ._base import NamedBase, as_named, bare
+from ._errors import AxisError, AxisSizeError, located, show_dims
+from ._operators import alignment
 
 
-def reduce(
-    a: "NamedArray", what: str, function: Callable[..., Any], names: Any, **kwargs: Any
-) -> Any:
+def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
     """`function(array, axis=...)` over names (all axes, if None), which the result lacks."""
     if names is None:
         positions = tuple(range(a.ndim))
@@ -33,14 +24,11 @@ def reduce(
     if where is not None:
         kwargs["where"] = _mask(a, what, where)
     rest = [i for i in range(a.ndim) if i not in positions]
-    return _result(apply(function, a.array, axis=positions, **kwargs), a._axes.keep(rest))
+    return bare(apply(function, a.array, axis=positions, **kwargs), a._axes.keep(rest))
 
 
-def _mask(a: "NamedArray", what: str, where: Any) -> Any:
+def _mask(a: NamedBase, what: str, where: Any) -> Any:
     """A mask with the axes of `a`, of size 1 where it has none."""
-    from ._array import as_named
-    from ._operators import alignment
-
     mask = as_named(where, what)
     plan = alignment(what, (a._axes, mask._axes))
     plan.check(what, (a.shape, mask.shape))
@@ -55,15 +43,13 @@ def _mask(a: "NamedArray", what: str, where: Any) -> Any:
     return jnp.broadcast_to(plan.steps[1](mask.array), a.shape)
 
 
-def along(
-    a: "NamedArray", what: str, function: Callable[..., Any], name: Any, **kwargs: Any
-) -> Any:
+def along(a: NamedBase, what: str, function: Callable[..., Any], name: Any, **kwargs: Any) -> Any:
     """`function(array, axis=...)` along one name, which the result keeps."""
     axis = a._axes.position(what, name, a)
-    return _result(apply(function, a.array, axis=axis, **kwargs), a._axes.plain)
+    return bare(apply(function, a.array, axis=axis, **kwargs), a._axes.plain)
 
 
-def only_name(a: "NamedArray", what: str, name: Any) -> Any:
+def only_name(a: NamedBase, what: str, name: Any) -> Any:
     """`name`, or the only one there is: a flat place would depend on how axes are stored."""
     if name is not None:
         return name
@@ -113,10 +99,6 @@ def _logsumexp(x: Any, axis: Any) -> Any:
     return jax.scipy.special.logsumexp(x, axis=axis)
 
 
-def _median(x: Any, axis: Any) -> Any:
-    return jnp.median(x, axis=axis)
-
-
 class Reductions:
     """The reductions of [`sciquax.named.NamedArray`][], and what runs along a name."""
 
@@ -162,8 +144,6 @@ class Reductions:
 
         Weights may lack names of the array's; those they have beyond them are refused.
         """
-        from ._array import as_named
-
         weights = as_named(weights, "weighted_mean")
         for name in weights.dims:
             self._axes.position("weighted_mean", name)
@@ -220,13 +200,13 @@ class Reductions:
         """In ascending order along a name, whose coordinates are dropped."""
         name = only_name(self, "sort", name)
         out = along(self, "sort", jnp.sort, name, descending=descending)
-        return _result(out.array, unsorted(out._axes, _name(self, "sort", name)))
+        return bare(out.array, unsorted(out._axes, _name(self, "sort", name)))
 
     def argsort(self: Any, name: Any = None, *, descending: bool = False) -> Any:
         """The places that put the array in order along a name."""
         name = only_name(self, "argsort", name)
         out = along(self, "argsort", jnp.argsort, name, descending=descending)
-        return _result(out.array, unsorted(out._axes, _name(self, "argsort", name)))
+        return bare(out.array, unsorted(out._axes, _name(self, "argsort", name)))
 
     def top_k(self: Any, k: Any, name: Any = None) -> tuple[Any, Any]:
         """The k largest elements along a name, largest first, and their places.
@@ -239,23 +219,21 @@ class Reductions:
         axis = self._axes.position("top_k", name, self)
         size = self.shape[axis]
         if not 0 <= k <= size:
-            from ._errors import AxisSizeError
-
             raise located(AxisSizeError(f"`top_k` got k = {k} for an axis of size {size}."))
         moved = apply(jnp.moveaxis, self.array, axis, -1)
         values, places = apply(lax.top_k, moved, k)
         layout = unsorted(self._axes, self.dims[axis])
-        return tuple(_result(apply(jnp.moveaxis, x, -1, axis), layout) for x in (values, places))  # pyright: ignore[reportReturnType]
+        return tuple(bare(apply(jnp.moveaxis, x, -1, axis), layout) for x in (values, places))  # pyright: ignore[reportReturnType]
 
     def softmax(self: Any, names: Any) -> Any:
         """exp(x) / sum(exp(x)) over a name or several, without overflow."""
         positions = self._axes.positions("softmax", names, self)
-        return _result(apply(jax.nn.softmax, self.array, axis=positions), self._axes.plain)
+        return bare(apply(jax.nn.softmax, self.array, axis=positions), self._axes.plain)
 
     def log_softmax(self: Any, names: Any) -> Any:
         """log of `softmax`."""
         positions = self._axes.positions("log_softmax", names, self)
-        return _result(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
+        return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
 
 
 def _name(a: Any, what: str, name: Any) -> Any:
@@ -265,12 +243,10 @@ def _name(a: Any, what: str, name: Any) -> Any:
 def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
     axis = a._axes.position(what, only_name(a, what, name), a)
     rest = [i for i in range(a.ndim) if i != axis]
-    return _result(apply(function, a.array, axis=axis), a._axes.keep(rest))
+    return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
 
 
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
-    from ._array import as_named
-
     q = as_named(q, what)
     for name in q.dims:
         if name in a.dims or name is None:
@@ -285,7 +261,7 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     rest = [i for i in range(a.ndim) if i not in positions]
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
-    return _result(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
+    return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
 
 
 def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:

@@ -15,19 +15,18 @@ import numpy as np
 from sciquax.core import (
     Polymorphic,
     RuleError,
-    Scaling,
     Structure,
     aval_of,
     bind,
     describe,
-    facts_of,
     is_value,
     register_family,
     strip,
 )
 
-from ._array import NamedArray, bare
+from ._array import NamedArray
 from ._axes import Dims, axes
+from ._base import bare
 from ._coordinates import merge
 from ._errors import AxisError, AxisSizeError, show_dims
 from ._nesting import _parts
@@ -691,5 +690,3 @@ def _refuse(primitive: Any, operands: Sequence[Any], params: Params) -> Any:
 
 
 NamedArray.default = staticmethod(_refuse)  # type: ignore[method-assign]
-
-__all__ = ["Polymorphic", "Scaling", "facts_of", "reshaped"]

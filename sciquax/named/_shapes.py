@@ -1,32 +1,25 @@
 """Shape operations by name."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 
 from ._apply import apply
-from ._axes import Axes, Dims, as_names, axes, check_distinct, check_name, name_of, sizes_of
-from ._errors import AxisError, AxisSizeError, absent, located, repeated, show_dims
-from ._reductions import unsorted
-
-if TYPE_CHECKING:
-    from ._array import NamedArray
-
-
-def _result(array: Any, layout: Axes) -> Any:
-    from ._array import bare
-
-    return bare(array, layout)
+from ._axes import Dims, axes, check_distinct, name_of, sizes_of
+from ._base import NamedBase, as_named, bare
+from ._errors import AxisError, AxisSizeError, PlaceError, located, repeated, show_dims
+from ._operators import sizes_differ, unnamed
+from ._reductions import only_name, unsorted
 
 
-def permuted(a: "NamedArray", order: tuple[int, ...]) -> Any:
+def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
     """The axes in another order, given by positions."""
     if order == tuple(range(a.ndim)):
         return a
     dims = tuple(a.dims[i] for i in order)
     layout = axes(dims, a._axes.coords, a._axes.attrs)
-    return _result(apply(jnp.transpose, a.array, order), layout)
+    return bare(apply(jnp.transpose, a.array, order), layout)
 
 
 def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
@@ -41,7 +34,7 @@ def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> 
     return pairs
 
 
-def renamed(a: "NamedArray", what: str, names: dict[Any, Any]) -> Any:
+def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
     new = list(a.dims)
     for old, name in names.items():
         new[a._axes.position(what, old, a)] = None if name is None else name_of(name)
@@ -51,7 +44,7 @@ def renamed(a: "NamedArray", what: str, names: dict[Any, Any]) -> Any:
     for axis in names.values():
         if axis is not None:
             axes(tuple(new)).position(what, axis, a)  # checks the size of an `Axis`
-    return _result(a.array, axes(tuple(new), coords, a._axes.attrs))
+    return bare(a.array, axes(tuple(new), coords, a._axes.attrs))
 
 
 class Shapes:
@@ -120,7 +113,7 @@ class Shapes:
             )
         size = sizes_of("expand_dims", {name: size})[name]
         out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
-        return _result(out, self._axes.with_dims((name, *self.dims)))
+        return bare(out, self._axes.with_dims((name, *self.dims)))
 
     def squeeze(self: Any, names: Any = None) -> Any:
         """Without axes of size 1: the ones named, or all of them.
@@ -140,7 +133,7 @@ class Shapes:
                     )
                 )
         rest = [i for i in range(self.ndim) if i not in positions]
-        return _result(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
+        return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
 
     def flatten(self: Any, names: Any, into: Any) -> Any:
         """Several axes as one, the first named varying slowest; it stands where the first stood.
@@ -166,7 +159,7 @@ class Shapes:
             shape = (*shape[:n], size, *shape[n + 1 :])
         dims = (*a.dims[:n], new, *a.dims[n + len(positions) :])
         kept = {k: c for k, c in self._axes.coords.items() if k in dims and k != new}
-        out = _result(apply(jnp.reshape, a.array, shape), axes(dims, kept))
+        out = bare(apply(jnp.reshape, a.array, shape), axes(dims, kept))
         out._axes.position("flatten", into, out)
         return out
 
@@ -193,7 +186,7 @@ class Shapes:
         check_distinct("unflatten", dims)
         shape = (*self.shape[:place], *new.values(), *self.shape[place + 1 :])
         kept = {k: c for k, c in self._axes.coords.items() if k != self.dims[place]}
-        return _result(apply(jnp.reshape, self.array, shape), axes(dims, kept))
+        return bare(apply(jnp.reshape, self.array, shape), axes(dims, kept))
 
     def broadcast_to(self: Any, sizes: Mapping[Any, int]) -> Any:
         """With these names in this order, repeated along those it lacks.
@@ -212,35 +205,25 @@ class Shapes:
                     )
                 )
             if wanted[name] != size:
-                from ._operators import sizes_differ
-
                 raise located(sizes_differ("broadcast_to", name, [size, wanted[name]]))
         if not self._axes.named:
-            from ._operators import unnamed
-
             raise located(unnamed("broadcast_to", self._axes))
         a = permuted(self, tuple(self._axes.place[n] for n in wanted if n in self._axes.place))
         new = tuple(i for i, n in enumerate(wanted) if n not in self._axes.place)
         array = apply(jnp.expand_dims, a.array, new) if new else a.array
         out = apply(jnp.broadcast_to, array, tuple(wanted.values()))
-        return _result(out, self._axes.with_dims(tuple(wanted)))
+        return bare(out, self._axes.with_dims(tuple(wanted)))
 
     def broadcast_like(self: Any, other: Any) -> Any:
         """With the names of another array, in its order, and its own others in front."""
-        from ._array import as_named
-
         other = as_named(other, "broadcast_like")
         if not other._axes.named:
-            from ._operators import unnamed
-
             raise located(unnamed("broadcast_like", other._axes))
         own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
         return self.broadcast_to({**own, **other.sizes})
 
     def flip(self: Any, names: Any = None) -> Any:
         """In reverse order along a name or several."""
-        from ._reductions import only_name
-
         names = only_name(self, "flip", names)
         positions = self._axes.positions("flip", names, self)
         coords = dict(self._axes.coords)
@@ -248,7 +231,7 @@ class Shapes:
             if self.dims[i] in coords:
                 coords[self.dims[i]] = coords[self.dims[i]].take(slice(None, None, -1))
         out = apply(jnp.flip, self.array, axis=positions)
-        return _result(out, axes(self.dims, coords))
+        return bare(out, axes(self.dims, coords))
 
     def roll(self: Any, shifts: Mapping[Any, int] | None = None, /, **more: int) -> Any:
         """Rolled along names: `roll(x=2)`. Their coordinates stay where they are."""
@@ -257,12 +240,10 @@ class Shapes:
             return self
         positions = self._axes.positions("roll", list(pairs), self)
         out = apply(jnp.roll, self.array, tuple(pairs.values()), axis=positions)
-        return _result(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
 
     def diff(self: Any, name: Any = None, n: int = 1) -> Any:
         """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
-        from ._reductions import only_name
-
         place = self._axes.position("diff", only_name(self, "diff", name), self)
         if not 0 <= n <= self.shape[place]:
             raise located(
@@ -272,7 +253,7 @@ class Shapes:
         if n and self.dims[place] in coords:
             coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
         out = apply(jnp.diff, self.array, n=n, axis=place) if n else self.array
-        return _result(out, axes(self.dims, coords))
+        return bare(out, axes(self.dims, coords))
 
     def pad(
         self: Any, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
@@ -286,7 +267,7 @@ class Shapes:
             full[i] = (width, width) if isinstance(width, int) else tuple(width)
         kwargs = {"constant_values": constant_values} if mode == "constant" else {}
         out = apply(jnp.pad, self.array, tuple(full), mode, **kwargs)
-        return _result(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
 
     def untag(self: Any, *names: Any) -> Any:
         """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.
@@ -297,7 +278,7 @@ class Shapes:
         rest = tuple(i for i in range(self.ndim) if i not in positions)
         moved = permuted(self, (*positions, *rest))
         dims: Dims = (None,) * len(positions) + tuple(self.dims[i] for i in rest)
-        return _result(moved.array, moved._axes.with_dims(dims))
+        return bare(moved.array, moved._axes.with_dims(dims))
 
     def tag(self: Any, *names: Any) -> Any:
         """Names for the axes that have none, in their order: one for each.
@@ -319,12 +300,12 @@ class Shapes:
         layout = axes(tuple(dims), self._axes.coords)
         for name in names:
             layout.position("tag", name, self)
-        return _result(self.array, layout)
+        return bare(self.array, layout)
 
     def astype(self: Any, dtype: Any) -> Any:
         """Converted to another dtype."""
         out = self.array.astype(dtype)
-        return _result(out, self._axes)
+        return bare(out, self._axes)
 
     def unstack(self: Any, name: Any) -> list[Any]:
         """One array for each place along a name, without it."""
@@ -336,8 +317,6 @@ class Shapes:
 
         **Raises** `AxisSizeError` if there is no equal division, `PlaceError` for a place outside.
         """
-        from ._errors import PlaceError
-
         place = self._axes.position("split", name, self)
         size, own = self.shape[place], self.dims[place]
         if isinstance(parts, int):
@@ -354,6 +333,3 @@ class Shapes:
                 )
         edges = [0, *cuts, size]
         return [self.isel({own: slice(i, j)}) for i, j in zip(edges[:-1], edges[1:], strict=True)]
-
-
-__all__ = ["Shapes", "absent", "check_name", "permuted", "renamed", "as_names"]

@@ -10,8 +10,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from sciquax.core import is_value
 from sciquax.core._compat import Tracer
 
-from ._array import NamedArray, bare
+from ._array import NamedArray
 from ._axes import name_of
+from ._base import bare
 from ._errors import AxisError, AxisSizeError, absent, located, suggestion
 
 

@@ -1,12 +1,12 @@
 """Windows along names: rolling means and their kind."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
-from ._array import NamedArray, bare
-from ._axes import Axis, axes, name_of
+from ._axes import axes, name_of
+from ._base import N, NamedBase, bare
 from ._errors import AxisError, AxisSizeError, located
 from ._functions import where
 from ._shapes import _pairs
@@ -18,7 +18,7 @@ def pairs_of_windows(windows: Mapping[Any, int] | None, more: dict[str, Any]) ->
     return {"windows": _pairs("rolling", windows, more), **options}
 
 
-class Rolling:
+class Rolling(Generic[N]):
     """`a.rolling(time=3)`: windows of three places, each ending at its own; reduce them.
 
     `center=True` centres them. Where a window would begin before the array or go beyond it the
@@ -34,7 +34,7 @@ class Rolling:
     ```
     """
 
-    def __init__(self, a: NamedArray, options: dict[str, Any]):
+    def __init__(self, a: N, options: dict[str, Any]):
         self._array = a
         self._center, self._valid = options.get("center", False), options.get("valid", False)
         self._windows: dict[str, int] = {}
@@ -55,7 +55,7 @@ class Rolling:
                 )
             self._windows[name] = size
 
-    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> NamedArray:
+    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> N:
         """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
 
         Only whole windows: the result is shorter by the window's size less one.
@@ -68,7 +68,7 @@ class Rolling:
                     "Write `.construct(time='lag')`.",
                 )
             )
-        out = self._array
+        out: Any = self._array
         for name, size in self._windows.items():
             new = pairs[name]
             if new in out._axes.place:
@@ -91,7 +91,7 @@ class Rolling:
             first = size // 2
         return slice(first, first + n - size + 1)
 
-    def reduce(self, function: Callable[[NamedArray, list[str]], NamedArray]) -> NamedArray:
+    def reduce(self, function: Callable[[Any, list[str]], Any]) -> N:
         """`function(windows, names)` reduces the windows over the names."""
         a = self._array
         lags = {n: _fresh(n, a) for n in self._windows}
@@ -109,36 +109,33 @@ class Rolling:
             out = where(bare(inside, axes((name,))), out, float("nan")).transpose(*a.dims)
         return bare(out.array, a._axes.plain)
 
-    def mean(self) -> NamedArray:
+    def mean(self) -> N:
         return self.reduce(lambda w, names: w.mean(names))
 
-    def sum(self) -> NamedArray:
+    def sum(self) -> N:
         return self.reduce(lambda w, names: w.sum(names))
 
-    def max(self) -> NamedArray:
+    def max(self) -> N:
         return self.reduce(lambda w, names: w.max(names))
 
-    def min(self) -> NamedArray:
+    def min(self) -> N:
         return self.reduce(lambda w, names: w.min(names))
 
-    def prod(self) -> NamedArray:
+    def prod(self) -> N:
         return self.reduce(lambda w, names: w.prod(names))
 
-    def median(self) -> NamedArray:
+    def median(self) -> N:
         return self.reduce(lambda w, names: w.median(names))
 
-    def std(self, ddof: int = 0) -> NamedArray:
+    def std(self, ddof: int = 0) -> N:
         return self.reduce(lambda w, names: w.std(names, ddof=ddof))
 
-    def var(self, ddof: int = 0) -> NamedArray:
+    def var(self, ddof: int = 0) -> N:
         return self.reduce(lambda w, names: w.var(names, ddof=ddof))
 
 
-def _fresh(name: str, a: NamedArray) -> str:
+def _fresh(name: str, a: NamedBase) -> str:
     new = f"{name}_window"
     while new in a._axes.place:
         new += "_"
     return new
-
-
-__all__ = ["Axis", "Rolling", "pairs_of_windows"]

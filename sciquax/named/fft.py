@@ -9,8 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import jax.numpy as jnp
 
 from ._apply import apply
-from ._array import NamedArray, as_named, bare
+from ._array import NamedArray
 from ._axes import axes, name_of
+from ._base import as_named, bare
 from ._reductions import unsorted
 
 

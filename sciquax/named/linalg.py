@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from ._apply import apply
-from ._array import NamedArray, bare
+from ._array import NamedArray
 from ._axes import axes, check_distinct, name_of
+from ._base import bare
 from ._contraction import _operands
 from ._errors import AxisError, AxisSizeError, located, show_dims
-from ._operators import alignment
+from ._operators import alignment, sizes_differ
 from ._shapes import permuted
 
 
@@ -57,8 +58,6 @@ def solve(a: Any, b: Any, row: Any, column: Any) -> NamedArray:
             )
         )
     if rhs.shape[i] != matrix.shape[-2]:
-        from ._operators import sizes_differ
-
         raise located(sizes_differ("solve", name_of(row), [matrix.shape[-2], rhs.shape[i]]))
     batch = matrix._axes.keep(range(matrix.ndim - 2))
     others = [k for k in range(rhs.ndim) if k != i]

@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from ._array import NamedArray, as_named, bare
-from ._axes import axes, sizes_of
+from ._array import NamedArray
+from ._axes import axes, check_distinct, sizes_of
+from ._base import as_named, bare
 from ._errors import AxisError, located, show_dims
 
 
@@ -115,8 +116,6 @@ def categorical(key: Any, logits: NamedArray, name: Any, sizes: Any = None) -> N
     rest = [k for k in range(logits.ndim) if k != i]
     layout = logits._axes.keep(rest)
     dims = (*known, *layout.dims)
-    from ._axes import check_distinct
-
     check_distinct("categorical", dims)
     shape = (*known.values(), *(logits.shape[k] for k in rest))
     return bare(jax.random.categorical(key, logits.array, axis=i, shape=shape), axes(dims))

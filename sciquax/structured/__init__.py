@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sciquax.core._adapters import adapter
+
 from . import (  # enrol their rules
     _functions as _functions,
     _lora_rules as _lora_rules,
@@ -81,13 +83,9 @@ def to_lineax(matrix: Any) -> Any:
 
     ```
     """
-    from sciquax.interop import lineax
-
-    return lineax.to_lineax(matrix)
+    return adapter("lineax").to_lineax(matrix)
 
 
 def from_lineax(operator: Any) -> Any:
     """A Lineax operator as a structured matrix: `sciquax.interop.lineax.from_lineax`."""
-    from sciquax.interop import lineax
-
-    return lineax.from_lineax(operator)
+    return adapter("lineax").from_lineax(operator)

@@ -313,6 +313,3 @@ def _size(x: Any) -> Any:
 def _assign(made: Any, **fields: Any) -> None:
     for name, x in fields.items():
         object.__setattr__(made, name, x)
-
-
-__all__ = ["EliminationMatrix", "ReflectorsMatrix", "lu", "qr"]

@@ -1,9 +1,11 @@
 """Banded matrices."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from ._bands import BandMatrix, Bands
+import jax.numpy as jnp
+
+from ._bands import BandMatrix, Bands, Layout, from_bands, narrowest, pad
 
 
 class BandedMatrix(
@@ -36,6 +38,7 @@ class BandedMatrix(
     LEAVES: ClassVar[tuple[str, ...]] = ("bands",)
     CORE: ClassVar[tuple[int, ...]] = (2,)
     STATIC: ClassVar[tuple[str, ...]] = ("lower", "upper", "allow_materialise", "properties")
+    sums_by_parts: ClassVar[bool] = True  # but for the corners, which are no elements
 
     bands: Any
     lower: int
@@ -70,6 +73,11 @@ class BandedMatrix(
         n = self.bands.shape[-1]
         return self._aval((*self.bands.shape[:-2], n, n))
 
+    def unclaimed(self) -> Any:
+        """Without properties, and with zeros in the corners, which then do not count in a norm."""
+        allow = self.allow_materialise
+        return from_bands(self.diagonals(), self.shape[-1], allow_materialise=allow, banded=True)
+
     def diagonals(self) -> Bands:
         n = self.bands.shape[-1]
         found = {}
@@ -77,3 +85,12 @@ class BandedMatrix(
             row = self.bands[..., self.upper - k, :]
             found[k] = row[..., k:] if k >= 0 else row[..., : n + k]
         return found
+
+
+def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
+    """SciPy's form, where element (i, j) is in column j."""
+    rows = [pad(band(k), -k, -1) for k in range(high, low - 1, -1)]
+    return BandedMatrix, [jnp.stack(rows, -2)], {"lower": -low, "upper": high}
+
+
+narrowest[None] = _layout

@@ -5,7 +5,6 @@ gives. Everything else is written once here, and `from_bands` returns the narrow
 type for a set of offsets. So sums, products and elementwise functions of such matrices are closed.
 """
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -174,11 +173,6 @@ class BandMatrix(StructuredMatrix):
         pivots = jnp.moveaxis(u[0], 0, -1)
         return pivots.at[..., 0].multiply(sign.astype(pivots.dtype))
 
-    def inverse(self) -> Any:
-        from ._lazy import InverseMatrix
-
-        return InverseMatrix.of(self)
-
     def cholesky(self) -> Any:
         lower, _ = self.widths()
         rows = {k: jnp.moveaxis(x, -1, 0) for k, x in rows_of(self).items() if k <= 0}
@@ -299,6 +293,17 @@ def _grow(x: Any, batch_ndim: int) -> Any:
     return jnp.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
 
 
+Layout = tuple[type, list[Any], dict[str, Any]]
+"""A type, its defining arrays, and what else defines it."""
+
+narrowest: dict[tuple[int, int] | None, Callable[[Callable[[int], Any], int, int], Layout]] = {}
+"""The layout of diagonals from the lowest offset to the highest, by the two; None, of any others.
+
+Each type's file enters its own. A layout is made from a function that gives a diagonal by offset
+(the same array wherever the same was given), and the two offsets.
+"""
+
+
 def from_bands(
     bands: Bands,
     n: int,
@@ -308,37 +313,27 @@ def from_bands(
     banded: bool = False,
 ) -> Any:
     """The narrowest matrix with these diagonals, by offset; a `BandedMatrix` if so asked."""
-    from ._banded import BandedMatrix
-    from ._bidiagonal import BidiagonalMatrix
-    from ._diagonal import DiagonalMatrix
-    from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
-
     some = next(iter(bands.values()))
     bands = {k: x for k, x in bands.items() if abs(k) < n}
     bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}
     batch = np.broadcast_shapes(*[x.shape[:-1] for x in bands.values()])
-    low, high = min([0, *bands]), max([0, *bands])
+    low, high = (min(bands), max(bands)) if banded else (min([0, *bands]), max([0, *bands]))
+    done: dict[int, Any] = {}
 
     def band(k: int) -> Any:
-        if k in bands:
-            x = bands[k]
-            shape = (*batch, n - abs(k))
-            return x if x.shape == shape else jnp.broadcast_to(x, shape)
-        return jnp.zeros((*batch, n - abs(k)), some.dtype)
+        shape = (*batch, n - abs(k))
+        if k not in bands:
+            return jnp.zeros(shape, some.dtype)
+        x = bands[k]
+        if x.shape == shape:
+            return x
+        if id(x) not in done:
+            done[id(x)] = jnp.broadcast_to(x, shape)
+        return done[id(x)]
 
-    made = functools.partial(_finish, allow_materialise, properties)
-    if banded:
-        low, high = min(bands), max(bands)
-    elif (low, high) == (0, 0):
-        return made(DiagonalMatrix, band(0))
-    elif (low, high) in ((0, 1), (-1, 0)):
-        return made(BidiagonalMatrix, band(0), band(low or high), lower=low < 0)
-    elif (low, high) == (-1, 1):
-        if bands.get(-1) is bands.get(1):
-            return made(SymmetricTridiagonalMatrix, band(0), band(1))
-        return made(TridiagonalMatrix, band(-1), band(0), band(1))
-    stored = [_with_corner(band(k), k) for k in range(high, low - 1, -1)]
-    return made(BandedMatrix, jnp.stack(stored, -2), lower=-low, upper=high)
+    layout = narrowest.get(None if banded else (low, high), narrowest[None])
+    cls, arrays, static = layout(band, low, high)
+    return _finish(allow_materialise, properties, cls, *arrays, **static)
 
 
 def _finish(
@@ -351,8 +346,3 @@ def _finish(
     for name in cls.STATIC:
         object.__setattr__(made, name, static[name])
     return made
-
-
-def _with_corner(x: Any, k: int) -> Any:
-    """A diagonal as a row of SciPy's form, where element (i, j) is in column j."""
-    return pad(x, -k, -1)

@@ -1,9 +1,9 @@
 """Bidiagonal matrices."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from ._bands import BandMatrix, Bands
+from ._bands import BandMatrix, Bands, Layout, narrowest
 
 
 class BidiagonalMatrix(
@@ -69,3 +69,10 @@ def check_lengths(matrix: Any, **short_by: int) -> None:
                 f"`{name}` of a `{type(matrix).__name__}` of size {n} has length {n - by}; "
                 f"got {length}."
             )
+
+
+def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
+    return BidiagonalMatrix, [band(0), band(low or high)], {"lower": low < 0}
+
+
+narrowest[0, 1] = narrowest[-1, 0] = _layout

@@ -8,9 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from . import _operations as operations
 from ._band_factors import scaled
+from ._circulant import CirculantMatrix
 from ._lazy import by_columns
+from ._low_rank import LowRankPlusDiagonalMatrix
 from ._matrix import StructuredMatrix
+from ._toeplitz import ToeplitzMatrix
 
 
 class SemiseparableMatrix(
@@ -101,6 +105,7 @@ class SemiseparableMatrix(
         return InverseMatrix.of(self)
 
 
+@operations.cholesky.register(LowRankPlusDiagonalMatrix)
 def low_rank_cholesky(a: Any) -> Any:
     """The lower factor of a Hermitian `diag + u @ v`, O(n rank^2).
 
@@ -218,7 +223,6 @@ class ToeplitzCholeskyMatrix(
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
         if self.upper:  # L^-T = conj(A^-1) conj(L), since A = L L^H
             from ._solve import solve
-            from ._toeplitz import ToeplitzMatrix
 
             column = jnp.conj(self.column)
             whole = _made(ToeplitzMatrix, column=column, row=self.column, allow_materialise=False)
@@ -260,11 +264,14 @@ class ToeplitzCholeskyMatrix(
         return InverseMatrix.of(self)
 
 
+@operations.cholesky.register(CirculantMatrix)
+@operations.cholesky.register(ToeplitzMatrix)
+def _toeplitz_cholesky(a: Any) -> Any:
+    return ToeplitzCholeskyMatrix.of(a.column, a.allow_materialise)
+
+
 def _made(cls: type, **fields: Any) -> Any:
     made = object.__new__(cls)
     for name, x in {"properties": frozenset(), **fields}.items():
         object.__setattr__(made, name, x)
     return made
-
-
-__all__ = ["SemiseparableMatrix", "ToeplitzCholeskyMatrix", "low_rank_cholesky"]

@@ -78,11 +78,6 @@ class CirculantMatrix(
             column = column.real
         return self.rebuild([column.astype(jnp.promote_types(self.dtype, jnp.float16))])
 
-    def cholesky(self) -> Any:
-        from ._cholesky import ToeplitzCholeskyMatrix
-
-        return ToeplitzCholeskyMatrix.of(self.column, self.allow_materialise)
-
     def inverse(self) -> Any:
         made = self.apply_spectrum(lambda modes: 1 / modes)
         return made.rebuild(made.arrays(), properties=surviving("inverse", self.known()))

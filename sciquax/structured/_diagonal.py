@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from ._bands import BandMatrix, Bands, positive_root
+from ._bands import BandMatrix, Bands, Layout, narrowest, positive_root
 from ._properties import surviving
 
 
@@ -66,3 +66,10 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
     def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         """The function of the matrix (not of its elements): `expm`, powers."""
         return self.rebuild([function(self.diag)])
+
+
+def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
+    return DiagonalMatrix, [band(0)], {}
+
+
+narrowest[0, 0] = _layout

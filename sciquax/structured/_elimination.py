@@ -5,7 +5,7 @@ The time axis of each scan is the matrix's; batch dimensions ride along, so that
 is eliminated side by side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -159,9 +159,6 @@ def solve(rows: Rows, b: Sequence[Any], lower: int, upper: int, pivot: bool) -> 
     found = _with_exchanges(rows, b, lower, upper) if pivot else None
     u, y, _ = found or eliminate(rows, b, lower, upper, False)
     return back_substitute(u, y)
-
-
-__all__ = ["Callable", "back_substitute", "eliminate", "solve"]
 
 
 def cholesky(rows: Rows, lower: int) -> Rows:

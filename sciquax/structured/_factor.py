@@ -9,7 +9,6 @@ both factors: solving with one of them is put off until the other's turn, which 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import jax.scipy as jsp
 
 from sciquax.core import (
@@ -136,5 +135,3 @@ register_family(
 register_family(
     LuFactor, (Structure.BROADCAST, "reshape", "squeeze", "stop_gradient", "copy"), _moved
 )
-
-__all__ = ["HalfSolved", "LuFactor", "jnp"]

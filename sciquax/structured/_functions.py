@@ -23,7 +23,7 @@ from sciquax.core import (
 from sciquax.core._interpret import interpret
 
 from . import _band_factors as band_factors, _pairs as pairs, _spectra as spectra
-from ._bands import BandMatrix, from_bands
+from ._bands import BandMatrix
 from ._bidiagonal import BidiagonalMatrix
 from ._block_diagonal import BlockDiagonalMatrix
 from ._circulant import CirculantMatrix
@@ -32,12 +32,13 @@ from ._exponential import ExponentialMatrix
 from ._identity import IdentityMatrix, ScalarMatrix
 from ._kronecker import KroneckerMatrix, linalg, outer, square
 from ._lazy import ProductMatrix
+from ._lenient import lenient
 from ._low_rank import LowRankPlusDiagonalMatrix
-from ._matrix import StructuredMatrix, lenient, real_dtype, refuse_unless_allowed
+from ._matrix import StructuredMatrix, real_dtype, refuse_unless_allowed
 from ._permutation import PermutationMatrix
 from ._properties import surviving
-from ._rules import part, solve_sided, static_number
-from ._solve import solve, solve_any
+from ._rules import _is, part, solve_sided, static_number
+from ._solve import solve_any
 from ._toeplitz import ToeplitzMatrix
 from ._triangular import TriangularMatrix
 from ._tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
@@ -45,10 +46,6 @@ from ._withheld import Withheld
 
 _DIAGONAL = (IdentityMatrix, ScalarMatrix, DiagonalMatrix)
 _SPECTRAL = (*_DIAGONAL, CirculantMatrix)
-
-
-def _is(x: Any) -> bool:
-    return isinstance(x, StructuredMatrix)
 
 
 def _rule(function: Callable, opened: Callable | None = None) -> Callable:
@@ -73,6 +70,7 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
             return linalg(lambda *xs: function(*xs, **kwargs), *arrays)
 
         whole.__name__ = whole.__qualname__ = rule.__name__
+        whole.__module__ = rule.__module__
         register_function(StructuredMatrix, function, whole)
         return whole
 
@@ -811,6 +809,3 @@ register_family(StructuredMatrix, "qr", _qr_primitive)
 register_family(StructuredMatrix, "eig", _eig_primitive)
 register_family(StructuredMatrix, "eigh", _eigh_primitive)
 register_family(StructuredMatrix, "svd", _svd_primitive)
-
-
-__all__ = ["from_bands", "jax", "solve", "symmetrised"]

@@ -6,9 +6,12 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import lax
 
+from . import _operations as operations
+from ._bands import BandMatrix
 from ._low_rank import mm, solve_dense
 from ._matrix import StructuredMatrix, allow_both
 from ._properties import surviving
+from ._toeplitz import ToeplitzMatrix
 
 
 def _make(cls: type, arrays: Any, allow: bool, properties: Any) -> Any:
@@ -216,7 +219,6 @@ class SumMatrix(
 
     def _split(self) -> tuple[Any, Any] | None:
         """What is solved directly, and what is of low rank besides; None if that is not all."""
-        from . import _pairs as pairs
         from ._diagonal import DiagonalMatrix
         from ._low_rank import LowRankPlusDiagonalMatrix
 
@@ -224,8 +226,8 @@ class SumMatrix(
         rest = [x for x in self._terms() if not isinstance(x, LowRankPlusDiagonalMatrix)]
         if not low or not self.is_square():
             return None
-        update: Any = functools.reduce(pairs.add, low)
-        whole: Any = functools.reduce(pairs.add, [*rest, DiagonalMatrix(update.diag)])
+        update: Any = functools.reduce(operations.add, low)
+        whole: Any = functools.reduce(operations.add, [*rest, DiagonalMatrix(update.diag)])
         if whole is NotImplemented or isinstance(whole, SumMatrix) or not whole.can_solve():
             return None
         return whole, update
@@ -320,3 +322,8 @@ def by_columns(matrix: Any, i: Any, j: Any) -> Any:
     unit = (jnp.arange(n) == j.reshape(())).astype(matrix.dtype)
     column = matrix.matvec(unit)
     return jnp.take(column, i, axis=-1)
+
+
+for _cls in (BandMatrix, ToeplitzMatrix):
+    operations.inverse.register(_cls)(InverseMatrix.of)
+operations.kept_product.register(StructuredMatrix, StructuredMatrix)(ProductMatrix.of)

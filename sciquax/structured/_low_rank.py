@@ -123,11 +123,6 @@ class LowRankPlusDiagonalMatrix(
             [1 / self.diag, -scaled, right], properties=surviving("inverse", self.known())
         )
 
-    def cholesky(self) -> Any:
-        from ._cholesky import low_rank_cholesky
-
-        return low_rank_cholesky(self)
-
     def slogdet(self) -> Any:
         sign, log = jnp.linalg.slogdet(self._capacitance())
         size = jnp.abs(self.diag)

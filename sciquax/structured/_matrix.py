@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, ArrayValue, Polymorphic, RuleError, Unsettled, bind, strip
+from sciquax.core import VALUE_TYPES, ArrayValue, Polymorphic, RuleError, bind, strip
 from sciquax.core._compat import ShapedArray, Tracer
 
-from ._lenient import lenient as lenient
+from . import _operations as operations
+from ._lenient import lenient
 from ._operators import Operators
 from ._properties import checked, surviving
 
@@ -155,7 +156,7 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
 
     def inverse(self) -> Any:
         """The inverse, which is structured itself, or NotImplemented."""
-        return NotImplemented
+        return operations.inverse(self)
 
     def inverse_diagonal(self) -> Any:
         """The diagonal of the inverse in linear time, or NotImplemented."""
@@ -163,7 +164,7 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
 
     def cholesky(self) -> Any:
         """The lower factor of a positive definite matrix, or NotImplemented."""
-        return NotImplemented
+        return operations.cholesky(self)
 
     def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         """`function` of every element, or NotImplemented.
@@ -364,15 +365,15 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
 
     @classmethod
     def join(cls, lhs: Any, rhs: Any) -> Any:
-        from ._pairs import join
-
-        return join(lhs, rhs)
+        return operations.common_type(lhs, rhs)
 
     @classmethod
     def coerce(cls, value: Any, example: Any) -> Any:
-        from ._pairs import coerce
+        return operations.convert_to(value, example)
 
-        return coerce(value, example)
+    def unclaimed(self) -> Any:
+        """The same matrix without properties."""
+        return self.rebuild(jtu.tree_leaves(self))
 
     @classmethod
     def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
@@ -434,6 +435,3 @@ def refuse_unless_allowed(name: str, values: Iterable[Any]) -> None:
 def allow_both(*matrices: Any) -> bool:
     """A result may become dense only if everything that went into it may."""
     return all(x.allow_materialise for x in matrices if isinstance(x, StructuredMatrix))
-
-
-__all__ = ["StructuredMatrix", "Unsettled", "allow_both", "refuse_unless_allowed"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from sciquax.core import Unsettled, aval_of, materialised
 
+from . import _operations as operations
 from ._banded import BandedMatrix
 from ._bands import BandMatrix, from_bands
 from ._block_diagonal import BlockDiagonalMatrix
@@ -194,6 +195,9 @@ def add(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
     return SumMatrix.of(lhs, rhs)
 
 
+operations.add.register(StructuredMatrix, StructuredMatrix)(add)
+
+
 def _joined(x: Any, y: Any, axis: int) -> Any:
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x, y = (jnp.broadcast_to(z, (*batch, *z.shape[-2:])) for z in (x, y))
@@ -320,6 +324,7 @@ def hadamard(lhs: Any, rhs: Any) -> Any:
 # -- loops and conditionals -----------------------------------------------------------------------
 
 
+@operations.common_type.register()
 def join(lhs: Any, rhs: Any) -> Any:
     """An example of the type that both become, for carries and branches. Raises `Unsettled`."""
     if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and _shapes(lhs) == _shapes(rhs):
@@ -383,6 +388,7 @@ def _zeros(*matrices: Any) -> list[Any]:
     return [jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), m) for m in matrices]
 
 
+@operations.convert_to.register()
 def coerce(value: Any, example: Any) -> Any:
     """`value` in the type of `example`. Raises `Unsettled`."""
     if not isinstance(value, StructuredMatrix):

@@ -9,6 +9,7 @@ import numpy as np
 
 from sciquax.core._compat import ShapedArray, Tracer
 
+from . import _operations as operations
 from ._matrix import StructuredMatrix
 
 
@@ -95,10 +96,9 @@ class PermutationMatrix(
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         from ._identity import IdentityMatrix
-        from ._lazy import ProductMatrix
 
         one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
-        return ProductMatrix.of(one.scale(s, function), self)
+        return operations.kept_product(one.scale(s, function), self)
 
     def conj(self) -> Any:
         return self
@@ -162,10 +162,9 @@ class PermutationMatrix(
     def rows_times(self, d: Any) -> Any:
         """`diag(d) @ self`."""
         from ._diagonal import DiagonalMatrix
-        from ._lazy import ProductMatrix
 
         scale = DiagonalMatrix(d, allow_materialise=True)
-        return ProductMatrix.of(scale, self.convert(jnp.promote_types(self.dtype, d.dtype)))
+        return operations.kept_product(scale, self.convert(jnp.promote_types(self.dtype, d.dtype)))
 
     def times(self, other: "PermutationMatrix") -> Any:
         shape = np.broadcast_shapes(self.perm.shape, other.perm.shape)

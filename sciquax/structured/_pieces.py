@@ -23,7 +23,7 @@ def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
     )
 
 
-def _split(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def split(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     (x,) = map(strip, operands)
     out, start = [], 0
     for size in map(int, params["sizes"]):
@@ -32,22 +32,27 @@ def _split(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     return out
 
 
-def _unstack(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def unstack(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     (x,) = map(strip, operands)
     axis = params["axis"]
     rows = [_piece(x, axis, i, i + 1) for i in range(aval_of(x).shape[axis])]
     return [bind(lax.squeeze_p, row, dimensions=(axis,)) for row in rows]
 
 
-def _leaves(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def barrier(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """Every array of every operand passes; none is changed."""
     operands = [*map(strip, operands)]
     leaves, structure = jtu.tree_flatten(operands)
     return jtu.tree_unflatten(structure, bind(primitive, *leaves, **params))
 
 
-for _cls in (LoraArray, QuantisedArray, BCOO):
-    register_family(_cls, "split", _split)
-    register_family(_cls, "unstack", _unstack)
-for _cls in (LoraArray, QuantisedArray, BCOO, StructuredMatrix):
-    register_family(_cls, "optimization_barrier", _leaves)
+register_family(LoraArray, "split", split)
+register_family(LoraArray, "unstack", unstack)
+register_family(LoraArray, "optimization_barrier", barrier)
+register_family(QuantisedArray, "split", split)
+register_family(QuantisedArray, "unstack", unstack)
+register_family(QuantisedArray, "optimization_barrier", barrier)
+register_family(BCOO, "split", split)
+register_family(BCOO, "unstack", unstack)
+register_family(BCOO, "optimization_barrier", barrier)
+register_family(StructuredMatrix, "optimization_barrier", barrier)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, Structure, facts_of, register_family, strip
+from sciquax.core import VALUE_TYPES, Structure, register_family, strip
 from sciquax.core._compat import Tracer
 
 from . import _pairs as pairs
@@ -27,9 +27,10 @@ from ._factor import LuFactor
 from ._identity import IdentityMatrix
 from ._indexing import dynamic_slice, gather, slice_
 from ._kronecker import KroneckerMatrix
+from ._lenient import lenient
 from ._low_rank import LowRankPlusDiagonalMatrix
 from ._masks import BandMask, Filled, Transient
-from ._matrix import StructuredMatrix, allow_both, lenient
+from ._matrix import StructuredMatrix, allow_both
 from ._permutation import PermutationMatrix
 from ._raveled import Raveled
 from ._surrounded import surround
@@ -619,7 +620,7 @@ def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any
     return solve_sided(half, b, params)
 
 
-def solve_sided(matrix: Any, b: Any, params: Params) -> Any:
+def solve_sided(matrix: Any, b: Any, params: dict[str, Any]) -> Any:
     """`triangular_solve`'s sides and transposes, for any matrix."""
     from ._solve import solve
 
@@ -660,34 +661,32 @@ def _guarded(rule: Callable) -> Callable:
             return rule(primitive, operands, params)
 
     guarded.__name__ = guarded.__qualname__ = f"structured{rule.__name__}"
+    guarded.__module__ = rule.__module__
     return guarded
 
 
-for _keys, _rule in (
-    (Structure.ELEMENTWISE, _elementwise),
-    (("mul",), _mul),
-    (("div",), _div),
-    (("add", "sub", "add_any"), _add),
-    (("neg",), _neg),
-    (("conj",), _conj),
-    (("convert_element_type",), _convert),
-    (("select_n",), _select),
-    (("integer_pow",), _integer_pow),
-    (("square",), _square),
-    (Structure.PERMUTE, _transpose),
-    (("broadcast_in_dim",), _broadcast),
-    (("reshape", "squeeze"), _reshape),
-    (("concatenate",), _concatenate),
-    (("slice",), slice_),
-    (("dynamic_slice",), dynamic_slice),
-    (("gather",), gather),
-    (("reduce_sum",), _reduce_sum),
-    (("reduce_max", "reduce_min", "reduce_or", "reduce_and"), _extreme),
-    (("dot_general",), dot_general),
-    (("lu",), _lu),
-    (("cholesky",), _cholesky),
-    (("triangular_solve",), _triangular_solve),
-):
-    register_family(StructuredMatrix, _keys, _guarded(_rule))
-
-__all__ = ["PermutationMatrix", "facts_of", "part", "solve_sided"]
+register_family(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))
+register_family(StructuredMatrix, "mul", _guarded(_mul))
+register_family(StructuredMatrix, "div", _guarded(_div))
+register_family(StructuredMatrix, ("add", "sub", "add_any"), _guarded(_add))
+register_family(StructuredMatrix, "neg", _guarded(_neg))
+register_family(StructuredMatrix, "conj", _guarded(_conj))
+register_family(StructuredMatrix, "convert_element_type", _guarded(_convert))
+register_family(StructuredMatrix, "select_n", _guarded(_select))
+register_family(StructuredMatrix, "integer_pow", _guarded(_integer_pow))
+register_family(StructuredMatrix, "square", _guarded(_square))
+register_family(StructuredMatrix, Structure.PERMUTE, _guarded(_transpose))
+register_family(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
+register_family(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
+register_family(StructuredMatrix, "concatenate", _guarded(_concatenate))
+register_family(StructuredMatrix, "slice", _guarded(slice_))
+register_family(StructuredMatrix, "dynamic_slice", _guarded(dynamic_slice))
+register_family(StructuredMatrix, "gather", _guarded(gather))
+register_family(StructuredMatrix, "reduce_sum", _guarded(_reduce_sum))
+register_family(
+    StructuredMatrix, ("reduce_max", "reduce_min", "reduce_or", "reduce_and"), _guarded(_extreme)
+)
+register_family(StructuredMatrix, "dot_general", _guarded(dot_general))
+register_family(StructuredMatrix, "lu", _guarded(_lu))
+register_family(StructuredMatrix, "cholesky", _guarded(_cholesky))
+register_family(StructuredMatrix, "triangular_solve", _guarded(_triangular_solve))

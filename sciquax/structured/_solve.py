@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from ._matrix import lenient
+from ._lenient import lenient
 
 
 def solve(matrix: Any, b: Any) -> Any:
@@ -47,6 +47,3 @@ def solve_any(matrix: Any, b: Any) -> Any:
         x = solve(matrix, b[:, None])
         return x if x is NotImplemented else x[..., 0]
     return solve(matrix, b)
-
-
-__all__ = ["solve", "solve_any"]

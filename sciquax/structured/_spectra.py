@@ -206,6 +206,3 @@ def singular_values(bands: Bands) -> Any:
         woven = jnp.stack([even, pad(odd, 1, -1)], -1)
         upper[2 * k + 1] = woven.reshape(*shape, -1)[..., :-1]
     return jnp.maximum(eigenvalues(upper, n), 0)[..., ::-1]
-
-
-__all__ = ["eigenvalues", "singular_values"]

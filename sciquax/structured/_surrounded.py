@@ -28,8 +28,9 @@ from sciquax.core._compat import ShapedArray, Tracer
 from . import _pairs as pairs
 from ._bands import BandMatrix
 from ._block_diagonal import BlockDiagonalMatrix
+from ._lenient import lenient
 from ._masks import Filled, Transient
-from ._matrix import StructuredMatrix, allow_both, lenient, refuse_unless_allowed
+from ._matrix import StructuredMatrix, refuse_unless_allowed
 from ._triangular import TriangularMatrix
 
 
@@ -301,5 +302,3 @@ register_family(
     Surrounded, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
 )
 register_family(Surrounded, Structure.PERMUTE, _transposed)
-
-__all__ = ["Surrounded", "allow_both", "surround"]

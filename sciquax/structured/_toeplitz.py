@@ -148,16 +148,6 @@ class ToeplitzMatrix(
         ratios = jnp.concatenate([corner[..., None], jnp.moveaxis(ratios, 0, -1)], -1)
         return x, ratios
 
-    def cholesky(self) -> Any:
-        from ._cholesky import ToeplitzCholeskyMatrix
-
-        return ToeplitzCholeskyMatrix.of(self.column, self.allow_materialise)
-
-    def inverse(self) -> Any:
-        from ._lazy import InverseMatrix
-
-        return InverseMatrix.of(self)
-
 
 def fast_length(n: int) -> int:
     """The next length with factors 2, 3 and 5 only: the fast ones for an FFT."""

@@ -1,6 +1,6 @@
 """Tridiagonal matrices."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from . import _thomas as thomas
-from ._bands import BandMatrix, Bands, pad
+from ._bands import BandMatrix, Bands, Layout, narrowest, pad
 from ._bidiagonal import check_lengths
 
 
@@ -216,3 +216,13 @@ class SymmetricTridiagonalMatrix(
 
     def transpose(self) -> Any:
         return self
+
+
+def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
+    arrays = [band(-1), band(0), band(1)]
+    if arrays[0] is arrays[2]:  # one array was given for both sides
+        return SymmetricTridiagonalMatrix, arrays[1:], {}
+    return TridiagonalMatrix, arrays, {}
+
+
+narrowest[-1, 1] = _layout

@@ -44,6 +44,3 @@ class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
         raise next(x for x in values if isinstance(x, Withheld)).refusal()
-
-
-__all__ = ["Withheld"]

@@ -18,10 +18,10 @@ from sciquax.core import (
     strip,
 )
 
+from ._base import QuantityBase, bare
 from ._contexts import redefinitions
 from ._errors import DimensionalityError, OffsetUnitCalculusError
 from ._logarithmic import add_levels, from_linear, to_linear
-from ._quantity import Quantity, bare
 from ._unit import InternedUnit, as_unit, difference_unit, dimensionless
 
 ANY = None
@@ -34,19 +34,19 @@ def unit_of(x: Any) -> Any:
         return ANY
     if type(x) in VALUE_TYPES and x.of_every_unit:
         return ANY
-    return x._unit if isinstance(x, Quantity) else dimensionless()
+    return x._unit if isinstance(x, QuantityBase) else dimensionless()
 
 
 def own_unit(x: Any) -> InternedUnit:
     """An operand's unit, where a polymorphic constant counts as what its literals give it."""
     x = strip(x)
-    return x._unit if isinstance(x, Quantity) else dimensionless()
+    return x._unit if isinstance(x, QuantityBase) else dimensionless()
 
 
 def magnitude_of(x: Any) -> Any:
     """An operand without its unit."""
     x = strip(x)
-    return x.magnitude if isinstance(x, Quantity) else x
+    return x.magnitude if isinstance(x, QuantityBase) else x
 
 
 def wrap(magnitude: Any, unit: InternedUnit) -> Any:
@@ -194,7 +194,7 @@ def as_number(name: str, x: Any, what: str = "numbers") -> Any:
 def as_plain(name: str, x: Any, role: str) -> Any:
     """An operand that only steers: an index, a mask, a key. Quantities are refused."""
     x = strip(x)
-    if isinstance(x, Quantity):
+    if isinstance(x, QuantityBase):
         raise DimensionalityError(
             f"`{name}` got {describe(x)} in '{x._unit}' as its {role}, which must be plain.",
             x._unit.pint,

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ._quantity import Quantity
+from pint.util import ParserHelper
+
+from ._base import QuantityBase
 from ._registry import get_registry
 from ._unit import as_unit
 
@@ -13,7 +15,9 @@ class _ByDimension(type):
     _dimension: Any
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Quantity) and instance.dimensionality == cls._dimension
+        return (
+            isinstance(instance, QuantityBase) and instance._unit.dimensionality == cls._dimension
+        )
 
 
 _made: dict[tuple[int, str], type] = {}
@@ -35,13 +39,11 @@ def annotation(spec: Any) -> type:
         else:
             dimension = as_unit(spec).dimensionality
         name = f'Quantity["{text}"]'
-        found = _ByDimension(name, (), {"_dimension": dimension, "__module__": Quantity.__module__})
+        found = _ByDimension(name, (), {"_dimension": dimension, "__module__": "sciquax.units"})
         _made[id(registry), text] = found
     return found
 
 
 def _brackets(text: str) -> dict[str, Any]:
     """`[length]/[time]**2` as a dictionary of powers."""
-    from pint.util import ParserHelper
-
     return dict(ParserHelper.from_string(text).items())

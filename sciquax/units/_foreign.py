@@ -1,7 +1,7 @@
 """Quantities of other libraries: taken over with their unit, or refused; never stripped of it.
 
 pint's are taken over here, those of Astropy and of unxt (which has Astropy's units) by
-`sciquax/interop/astropy.py`. What else has a unit is refused by name. Nothing is imported that the
+`_astropy.py`. What else has a unit is refused by name. Nothing is imported that the
 user has not imported: a class says by its module whose it is.
 """
 
@@ -13,6 +13,7 @@ import pint
 
 from sciquax.core import locate_stack, register_foreign
 
+from ._astropy import from_astropy
 from ._quantity import Quantity, from_pint_quantity
 
 _OTHER_LIBRARIES = frozenset(
@@ -28,7 +29,7 @@ def find(kind: type) -> Callable[[Any], Quantity] | None:
     if ("pint", "Measurement") in owners:
         return _refuse_uncertain
     if ("astropy", "Quantity") in owners or ("unxt", "AbstractQuantity") in owners:
-        return _from_astropy
+        return from_astropy
     if any(m in _OTHER_LIBRARIES and "unit" not in n.lower() for m, n in owners):
         return _refuse if _has_unit(kind) else None
     if _has_unit(kind) and (
@@ -41,12 +42,6 @@ def find(kind: type) -> Callable[[Any], Quantity] | None:
 def _has_unit(kind: type) -> bool:
     fields = {*dir(kind), *getattr(kind, "__annotations__", {})}
     return bool(fields & {"unit", "units"})
-
-
-def _from_astropy(x: Any) -> Quantity:
-    from sciquax.interop.astropy import from_astropy
-
-    return from_astropy(x)
 
 
 def _refuse_uncertain(x: Any) -> Quantity:

@@ -12,8 +12,9 @@ import jax.tree_util as jtu
 from sciquax.core import is_value, run
 from sciquax.core._foreign import adopt_all
 
+from ._base import bare
 from ._errors import DimensionalityError
-from ._quantity import Quantity, bare
+from ._quantity import Quantity
 from ._registry import get_registry
 from ._symbolic import SymbolicUnit, System, Variable, exponents_of
 from ._unit import InternedUnit, as_unit, dimensionless

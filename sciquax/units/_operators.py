@@ -7,7 +7,7 @@ of units is the same functions that the rules use.
 
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,27 +26,9 @@ from sciquax.core import (
     taker_of,
 )
 
-if TYPE_CHECKING:
-    from ._algebra import add_units, magnitude_of, multiplicative, own_unit, unify, wrap
-    from ._quantity import Quantity, bare
-
-
-def connect() -> None:
-    """Import what needs `Quantity`, which needs this module; `_quantity.py` calls it at its end.
-
-    Imports within the functions below would cost 2.5 us of the 10 us that an addition takes.
-    """
-    from . import _algebra, _quantity
-
-    for module in (_algebra, _quantity):
-        for name in _LATE:
-            if hasattr(module, name):
-                globals()[name] = getattr(module, name)
-
-
-_LATE = (
-    "Quantity", "add_units", "bare", "magnitude_of", "multiplicative", "own_unit", "unify", "wrap",
-)  # fmt: skip
+from ._algebra import add_units, magnitude_of, multiplicative, own_unit, unify, wrap
+from ._base import QuantityBase, bare
+from ._unit import as_unit
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 _NUMBERS = (int, float, complex)
@@ -161,7 +143,7 @@ class Operators:
 
 
 def _sum(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-    if type(lhs) is Quantity and type(rhs) is Quantity:
+    if isinstance(lhs, QuantityBase) and isinstance(rhs, QuantityBase):
         unit = lhs._unit
         if rhs._unit is unit and not unit.offset:
             return bare(op(lhs.magnitude, rhs.magnitude), unit)
@@ -173,7 +155,8 @@ def _sum(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
 
 def _product(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-    if not (type(lhs) is Quantity and type(rhs) is Quantity and not MODE.staging):
+    direct = isinstance(lhs, QuantityBase) and isinstance(rhs, QuantityBase)
+    if not direct or MODE.staging:
         if (operands := _direct_operands(lhs, rhs)) is None:
             return _by_rules(jnp.multiply if name == "mul" else jnp.true_divide, lhs, rhs)
         lhs, rhs = operands
@@ -214,7 +197,7 @@ def _direct_operands(lhs: Any, rhs: Any) -> tuple[Any, Any] | None:
         return None
     operands = []
     for x in (lhs, rhs):
-        if isinstance(x, Quantity):
+        if isinstance(x, QuantityBase):
             if type(x.magnitude) in VALUE_TYPES:
                 return None
         elif isinstance(x, _NUMBERS):
@@ -244,7 +227,7 @@ def _by_rules(function: Callable, *operands: Any) -> Any:
         if type(x).__dict__.get("own_operators") and not MODE.staging:
             return NotImplemented  # a value that holds quantities: its operator calls ours
         if isinstance(x, pint.Unit):
-            x = Quantity(1.0, x)
+            x = bare(jnp.asarray(1.0), as_unit(x))
         else:
             x = adopt(x)
         if type(x) not in VALUE_TYPES and not isinstance(x, (*_ARRAYS, *_NUMBERS)):

@@ -31,9 +31,9 @@ from sciquax.core import (
 from sciquax.core._compat import Tracer
 from sciquax.core._foreign import is_value_or_foreign
 
+from ._base import QuantityBase, bare
 from ._contexts import active, cannot_convert, combine, context
 from ._errors import DimensionalityError
-from ._operators import connect
 from ._registry import PINT, get_registry
 from ._unit import (
     InternedUnit,
@@ -56,17 +56,7 @@ SCALING = jax.make_user_context(None)
 
 _RICH_LIMIT = 1000  # elements shown as a table in notebooks
 _NO_CONTEXT = contextlib.nullcontext()
-_set = object.__setattr__
-_new = object.__new__
 _Tracer = Tracer
-
-
-def bare(magnitude: Any, unit: InternedUnit) -> "Quantity":
-    """A quantity without any checks: `__init__` costs more than an addition."""
-    q = _new(Quantity)
-    _set(q, "magnitude", magnitude)
-    _set(q, "_unit", unit)
-    return q
 
 
 def _joined(value: Any) -> Any:
@@ -81,6 +71,7 @@ def _joined(value: Any) -> Any:
 class Quantity(
     Operators,
     ArrayMethods,
+    QuantityBase,
     ArrayValue,
     leaves=("magnitude",),
     static=("_unit",),
@@ -570,7 +561,7 @@ def _plain_index(index: Any) -> Any:
     return index._number("an index") if isinstance(index, Quantity) else index
 
 
-def _parse(text: str) -> Quantity:
+def _parse(text: str) -> Any:
     registry = get_registry()
     with PINT:
         try:
@@ -581,7 +572,7 @@ def _parse(text: str) -> Quantity:
             raise locate_stack(undefined(error, registry)) from None
 
 
-def from_pint_quantity(value: Any) -> Quantity:
+def from_pint_quantity(value: Any) -> Any:
     """The quantity that a `pint.Quantity` is."""
     return bare(_as_array(value.magnitude), from_pint(value.units, get_registry()))
 
@@ -640,6 +631,5 @@ def _shortest(array: np.ndarray) -> Any:
     return array.item() if array.ndim == 0 else array
 
 
-connect()
 # `pint_quantity * quantity` is ours: pint would wrap it as the magnitude of its own otherwise.
 pint.compat.upcast_type_map[f"{Quantity.__module__}.{Quantity.__qualname__}"] = Quantity  # pyright: ignore[reportIndexIssue]

@@ -25,8 +25,9 @@ from sciquax.core import MODE, RuleError, is_value, locate_stack, quaxify
 from sciquax.core._compat import Tracer
 from sciquax.core._foreign import adopt, is_value_or_foreign
 
+from ._base import bare
 from ._errors import DimensionalityError
-from ._quantity import SCALING, Quantity, bare
+from ._quantity import SCALING, Quantity
 from ._registry import PINT, get_registry
 from ._unit import InternedUnit, _exact, as_unit, base_names, base_unit, intern
 

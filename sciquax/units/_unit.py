@@ -4,6 +4,7 @@ A quantity's unit is a static part of its tree: JAX compares and hashes it at ev
 pint is asked once for each product, quotient, power and conversion factor.
 """
 
+import copyreg
 import math
 import weakref
 from fractions import Fraction
@@ -197,9 +198,6 @@ class InternedUnit:
     def __repr__(self) -> str:
         return f"InternedUnit('{self}')"
 
-    def __reduce__(self) -> Any:
-        return _restore, (str(self.pint), *_size(self))
-
     def __copy__(self) -> "InternedUnit":
         return self
 
@@ -231,6 +229,13 @@ def _restore(text: str, root: str, factor: float) -> InternedUnit:
             "registry in use."
         )
     return unit
+
+
+def _reduced(unit: InternedUnit) -> Any:
+    return _restore, (str(unit.pint), *_size(unit))
+
+
+copyreg.pickle(InternedUnit, _reduced)
 
 
 def _exact(power: Any) -> Fraction:
