@@ -10,7 +10,9 @@ import jax.random as jr
 import numpy as np
 
 from sciquax import quaxify
-from sciquax.structured import BCOO, LoraArray, quantise
+from sciquax.lora import LoraArray
+from sciquax.quantised import quantise
+from sciquax.sparse import BCOO
 
 from ._timing import Ratio, compare
 

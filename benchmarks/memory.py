@@ -7,7 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from sciquax import quaxify
-from sciquax.structured import BCOO, LoraArray, TridiagonalMatrix, quantise
+from sciquax.lora import LoraArray
+from sciquax.quantised import quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import TridiagonalMatrix
 from sciquax.units import Quantity
 
 HEADER = "| held by the compiled program | dense | sciquax | ratio |\n|---|---|---|---|"

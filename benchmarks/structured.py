@@ -12,7 +12,7 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.structured import BandedMatrix, ToeplitzMatrix, TridiagonalMatrix
-from sciquax.structured._toeplitz import fast_length
+from sciquax.structured._matrices.toeplitz import fast_length
 
 from ._timing import Ratio, compare
 

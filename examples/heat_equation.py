@@ -21,7 +21,7 @@ import numpy as np
 import sciquax.numpy as sqnp
 from sciquax import quaxify
 from sciquax.interop import diffrax as dfx
-from sciquax.interop.lineax import BandedJacobianSolver
+from sciquax.interop.lineax._structured import BandedJacobianSolver
 from sciquax.named import NamedArray
 from sciquax.structured import SymmetricTridiagonalMatrix
 from sciquax.units import Quantity

@@ -23,7 +23,8 @@ from sklearn.datasets import load_digits
 from tqdm import tqdm
 
 from sciquax import quaxify
-from sciquax.structured import QuantisedArray, adapter_filter, loraify, quantise_model
+from sciquax.lora import adapter_filter, loraify
+from sciquax.quantised import QuantisedArray, quantise_model
 
 
 class Block(eqx.Module):

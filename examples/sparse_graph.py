@@ -20,7 +20,7 @@ import scipy.sparse.linalg
 
 import sciquax.numpy as jnp
 from sciquax import quaxify
-from sciquax.structured import BCOO
+from sciquax.sparse import BCOO
 from sciquax.units import Quantity
 
 

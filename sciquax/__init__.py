@@ -1,9 +1,10 @@
 """JAX programs on array-ish objects they were never written for, by multiple dispatch.
 
 [`quaxify`][sciquax.quaxify] wraps an existing JAX function; quantities with units, and other
-values, then flow through it. `sciquax.units`, `sciquax.named`, `sciquax.structured` hold the
-values, `sciquax.numpy` and its siblings the JAX namespaces already wrapped, `sciquax.interop` what
-adapts other libraries.
+values, then flow through it. `sciquax.units`, `sciquax.named`, `sciquax.structured`,
+`sciquax.sparse`, `sciquax.lora`, `sciquax.quantised` and `sciquax.zero` hold the values,
+`sciquax.numpy` and its siblings the JAX namespaces already wrapped, `sciquax.interop` what adapts
+other libraries.
 """
 
 import importlib
@@ -30,8 +31,8 @@ from .core import (
 
 # Loaded on first use: pint's registry and the extras cost more to import than all of the core.
 _LAZY = (
-    "core", "interop", "lax", "named", "nn", "numpy", "ops", "random", "scipy", "structured",
-    "testing", "units",
+    "core", "interop", "lax", "lora", "named", "nn", "numpy", "ops", "quantised", "random", "scipy",
+    "sparse", "structured", "testing", "units", "zero",
 )  # fmt: skip
 
 

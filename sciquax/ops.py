@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax.ops as _source
 
-from .core import Namespace
+from sciquax.core import Namespace
 
 sys.modules[__name__] = Namespace(__name__, _source)
 

@@ -1,13 +1,12 @@
 """`jax.scipy`, quaxified."""
 
-import importlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
 import jax.scipy as _source
 
-from .core import Namespace
+from sciquax.core import Namespace
 
 _SUBMODULES = (
     "cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "signal", "sparse",

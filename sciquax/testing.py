@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .core import adopt, describe, is_value, is_value_or_foreign
-from .named import NamedArray
-from .units import DimensionalityError, Quantity
-from .units._unit import as_unit, difference_unit
+from sciquax.core import adopt, describe, is_value, is_value_or_foreign
+from sciquax.named import NamedArray
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units.internal import as_unit, difference_unit
 
 _RTOL = {2: 1e-2, 4: 1e-5, 8: 1e-7}
 

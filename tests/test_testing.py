@@ -10,18 +10,14 @@ import pytest
 
 from sciquax import ArrayValue, log_materialisations, quaxify
 from sciquax.core import LocatedError, aval_of
+from sciquax.lora import LoraArray
 from sciquax.named import NamedArray
-from sciquax.structured import (
-    BCOO,
-    DiagonalMatrix,
-    IdentityMatrix,
-    LoraArray,
-    TridiagonalMatrix,
-    Zero,
-    quantise,
-)
+from sciquax.quantised import quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import DiagonalMatrix, IdentityMatrix, TridiagonalMatrix
 from sciquax.testing import approx, assert_allclose
 from sciquax.units import Quantity
+from sciquax.zero import Zero
 
 M = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 NAMED = NamedArray(Quantity(M, "m"), ("x", "y"))

@@ -1,15 +1,11 @@
 """The core: staging, interpretation and dispatch. It knows JAX and no concrete type.
 
-Read the files in the order a call travels: `_quaxify`, `_interpret`, `_dispatch`, and what they
-stand on: `_value`, `_families`, `_polymorphic`, `_join`, `_functions`, `_inject`, `_lax`, `_errors`
-and `_compat`. `_higher_order` lists who handles primitives that hold functions.
+Read the folders in the order a call travels: `_stage` (from a call to a jaxpr and back), `_interpret`
+(the jaxpr on values), `_dispatch` and `_functions` (which rule), `_higher_order` (loops, branches,
+custom derivatives), and what they stand on: `_values`, `_facts`, `_errors` and `_compat`.
 """
 
-from . import (  # enrols its handlers
-    _higher_order as _higher_order,
-    _standin_derivatives as _standin_derivatives,
-)
-from ._autodiff import (
+from ._autodiff.transforms import (
     grad as grad,
     hessian as hessian,
     jacfwd as jacfwd,
@@ -20,12 +16,8 @@ from ._autodiff import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
-from ._compiled import (
-    call_compiled as call_compiled,
-    is_compiled_function as is_compiled_function,
-)
-from ._deferred import register_deferred as register_deferred
-from ._dispatch import bind as bind, register as register, register_family as register_family
+from ._dispatch.resolve import bind as bind
+from ._dispatch.tables import register_family as register_family
 from ._errors import (
     AmbiguousRuleError as AmbiguousRuleError,
     CarryError as CarryError,
@@ -38,53 +30,55 @@ from ._errors import (
     locate_at as locate_at,
     locate_stack as locate_stack,
 )
-from ._explain import explain_rules as explain_rules
-from ._families import (
-    Facts as Facts,
-    Scaling as Scaling,
-    Structure as Structure,
-    facts_of as facts_of,
-)
-from ._foreign import (
-    adopt as adopt,
-    is_value_or_foreign as is_value_or_foreign,
-    register_foreign as register_foreign,
-    taker_of as taker_of,
-)
-from ._functions import (
+from ._explain_rules import explain_rules as explain_rules
+from ._facts import Facts as Facts, Scaling as Scaling, Structure as Structure, facts_of as facts_of
+from ._functions.intercept import register_named as register_named
+from ._functions.rules import (
     held_by as held_by,
     register_function as register_function,
     register_labelling as register_labelling,
 )
-from ._inject import inject as inject
+from ._higher_order import (
+    handlers as handlers,  # enrols them
+    late_call_derivatives as late_call_derivatives,
+)
 from ._interpret import interpret as interpret
-from ._join import coerce as coerce, join as join
-from ._materialising import (
-    log_materialisations as log_materialisations,
-    materialised as materialised,
+from ._namespaces import Namespace as Namespace
+from ._register import register as register
+from ._show import show as show
+from ._stage.compiled import (
+    call_compiled as call_compiled,
+    is_compiled_function as is_compiled_function,
 )
-from ._namespace import Namespace as Namespace
-from ._polymorphic import (
-    Polymorphic as Polymorphic,
-    is_polymorphic_literal as is_polymorphic_literal,
-    strip as strip,
-)
-from ._quaxify import (
-    as_of_the_user as as_of_the_user,
+from ._stage.quaxify import (
     call as call,
     call_or_stage as call_or_stage,
     output_places as output_places,
     quaxify as quaxify,
 )
-from ._show import show as show
-from ._standins import register_named as register_named
-from ._value import (
-    MODE as MODE,
+from ._stage.staging import as_of_the_user as as_of_the_user
+from ._values.captured import inject as inject
+from ._values.common_type import coerce as coerce, join as join
+from ._values.formulas import register_deferred as register_deferred
+from ._values.kinds import (
     VALUE_TYPES as VALUE_TYPES,
-    ArrayValue as ArrayValue,
-    Value as Value,
+    adopt as adopt,
     aval_of as aval_of,
     describe as describe,
     is_value as is_value,
+    is_value_or_foreign as is_value_or_foreign,
+    register_foreign as register_foreign,
     short_aval as short_aval,
+    taker_of as taker_of,
 )
+from ._values.materialisation_log import (
+    log_materialisations as log_materialisations,
+    materialised as materialised,
+)
+from ._values.mode import MODE as MODE
+from ._values.unit_polymorphic import (
+    Polymorphic as Polymorphic,
+    is_polymorphic_literal as is_polymorphic_literal,
+    strip as strip,
+)
+from ._values.value import ArrayValue as ArrayValue, Value as Value

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax.extend.source_info_util as source_info_util
 
-from ._compat import is_user_file, user_location
+from ._compat.frames import is_user_file, user_location
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

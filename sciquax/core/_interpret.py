@@ -10,25 +10,35 @@ from typing import Any
 
 import jax.extend.source_info_util as source_info_util
 import jax.numpy as jnp
+import jax.tree_util as jtu
 
-from . import _compat
-from ._compat import (
-    Literal,
-    all_inputs,
-    bind_equation,
-    current_context,
-    equation_context,
-    open_jaxpr,
-)
-from ._deferred import bind_plain, grows, is_transient, settle, wants_deferred
-from ._dispatch import HIGHER_ORDER, has_signature_rules, plain_rule, resolve
-from ._equinox import bind_error, never_returns
+from ._compat import jaxprs
+from ._compat.execution import current_context, equation_context
+from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
+from ._dispatch.resolve import resolve
+from ._dispatch.signatures import has_signature_rules, plain_rule
+from ._dispatch.tables import HIGHER_ORDER
 from ._errors import LocatedError, MisshapenError, RuleError, locate_equation
-from ._functions import rule_for_call
-from ._inject import eject, inject_p
-from ._polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
-from ._value import MODE, VALUE_TYPES, aval_of, describe, short_aval
-from ._weak import WeakCache
+from ._functions.rules import rule_for_call
+from ._values.captured import eject, inject_p
+from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
+from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
+from ._values.mode import MODE
+from ._values.unit_polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
+from ._weak_cache import WeakCache
+
+
+def never_returns(eqn: Any) -> bool:
+    """Whether an equation is the callback with which Equinox raises an error at run time."""
+    if eqn.primitive.name != "pure_callback":
+        return False
+    function = getattr(eqn.params["callback"], "callback_func", None)
+    return getattr(function, "__module__", None) == "equinox._errors"
+
+
+def bind_error(eqn: Any, operands: list[Any]) -> list[Polymorphic]:
+    """Bind it on bare arrays; its outputs are of every type."""
+    return [Polymorphic(x) for x in bind_equation(eqn, jtu.tree_leaves(operands))]
 
 
 def interpret(
@@ -266,13 +276,13 @@ _with_inject: WeakCache = WeakCache()
 
 def contains_inject(eqn: Any) -> bool:
     """Whether a captured value occurs in the functions that an equation holds."""
-    return any(_jaxpr_contains_inject(body) for body in _compat.bodies(eqn.params))
+    return any(_jaxpr_contains_inject(body) for body in jaxprs.bodies(eqn.params))
 
 
 def _jaxpr_contains_inject(body: Any) -> bool:
     found = _with_inject.get(body, ())
     if found is None:
-        jaxpr, _ = _compat.open_jaxpr(body)
+        jaxpr, _ = jaxprs.open_jaxpr(body)
         found = any(e.primitive is inject_p or contains_inject(e) for e in jaxpr.eqns)
         _with_inject.put(body, (), found)
     return found

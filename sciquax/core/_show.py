@@ -16,19 +16,19 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ._compat import Literal, all_inputs, as_array, user_location
+from ._compat.frames import user_location
+from ._compat.jaxprs import Literal, all_inputs, as_array
 from ._errors import LocatedError, locate_stack
-from ._families import Structure, facts_of
-from ._foreign import adopt, is_value_or_foreign
-from ._functions import call_name
-from ._inject import inject_p
+from ._facts import Structure, facts_of
+from ._functions.intercept import StandIn, rules_of
+from ._functions.recognise import call_name
 from ._interpret import interpret
-from ._observe import observed_by
-from ._outputs import fill
-from ._polymorphic import Polymorphic, strip
-from ._quaxify import Arrays, F, R, _Quaxify, _stage, call
-from ._standins import StandIn, rules_of
-from ._value import MODE, describe, is_value
+from ._stage.quaxify import Arrays, F, R, _Quaxify, call
+from ._stage.staging import _stage, fill
+from ._values.captured import inject_p
+from ._values.kinds import adopt, describe, is_value, is_value_or_foreign
+from ._values.mode import MODE, observed_by
+from ._values.unit_polymorphic import Polymorphic, strip
 
 
 @overload

@@ -4,11 +4,3 @@ A unit is translated by name where both libraries mean the same by it, which is 
 in SI base units; and through SI base units where they do not (solar masses differ in the last
 digits by release). What is logarithmic or counts pixels is refused.
 """
-
-from sciquax.units._astropy import (
-    from_astropy as from_astropy,
-    from_astropy_unit as from_astropy_unit,
-    to_astropy as to_astropy,
-)
-
-__all__ = ["from_astropy", "from_astropy_unit", "to_astropy"]

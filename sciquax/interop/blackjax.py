@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import MODE, LocatedError, RuleError
-from sciquax.core._foreign import adopt_all
+from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError
-from sciquax.units._algebra import as_number, magnitude_of, own_unit
-from sciquax.units._unit import dimensionless
+from sciquax.units.internal import as_number, dimensionless, magnitude_of, own_unit
 
-from ._places import at_function, at_stack, call
-from ._units import TreeUnits
+from ._solving.tree_units import TreeUnits
+from ._solving.user_functions import at_function, at_stack, call
 
 
 class WithoutUnits(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 
 from sciquax.core import is_value, locate_stack
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._unit import as_unit
+from sciquax.units.internal import as_unit
 
 
 def serialise_filter_spec(f: Any, x: Any) -> None:

@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
-from sciquax.units import Quantity
-from sciquax.units._registry import PINT, get_registry
-from sciquax.units._unit import as_unit, base_names, intern
+from sciquax.units import Quantity, get_registry
+from sciquax.units.internal import PINT, as_unit, base_names, intern
 
 _COMMON = (
     "m", "km", "cm", "inch", "s", "hour", "ms", "kg", "g", "lb", "A", "kelvin", "mol", "radian",
@@ -138,6 +137,3 @@ def quantities(
 @_undisturbed
 def _quantity(numbers: Any, dtype: Any, unit: Any) -> Any:
     return Quantity(jnp.asarray(numbers, dtype), unit)
-
-
-__all__ = ["quantities", "units"]

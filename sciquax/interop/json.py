@@ -61,6 +61,3 @@ def decode(item: dict[str, Any]) -> Any:
         # As JAX has it: a double without x64 is a float.
         dtype = jax.dtypes.canonicalize_dtype(dtype)
     return Quantity(jnp.asarray(numbers.astype(dtype)), item[_KEY])
-
-
-__all__ = ["decode", "encode"]

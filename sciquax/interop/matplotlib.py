@@ -17,7 +17,7 @@ import matplotlib.units as munits
 import numpy as np
 
 from sciquax.units import Quantity
-from sciquax.units._unit import as_unit
+from sciquax.units.internal import as_unit
 
 
 class QuantityConverter(munits.ConversionInterface):
@@ -87,6 +87,3 @@ def plot_units(spec: str = "~P") -> Iterator[None]:
             disable()
         else:
             munits.registry[Quantity] = before
-
-
-__all__ = ["QuantityConverter", "disable", "enable", "plot_units"]

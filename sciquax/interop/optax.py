@@ -14,13 +14,12 @@ import equinox as eqx
 import optax
 
 from sciquax.core import MODE, LocatedError, RuleError, describe
-from sciquax.core._foreign import adopt_all
+from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import own_unit
-from sciquax.units._unit import InternedUnit, as_unit, base_unit, difference_unit
+from sciquax.units.internal import InternedUnit, as_unit, base_unit, difference_unit, own_unit
 
-from ._places import at_stack, call
-from ._units import TreeUnits, is_literal_of_every_unit, to_unit
+from ._solving.tree_units import TreeUnits, is_literal_of_every_unit, to_unit
+from ._solving.user_functions import at_stack, call
 
 
 class UnitsState(eqx.Module):

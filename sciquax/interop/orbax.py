@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 
 from sciquax.core import is_value
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._unit import as_unit
+from sciquax.units.internal import as_unit
 
 
 def units_of(tree: Any) -> dict[str, str]:
@@ -95,6 +95,3 @@ def _check(place: str, stored: str | None, wanted: str | None) -> None:
             source.pint,
             target.pint,
         )
-
-
-__all__ = ["restore", "save", "units_of"]

@@ -85,6 +85,3 @@ def _labelled(array: Any, own: str | None, unit: Any, what: str) -> Quantity:
     if own is None and unit is None:
         raise ValueError(f'The {what} has no unit (`attrs["units"]`). Name one: `unit="m"`.')
     return Quantity(Quantity(array, unit if own is None else own), unit)
-
-
-__all__ = ["from_dataframe", "from_series", "to_dataframe", "to_series"]

@@ -36,6 +36,3 @@ def to_pint(tree: Any) -> Any:
         tree,
         is_leaf=lambda x: isinstance(x, Quantity),
     )
-
-
-__all__ = ["from_pint", "to_pint"]

@@ -11,7 +11,7 @@ import uncertainties
 from uncertainties import unumpy
 
 from sciquax.units import Quantity, get_registry
-from sciquax.units._unit import difference_unit
+from sciquax.units.internal import difference_unit
 
 
 def to_uncertainties(value: Quantity, deviation: Any, unit: Any = None) -> Any:
@@ -68,6 +68,3 @@ def to_measurement(value: Quantity, deviation: Quantity) -> Any:
 
 def _difference(value: Quantity) -> Any:
     return difference_unit(value._unit)
-
-
-__all__ = ["from_uncertainties", "to_measurement", "to_uncertainties"]

@@ -1,20 +1,31 @@
 """Named axes: `NamedArray`, operations that align by name, and names through positional code."""
 
-from typing import Any
+from typing import Any as _Any
 
-from sciquax.core._adapters import adapter
+from sciquax.core.internal import adapter as _adapter
 
-from . import _functions, fft as fft, linalg as linalg, random as random
-from ._array import NamedArray as NamedArray
-from ._axes import Axis as Axis
-from ._base import as_named
-from ._combine import (
+from . import fft as fft, linalg as linalg, random as random
+from ._array.axes import Axis as Axis
+from ._array.base import as_named as _as_named
+from ._array.errors import (
+    AxisError as AxisError,
+    AxisSizeError as AxisSizeError,
+    CoordinateError as CoordinateError,
+    PlaceError as PlaceError,
+    PositionalError as PositionalError,
+)
+from ._by_name import elementwise as _functions
+from ._by_name.concatenation import (
     concatenate as concatenate,
     split as split,
     stack as stack,
     unstack as unstack,
 )
-from ._contraction import dot as dot, einsum as einsum
+from ._by_name.contractions import dot as dot, einsum as einsum
+from ._by_name.elementwise import allclose as allclose, clip as clip, where as where
+from ._by_name.reductions import Reductions as _Reductions
+from ._by_name.rolling import Rolling as Rolling
+from ._by_name.shapes import Shapes as _Shapes
 from ._creation import (
     arange as arange,
     empty as empty,
@@ -27,36 +38,20 @@ from ._creation import (
     zeros as zeros,
     zeros_like as zeros_like,
 )
-from ._errors import (
-    AxisError as AxisError,
-    AxisSizeError as AxisSizeError,
-    CoordinateError as CoordinateError,
-    PlaceError as PlaceError,
-    PositionalError as PositionalError,
-)
-from ._functions import ELEMENTWISE, allclose as allclose, clip as clip, where as where
-from ._lifting import (
-    cmap as cmap,
-    fold as fold,
-    map as map,
-    named_vmap as named_vmap,
-    scan as scan,
-)
-from ._reductions import Reductions
-from ._shapes import Shapes
+from ._mapping import cmap as cmap, fold as fold, map as map, named_vmap as named_vmap, scan as scan
+from ._named_array import NamedArray as NamedArray
 from ._sharding import partition_spec as partition_spec, shard as shard
-from ._windows import Rolling as Rolling
 
-from . import _rules as _rules, _function_rules as _function_rules  # isort: skip  # enrol the rules
+from . import _positional as _positional  # isort: skip  # enrols the rules
 
-globals().update({name: getattr(_functions, name) for name in ELEMENTWISE})
+globals().update({name: getattr(_functions, name) for name in _functions.ELEMENTWISE})
 
 
-def _as_function(name: str) -> Any:
+def _as_function(name: str) -> _Any:
     method = getattr(NamedArray, name)
 
-    def function(a: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(as_named(a, name), name)(*args, **kwargs)
+    def function(a: _Any, *args: _Any, **kwargs: _Any) -> _Any:
+        return getattr(_as_named(a, name), name)(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = method.__doc__
@@ -64,22 +59,22 @@ def _as_function(name: str) -> Any:
 
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
-for _name in (*vars(Reductions), *vars(Shapes), "isel", "sel", "interp"):
+for _name in (*vars(_Reductions), *vars(_Shapes), "isel", "sel", "interp"):
     if not _name.startswith("_") and _name != "T" and _name not in globals():
         globals()[_name] = _as_function(_name)
 
 
-def to_xarray(a: NamedArray) -> Any:
+def to_xarray(a: NamedArray) -> _Any:
     """An `xarray.DataArray` with the dims, coordinates, attributes and unit of `a`."""
     return a.to_xarray()
 
 
-def from_xarray(data: Any, **options: Any) -> Any:
+def from_xarray(data: _Any, **options: _Any) -> _Any:
     """The named array that an `xarray.DataArray` is: see `sciquax.interop.xarray`."""
-    return adapter("xarray").from_xarray(data, **options)
+    return _adapter("xarray").from_xarray(data, **options)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name == "strategies":  # needs Hypothesis
         import importlib
 

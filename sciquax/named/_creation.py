@@ -6,11 +6,11 @@ import jax.numpy as jnp
 
 from sciquax.core import is_value
 
-from ._apply import apply
-from ._array import NamedArray
-from ._axes import axes, name_of, size_given, sizes_of
-from ._base import as_named, bare
-from ._errors import AxisError, AxisSizeError, located
+from ._array.axes import axes, name_of, size_given, sizes_of
+from ._array.base import as_named, bare
+from ._array.errors import AxisError, AxisSizeError, located
+from ._by_name.call_jax import apply
+from ._named_array import NamedArray
 
 
 def zeros(sizes: Any, dtype: Any = None) -> NamedArray:

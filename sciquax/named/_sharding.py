@@ -8,12 +8,12 @@ import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec
 
 from sciquax.core import is_value
-from sciquax.core._compat import Tracer
+from sciquax.core.internal import Tracer
 
-from ._array import NamedArray
-from ._axes import name_of
-from ._base import bare
-from ._errors import AxisError, AxisSizeError, absent, located, suggestion
+from ._array.axes import name_of
+from ._array.base import bare
+from ._array.errors import AxisError, AxisSizeError, absent, located, suggestion
+from ._named_array import NamedArray
 
 
 def partition_spec(a: NamedArray, names: Mapping[Any, Any]) -> PartitionSpec:

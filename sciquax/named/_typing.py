@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ._base import N, NamedBase
-    from ._windows import Rolling
+    from ._array.base import N, NamedBase
+    from ._by_name.rolling import Rolling
 
     class IndexedUpdate(Generic[N]):
         """`array.at[{"x": 1}]`."""

@@ -8,11 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from ._apply import apply
-from ._array import NamedArray
-from ._axes import axes, name_of
-from ._base import as_named, bare
-from ._reductions import unsorted
+from ._array.axes import axes, name_of
+from ._array.base import as_named, bare
+from ._by_name.call_jax import apply
+from ._by_name.reductions import unsorted
+from ._named_array import NamedArray
 
 
 @runtime_checkable

@@ -9,14 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._apply import apply
-from ._array import NamedArray
-from ._axes import axes, check_distinct, name_of
-from ._base import bare
-from ._contraction import _operands
-from ._errors import AxisError, AxisSizeError, located, show_dims
-from ._operators import alignment, sizes_differ
-from ._shapes import permuted
+from ._array.axes import axes, check_distinct, name_of
+from ._array.base import bare
+from ._array.errors import AxisError, AxisSizeError, located, show_dims
+from ._by_name.alignment import _operands, alignment, sizes_differ
+from ._by_name.call_jax import apply
+from ._by_name.shapes import permuted
+from ._named_array import NamedArray
 
 
 def _matrix(what: str, a: Any, row: Any, column: Any, square: bool) -> NamedArray:

@@ -8,10 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from ._array import NamedArray
-from ._axes import axes, check_distinct, sizes_of
-from ._base import as_named, bare
-from ._errors import AxisError, located, show_dims
+from ._array.axes import axes, check_distinct, sizes_of
+from ._array.base import as_named, bare
+from ._array.errors import AxisError, located, show_dims
+from ._named_array import NamedArray
 
 
 def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:

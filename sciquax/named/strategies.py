@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._array import NamedArray
+from ._named_array import NamedArray
 
 NAMES = ("x", "y", "z", "time", "space")
 

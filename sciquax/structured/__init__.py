@@ -1,72 +1,44 @@
-"""Arrays with structure: matrices, low-rank updates, sparse and quantised arrays, zeros."""
+"""Matrices by structure, which keep it through ordinary `jnp` code."""
 
 from typing import Any
 
-from sciquax.core._adapters import adapter
+from sciquax.core.internal import adapter as _adapter
 
-from . import (  # enrol their rules
-    _functions as _functions,
-    _lora_rules as _lora_rules,
-    _pieces as _pieces,
-    _quantised_rules as _quantised_rules,
-    _rules as _rules,
-    _sparse_bands as _sparse_bands,
-    _sparse_elementwise as _sparse_elementwise,
-    _sparse_functions as _sparse_functions,
-    _sparse_moves as _sparse_moves,
-    _sparse_products as _sparse_products,
-    _sparse_reduce as _sparse_reduce,
-)
-from ._band_factors import (
+from ._composite.band_factors import (
     EliminationMatrix as EliminationMatrix,
     ReflectorsMatrix as ReflectorsMatrix,
 )
-from ._banded import BandedMatrix as BandedMatrix
-from ._bidiagonal import BidiagonalMatrix as BidiagonalMatrix
-from ._block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
-from ._cholesky import (
+from ._composite.cholesky_factors import (
     SemiseparableMatrix as SemiseparableMatrix,
     ToeplitzCholeskyMatrix as ToeplitzCholeskyMatrix,
 )
-from ._circulant import CirculantMatrix as CirculantMatrix
-from ._diagonal import DiagonalMatrix as DiagonalMatrix
-from ._exponential import ExponentialMatrix as ExponentialMatrix
-from ._identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
-from ._kronecker import KroneckerMatrix as KroneckerMatrix
-from ._lazy import (
+from ._composite.exponential import ExponentialMatrix as ExponentialMatrix
+from ._composite.lazy import (
     InverseMatrix as InverseMatrix,
     ProductMatrix as ProductMatrix,
     SumMatrix as SumMatrix,
 )
-from ._lora import LoraArray as LoraArray
-from ._loraify import (
-    adapter_filter as adapter_filter,
-    extract_adapters as extract_adapters,
-    load_adapters as load_adapters,
-    lora_dropout as lora_dropout,
-    loraify as loraify,
-    merge as merge,
-    read_adapters as read_adapters,
-    save_adapters as save_adapters,
-    unmerge as unmerge,
-)
-from ._low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
-from ._matrix import StructuredMatrix as StructuredMatrix
-from ._permutation import PermutationMatrix as PermutationMatrix
-from ._properties import PROPERTIES as PROPERTIES
-from ._quantised import (
-    QuantisedArray as QuantisedArray,
-    quantise as quantise,
-    quantise_model as quantise_model,
-)
-from ._sparse import BCOO as BCOO
-from ._toeplitz import ToeplitzMatrix as ToeplitzMatrix
-from ._triangular import TriangularMatrix as TriangularMatrix
-from ._tridiagonal import (
+from ._matrices.banded import BandedMatrix as BandedMatrix
+from ._matrices.bands import BandMatrix as BandMatrix, from_bands as from_bands
+from ._matrices.bidiagonal import BidiagonalMatrix as BidiagonalMatrix
+from ._matrices.block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
+from ._matrices.circulant import CirculantMatrix as CirculantMatrix
+from ._matrices.diagonal import DiagonalMatrix as DiagonalMatrix
+from ._matrices.identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
+from ._matrices.kronecker import KroneckerMatrix as KroneckerMatrix
+from ._matrices.low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
+from ._matrices.permutation import PermutationMatrix as PermutationMatrix
+from ._matrices.toeplitz import ToeplitzMatrix as ToeplitzMatrix
+from ._matrices.triangular import TriangularMatrix as TriangularMatrix
+from ._matrices.tridiagonal import (
     SymmetricTridiagonalMatrix as SymmetricTridiagonalMatrix,
     TridiagonalMatrix as TridiagonalMatrix,
 )
-from ._zero import Zero as Zero
+from ._matrix.matrix import StructuredMatrix as StructuredMatrix
+from ._matrix.properties import PROPERTIES as PROPERTIES
+
+# These enrol rules, and the operations of two types.
+from . import _arithmetic as _arithmetic, _functions as _functions, _primitives as _primitives  # isort: skip
 
 
 def to_lineax(matrix: Any) -> Any:
@@ -83,9 +55,9 @@ def to_lineax(matrix: Any) -> Any:
 
     ```
     """
-    return adapter("lineax").to_lineax(matrix)
+    return _adapter("lineax").to_lineax(matrix)
 
 
 def from_lineax(operator: Any) -> Any:
     """A Lineax operator as a structured matrix: `sciquax.interop.lineax.from_lineax`."""
-    return adapter("lineax").from_lineax(operator)
+    return _adapter("lineax").from_lineax(operator)

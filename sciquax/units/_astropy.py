@@ -14,9 +14,10 @@ import numpy as np
 
 from sciquax.core import locate_stack
 
-from ._quantity import Quantity
-from ._registry import PINT, get_registry
-from ._unit import InternedUnit, as_unit, dimensionless
+from ._quantity.quantity import Quantity
+from ._unit.parsing import as_unit
+from ._unit.registry import PINT, get_registry
+from ._unit.unit import InternedUnit, dimensionless
 
 _BASE = {  # Astropy's irreducible units by pint's names
     "m": "meter", "s": "second", "kg": "kilogram", "A": "ampere", "K": "kelvin", "cd": "candela",

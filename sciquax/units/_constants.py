@@ -7,9 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ._quantity import Quantity
-from ._registry import PINT, get_registry
-from ._unit import as_unit, base_unit
+from ._quantity.quantity import Quantity
+from ._unit.errors import UndefinedUnitError
+from ._unit.parsing import as_unit, base_unit
+from ._unit.registry import PINT, get_registry
 
 
 class Constants:
@@ -24,7 +25,6 @@ class Constants:
     def __getattr__(self, name: str) -> Quantity:
         if name.startswith("_"):
             raise AttributeError(name)
-        from ._errors import UndefinedUnitError
 
         try:
             return Quantity(1.0, name).to_base_units()

@@ -14,7 +14,8 @@ import pint
 from sciquax.core import locate_stack, register_foreign
 
 from ._astropy import from_astropy
-from ._quantity import Quantity, from_pint_quantity
+from ._quantity.conversions import from_pint_quantity
+from ._quantity.quantity import Quantity
 
 _OTHER_LIBRARIES = frozenset(
     {"saiunit", "brainunit", "unyt", "quantities", "openmm", "forallpeople", "physipy", "misu"}

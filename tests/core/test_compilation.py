@@ -12,17 +12,19 @@ import pytest
 from jax import lax
 
 from sciquax import quaxify
-from sciquax.core import _bodies, _functions, _interpret
-from sciquax.core._weak import WeakCache
+from sciquax.core import _interpret
+from sciquax.core._functions import rules
+from sciquax.core._higher_order import bodies
+from sciquax.core._weak_cache import WeakCache
 from sciquax.units import Quantity
 from tests.helpers import Wrapped, assert_same
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 CACHES = {
-    "staged": _bodies._staged,
+    "staged": bodies._staged,
     "with_inject": _interpret._with_inject,
     "last_use": _interpret._last_use_cache,
-    "known_calls": _functions._known_calls,
+    "known_calls": rules._known_calls,
 }
 
 

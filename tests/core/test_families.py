@@ -9,8 +9,8 @@ import pytest
 from jax.extend.core import Primitive
 
 from sciquax.core import Facts, Scaling, Structure, facts_of
-from sciquax.core._dispatch import HIGHER_ORDER
-from sciquax.core._families import FACTS, REASONS
+from sciquax.core._dispatch.tables import HIGHER_ORDER
+from sciquax.core._facts import FACTS, REASONS
 
 
 def _primitives_of(module):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sciquax import quaxify
-from sciquax.core import _plan, register_family
+from sciquax.core import register_family
+from sciquax.core._stage import replay
 from sciquax.units import DimensionalityError, Quantity
 from tests.core.test_dispatch import new_type
 from tests.helpers import Wrapped, assert_same
@@ -32,13 +33,13 @@ class Plans:
 
     def __init__(self, monkeypatch):
         self.used = 0
-        run = _plan.Plan.__call__
+        run = replay.Plan.__call__
 
         def counted(plan, values):
             self.used += 1
             return run(plan, values)
 
-        monkeypatch.setattr(_plan.Plan, "__call__", counted)
+        monkeypatch.setattr(replay.Plan, "__call__", counted)
 
 
 @pytest.fixture
@@ -470,26 +471,26 @@ def test_no_growth():
     for k in range(3):
         call(float(k))
     gc.collect()
-    before = len(_plan._plans)
+    before = len(replay._plans)
     for k in range(300):
         call(float(k))
     gc.collect()
-    assert len(_plan._plans) == before
+    assert len(replay._plans) == before
     for n in range(20):
         quaxify(scaled)(Quantity(jnp.ones(n + 1), "m"))
-    assert len(_plan._plans.get(scaled, ())) == _plan._PER_FUNCTION
+    assert len(replay._plans.get(scaled, ())) == replay._PER_FUNCTION
 
 
 @pytest.mark.parametrize(
     "wrapped", [jax.jit, jax.vmap, lambda f: functools.partial(f, jnp.ones(3))]
 )
 def test_wrapped_functions_are_not_kept_alive(wrapped, plans):
-    before = len(_plan._plans)
+    before = len(replay._plans)
     for k in range(5):
         called_thrice(wrapped(lambda *xs, k=k: k * xs[-1]), Q)
     assert plans.used == 10
     gc.collect()
-    assert len(_plan._plans) == before
+    assert len(replay._plans) == before
 
 
 def test_a_recursive_function_is_not_kept_alive():

@@ -8,7 +8,7 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.core import Polymorphic, is_polymorphic_literal
-from sciquax.core._polymorphic import stays_polymorphic
+from sciquax.core._values.unit_polymorphic import stays_polymorphic
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from tests.helpers import assert_same
 

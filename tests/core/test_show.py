@@ -11,8 +11,9 @@ import sciquax
 from sciquax import explain_rules, quaxify, show
 from sciquax.core import MODE, Scaling, register_family
 from sciquax.named import NamedArray
-from sciquax.structured import DiagonalMatrix, Zero
+from sciquax.structured import DiagonalMatrix
 from sciquax.units import DimensionalityError, Quantity
+from sciquax.zero import Zero
 
 
 def period(length, gravity):
@@ -170,7 +171,7 @@ def test_explains_primitives(capsys):
         "`max`: elementwise; the data operands are of one kind and so is every output\n"
         f"  Summed  for `max`: {here}\n"
         "`scan`: call; holds a function; interpreted, see `_higher_order.py`\n"
-        "  every type: interpreted within, sciquax.core._control.scan\n"
+        "  every type: interpreted within, sciquax.core._higher_order.control_flow.scan\n"
     )
 
 
@@ -193,7 +194,7 @@ def test_explains_signatures_refusals_and_functions(capsys):
         f"  by signature: _mine(x: Mine) in {_mine.__module__}.{_mine.__qualname__}\n"
         "  Mine  no rule; refused, for it cannot be materialised\n"
         "`slogdet`, as a whole:\n"
-        "  StructuredMatrix  sciquax.structured._functions._slogdet\n"
+        "  StructuredMatrix  sciquax.structured._functions.systems._slogdet\n"
         "  otherwise: by its primitives\n"
         "`positive` has no rule as a whole.\n"
         "  otherwise: by its primitives\n"

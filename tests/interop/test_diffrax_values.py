@@ -9,14 +9,14 @@ import pytest
 import sciquax
 from sciquax.core import RuleError
 from sciquax.interop import diffrax as dfx
-from sciquax.interop._units import StructureError
+from sciquax.interop._solving.tree_units import StructureError
+from sciquax.lora import LoraArray
 from sciquax.named import NamedArray
 from sciquax.structured import (
     BandedMatrix,
     DiagonalMatrix,
     IdentityMatrix,
     KroneckerMatrix,
-    LoraArray,
     LowRankPlusDiagonalMatrix,
     TridiagonalMatrix,
 )

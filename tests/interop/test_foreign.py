@@ -15,7 +15,7 @@ from sciquax.units import DimensionalityError, Quantity, get_registry
 from tests.helpers import assert_same
 
 u = pytest.importorskip("astropy.units")
-from sciquax.interop.astropy import from_astropy, to_astropy  # noqa: E402
+from sciquax.units._astropy import from_astropy, to_astropy  # noqa: E402
 
 UREG = get_registry()
 X = np.array([1.0, 2.0])

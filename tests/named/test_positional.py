@@ -10,8 +10,8 @@ from jax import lax
 import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError, Structure
-from sciquax.core._dispatch import HIGHER_ORDER, _family_rules
-from sciquax.core._families import FACTS
+from sciquax.core._dispatch.tables import HIGHER_ORDER, _family_rules
+from sciquax.core._facts import FACTS
 from sciquax.named import AxisError, AxisSizeError, NamedArray
 from sciquax.units import Quantity
 from tests.helpers import assert_raises

@@ -18,18 +18,13 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.core import LocatedError, is_value
+from sciquax.lora import LoraArray
 from sciquax.named import NamedArray
-from sciquax.structured import (
-    BCOO,
-    DiagonalMatrix,
-    LoraArray,
-    QuantisedArray,
-    StructuredMatrix,
-    TridiagonalMatrix,
-    Zero,
-    quantise,
-)
+from sciquax.quantised import QuantisedArray, quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import DiagonalMatrix, StructuredMatrix, TridiagonalMatrix
 from sciquax.units import Quantity
+from sciquax.zero import Zero
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "nestings.md"
 STORED = (LoraArray, BCOO, QuantisedArray, Zero, StructuredMatrix)

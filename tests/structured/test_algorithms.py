@@ -14,7 +14,6 @@ from sciquax.structured import (
     SymmetricTridiagonalMatrix,
     ToeplitzMatrix,
     TridiagonalMatrix,
-    _thomas,
 )
 
 solve = quaxify(jnp.linalg.solve)

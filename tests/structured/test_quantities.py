@@ -11,7 +11,12 @@ import pytest
 import sciquax
 from sciquax import quaxify
 from sciquax.core import is_value
-from sciquax.interop.lineax import BandedJacobianSolver, StructuredSolver, from_lineax, to_lineax
+from sciquax.interop.lineax._structured import (
+    BandedJacobianSolver,
+    StructuredSolver,
+    from_lineax,
+    to_lineax,
+)
 from sciquax.named import NamedArray
 from sciquax.structured import (
     BandedMatrix,

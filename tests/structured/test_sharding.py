@@ -7,8 +7,11 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 from sciquax import quaxify
+from sciquax.lora import LoraArray
 from sciquax.named import NamedArray
-from sciquax.structured import BCOO, LoraArray, TridiagonalMatrix, quantise
+from sciquax.quantised import quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import TridiagonalMatrix
 from sciquax.units import Quantity
 
 pytestmark = pytest.mark.skipif(jax.device_count() < 8, reason="needs eight devices")

@@ -18,9 +18,12 @@ import sciquax
 from sciquax import ArrayValue, named, quaxify, show
 from sciquax.core import bind
 from sciquax.named import NamedArray
-from sciquax.structured import BCOO, DiagonalMatrix, QuantisedArray, Zero, quantise
+from sciquax.quantised import QuantisedArray, quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import DiagonalMatrix
 from sciquax.testing import assert_allclose
 from sciquax.units import Inference, Quantity, constants, infer, unit
+from sciquax.zero import Zero
 
 # -- quantities -----------------------------------------------------------------------------------
 

@@ -25,8 +25,8 @@ from sciquax.units import (
     nondimensionalise,
     unknown,
 )
-from sciquax.units._scales import _fit, _typical
-from sciquax.units._symbolic import System, _plus, exponents_of
+from sciquax.units._analysis.rescaling import _fit, _typical
+from sciquax.units._analysis.unknown_units import System, _plus, exponents_of
 from tests.helpers import assert_same
 
 V3 = Unknown(jnp.ones(3))

@@ -17,7 +17,7 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.core import Scaling, is_value
-from sciquax.core._families import FACTS
+from sciquax.core._facts import FACTS
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity, get_registry
 
 RNG = np.random.default_rng(7)

@@ -12,13 +12,12 @@ import jax.tree_util as jtu
 
 from sciquax.core import MODE, RuleError
 from sciquax.units import Quantity
-from sciquax.units._algebra import own_unit, wrap
-from sciquax.units._unit import InternedUnit
+from sciquax.units.internal import InternedUnit, own_unit, wrap
 
-from .._deferred import deferrable
-from .._places import at_stack
-from .._tolerances import number
-from .._units import TreeUnits, has_quantity, time_to_unit
+from .._solving.deferred_calls import deferrable
+from .._solving.tolerances import number
+from .._solving.tree_units import TreeUnits, has_quantity, time_to_unit
+from .._solving.user_functions import at_stack
 
 
 def root(time: InternedUnit) -> InternedUnit:

@@ -15,9 +15,9 @@ import jax.tree_util as jtu
 from sciquax.core import RuleError
 from sciquax.units import Quantity
 
-from .._places import at_stack
-from .._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
-from .._units import Working, stack_times, time_to_unit
+from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
+from .._solving.tree_units import Working, stack_times, time_to_unit
+from .._solving.user_functions import at_stack
 
 
 class StepTo(diffrax.StepTo):

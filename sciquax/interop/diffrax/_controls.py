@@ -13,13 +13,12 @@ import lineax as lx
 
 from sciquax.core import LocatedError, RuleError
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import own_unit, wrap
-from sciquax.units._unit import InternedUnit, difference_unit
+from sciquax.units.internal import InternedUnit, difference_unit, own_unit, wrap
 
-from .._lineax_labelled import between, fitted, labelled
-from .._lineax_operators import UnitLinearOperator
-from .._places import at_function, call
-from .._units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
+from .._solving.tree_units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
+from .._solving.unit_operator import UnitLinearOperator
+from .._solving.user_functions import at_function, call
+from .._solving.with_units import between, fitted, labelled
 from ._brownian import bare_path, root
 from ._interpolations import QuantityPath
 

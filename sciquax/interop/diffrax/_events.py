@@ -12,11 +12,11 @@ import jax.tree_util as jtu
 
 from sciquax.core import RuleError
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import own_unit, wrap
+from sciquax.units.internal import own_unit, wrap
 
-from .._places import at_function, at_stack, call
-from .._tolerances import TreeTolerance, atol_to_units
-from .._units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from .._solving.tolerances import TreeTolerance, atol_to_units
+from .._solving.tree_units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from .._solving.user_functions import at_function, at_stack, call
 
 TIMES = ("t0", "t1", "dt0")
 

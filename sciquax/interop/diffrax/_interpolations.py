@@ -14,11 +14,18 @@ import jax.tree_util as jtu
 from sciquax.core import LocatedError, is_value
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import own_unit, wrap
+from sciquax.units.internal import own_unit, wrap
 
-from .._deferred import deferrable
-from .._places import at_stack
-from .._units import TreeUnits, Working, is_quantity, time_to_unit, to_unit, without_units
+from .._solving.deferred_calls import deferrable
+from .._solving.tree_units import (
+    TreeUnits,
+    Working,
+    is_quantity,
+    time_to_unit,
+    to_unit,
+    without_units,
+)
+from .._solving.user_functions import at_stack
 
 
 class QuantityPath:

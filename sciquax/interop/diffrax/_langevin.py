@@ -18,11 +18,17 @@ import jax.tree_util as jtu
 
 from sciquax.core import LocatedError
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import convert, own_unit, wrap
-from sciquax.units._unit import InternedUnit, difference_unit
+from sciquax.units.internal import InternedUnit, convert, difference_unit, own_unit, wrap
 
-from .._places import at_stack, call
-from .._units import TreeUnits, Working, is_quantity, to_unit, tree_to_units, without_units
+from .._solving.tree_units import (
+    TreeUnits,
+    Working,
+    is_quantity,
+    to_unit,
+    tree_to_units,
+    without_units,
+)
+from .._solving.user_functions import at_stack, call
 from ._brownian import bare_path
 
 LANGEVIN = (diffrax.UnderdampedLangevinDriftTerm, diffrax.UnderdampedLangevinDiffusionTerm)

@@ -8,11 +8,11 @@ import equinox as eqx
 import jax.tree_util as jtu
 
 from sciquax.units import Quantity
-from sciquax.units._algebra import wrap
+from sciquax.units.internal import wrap
 
-from .._places import call
-from .._storage import pack, unpack
-from .._units import TreeUnits, Working, stack_times, time_to_unit, without_units
+from .._solving.flattened_values import pack, unpack
+from .._solving.tree_units import TreeUnits, Working, stack_times, time_to_unit, without_units
+from .._solving.user_functions import call
 
 SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 """Diffrax's default `fn`, told by identity: some adjoints allow no other."""

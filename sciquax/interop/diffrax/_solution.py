@@ -9,12 +9,11 @@ import equinox as eqx
 import jax.tree_util as jtu
 
 from sciquax.core import ArrayValue, RuleError, aval_of
-from sciquax.units._algebra import wrap
-from sciquax.units._unit import InternedUnit
+from sciquax.units.internal import InternedUnit, wrap
 
-from .._places import at_stack
-from .._storage import unpack
-from .._units import TreeUnits, Working
+from .._solving.flattened_values import unpack
+from .._solving.tree_units import TreeUnits, Working
+from .._solving.user_functions import at_stack
 from ._interpolations import DENSE_FIELDS, DenseInterpolation
 from ._saveat import label_saved
 

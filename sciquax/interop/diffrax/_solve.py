@@ -6,13 +6,12 @@ from typing import Any
 import diffrax
 
 from sciquax.core import MODE, RuleError
-from sciquax.units._unit import dimensionless
+from sciquax.units.internal import dimensionless
 
-from .._deferred import deferred
-from .._places import at_stack
-from .._storage import Storage
-from .._tolerances import TreeTolerance
-from .._units import (
+from .._solving.deferred_calls import deferred
+from .._solving.flattened_values import Storage
+from .._solving.tolerances import TreeTolerance
+from .._solving.tree_units import (
     TreeUnits,
     Working,
     has_quantity,
@@ -20,14 +19,10 @@ from .._units import (
     without_units,
     working_units,
 )
+from .._solving.user_functions import at_stack
 from ._controllers import bare_controller
 from ._events import bare_event
-from ._langevin import (
-    has_langevin,
-    to_units_of,
-    velocities_in_working_units,
-    with_atol_in_units_of,
-)
+from ._langevin import has_langevin, to_units_of, velocities_in_working_units, with_atol_in_units_of
 from ._saveat import SaveAt, bare_saveat, map_saved, times_of
 from ._solution import bare_state, label_solution, states_by_leaf, states_of_unknown_units
 from ._solvers import bare_solver

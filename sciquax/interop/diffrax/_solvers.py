@@ -5,8 +5,8 @@ from typing import Any
 import diffrax
 import equinox as eqx
 
-from .._tolerances import atol_to_units, number, refuse_quantities
-from .._units import Working, has_quantity
+from .._solving.tolerances import atol_to_units, number, refuse_quantities
+from .._solving.tree_units import Working, has_quantity
 
 
 def bare_solver(solver: Any, working: Working) -> Any:

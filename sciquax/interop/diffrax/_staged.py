@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import lineax.internal as lxi
 
-from .._deferred import Traced, without_captured_tracers
-from .._places import place_of
-from .._units import is_quantity, without_units
+from .._solving.captured_tracers import Traced, without_captured_tracers
+from .._solving.tree_units import is_quantity, without_units
+from .._solving.user_functions import place_of
 from ._events import TIMES, of_diffrax
 from ._saveat import SAVE_Y, is_sub, times_of
 from ._terms import crossed

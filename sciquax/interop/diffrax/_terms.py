@@ -7,14 +7,13 @@ import diffrax
 import equinox as eqx
 
 from sciquax.core import RuleError
-from sciquax.units._algebra import wrap
-from sciquax.units._unit import InternedUnit
+from sciquax.units.internal import InternedUnit, wrap
 
-from .._places import at_stack, call
-from .._units import TreeUnits, Working, has_quantity, tree_to_units, without_units
+from .._solving.tree_units import TreeUnits, Working, has_quantity, tree_to_units, without_units
+from .._solving.user_functions import at_stack, call
 from ._controls import Diffusion, DiffusionShapes, bare_control
+from ._custom_terms import bare_own_term
 from ._langevin import LANGEVIN, bare_langevin_term
-from ._own_terms import bare_own_term
 
 
 class VectorField(eqx.Module):

@@ -6,12 +6,11 @@ import equinox as eqx
 
 from sciquax.core import LocatedError, RuleError, describe
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units._algebra import own_unit
-from sciquax.units._unit import InternedUnit, dimensionless
+from sciquax.units.internal import InternedUnit, dimensionless, own_unit
 
-from .._places import at_stack
-from .._tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
-from .._units import TreeUnits, Working, has_quantity, to_unit
+from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
+from .._solving.tree_units import TreeUnits, Working, has_quantity, to_unit
+from .._solving.user_functions import at_stack
 
 
 def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bool) -> Any:

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax.tree_util as jtu
 
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError
-from sciquax.units._unit import InternedUnit, dimensionless, from_pint
+from sciquax.units.internal import InternedUnit, dimensionless, from_pint
 
-from .._places import at_function, at_output, call
-from .._units import TreeUnits, is_literal_of_every_unit, tree_to_units
+from .._solving.tree_units import TreeUnits, is_literal_of_every_unit, tree_to_units
+from .._solving.user_functions import at_function, at_output, call
 
 WHAT = {
     "root_find": "The function to find a root of",

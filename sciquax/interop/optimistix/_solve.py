@@ -12,11 +12,12 @@ import lineax.internal as lxi
 import optimistix
 
 from sciquax.core import MODE, RuleError
-from sciquax.core._foreign import adopt_all
+from sciquax.core.internal import adopt_all
 
-from .._deferred import deferred, without_captured_tracers
-from .._places import at_function, place_of
-from .._units import TreeUnits, is_quantity, without_units
+from .._solving.captured_tracers import without_captured_tracers
+from .._solving.deferred_calls import deferred
+from .._solving.tree_units import TreeUnits, is_quantity, without_units
+from .._solving.user_functions import at_function, place_of
 from ._arguments import bare_options, bare_solver
 from ._functions import BareFunction, units_returned
 

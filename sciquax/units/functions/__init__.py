@@ -4,11 +4,11 @@ Most are one line, a unit signature (`_signature.py`), in the table of their mod
 on shapes or options is written out beside it.
 """
 
-from . import (
-    _creation as _creation,
-    _histograms as _histograms,
-    _linalg as _linalg,
-    _numpy as _numpy,
-    _scipy as _scipy,
-    _stats as _stats,
+from .._functions import (
+    creation as creation,
+    histograms as histograms,
+    linalg as linalg,
+    numpy as numpy,
+    scipy as scipy,
+    stats as stats,
 )

@@ -1,0 +1,1 @@
+"""JAX's differentiation for functions of values."""

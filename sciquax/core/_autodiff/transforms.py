@@ -1,0 +1,367 @@
+"""JAX's differentiation, for functions of values: derivatives come labelled as derivatives.
+
+How they are labelled is in `tangent_labels.py`. To type checkers, a function whose result is said
+to be a value gives one beside its derivative; a derivative may be anything.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from .._stage.quaxify import _Quaxify, call, call_or_stage
+from .._values.kinds import VALUE_TYPES, adopt_all, is_value
+from .._values.unit_polymorphic import strip
+from .._values.value import Value
+from .tangent_labels import align, derivative, label_tangent, relabel, scaled
+
+V = TypeVar("V", bound=Value)
+
+_leaves = functools.partial(jtu.tree_leaves, is_leaf=is_value)
+
+
+@overload
+def value_and_grad(
+    fun: Callable[..., V],
+    argnums: int | Sequence[int] = ...,
+    has_aux: Literal[False] = ...,
+    holomorphic: bool = ...,
+    allow_int: bool = ...,
+) -> Callable[..., tuple[V, Any]]: ...
+@overload
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = ...,
+    has_aux: bool = ...,
+    holomorphic: bool = ...,
+    allow_int: bool = ...,
+) -> Callable[..., tuple[Any, Any]]: ...
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """As `jax.value_and_grad`, unit-aware.
+
+    For `fun` in J and an argument in m the gradient is a quantity in J/m. Arguments as in JAX.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> k = Quantity(2.0, "N/m")
+    >>> sciquax.value_and_grad(lambda x: 0.5 * k * x**2)(Quantity(3.0, "m"))
+    (Quantity(9.0, 'm*N'), Quantity(6.0, 'N'))
+
+    ```
+    """
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_all((args, kwargs))
+        positions = _positions(argnums, args)
+        outs: list[Any] = []
+        varied, held = _hold_integers(args)
+
+        def scalar(*varied: Any) -> Any:
+            result = run(fun, eqx.combine(varied, held), kwargs)
+            out, aux = result if has_aux else (result, None)
+            outs[:] = [out]
+            leaves = jtu.tree_leaves(out)
+            if len(leaves) != 1:
+                return out, aux  # JAX says that this is not a scalar
+            return leaves[0], (_Static(jtu.tree_structure(out)), aux)
+
+        (leaf, (structure, aux)), grads = jax.value_and_grad(
+            scalar, tuple(positions), True, holomorphic, allow_int
+        )(*varied)
+        out = jtu.tree_unflatten(structure.item, [leaf])
+        grads = [eqx.combine(g, held[i]) for i, g in zip(positions, grads, strict=True)]
+        grads = tuple(relabel(out, args[i], g) for i, g in zip(positions, grads, strict=True))
+        grads = grads[0] if isinstance(argnums, int) else grads
+        return ((out, aux), grads) if has_aux else (out, grads)
+
+    return _like(wrapped, fun)
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """As `jax.grad`, unit-aware: see [`sciquax.value_and_grad`][]."""
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, grads = both(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return _like(wrapped, fun)
+
+
+@overload
+def jvp(
+    fun: Callable[..., V],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: Literal[False] = ...,
+) -> tuple[V, Any]: ...
+@overload
+def jvp(
+    fun: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: Literal[False] = ...,
+) -> tuple[Any, Any]: ...
+@overload
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
+) -> tuple[Any, Any, Any]: ...
+def jvp(
+    fun: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    has_aux: bool = False,
+) -> tuple[Any, ...]:
+    """As `jax.jvp`, unit-aware.
+
+    Tangents are in the units of the primals, or in any others by one common factor: for positions
+    in m and velocities in m/s the output's tangent is per second.
+    """
+    primals, given = adopt_all((tuple(primals), tuple(tangents)))
+    tangents, rate = align(tuple(primals), given)
+    result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
+    leaves, tangent_leaves, (structure, aux) = result
+    out = jtu.tree_unflatten(structure.item, leaves)
+    tangent = label_tangent(out, tangent_leaves, rate)
+    return (out, tangent, aux) if has_aux else (out, tangent)
+
+
+@overload
+def linearize(
+    fun: Callable[..., V], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[V, Callable[..., Any]]: ...
+@overload
+def linearize(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[Any, Callable[..., Any]]: ...
+@overload
+def linearize(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
+) -> tuple[Any, Callable[..., Any], Any]: ...
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
+    primals = adopt_all(primals)
+    leaves, linear, (structure, aux) = jax.linearize(
+        _flat(fun, {}, has_aux), *primals, has_aux=True
+    )
+    out = jtu.tree_unflatten(structure.item, leaves)
+
+    def pushforward(*tangents: Any) -> Any:
+        aligned, rate = align(primals, adopt_all(tangents))
+        return label_tangent(out, linear(*aligned), rate)
+
+    return (out, pushforward, aux) if has_aux else (out, pushforward)
+
+
+@overload
+def vjp(
+    fun: Callable[..., V], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[V, Callable[..., tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[False] = ...
+) -> tuple[Any, Callable[..., tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
+) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]: ...
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """As `jax.vjp`, unit-aware.
+
+    A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
+    dimensionless.
+    """
+    primals = adopt_all(primals)
+    leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
+    out = jtu.tree_unflatten(structure.item, leaves)
+
+    def pull(cotangents: Any) -> tuple:
+        given, scale = align((out,), (adopt_all(cotangents),), inverse=True)
+        grads = pullback(jtu.tree_leaves(given[0]))
+        return tuple(
+            jtu.tree_map(
+                lambda x, g: scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
+            )
+            for arg, g in zip(primals, grads, strict=True)
+        )
+
+    return (out, pull, aux) if has_aux else (out, pull)
+
+
+def jacfwd(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable[..., Any]:
+    """As `jax.jacfwd`, unit-aware: each block in output units per input unit."""
+    return _jacobian(jax.jacfwd, fun, argnums, has_aux, holomorphic=holomorphic)
+
+
+def jacrev(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """As `jax.jacrev`, unit-aware: each block in output units per input unit."""
+    return _jacobian(
+        jax.jacrev, fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int
+    )
+
+
+def hessian(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable[..., Any]:
+    """As `jax.hessian`, unit-aware: output units per both inputs' units."""
+    return jacfwd(
+        jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic=holomorphic
+    )
+
+
+def run(
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    finish: Callable[[Any], Any] = strip,
+) -> Any:
+    """Call `fun` on values: quaxified, or directly if it uses the values' own attributes.
+
+    `finish` is what becomes of outputs that are polymorphic constants, see `_quaxify.call`.
+    """
+    if isinstance(fun, _Quaxify):
+        return call(fun.fn, tuple(args), kwargs, fun.filter_spec, finish)
+    if getattr(fun, "_takes_values", False):
+        return fun(*args, **kwargs)
+    values = [x for x in _leaves((args, kwargs)) if is_value(x)]
+    if not values or any(type(x).own_operators for x in values):
+        return call_or_stage(fun, tuple(args), kwargs, finish)
+    try:
+        return call(fun, tuple(args), kwargs, finish=finish)
+    except AttributeError:  # a tracer has no `.to`: the function knows of values and wants them
+        return call_or_stage(fun, tuple(args), kwargs)
+
+
+def _jacobian(
+    transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any
+) -> Callable:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_all((args, kwargs))
+        positions = _positions(argnums, args)
+        flat = _flat(fun, kwargs, has_aux)
+        # JAX puts blocks of other shapes where the arguments' leaves were, which a value's own
+        # flattening need not bear: it gets the bare leaves.
+        structures = {i: jtu.tree_structure(args[i]) for i in positions}
+        given = [jtu.tree_leaves(x) if i in structures else x for i, x in enumerate(args)]
+
+        def call(*xs: Any) -> Any:
+            rebuilt = [
+                jtu.tree_unflatten(structures[i], x) if i in structures else x
+                for i, x in enumerate(xs)
+            ]
+            return _with_primal(flat(*rebuilt))
+
+        blocks, (structure, aux, leaves) = transform(call, tuple(positions), True, **options)(
+            *given
+        )
+        out = jtu.tree_unflatten(structure.item, leaves)
+        out_values, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+        rows, position = [], 0
+        for value in out_values:
+            n = len(jtu.tree_leaves(value))
+            if n != 1:
+                raise TypeError(
+                    f"A Jacobian of `{type(value).__name__}`, which has {n} arrays, is not defined."
+                )
+            row = tuple(
+                relabel(value, args[i], jtu.tree_unflatten(structures[i], block))
+                for i, block in zip(positions, blocks[position], strict=True)
+            )
+            rows.append(row[0] if isinstance(argnums, int) else row)
+            position += n
+        result = jtu.tree_unflatten(out_tree, rows)
+        return (result, aux) if has_aux else result
+
+    return _like(wrapped, fun)
+
+
+def _with_primal(result: Any) -> Any:
+    leaves, (structure, aux) = result
+    return leaves, (structure, aux, leaves)
+
+
+def _flat(fun: Callable, kwargs: dict[str, Any], has_aux: bool) -> Callable:
+    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output."""
+
+    def flat(*args: Any) -> Any:
+        result = run(fun, args, kwargs)
+        out, aux = result if has_aux else (result, None)
+        leaves, structure = jtu.tree_flatten(out)
+        return leaves, (_Static(structure), aux)
+
+    return flat
+
+
+@jtu.register_static
+class _Static:
+    """A tree structure on its way through a JAX transformation's auxiliary output."""
+
+    def __init__(self, item: Any):
+        self.item = item
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and self.item == other.item
+
+    def __hash__(self) -> int:
+        return hash(self.item)
+
+
+def _hold_integers(args: tuple) -> tuple[tuple, tuple]:
+    """Arguments without the integers in values, such as the places of sparse elements; and those.
+
+    Nothing is differentiated by them; a gradient has the value's own.
+    """
+
+    def varies(x: Any) -> Any:
+        if type(x) not in VALUE_TYPES:
+            return jtu.tree_map(lambda _: True, x)
+        inexact = jtu.tree_map(lambda y: jnp.issubdtype(jnp.result_type(y), jnp.inexact), x)
+        whole_of_integers = not any(jtu.tree_leaves(inexact))  # which JAX refuses, and says so
+        return jtu.tree_map(lambda y: y or whole_of_integers, inexact)
+
+    return eqx.partition(args, jtu.tree_map(varies, args, is_leaf=is_value))
+
+
+def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    return [n % len(args) if -len(args) <= n < len(args) else n for n in numbers]
+
+
+def _like(wrapped: Callable, fun: Callable) -> Callable:
+    try:
+        wrapped = functools.wraps(fun)(wrapped)
+    except (AttributeError, TypeError):
+        pass
+    wrapped._takes_values = True  # type: ignore[attr-defined]
+    return wrapped

@@ -1,0 +1,1 @@
+"""Everything private to JAX or Equinox, or different between their releases."""

@@ -1,0 +1,108 @@
+"""Places in the user's code, and who is asking, from JAX's tracebacks and Python's frames."""
+
+import dis
+import os
+import sys
+from typing import Any
+
+import jax.core
+import jax.extend.source_info_util as source_info_util
+from jax._src import source_info_util as _source_info  # private: user_frames (0.10 to 0.12)
+
+from .jaxprs import Tracer
+
+
+def user_location(source_info: Any) -> tuple[str, int, int, str] | None:
+    """File, line, column and function of the user's innermost frame, if one was recorded."""
+    for frame in _source_info.user_frames(source_info.traceback):
+        if is_user_file(frame.file_name):
+            return frame.file_name, frame.start_line, frame.start_column, frame.function_name
+    return None
+
+
+_LIBRARIES = tuple(
+    f"{os.sep}{name}{os.sep}"
+    for name in ("equinox", "diffrax", "optimistix", "lineax", "jaxtyping", "beartype", "plum")
+)
+
+
+def is_user_file(filename: str) -> bool:
+    """Whether a source file is the user's: not JAX's, ours, or a library's that calls back."""
+    if filename.startswith("<@") or not _source_info.is_user_filename(filename):
+        return False
+    return "site-packages" not in filename or not any(name in filename for name in _LIBRARIES)
+
+
+def asked_what_it_is(operators: bool = True) -> bool:
+    """Whether the caller's caller asks for `__jax_array__` to learn what it has before it.
+
+    `array + value` asks the right operand for `__jax_array__` before Python can try
+    `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
+    JAX 0.10 to 0.12 name these `_operator_*`. Equinox's `is_array_like` takes what has the method
+    for an array; rules ask it of their operands, to tell arrays from values.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _stands_between(frame.f_code):
+        frame = frame.f_back
+    name = frame.f_code.co_name
+    return name in _ARRAY_LIKE or (operators and name.startswith("_operator_"))
+
+
+_ARRAY_LIKE = ("is_array_like", "is_inexact_array_like")
+
+
+def _stands_between(code: Any) -> bool:
+    """Our property, Equinox's `__getattribute__`, and the wrappers of a runtime type checker."""
+    if code.co_name in _ARRAY_LIKE:
+        return False
+    return (
+        code.co_name == "__jax_array__"
+        or code.co_filename.startswith("<@")
+        or any(name in code.co_filename for name in _WRAPPERS)
+    )
+
+
+_WRAPPERS = tuple(
+    f"{os.sep}{name}{os.sep}" for name in ("equinox", "jaxtyping", "beartype", "typeguard")
+)
+
+
+def mapped_axis(x: Any) -> Any:
+    """The axis that `jax.vmap` took from `x` to make this tracer, or None if it is not one.
+
+    JAX 0.10 to 0.12 keep it as the tracer's `batch_dim`.
+    """
+    return getattr(x, "batch_dim", None) if isinstance(x, Tracer) else None
+
+
+def axes_of_outputs() -> list[int] | None:
+    """The `out_axes` of the `jax.vmap` that is putting its outputs together, if one is.
+
+    JAX 0.10 to 0.12 do so in `vmap_f`, and tell an output nothing of where its new axis is.
+    """
+    frame = sys._getframe(1)
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith("jax."):
+        frame = frame.f_back  # the type's own, and what checks its annotations
+    if frame is not None and frame.f_code.co_name == "tree_unflatten":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "vmap_f":
+        return None
+    leaves = jax.tree_util.tree_leaves(frame.f_locals.get("out_axes", 0))
+    return [x for x in dict.fromkeys(leaves) if isinstance(x, int)]
+
+
+def ended_in_raise(error: BaseException, outside: str) -> bool:
+    """Whether an error comes from a `raise` statement in a file that is not below a folder."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return True
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    if code.co_filename.startswith(outside):
+        return False
+    return dis.opname[code.co_code[traceback.tb_lasti]] == "RAISE_VARARGS"
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+source_info_util.register_exclusion(_PACKAGE)

@@ -1,0 +1,187 @@
+"""Jaxprs, equations and abstract values, the same over JAX's releases."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax.core
+import jax.extend.core as jex_core
+import numpy as np
+from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
+
+Jaxpr = jex_core.Jaxpr
+ClosedJaxpr: Any = jex_core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
+Literal = jex_core.Literal
+DropVar = jex_core.DropVar
+Primitive = jex_core.Primitive
+
+Tracer = jax.core.Tracer
+ShapedArray = jax.core.ShapedArray
+eval_jaxpr = jax.core.eval_jaxpr
+
+
+def typeof(x: Any) -> Any:
+    """The abstract value of an array, tracer or Python scalar."""
+    return _jax_core.typeof(x)
+
+
+_NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
+
+
+def as_array(x: Any) -> Any:
+    """Python's and NumPy's numbers, which literals of jaxprs are, as JAX's; all else as it is."""
+    if not isinstance(x, _NUMBERS) or getattr(x, "dtype", None) == jax.dtypes.float0:
+        return x
+    return jax.numpy.asarray(x)
+
+
+def is_closed(jaxpr: Any) -> bool:
+    """Whether a jaxpr found in an equation's parameters carries its own constants."""
+    return isinstance(jaxpr, ClosedJaxpr)
+
+
+def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+    """The bare jaxpr and the constants of `jaxpr`, closed or not (they are one class in 0.12)."""
+    if isinstance(jaxpr, ClosedJaxpr):
+        return getattr(jaxpr, "jaxpr", jaxpr), jaxpr.consts
+    return jaxpr, ()
+
+
+def last_argument_names(closed: Any, count: int) -> list[str | None]:
+    """What the user calls the last `count` operands of a jaxpr, as `state['x']`, if JAX knows."""
+    info = getattr(open_jaxpr(closed)[0], "debug_info", None)
+    names = list(getattr(info, "arg_names", None) or ())[-count:] if count else []
+    return [*[None] * (count - len(names)), *[name or None for name in names]]
+
+
+def all_inputs(jaxpr: Any, n_consts: int) -> list[Any]:
+    """The variables that stand for a jaxpr's constants and operands, in this order.
+
+    In 0.12 a jaxpr whose constants are held elsewhere counts their variables among its operands.
+    """
+    missing = n_consts - len(jaxpr.constvars)
+    return list(jaxpr.invars) if missing == n_consts else [*jaxpr.constvars, *jaxpr.invars]
+
+
+def closed_without_consts(closed: Any) -> tuple[Any, list[Any]]:
+    """A closed jaxpr equal to `closed` whose constants are leading arguments, and those."""
+    from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
+
+    jaxpr, consts = open_jaxpr(closed)
+    if not consts:
+        return closed, []
+    if ClosedJaxpr is Jaxpr:  # 0.12: constants live on the jaxpr itself
+        return pe.convert_constvars_jaxpr(jaxpr), list(consts)
+    return ClosedJaxpr(pe.convert_constvars_jaxpr(jaxpr), ()), list(consts)
+
+
+def as_open(closed: Any) -> Any:
+    """For parameters that hold an open jaxpr (`remat2` before 0.12): drop the empty wrapper."""
+    return closed if ClosedJaxpr is Jaxpr else closed.jaxpr
+
+
+# -- scan: 0.10 and 0.11 count operands, 0.12 describes them by flat trees ------------------------
+
+
+def scan_operands(operands: Sequence[Any], params: dict[str, Any]) -> tuple[list, list, list]:
+    """Split a `scan` equation's operands into constants, carry and scanned inputs."""
+    if "ft_in" in params:
+        consts, carry, xs = (list(part) for part in params["ft_in"].update(operands).unpack())
+        return consts, carry, xs
+    n_consts, n_carry = params["num_consts"], params["num_carry"]
+    operands = list(operands)
+    return (
+        operands[:n_consts],
+        operands[n_consts : n_consts + n_carry],
+        operands[n_consts + n_carry :],
+    )
+
+
+def scan_params(
+    params: dict[str, Any], jaxpr: Any, n_consts: int, n_carry: int, n_xs: int, n_ys: int
+) -> dict[str, Any]:
+    """`params` of a `scan` equation for a new body with so many leaves."""
+    if "ft_in" in params:
+        from jax._src import (
+            flattree as ft,  # private: 0.12  # pyright: ignore[reportAttributeAccessIssue]
+        )
+
+        nones = ft.nones
+        return {
+            **params,
+            "jaxpr": jaxpr,
+            "ft_in": ft.pack((nones(n_consts), nones(n_carry), nones(n_xs))),
+            "ft_out": ft.pack((nones(n_carry), nones(n_ys))),
+        }
+    new = {**params, "jaxpr": jaxpr, "num_consts": n_consts, "num_carry": n_carry}
+    if "linear" in params:
+        new["linear"] = (False,) * (n_consts + n_carry + n_xs)
+    return new
+
+
+# -- equations ------------------------------------------------------------------------------------
+
+
+def bind_equation(eqn: Any, operands: Sequence[Any]) -> Any:
+    """Bind an equation's primitive again, as `jax.core.eval_jaxpr` does."""
+    return eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
+
+
+def bodies(params: dict[str, Any]) -> Iterator[Any]:
+    """The jaxprs among an equation's parameters."""
+    for param in params.values():
+        for item in param if isinstance(param, (tuple, list)) else (param,):
+            if isinstance(item, (Jaxpr, ClosedJaxpr)):
+                yield item
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a jaxpr and of the jaxprs within."""
+    for eqn in open_jaxpr(jaxpr)[0].eqns:
+        yield eqn
+        for body in bodies(eqn.params):
+            yield from equations(body)
+
+
+def without_leading_axis(aval: Any) -> Any:
+    return aval.update(shape=aval.shape[1:], sharding=None)
+
+
+def with_leading_axis(aval: Any, length: int) -> Any:
+    return aval.update(shape=(length, *aval.shape), sharding=None)
+
+
+def batched_jaxpr(
+    closed: Any, size: int, dims: Sequence[int | None]
+) -> tuple[Any, Sequence[int | None]]:
+    """The body that `vmap` gives a jitted call, the very object, and its outputs' batch axes.
+
+    Private, 0.10 to 0.12: JAX caches these by the body, the axis and the dimensions.
+    """
+    from jax._src.interpreters import batching
+
+    axis = batching.AxisData(_jax_core.no_axis_name, size, None, None)
+    return batching.batch_jaxpr2(closed, axis, tuple(dims))
+
+
+def aval_sharding(aval: Any) -> Any:
+    """The sharding that belongs to a type (explicit meshes), or None."""
+    sharding = getattr(aval, "sharding", None)
+    mesh = getattr(sharding, "mesh", None)
+    return sharding if mesh is not None and not mesh.empty and mesh._any_axis_explicit else None
+
+
+# -- primitives that JAX does not export through jax.extend ---------------------------------------
+
+
+def all_primitives() -> dict[str, Any]:
+    """Every public primitive of this JAX, by name."""
+    exported = jex_core.primitives
+    found = {}
+    for name in dir(exported):
+        value = getattr(exported, name)
+        if isinstance(value, Primitive):
+            found[value.name] = value
+    return found
+
+
+Array_types = (jax.Array, np.ndarray, np.generic)

@@ -1,0 +1,130 @@
+"""From a primitive and the types of its operands to the rule that interprets it.
+
+Three sources, asked in this order:
+
+1. rules registered on a signature, `@register(mul_p)` with plum annotations;
+2. the handlers of primitives that hold functions, the same for every type;
+3. the outermost operand type's rule for the primitive or its family, `register_family`;
+
+and then the type's `default`. A resolution is kept in a plain dictionary that registration clears,
+unless a signature depends on more than its operands' classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._errors import AmbiguousRuleError
+from .._values.formulas import bind_plain
+from .._values.kinds import VALUE_TYPES
+from .._values.unit_polymorphic import Polymorphic, stays_polymorphic, strip
+from .._values.value import Value
+from .signatures import _signature_rules
+from .tables import HIGHER_ORDER, Rule, _resolved, family_rules
+
+
+def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
+    """Bind a primitive on values and arrays: the rule that fits, or JAX itself without values.
+
+    What a rule calls to go on with what it stripped itself down to.
+    """
+    for x in operands:
+        if type(x) in VALUE_TYPES:
+            return resolve(primitive, operands)(primitive, operands, params)
+    return bind_plain(primitive, operands, params)
+
+
+def resolve(primitive: Any, operands: Sequence[Any]) -> Rule:
+    """The rule for these operands."""
+    key = (
+        primitive,
+        *[
+            type(x) if type(x) is not Polymorphic else (Polymorphic, type(x.inner))
+            for x in operands
+        ],
+    )
+    try:
+        return _resolved[key]
+    except KeyError:
+        rule, keep = _resolve(primitive, operands)
+        if keep:
+            _resolved[key] = rule
+        return rule
+
+
+def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
+    keep = True
+    if (rules := _signature_rules.get(primitive)) is not None:
+        keep = rules.faithful()
+        rule = rules.find(operands)
+        if rule is None and any(type(x) is Polymorphic for x in operands):
+            rule = rules.find([strip(x) for x in operands])
+            if rule is not None:
+                rule = _without_polymorphic(rule)
+        if rule is not None:
+            return rule, keep
+    if (handler := HIGHER_ORDER.get(primitive.name)) is not None:
+        return handler, keep
+    types = _value_types(operands)
+    if any(type(x) is Polymorphic for x in operands):
+        stays = stays_polymorphic(primitive, operands)
+        if not types:
+            return (_mark_polymorphic(_bind_plain) if stays else _bind_plain), keep
+        rule = _rule_of_types(types, primitive)
+        if not any(t.polymorphic_constants for t in types):
+            rule = _without_polymorphic(rule)
+        return (_mark_polymorphic(rule) if stays else rule), keep
+    return _rule_of_types(types, primitive), keep
+
+
+def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:
+    candidates = [rule for t in types for rule in family_rules(t, primitive)]
+    return _first_that_applies(candidates, types)
+
+
+def _value_types(operands: Sequence[Any]) -> list[type[Value]]:
+    """The operands' value types, outermost first, looking into polymorphic constants."""
+    types = {type(x): None for x in map(strip, operands) if type(x) in VALUE_TYPES}
+    return sorted(types, key=lambda t: -t.layer)
+
+
+def _bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    return bind_plain(primitive, [*map(strip, operands)], params)
+
+
+def _mark_polymorphic(rule: Rule) -> Rule:
+    """The outputs of zeros, infinities and nans are such too."""
+
+    def marked(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        out = rule(primitive, operands, params)
+        return [Polymorphic(x) for x in out] if primitive.multiple_results else Polymorphic(out)
+
+    return marked
+
+
+def _without_polymorphic(rule: Rule) -> Rule:
+    return lambda primitive, operands, params: rule(primitive, [*map(strip, operands)], params)
+
+
+def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]) -> Rule:
+    def apply(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        for rule in candidates:
+            out = rule(primitive, operands, params)
+            if out is not NotImplemented:
+                return out
+        return default_rule(types, primitive)(primitive, [*map(strip, operands)], params)
+
+    return apply
+
+
+def default_rule(types: Sequence[type[Value]], primitive: Any) -> Rule:
+    """The default rule of the outermost type. Two of one layer that disagree are an error."""
+    outer = [t for t in types if t.layer == types[0].layer]
+    own = {t.default: t for t in outer if t.default is not Value.default}
+    if len(own) > 1:
+        names = " and ".join(f"`{t.__name__}`" for t in own.values())
+        raise AmbiguousRuleError(
+            f"{names} meet in `{primitive.name}`, which has no rule for both, and each has a "
+            "default of its own.",
+            "Register a rule for the pair with `sciquax.register`.",
+        )
+    return next(iter(own), outer[0].default)

@@ -1,0 +1,1 @@
+"""Rules for whole JAX functions: how calls are recognised, kept as one equation, and answered."""

@@ -1,0 +1,1 @@
+"""Primitives that hold functions, handled once for every type."""

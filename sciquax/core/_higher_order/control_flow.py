@@ -1,0 +1,186 @@
+"""Conditionals and loops. Where types differ they are joined, in loops until they settle."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from .._compat import jaxprs
+from .._compat.jaxprs import open_jaxpr, typeof
+from .._errors import CarryError, Unsettled
+from .._values.kinds import VALUE_TYPES
+from .._values.types import (
+    Type,
+    convert,
+    describe_type,
+    describe_types,
+    element_type,
+    flatten,
+    join_types,
+    leading_axis,
+    sliceable,
+    stacked_type,
+    type_of,
+    unflatten,
+)
+from .bodies import Staged, restage
+
+
+def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Every branch on the values; where the outputs differ in type they are joined."""
+    index, *values = operands
+    index = index.materialise() if type(index) in VALUE_TYPES else index
+    branches = params["branches"]
+    types = [type_of(x) for x in values]
+    staged = [restage(branch, types) for branch in branches]
+    outs = list(staged[0].outs)
+    for number, other in enumerate(staged[1:], start=1):
+        for i, (a, b) in enumerate(zip(outs, other.outs, strict=True)):
+            try:
+                outs[i] = join_types(a, b)
+            except Unsettled as unsettled:
+                first, second = describe_types(a, b)
+                raise unsettled.make(
+                    f"Output {i} of a conditional is {first} in its first branch and {second} in "
+                    f"branch {number}, which have no common type.",
+                    remedy="Make the branches return the same kind of value.",
+                ) from None
+    staged = [
+        s if list(s.outs) == outs else restage(branch, types, outs)
+        for s, branch in zip(staged, branches, strict=True)
+    ]
+    bodies, consts = zip(*[jaxprs.closed_without_consts(s.jaxpr) for s in staged], strict=True)
+    if any(consts):
+        bodies, leading = _share_consts(staged)
+    else:
+        leading = []
+    new = dict(params, branches=tuple(bodies))
+    return unflatten(outs, primitive.bind(index, *leading, *flatten(values), **new))
+
+
+def _share_consts(staged: Sequence[Staged]) -> tuple[list[Any], list[Any]]:
+    """Branches that all take all branches' constants as leading operands, and those."""
+    opened = [open_jaxpr(s.jaxpr) for s in staged]
+    everything = [c for _, consts in opened for c in consts]
+    bodies, start = [], 0
+    for jaxpr, consts in opened:
+        stop = start + len(consts)
+
+        def flat(*leaves: Any, jaxpr=jaxpr, start=start, stop=stop) -> list[Any]:
+            return jaxprs.eval_jaxpr(jaxpr, leaves[start:stop], *leaves[len(everything) :])
+
+        structs = [
+            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
+            for a in (*map(typeof, everything), *(v.aval for v in jaxpr.invars))
+        ]
+        bodies.append(jax.make_jaxpr(flat)(*structs))
+        start = stop
+    return bodies, everything
+
+
+_MAX_ROUNDS = 8
+
+
+def _settle(
+    step: Callable[[list[Type], Sequence[Type]], Staged],
+    carry: list[Type],
+    what: str,
+    names: Sequence[str | None],
+) -> tuple[list[Type], Staged]:
+    """The carry's types, found by running the body on them until they come back unchanged.
+
+    **Arguments**: the body, the carry, and for errors the loop's and the carry's names.
+    """
+    n = len(carry)
+    staged = step(carry, ())
+    rounds = [carry]
+    for _ in range(_MAX_ROUNDS):
+        if list(staged.outs[:n]) == carry:
+            return carry, staged
+        joined = []
+        for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
+            try:
+                joined.append(join_types(a, b))
+            except Unsettled as unsettled:
+                before, after = describe_types(a, b)
+                raise unsettled.make(
+                    f"The `{what}` carry changed structure: {_called(names[i], i)} goes in as "
+                    f"{before} and comes out of the body as {after}, which have no common type.",
+                    remedy="Start the loop with the type that its body returns, or convert in the "
+                    "body. What grows in every step has no type that a loop could carry.",
+                ) from None
+        if joined == carry:  # the outputs only need converting
+            staged = step(carry, carry)
+            if list(staged.outs[:n]) == carry:
+                return carry, staged
+        carry = joined
+        rounds.append(carry)
+        staged = step(carry, ())
+    i = next(i for i in range(n) if rounds[-1][i] != rounds[-2][i])
+    raise CarryError(
+        f"The `{what}` carry changed structure at every step: {_called(names[i], i)} became "
+        f"{', '.join(describe_type(types[i]) for types in rounds[:4])}, ....",
+        "Write the loop in Python if it is short, or carry something whose type does not grow.",
+    )
+
+
+def _called(name: str | None, number: int) -> str:
+    return f"`{name}`" if name else f"item {number}"
+
+
+def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    consts, carry, xs = jaxprs.scan_operands(list(operands), params)
+    const_types = [type_of(x) for x in consts]
+    xs = [sliceable(x) for x in xs]
+    x_types = [element_type(x) for x in xs]
+
+    def step(types: list[Type], targets: Sequence[Type]) -> Staged:
+        return restage(params["jaxpr"], [*const_types, *types, *x_types], tuple(targets))
+
+    names = jaxprs.last_argument_names(params["jaxpr"], len(carry) + len(xs))
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan", names)
+    carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
+    closed, hoisted = jaxprs.closed_without_consts(staged.jaxpr)
+    const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
+    along = leading_axis(xs)
+    y_types = [stacked_type(t, params["length"], along) for t in staged.outs[len(carry) :]]
+    new = jaxprs.scan_params(
+        params,
+        closed,
+        len(hoisted) + len(const_leaves),
+        len(carry_leaves),
+        len(x_leaves),
+        sum(len(t.avals) for t in y_types),
+    )
+    outs = primitive.bind(*hoisted, *const_leaves, *carry_leaves, *x_leaves, **new)
+    return unflatten([*carry_types, *y_types], outs)
+
+
+def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
+    cond_consts = list(operands[:n_cond])
+    body_consts = list(operands[n_cond : n_cond + n_body])
+    carry = list(operands[n_cond + n_body :])
+    body_types = [type_of(x) for x in body_consts]
+
+    def step(types: list[Type], targets: Sequence[Type]) -> Staged:
+        return restage(params["body_jaxpr"], [*body_types, *types], tuple(targets))
+
+    names = jaxprs.last_argument_names(params["body_jaxpr"], len(carry))
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while", names)
+    carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
+    test = restage(params["cond_jaxpr"], [*[type_of(x) for x in cond_consts], *carry_types])
+    body, body_hoisted = jaxprs.closed_without_consts(staged.jaxpr)
+    cond, cond_hoisted = jaxprs.closed_without_consts(test.jaxpr)
+    cond_leaves = [*cond_hoisted, *flatten(cond_consts)]
+    body_leaves = [*body_hoisted, *flatten(body_consts)]
+    new = dict(
+        params,
+        cond_jaxpr=cond,
+        body_jaxpr=body,
+        cond_nconsts=len(cond_leaves),
+        body_nconsts=len(body_leaves),
+    )
+    return unflatten(
+        carry_types, primitive.bind(*cond_leaves, *body_leaves, *flatten(carry), **new)
+    )

@@ -1,0 +1,85 @@
+"""JAX's namespaces, already quaxified: `import sciquax.numpy as jnp`."""
+
+import sys
+import types
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ._stage.compiled import call_compiled, is_compiled_function
+from ._stage.quaxify import _Quaxify, call
+
+
+class Namespace(types.ModuleType):
+    """A module whose functions are those of a JAX module, quaxified when first asked for.
+
+    Sub-namespaces (`linalg`, `fft`) are namespaces too. Classes, dtypes and constants pass through.
+    """
+
+    def __init__(self, name: str, source: types.ModuleType, submodules: tuple[str, ...] = ()):
+        super().__init__(name, f"`{source.__name__}`, taking custom array-ish values.")
+        self._source = source
+        self.__path__: list[str] = []  # pyright: ignore[reportIncompatibleVariableOverride]
+        for sub in submodules:
+            inner = Namespace(f"{name}.{sub}", getattr(source, sub))
+            sys.modules[inner.__name__] = inner
+            self.__dict__[sub] = inner
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            found = getattr(self._source, name)
+        except AttributeError:
+            raise AttributeError(f"`{self._source.__name__}` has no attribute {name!r}.") from None
+        if isinstance(found, types.ModuleType):
+            found = Namespace(f"{self.__name__}.{name}", found)
+        elif callable(found) and not isinstance(found, type) and not _is_dtype(found):
+            found = _quaxified(found)
+        self.__dict__[name] = found
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self._source), *self.__dict__})
+
+
+class _Function(_Quaxify):
+    """A function of a JAX namespace, quaxified."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_compiled_function(self.fn):
+            return call_compiled(self.fn, args, kwargs)
+        return call(self.fn, args, kwargs)
+
+
+class _Ufunc(_Function):
+    """A ufunc of a JAX namespace, with its methods."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("fn", "filter_spec"):
+            raise AttributeError(name)
+        found = getattr(self.fn, name)
+        return _quaxified(found) if callable(found) else found
+
+
+class _FunctionMaker(_Function):
+    """`jnp.vectorize` and its kind: what it makes of a function is quaxified."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _quaxified(self.fn(*args, **kwargs))
+
+
+_MAKERS = ("vectorize", "frompyfunc")
+
+
+def _quaxified(function: Any) -> Any:
+    if isinstance(function, jnp.ufunc):
+        return _Ufunc(function, True)
+    kind = _FunctionMaker if getattr(function, "__name__", "") in _MAKERS else _Function
+    return eqx.module_update_wrapper(kind(function, True))
+
+
+def _is_dtype(x: Any) -> bool:
+    """`jnp.float32` and its kind: callable, but scalar types rather than functions."""
+    return hasattr(x, "dtype") and hasattr(x, "__name__") and type(x).__name__ == "_ScalarMeta"

@@ -1,0 +1,1 @@
+"""Staging: from a call of a quaxified function to a jaxpr, and back to its result."""

@@ -1,0 +1,238 @@
+"""`quaxify`: stage a function to a jaxpr, then interpret that on values."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, TypeAlias, TypeVar, overload
+
+import equinox as eqx
+import jax
+import jax.tree_util as jtu
+
+from .._compat.frames import user_location
+from .._compat.jaxprs import Literal, as_array
+from .._errors import LocatedError, Location, locate_stack
+from .._functions.call import call_whole
+from .._functions.intercept import rules_of, stage_whole
+from .._interpret import interpret
+from .._values.captured import CapturedValue, inject
+from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
+from .._values.mode import MODE
+from .._values.unit_polymorphic import Polymorphic, strip
+from .replay import kept_for, planned
+from .staging import BuiltOutput, Output, _stage, fill
+from .trace_rules import call_at_once, worth_a_second_call
+
+F = TypeVar("F", bound=Callable)
+R = TypeVar("R")
+
+Arrays: TypeAlias = (
+    jax.Array | tuple["Arrays", ...] | list[jax.Array] | list["Arrays"] | Mapping[Any, "Arrays"]
+)
+"""What a function of plain arrays says that it returns: one, or a tree of them."""
+
+
+class _Quaxify(eqx.Module):
+    """A function that takes values. A pytree with the leaves of the function it wraps."""
+
+    fn: Callable
+    filter_spec: Any = eqx.field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable:
+        return self.fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return call(self.fn, args, kwargs, self.filter_spec)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else eqx.Partial(self, instance)
+
+
+# To type checkers, what is written for plain arrays takes and returns anything once quaxified; what
+# is written for quantities, or returns something else, keeps its types.
+@overload
+def quaxify(fn: Callable[..., Arrays], filter_spec: Any = ...) -> Callable[..., Any]: ...
+@overload
+def quaxify(
+    fn: Callable[Concatenate[jax.Array, ...], R], filter_spec: Any = ...
+) -> Callable[..., R]: ...
+@overload
+def quaxify(fn: F, filter_spec: Any = ...) -> F: ...
+def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., Any]:
+    """`fn` as it was, for arguments that hold custom array-ish values.
+
+    The function is traced once to a jaxpr, in which every [`sciquax.Value`][] found anywhere in
+    `(fn, args, kwargs)` is an abstract array, and the jaxpr is interpreted: each operation by the
+    types it meets. Every other argument stays the Python object it was. Values captured by closure
+    work as arguments do. Without values the call is exactly `fn(*args, **kwargs)`.
+
+    **Arguments**
+
+    - `fn`: a function, a method, a jitted function, or a callable pytree such as an Equinox module.
+    - `filter_spec`: a pytree prefix of booleans (or functions of a leaf) over `(fn, args, kwargs)`;
+      values where it is False are passed to `fn` as they are, for a `quaxify` within to take.
+
+    **Returns** a callable with the signature of `fn`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.units import Quantity
+    >>> quaxify(jnp.hypot)(Quantity(3.0, "m"), Quantity(400.0, "cm"))
+    Quantity(5.0, 'm')
+
+    ```
+    """
+    return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))
+
+
+def call(
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    filter_spec: Any = True,
+    finish: Callable[[Any], Any] = strip,
+) -> Any:
+    """What a quaxified function does when called.
+
+    **Arguments**: as for `quaxify`; and `finish`, what becomes of an output that is a polymorphic
+    constant, which is to drop the mark (`lambda x: x` keeps it).
+    """
+    tree = (fn, args, kwargs)
+    leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
+    chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
+    if filter_spec is not True:
+        wanted = _filter(filter_spec, tree)
+        chosen = [i for i in chosen if wanted[i]]
+    for i in chosen:
+        leaves[i] = adopt(leaves[i])
+    apart = filter_spec is not True
+    if MODE.staging and not (apart or MODE.apart):
+        # Within another quaxified function: hand our values to it, it interprets everything.
+        for i in chosen:
+            leaves[i] = inject(leaves[i])
+        fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
+        if (rules := rules_of(fn)) is not None and not rules.direct_only:
+            return stage_whole(fn, rules, args, kwargs)
+        return fn(*args, **kwargs)
+    if filter_spec is True and chosen and (rules := rules_of(fn)) is not None:
+        _, given, named = jtu.tree_unflatten(treedef, leaves)
+        out = _located(call_whole, rules, given, named)
+        if out is not NotImplemented:
+            return out
+    if not chosen:
+        return call_or_stage(fn, args, kwargs, finish)
+    return _stage_and_interpret(leaves, treedef, chosen, finish, apart)
+
+
+def _located(function: Callable, *args: Any) -> Any:
+    """Call it; an error without a place gets the user's line on the Python stack."""
+    try:
+        return function(*args)
+    except LocatedError as error:
+        if error.location is None:
+            locate_stack(error)
+        raise
+
+
+def call_or_stage(
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    finish: Callable[[Any], Any] = strip,
+) -> Any:
+    """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
+    outer, MODE.direct = MODE.direct, True
+    try:
+        return fn(*args, **kwargs)
+    except CapturedValue:
+        pass
+    finally:
+        MODE.direct = outer
+    leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    return _stage_and_interpret(leaves, treedef, chosen, finish)
+
+
+def _filter(filter_spec: Any, tree: Any) -> list[bool]:
+    def expand(spec: Any, subtree: Any) -> Any:
+        return jtu.tree_map(
+            lambda x: spec(x) if callable(spec) else bool(spec),
+            subtree,
+            is_leaf=is_value_or_foreign,
+        )
+
+    return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
+
+
+def _stage_and_interpret(
+    leaves: list[Any],
+    treedef: Any,
+    chosen: list[int],
+    finish: Callable[[Any], Any],
+    apart: bool = False,
+) -> Any:
+    try:
+        return _staged_and_interpreted(leaves, treedef, chosen, finish, apart)
+    except (TypeError, ValueError) as error:
+        values = (leaves[i] for i in chosen)
+        if apart or MODE.staging or not worth_a_second_call(error, values):
+            raise
+        return call_at_once(leaves, treedef, chosen, error)
+
+
+def _staged_and_interpreted(
+    leaves: list[Any],
+    treedef: Any,
+    chosen: list[int],
+    finish: Callable[[Any], Any],
+    apart: bool,
+) -> Any:
+    values = [leaves[i].canonical() for i in chosen]
+    kept, arrays = None, []
+    if finish is strip and not apart and (found := kept_for(leaves, treedef, chosen)) is not None:
+        kept, arrays = found
+        operands = [*values, *(leaves[i] for i in arrays)]
+        restaged = (lambda: _stage(leaves, treedef, chosen + arrays)) if arrays else None
+        if (plan := planned(kept, operands, restaged)) is not None:
+            template, out_tree = kept.staged.template, kept.staged.out_tree
+            results = plan(operands)
+            return jtu.tree_unflatten(out_tree, [fill(item, results) for item in template])
+    staged = _stage(leaves, treedef, chosen, apart)
+    jaxpr, consts, template, out_tree = staged
+    try:
+        results = interpret(jaxpr, consts, values)
+    except LocatedError as error:
+        # It names the user's line itself; JAX's second traceback would say the same at length.
+        error.__cause__ = None
+        if error.location is None:
+            locate_stack(error)
+        raise
+    results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
+    if kept is not None:
+        kept.remember(staged, arrays)
+    out_leaves = [fill(item, results) for item in template]
+    return jtu.tree_unflatten(out_tree, out_leaves)
+
+
+def output_places(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Location | None]:
+    """The user's lines that made the outputs of `fn`, leaf by leaf (values count as leaves).
+
+    Stages the function again: for error messages only.
+    """
+    fn = fn.fn if isinstance(fn, _Quaxify) else fn
+    leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
+    chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    staged = _stage(leaves, treedef, chosen)
+    makers = {var: eqn for eqn in staged.jaxpr.eqns for var in eqn.outvars}
+    places: list[Location | None] = []
+    for item in staged.template:
+        item = item.leaves[0] if type(item) is BuiltOutput and item.leaves else item
+        eqn = None
+        if type(item) is Output:
+            var = staged.jaxpr.outvars[item.index]
+            eqn = None if isinstance(var, Literal) else makers.get(var)
+        place = None if eqn is None else user_location(eqn.source_info)
+        places.append(None if place is None else Location(*place))
+    return places

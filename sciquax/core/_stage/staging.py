@@ -1,0 +1,136 @@
+"""Staging a function to a jaxpr, and how its outputs are made from the jaxpr's."""
+
+import contextlib
+import inspect
+import types
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.tree_util as jtu
+
+from .._compat.jaxprs import Tracer, open_jaxpr, typeof
+from .._functions.intercept import stand_ins
+from .._values.captured import typeof_aval
+from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
+from .._values.mode import staging
+from .._values.unit_polymorphic import strip
+from .patches import lax_takes_values
+
+
+class Output:
+    """An output of the staged function: its number among the traced ones."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int):
+        self.index = index
+
+
+class BuiltOutput:
+    """A value that the staged function built itself, its leaves outputs or constants."""
+
+    __slots__ = ("leaves", "tree")
+
+    def __init__(self, leaves: list[Any], tree: Any):
+        self.leaves, self.tree = leaves, tree
+
+
+def template_of(leaf: Any, traced: list[Any]) -> Any:
+    """How an output is made after interpretation; what was not traced passes through."""
+    if type(leaf) in VALUE_TYPES:
+        leaves, tree = jtu.tree_flatten(leaf)
+        return BuiltOutput([template_of(x, traced) for x in leaves], tree)
+    if isinstance(leaf, Tracer):
+        traced.append(leaf)
+        return Output(len(traced) - 1)
+    if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
+        raise captured_foreign(leaf)
+    return leaf
+
+
+def _holds_tracer(x: Any) -> bool:
+    parts = (x, getattr(x, "magnitude", None), getattr(x, "value", None))
+    return any(isinstance(leaf, Tracer) for leaf in jtu.tree_leaves(parts))
+
+
+def fill(item: Any, results: list[Any]) -> Any:
+    if type(item) is Output:
+        return results[item.index]
+    if type(item) is BuiltOutput:
+        return jtu.tree_unflatten(
+            item.tree, [strip(fill(x, results)) for x in item.leaves]
+        ).canonical()
+    return item
+
+
+class _Staged(NamedTuple):
+    """A staged function: its jaxpr, and how its outputs are made from the jaxpr's."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+    template: list[Any]
+    out_tree: Any
+
+
+def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = False) -> _Staged:
+    """Trace the function among `leaves` with the chosen ones, its values, abstract."""
+    template: list[Any] = []
+    out_tree = None
+
+    # A fresh function at each call: `jax.make_jaxpr` caches by function identity, and would not
+    # see a global or a closure that has changed since.
+    def staged(*tracers: Any) -> list[Any]:
+        nonlocal out_tree
+        replaced = list(leaves)
+        for i, tracer in zip(chosen, tracers, strict=True):
+            replaced[i] = tracer
+        fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
+        with as_of_the_user(apart):
+            out = fn(*args, **kwargs)
+        out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+        traced: list[Any] = []
+        template.extend(template_of(x, traced) for x in out_leaves)
+        return traced
+
+    _name_after(staged, leaves)
+    guard_foreign()
+    try:
+        with lax_takes_values():
+            closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    except _WANTS_A_NUMBER as error:
+        error.add_note(_ABSTRACT)
+        raise
+    return _Staged(*open_jaxpr(closed), template, out_tree)
+
+
+@contextlib.contextmanager
+def as_of_the_user(apart: bool = False) -> Iterator[None]:
+    """Trace what follows as a function of the user's: whole functions leave one equation each."""
+    with stand_ins(), staging(apart):
+        yield
+
+
+_ABSTRACT = (
+    "Values are abstract while a quaxified function is traced, as arrays are within `jax.jit`; "
+    "other arguments are what they were. Use `jnp.where` or `lax.cond`, or decide outside."
+)
+_WANTS_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+_VALUES = inspect.Signature([inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)])
+
+
+def _name_after(staged: Any, leaves: list[Any]) -> None:
+    """Let JAX's errors say that the user's function is what was traced."""
+    fn = leaves[0] if leaves else None
+    if isinstance(fn, types.FunctionType):  # the function is the tree's first leaf
+        staged.__wrapped__ = fn
+        staged.__signature__ = _VALUES
+
+
+def _struct(value: Any) -> jax.ShapeDtypeStruct:
+    aval = typeof_aval(value) if type(value) in VALUE_TYPES else typeof(value)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)

@@ -1,0 +1,64 @@
+"""Joining types: what two branches, or a loop's carry before and after its body, both become.
+
+`join(a, b)` gives an example of the common type; `coerce(x, example)` takes a value there. Types
+say what they do in `Value.join` and `Value.coerce`; here is what holds for all of them.
+"""
+
+from typing import Any
+
+import jax.tree_util as jtu
+
+from .kinds import VALUE_TYPES
+from .unit_polymorphic import Polymorphic, strip
+
+
+def join(lhs: Any, rhs: Any) -> Any:
+    """An example of the type that both become.
+
+    **Raises** `Unsettled` if there is none.
+    """
+    if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
+        return lhs
+    lhs, rhs = _mark(lhs, rhs), _mark(rhs, lhs)
+    if type(lhs) is Polymorphic and type(rhs) is Polymorphic:
+        return Polymorphic(join(lhs.inner, rhs.inner))
+    owner = _owner(lhs, rhs)
+    if owner is None:  # a polymorphic constant and a plain array
+        return rhs if type(lhs) is Polymorphic else lhs
+    if type(lhs) is Polymorphic and type(rhs) in VALUE_TYPES:
+        return owner.join(rhs, lhs) if owner.polymorphic_constants else owner.join(rhs, strip(lhs))
+    return owner.join(lhs, rhs if owner.polymorphic_constants else strip(rhs))
+
+
+def coerce(value: Any, example: Any) -> Any:
+    """`value` in the type of `example`, an outcome of `join` that involved it."""
+    if type(value) not in VALUE_TYPES and type(example) not in VALUE_TYPES:
+        return value
+    if _form(value) == _form(example):
+        return value
+    value = _mark(value, example)
+    if type(example) is Polymorphic:
+        return Polymorphic(coerce(strip(value), example.inner))
+    owner = _owner(value, example)
+    if owner is None:
+        return strip(value)
+    return owner.coerce(value if owner.polymorphic_constants else strip(value), example)
+
+
+def _form(x: Any) -> Any:
+    """The structure and its leaves' shapes: types may store what they stand for in more or less."""
+    leaves, structure = jtu.tree_flatten(x)
+    return structure, [getattr(leaf, "shape", ()) for leaf in leaves]
+
+
+def _mark(x: Any, other: Any) -> Any:
+    """`x` as a polymorphic constant, if its type is one and the other type asks for that."""
+    if type(x) in VALUE_TYPES and x.of_every_unit and type(other) in VALUE_TYPES:
+        return Polymorphic(x) if other.polymorphic_constants and not other.of_every_unit else x
+    return x
+
+
+def _owner(lhs: Any, rhs: Any) -> Any:
+    """The outermost value type among two operands, looking into polymorphic constants."""
+    types = [type(x) for x in (strip(lhs), strip(rhs)) if type(x) in VALUE_TYPES]
+    return max(types, key=lambda t: t.layer, default=None)

@@ -1,0 +1,136 @@
+"""What counts as a value: our types, and objects of other libraries taken over as one."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from .._compat.jaxprs import ShapedArray, typeof
+from .._compat.registries import guard_array_type
+from .._errors import RuleError, locate_stack
+from .mode import MODE
+
+VALUE_TYPES: set[type] = set()
+"""Every subclass of `Value`. `type(x) in VALUE_TYPES` costs a tenth of `isinstance` on an ABC."""
+
+
+def is_value(x: Any) -> bool:
+    """Whether `x` is a custom array-ish object."""
+    return type(x) in VALUE_TYPES
+
+
+def aval_of(x: Any) -> Any:
+    """The abstract value of a value, an array or a Python scalar."""
+    if type(x) in VALUE_TYPES:
+        return type(x).aval(x)  # Equinox makes a pytree of `x.aval`
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+    return typeof(x)
+
+
+def describe(x: Any) -> str:
+    """A short description of an operand for error messages: type, dtype and shape, unit."""
+    if type(x) in VALUE_TYPES:
+        short = getattr(x, "__short__", None)
+        return short() if short is not None else f"{type(x).__name__}({short_aval(x.aval())})"
+    return short_aval(aval_of(x))
+
+
+_SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
+
+
+def short_aval(aval: Any) -> str:
+    """`f32[3]`, as JAX prints abstract values."""
+    dtype = (
+        np.dtype(aval.dtype).name
+        if not jnp.issubdtype(aval.dtype, jax.dtypes.extended)
+        else str(aval.dtype)
+    )
+    kind = dtype.rstrip("0123456789")
+    dtype = _SHORT.get(kind, kind) + dtype[len(kind) :]
+    return f"{dtype}[{','.join(map(str, aval.shape))}]"
+
+
+Taker = Callable[[Any], Any]
+
+_finders: list[Callable[[type], Taker | None]] = []
+_takers: dict[type, Taker | None] = {}
+_guards: list[tuple[str, str]] = []
+
+
+def register_foreign(
+    find: Callable[[type], Taker | None], guards: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Say which objects of other libraries are taken over as values.
+
+    **Arguments**
+
+    - `find`: for a class, what makes a value of an instance, or raises for one that cannot be; or
+      None for a class that it does not know. Asked once for each class.
+    - `guards`: modules and names of classes of arrays that JAX would silently read as bare numbers
+      where a staged function captures one. While staging they are refused.
+    """
+    _finders.append(find)
+    _guards.extend(guards)
+    _takers.clear()
+
+
+def guard_foreign() -> None:
+    """Have JAX ask us about the guarded classes that the user has imported since."""
+    for module, name in list(_guards):
+        if module in sys.modules:
+            guard_array_type(getattr(sys.modules[module], name), _refuse_while_staging)
+            _guards.remove((module, name))
+
+
+def _refuse_while_staging(x: Any) -> None:
+    if MODE.staging:
+        raise captured_foreign(x)
+
+
+def captured_foreign(x: Any) -> RuleError:
+    """The error for another library's object that a staged function captured."""
+    name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
+    error = RuleError(
+        f"A `{name}` that a quaxified function captured met an array of the program, which would "
+        "read it as bare numbers.",
+        "Pass it as an argument, or capture it as a value: `sciquax.units.Quantity(x)`.",
+    )
+    locate_stack(error)
+    return error
+
+
+def taker_of(kind: type) -> Taker | None:
+    """What makes a value of an instance of a class; None for nearly all classes."""
+    try:
+        return _takers[kind]
+    except KeyError:
+        found = None
+        if kind not in VALUE_TYPES:
+            found = next((t for find in _finders if (t := find(kind)) is not None), None)
+        _takers[kind] = found
+        return found
+
+
+def adopt(x: Any) -> Any:
+    """`x`, or the value that it is if it belongs to another library."""
+    taker = taker_of(type(x))
+    return x if taker is None else taker(x)
+
+
+def adopt_all(tree: Any) -> Any:
+    """A tree with all objects of other libraries in it taken over."""
+    leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
+    if all(taker_of(type(x)) is None for x in leaves):
+        return tree
+    return jtu.tree_unflatten(treedef, map(adopt, leaves))
+
+
+def is_value_or_foreign(x: Any) -> bool:
+    """Whether `x` is a value, or becomes one."""
+    kind = type(x)
+    return kind in VALUE_TYPES or taker_of(kind) is not None

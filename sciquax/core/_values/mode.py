@@ -1,0 +1,69 @@
+"""What this thread is doing: staging a user's function, calling one, being observed."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+
+class Mode(threading.local):
+    """What this thread is doing, which decides what `__jax_array__` means.
+
+    `staging`: a quaxified function is being traced; a value that meets a tracer is injected.
+    `direct`: a quaxified function was called without values; if it turns out to have captured
+    one, the call is abandoned and staged instead.
+    `apart`: what is being traced was quaxified with a `filter_spec`, so that quaxified functions in
+    it handle their own values rather than hand them over.
+    `signature_rules_called`: how many rules of somebody's own have been called.
+    `deferring`: a program is interpreted that holds types which want formulas, see `formulas.py`.
+    `observer`: who is told what the interpreter does, see `mode.py`.
+    """
+
+    staging = False
+    direct = False
+    apart = False
+    signature_rules_called = 0
+    deferring = False
+    observer: Any = None
+
+
+MODE = Mode()
+
+
+# JAX keeps the traces of jitted functions. What it traces while a function is staged is not what it
+# traces elsewhere: captured values and functions with rules of their own leave equations there.
+traced_for_staging = jax.make_user_context(False)
+
+
+@contextlib.contextmanager
+def staging(apart: bool = False) -> Iterator[None]:
+    """While a function of the user's is being traced for interpretation."""
+    before = MODE.staging, MODE.direct, MODE.apart
+    MODE.staging, MODE.direct, MODE.apart = True, False, apart
+    try:
+        with traced_for_staging(True):
+            yield
+    finally:
+        MODE.staging, MODE.direct, MODE.apart = before
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """What the interpreter tells: the jaxprs it enters and leaves, equations before and after."""
+
+    def enter(self, jaxpr: Any, n_consts: int, operands: Sequence[Any]) -> None: ...
+    def leave(self) -> None: ...
+    def before(self, eqn: Any) -> None: ...
+    def after(self, results: Sequence[Any]) -> None: ...
+
+
+@contextlib.contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """While `observer` is told what the interpreter does. Nothing kept is used meanwhile."""
+    before, MODE.observer = MODE.observer, observer
+    try:
+        yield
+    finally:
+        MODE.observer = before

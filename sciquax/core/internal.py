@@ -1,0 +1,18 @@
+"""What the house's own packages take from `core` beyond its public names."""
+
+from ._adapters import adapter as adapter
+from ._autodiff.tangent_labels import derivative as derivative, owner_of as owner_of
+from ._compat.execution import trace_context as trace_context
+from ._compat.frames import axes_of_outputs as axes_of_outputs, mapped_axis as mapped_axis
+from ._compat.jaxprs import (
+    Literal as Literal,
+    Primitive as Primitive,
+    ShapedArray as ShapedArray,
+    Tracer as Tracer,
+    open_jaxpr as open_jaxpr,
+)
+from ._dispatch.tables import HIGHER_ORDER as HIGHER_ORDER
+from ._stage.staging import fill as fill, template_of as template_of
+from ._values.captured import typeof_aval as typeof_aval
+from ._values.formulas import wants_deferred as wants_deferred
+from ._values.kinds import adopt_all as adopt_all

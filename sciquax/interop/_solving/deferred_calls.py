@@ -1,0 +1,149 @@
+"""Functions that need values, called while a program is staged and there are only tracers.
+
+`sciquax.grad(loss)` and `quaxify(loss)` trace `loss` before any unit is known; a `diffeqsolve`
+inside it cannot check anything yet. It becomes one equation of the staged program, whose outputs'
+shapes are those of the same solve without units, and which the interpreter carries out when the
+values have arrived.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.core
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax.interpreters import batching, mlir
+
+from sciquax.core import MODE, RuleError, inject, is_value, strip
+from sciquax.core.internal import HIGHER_ORDER, Primitive, Tracer
+
+from .deferred_derivatives import differentiate
+
+
+class _DeferredCall(Primitive):
+    """A call to be made when the operands are values. Outside of staging, it is made."""
+
+    multiple_results = True
+
+    def bind(self, *operands: Any, call: Any, avals: Any) -> Any:
+        if MODE.staging:
+            return super().bind(*operands, call=call, avals=avals)
+        return call(*operands)
+
+
+deferred_p = _DeferredCall("deferred_call")
+deferred_p.def_abstract_eval(lambda *_, call, avals: list(avals))
+
+
+class _Place(threading.local):
+    """Whether this thread carries out a deferred call, whose user is not on the Python stack."""
+
+    deferred = False
+
+
+PLACE = _Place()
+
+
+def _carry_out(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    outer, PLACE.deferred = PLACE.deferred, True
+    try:
+        return params["call"](*operands)
+    finally:
+        PLACE.deferred = outer
+
+
+HIGHER_ORDER[deferred_p.name] = _carry_out
+
+# A function jitted by the user and traced within `quaxify` is found again by JAX outside of it.
+mlir.register_lowering(
+    deferred_p, mlir.lower_fun(lambda *operands, call, avals: call(*operands), True)
+)
+
+
+def _batch(operands: Sequence[Any], dims: Sequence[Any], *, call: Any, avals: Any) -> Any:
+    (size, *_) = [x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None]
+    batched = [a.update(shape=(size, *a.shape), sharding=None) for a in avals]
+    mapped = jax.vmap(call, in_axes=tuple(dims), axis_size=size)
+    return deferred_p.bind(*operands, call=mapped, avals=tuple(batched)), [0] * len(avals)
+
+
+batching.primitive_batchers[deferred_p] = _batch
+differentiate(deferred_p)
+
+
+def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: a function of keyword arguments that within staging is called later.
+
+    It must give the same tree of shapes whatever the units. `keep` as for `deferred`.
+    """
+
+    def decorator(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapped(**given: Any) -> Any:
+            if not MODE.staging:
+                return function(**given)
+            bare = lambda given: function(**jtu.tree_map(_bare, given, is_leaf=is_value))  # noqa: E731
+            return deferred(lambda given: function(**given), bare, given, keep)
+
+        return wrapped
+
+    return decorator
+
+
+def _bare(x: Any) -> Any:
+    return _bare(x.magnitude) if hasattr(x, "magnitude") else strip(x)
+
+
+def deferred(
+    function: Callable[..., Any],
+    shapes: Callable[..., Any],
+    argument: Any,
+    keep: Sequence[str] = (),
+) -> Any:
+    """Have `function(argument)` called when values have arrived.
+
+    **Arguments**: the function; one that gives the same tree on bare arrays, whatever the units;
+    a dictionary of arguments, with tracers for values in it; and which of its entries may see
+    polymorphic constants.
+
+    **Returns** the function's result, with tracers for values and arrays.
+    """
+    flat, tree = jtu.tree_flatten_with_path(argument, is_leaf=is_value)
+    leaves = [leaf for _, leaf in flat]
+    chosen = [i for i, x in enumerate(leaves) if _holds_tracer(x)]
+    kept = {i for i in chosen if getattr(flat[i][0][0], "key", None) in keep}
+    outs, out_tree = jtu.tree_flatten(eqx.filter_eval_shape(shapes, argument))
+    arrays = [i for i, x in enumerate(outs) if isinstance(x, jax.ShapeDtypeStruct)]
+    operands = [inject(x) if is_value(x) else x for x in (leaves[i] for i in chosen)]
+    avals = tuple(map(_aval, (outs[i] for i in arrays)))
+    count = len(outs)
+    for i in chosen:
+        leaves[i] = None  # `call` outlives the tracers
+
+    def call(*operands: Any) -> list[Any]:
+        filled = list(leaves)
+        for i, x in zip(chosen, operands, strict=True):
+            filled[i] = x if i in kept else strip(x)
+        found = jtu.tree_leaves(function(jtu.tree_unflatten(tree, filled)), is_leaf=is_value)
+        if len(found) != count:
+            raise RuleError(
+                f"What is called here gives {count} arrays of plain arrays, and {len(found)} of "
+                "these values, which are made of several: too late for the program around it.",
+                "Call it outside of `quaxify`: it takes values by itself.",
+            )
+        return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]
+
+    for i, tracer in zip(arrays, deferred_p.bind(*operands, call=call, avals=avals), strict=True):
+        outs[i] = tracer
+    return jtu.tree_unflatten(out_tree, outs)
+
+
+def _holds_tracer(leaf: Any) -> bool:
+    return any(isinstance(x, Tracer) for x in jtu.tree_leaves(leaf))
+
+
+def _aval(struct: jax.ShapeDtypeStruct) -> Any:
+    return jax.core.ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)

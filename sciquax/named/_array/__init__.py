@@ -1,0 +1,1 @@
+"""What a named array is made of, apart from its operations."""

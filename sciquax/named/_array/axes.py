@@ -1,0 +1,266 @@
+"""`Axis`, a name with a size; and `Axes`, what an array knows of its axes: names, coordinates.
+
+Arrays store strings. `Axes` are interned, so that two arrays laid out alike share one object, which
+compares and hashes by identity: that is what makes operators and pytrees cheap.
+"""
+
+import threading
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .coordinates import Coordinate
+from .errors import AxisError, AxisSizeError, absent, located, repeated, show_dims
+
+Dims = tuple[str | None, ...]
+
+
+class Axis:
+    """A name, with a size that is checked wherever the name is used.
+
+    **Arguments**: `name`, a string; `size`, or None for any. Compares by value.
+
+    ```python
+    >>> from sciquax.named import Axis, zeros
+    >>> Axis("x", 3) == Axis("x", 3)
+    True
+    >>> zeros((Axis("x", 3), Axis("y", 2))).dims
+    ('x', 'y')
+
+    ```
+    """
+
+    __slots__ = ("name", "size")
+    name: str
+    size: int | None
+
+    def __init__(self, name: str, size: int | None = None):
+        check_name(name)
+        if size is not None:
+            size = size.__index__()
+            if size < 0:
+                raise located(AxisSizeError(f"The size of axis {name!r} is {size}."))
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "size", size)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("An `Axis` does not change; make another one.")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Axis):
+            return NotImplemented
+        return (self.name, self.size) == (other.name, other.size)
+
+    def __hash__(self) -> int:
+        return hash((Axis, self.name, self.size))
+
+    def __reduce__(self) -> Any:
+        return Axis, (self.name, self.size)
+
+    def __repr__(self) -> str:
+        return (
+            f"Axis({self.name!r}, {self.size})" if self.size is not None else f"Axis({self.name!r})"
+        )
+
+
+def check_name(name: Any) -> str:
+    """`name`, if it is a name. **Raises** `AxisError`."""
+    if type(name) is not str or not name:
+        raise located(
+            AxisError(f"A name is a string or an `Axis`, and {name!r} is a {type(name).__name__}.")
+        )
+    return name
+
+
+def name_of(axis: Any) -> str:
+    """The name of a name or an `Axis`."""
+    return axis.name if isinstance(axis, Axis) else check_name(axis)
+
+
+def size_given(axis: Any) -> int | None:
+    return axis.size if isinstance(axis, Axis) else None
+
+
+def as_names(names: Any) -> tuple[Any, ...]:
+    """One name or several, as a tuple of what was given."""
+    if isinstance(names, (str, Axis)):
+        return (names,)
+    if isinstance(names, (int, slice)) or not isinstance(names, Iterable):
+        raise located(
+            AxisError(
+                f"Axes are given by name, and {names!r} is not one.",
+                "Positions belong to code that runs under `quaxify`.",
+            )
+        )
+    return tuple(names)
+
+
+def sizes_of(what: str, sizes: Any) -> dict[str, int]:
+    """`{"x": 3}`, `Axis("x", 3)` or a sequence of such axes, as a dictionary."""
+    if isinstance(sizes, Mapping):
+        pairs = [(name_of(k), size_given(k), v) for k, v in sizes.items()]
+    else:
+        pairs = [(name_of(a), None, size_given(a)) for a in as_names(sizes)]
+    found: dict[str, int] = {}
+    for name, stated, size in pairs:
+        if size is None:
+            raise located(
+                AxisError(f"`{what}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`.")
+            )
+        size = size.__index__()
+        if name in found:
+            raise located(repeated(what, name))
+        if size < 0 or stated is not None and stated != size:
+            raise located(AxisSizeError(f"`{what}` got the size {size} for axis {name!r}."))
+        found[name] = size
+    return found
+
+
+class Axes:
+    """What an array knows of its axes. Make one with `axes`.
+
+    **Attributes**: `dims`, a name or None for each axis; `coords`, coordinates by name; `attrs`,
+    what a file said of the array (None, if nothing); `place`, the position of each name; `plain`,
+    the same without attributes, as results of arithmetic have it; `named`, whether every axis has
+    a name.
+    """
+
+    __slots__ = ("__weakref__", "attrs", "coords", "dims", "named", "place", "plain")
+
+    dims: Dims
+    coords: dict[str, Coordinate]
+    attrs: "Attributes | None"
+    place: dict[str, int]
+    plain: "Axes"
+    named: bool
+
+    def __init__(self, dims: Dims, coords: dict[str, Coordinate], attrs: "Attributes | None"):
+        self.dims, self.coords, self.attrs = dims, coords, attrs
+        self.place = {name: i for i, name in enumerate(dims) if name is not None}
+        self.named = None not in dims
+        self.plain = self if attrs is None else axes(dims, coords)
+
+    def __reduce__(self) -> Any:
+        return axes, (self.dims, self.coords, self.attrs)
+
+    def __copy__(self) -> "Axes":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Axes":
+        return self
+
+    def __repr__(self) -> str:
+        extra = f", coords={sorted(self.coords)}" if self.coords else ""
+        return f"Axes({show_dims(self.dims)}{extra})"
+
+    def position(self, what: str, axis: Any, array: Any = None) -> int:
+        """Where a name is. **Raises** `AxisError` if it is absent or of another size."""
+        name = name_of(axis)
+        found = self.place.get(name)
+        if found is None:
+            raise located(absent(what, name, self.dims))
+        if array is not None and isinstance(axis, Axis) and axis.size is not None:
+            size = array.shape[found]
+            if size != axis.size:
+                raise located(
+                    AxisSizeError(
+                        f"`{what}` got {axis!r}, and the array's {name!r} has size {size}.",
+                        "Give the name alone, or the right size.",
+                    )
+                )
+        return found
+
+    def positions(self, what: str, names: Any, array: Any = None) -> tuple[int, ...]:
+        """Where names are. **Raises** `AxisError` if one is absent or repeated."""
+        found: list[int] = []
+        for axis in as_names(names):
+            position = self.position(what, axis, array)
+            if position in found:
+                raise located(repeated(what, name_of(axis)))
+            found.append(position)
+        return tuple(found)
+
+    def keep(self, positions: Iterable[int]) -> "Axes":
+        """The axes at these positions, in this order, with their coordinates."""
+        return self.with_dims(tuple(self.dims[i] for i in positions))
+
+    def with_dims(self, dims: Dims) -> "Axes":
+        """Other dims; coordinates of the names among them are kept, attributes are not."""
+        if not self.coords:
+            return axes(dims)
+        return axes(dims, {n: self.coords[n] for n in dims if n is not None and n in self.coords})
+
+    def with_coord(self, name: str, coordinate: Coordinate | None) -> "Axes":
+        coords = {n: c for n, c in self.coords.items() if n != name}
+        if coordinate is not None:
+            coords[name] = coordinate
+        return axes(self.dims, coords, self.attrs)
+
+
+class Attributes:
+    """What a file said of a variable. Compares by contents.
+
+    **Attributes**: its `name`; a dictionary, `items`; and one for each coordinate, `items_of`.
+    """
+
+    __slots__ = ("_key", "items", "items_of", "name")
+
+    def __init__(
+        self,
+        name: str | None,
+        items: Mapping[str, Any],
+        items_of: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
+        self.name, self.items = name, dict(items)
+        self.items_of = {k: dict(v) for k, v in (items_of or {}).items()}
+        self._key = (name, repr(self.items), repr(self.items_of))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Attributes) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> Any:
+        return Attributes, (self.name, self.items, self.items_of)
+
+
+_interned: weakref.WeakValueDictionary[Any, Axes] = weakref.WeakValueDictionary()
+_lock = threading.RLock()
+
+
+def axes(
+    dims: Dims,
+    coords: Mapping[Any, Coordinate] | None = None,
+    attrs: Attributes | None = None,
+) -> Axes:
+    """The one `Axes` of these dims, coordinates and attributes."""
+    key = (
+        (dims, tuple(coords[n] for n in sorted(coords)), tuple(sorted(coords))) if coords else dims
+    )
+    if attrs is not None:
+        key = (key, attrs)
+    found = _interned.get(key)
+    if found is None:
+        with _lock:
+            found = _interned.get(key)
+            if found is None:
+                found = Axes(dims, dict(coords or {}), attrs)
+                _interned[key] = found
+    return found
+
+
+def check_distinct(what: str, dims: Sequence[str | None]) -> None:
+    """**Raises** `AxisError` if a name is on two axes."""
+    seen: set[str] = set()
+    for name in dims:
+        if name is None:
+            continue
+        if name in seen:
+            raise located(
+                AxisError(
+                    f"`{what}` would put the name {name!r} on two axes: {show_dims(dims)}.",
+                    f"Rename one first: `.rename({name}='{name}2')`.",
+                )
+            )
+        seen.add(name)

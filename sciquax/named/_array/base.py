@@ -1,0 +1,269 @@
+"""`NamedBase`, what every operation may ask of a named array, and `bare`, which makes results."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import is_value, strip
+from sciquax.core.internal import Tracer
+
+from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
+from .coordinates import Coordinate, as_array
+from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, located, show_dims
+from .flattening import _new, _set
+
+_class: Any = None  # `NamedArray`, which stands above the mixins that it is made of
+
+
+class NamedBase:
+    """What a named array is, an array and its axes: for `isinstance`, annotations and mixins."""
+
+    array: Any
+    _axes: Any
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        global _class
+        if _class is None:
+            _class = cls
+
+    # -- what it is -------------------------------------------------------------------------------
+
+    @property
+    def dims(self) -> Dims:
+        """The axes' names, None where there is none, in the order in which axes are stored."""
+        return self._axes.dims
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each name. Axes without a name are not in it."""
+        shape = self.array.shape
+        return {name: shape[i] for name, i in self._axes.place.items()}
+
+    @property
+    def axes(self) -> tuple[Axis | None, ...]:
+        """The dims as `Axis` objects, with their sizes."""
+        pairs = zip(self._axes.dims, self.array.shape, strict=True)
+        return tuple(None if name is None else Axis(name, size) for name, size in pairs)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape if self._axes.dims else ()
+
+    @property
+    def ndim(self) -> int:
+        return len(self._axes.dims)
+
+    @property
+    def dtype(self) -> Any:
+        return self.array.dtype
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    # -- coordinates ------------------------------------------------------------------------------
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        """The coordinates by name: named arrays; NumPy arrays, if they are dates or strings."""
+        return {name: self.coord(name) for name in self._axes.coords}
+
+    def coord(self, name: Any) -> Any:
+        """The coordinates along a name. **Raises** `AxisError` if there are none."""
+        place = self._axes.position("coord", name, self)
+        name = self._axes.dims[place]
+        found = self._axes.coords.get(name)
+        if found is None:
+            raise located(
+                AxisError(
+                    f"{name!r} has no coordinates.",
+                    f"Give them with `.assign_coords({name}=values)`.",
+                )
+            )
+        value = as_array(found.value())
+        if isinstance(value, np.ndarray):
+            return value
+        return bare(value, axes((name,), {name: found}))
+
+    def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+        """With these coordinates: one known array per name. None removes one.
+
+        **Raises** `AxisError` for an absent name, `CoordinateError` for one that does not fit.
+        """
+        known = self._axes
+        for key, value in {**(coords or {}), **more}.items():
+            place = known.position("assign_coords", key, self)
+            name = known.dims[place]
+            made = None if value is None else _fitting(name, value, self.array.shape[place])
+            known = known.with_coord(name, made)
+        return bare(self.array, known)
+
+    def drop_coords(self, *names: Any) -> Any:
+        """Without the coordinates of these names, or of all."""
+        known = self._axes
+        for name in names or tuple(known.coords):
+            known = known.with_coord(known.dims[known.position("drop_coords", name)], None)
+        return bare(self.array, known)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """What a file said of the array: kept by selections, not by arithmetic."""
+        found = self._axes.attrs
+        return {} if found is None else dict(found.items)
+
+    @property
+    def name(self) -> str | None:
+        """The name that the array has in a file, if it came from one."""
+        found = self._axes.attrs
+        return None if found is None else found.name
+
+    def stored_coords(self) -> dict[str, tuple[Any, dict[str, Any]]]:
+        """The coordinates as they are kept, and what a file said of each.
+
+        **Returns** by name a NumPy array, or a quantity of one, in full precision; and attributes.
+        """
+        known = self._axes
+        said = {} if known.attrs is None else known.attrs.items_of
+        return {name: (c.value(), dict(said.get(name, {}))) for name, c in known.coords.items()}
+
+
+N = TypeVar("N", bound=NamedBase)
+
+
+def bare(array: Any, axes: Axes) -> Any:
+    """A named array without any checks: what every operation builds its result with."""
+    a = _new(_class)
+    _set(a, "array", array)
+    _set(a, "_axes", axes)
+    return a
+
+
+def checked_axes(
+    shape: tuple[int, ...], dims: Any, coords: Mapping[Any, Any] | None = None
+) -> Axes:
+    """The axes of an array of this shape. **Raises** what `NamedArray` does."""
+    if isinstance(dims, Mapping):
+        dims = [Axis(name, size) for name, size in dims.items()]
+    given = () if dims is None else as_names(dims)
+    names = tuple(
+        a.name if isinstance(a, Axis) else None if a is None else check_name(a) for a in given
+    )
+    if len(names) != len(shape):
+        raise located(
+            AxisError(
+                f"An array of shape {shape} got {len(names)} names, {show_dims(names)}.",
+                "Give one for each axis; None for an axis without a name.",
+            )
+        )
+    check_distinct("NamedArray", names)
+    for axis, size in zip(given, shape, strict=True):
+        stated = size_given(axis)
+        if stated is not None and stated != size:
+            raise located(
+                AxisSizeError(f"{axis!r} got an axis of size {size}; the array's shape is {shape}.")
+            )
+    if not coords:
+        return axes(names)
+    made: dict[str, Coordinate] = {}
+    for key, value in coords.items():
+        place = axes(names).position("NamedArray", key)
+        name = names[place]
+        assert name is not None
+        made[name] = _fitting(name, value, shape[place])
+    return axes(names, made)
+
+
+def _fitting(name: str, value: Any, size: int) -> Coordinate:
+    made = coordinate(value, name)
+    if len(made) != size:
+        raise located(
+            CoordinateError(f"The coordinate of {name!r} has {len(made)} values for size {size}.")
+        )
+    return made
+
+
+def _as_array(value: Any) -> Any:
+    if isinstance(value, (jax.Array, Tracer, jax.ShapeDtypeStruct)):
+        return value
+    return jnp.asarray(value)
+
+
+def as_named(x: Any, what: str) -> Any:
+    """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
+    x = strip(x)
+    if isinstance(x, NamedBase):
+        return x
+    if is_value(x):
+        x = x.canonical()
+        if isinstance(x, NamedBase):
+            return x
+    elif not hasattr(x, "shape"):
+        if not isinstance(x, (bool, int, float, complex, np.generic)):
+            raise located(
+                PositionalError(
+                    f"`{what}` got a `{type(x).__name__}`, which is no named array.",
+                    "Give it names: `NamedArray(x, ('x', ...))`.",
+                )
+            )
+        return bare(jnp.asarray(x), axes(()))
+    if x.shape != ():
+        raise plain_operand(what, x)
+    return bare(x, axes(()))
+
+
+def plain_operand(what: str, x: Any) -> PositionalError:
+    return located(
+        PositionalError(
+            f"`{what}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
+            "Name its axes, `NamedArray(x, ('x', ...))`; or run positional code under `quaxify`.",
+        )
+    )
+
+
+def coordinate(value: Any, name: str) -> Coordinate:
+    """The coordinates that an array, a quantity or a list is.
+
+    **Raises** `CoordinateError` for what is not one known, one-dimensional array.
+    """
+    if isinstance(value, Coordinate):
+        return value
+    tree = None
+    leaf = value
+    if is_value(value):
+        if isinstance(value, NamedBase):
+            if value.dims != (name,):
+                raise located(
+                    CoordinateError(
+                        f"The coordinate of {name!r} has the dims {value.dims}.",
+                        f"Give one with the single name {name!r}.",
+                    )
+                )
+            return coordinate(value.array, name)
+        leaves, tree = jtu.tree_flatten(value)
+        if len(leaves) != 1:
+            raise located(CoordinateError(f"A {type(value).__name__} cannot be a coordinate."))
+        leaf = leaves[0]
+    if isinstance(leaf, Tracer):
+        raise located(
+            CoordinateError(
+                f"The coordinate of {name!r} is only known when the program runs.",
+                "Coordinates are checked when a program is traced: give known arrays.",
+            )
+        )
+    values = np.asarray(leaf)
+    if values.ndim != 1:
+        raise located(
+            CoordinateError(
+                f"The coordinate of {name!r} has {values.ndim} axes.", "Give one value per place."
+            )
+        )
+    return Coordinate(values, tree)

@@ -1,0 +1,113 @@
+"""How a named array looks: `NamedArray(f32[time=100, space=64], 'K')`, and its values if known."""
+
+import html
+from typing import Any
+
+import jax
+import numpy as np
+
+from sciquax.core import is_value, short_aval
+from sciquax.core.internal import Tracer
+
+from .errors import AxisError
+
+
+def _leaf(array: Any) -> Any:
+    """The plain array at the bottom, if there is one."""
+    while is_value(array):
+        array = getattr(array, "magnitude", None)
+    return array
+
+
+def _known(array: Any) -> np.ndarray | None:
+    """The values, if they are known and at hand."""
+    leaf = _leaf(array)
+    if isinstance(leaf, np.ndarray):
+        return leaf
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer):
+        return None
+    if leaf.is_deleted() or not leaf.is_fully_addressable:
+        return None
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.extended):
+        return None
+    return np.asarray(leaf)
+
+
+def header(a: Any) -> str:
+    """`f32[time=100, space=64], 'K'`."""
+    array = a.array
+    if getattr(array, "shape", None) is None:
+        return f"{array!r}"
+    try:
+        dims = a._axes.dims
+    except AxisError:
+        return f"{short_aval(array)}, taken from its names"
+    sizes = ", ".join(
+        str(n) if d is None else f"{d}={n}" for d, n in zip(dims, array.shape, strict=True)
+    )
+    dtype = short_aval(array.aval() if is_value(array) else array).partition("[")[0]
+    text = f"{dtype}[{sizes}]"
+    unit = getattr(array, "_unit", None)
+    if unit is not None:
+        inner = getattr(array, "magnitude", None)
+        structure = f", {type(inner).__name__}" if is_value(inner) else ""
+        return f"{text}, '{unit}'{structure}"
+    return f"{text}, {type(array).__name__}" if is_value(array) else text
+
+
+def _values(a: Any) -> str | None:
+    values = _known(a.array)
+    if values is None:
+        return None
+    return str(values) if values.ndim == 0 else np.array2string(values, threshold=100)
+
+
+class Printing:
+    """How [`sciquax.named.NamedArray`][] prints."""
+
+    def __short__(self) -> str:
+        return f"NamedArray({header(self)})"
+
+    def __repr__(self) -> str:
+        values = _values(self)
+        return self.__short__() if values is None else f"{self.__short__()}\n{values}"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self: Any, spec: str) -> str:
+        if not spec:
+            return str(self)
+        return format(self._scalar("format"), spec)
+
+    def __pdoc__(self, **_: Any) -> Any:
+        import wadler_lindig as wl  # with which Equinox prints trees
+
+        return wl.TextDoc(self.__short__())
+
+    def _repr_html_(self: Any) -> str:
+        """A table of the axes with their coordinates, and the values."""
+        rows = []
+        for name, size in zip(self._axes.dims, self.shape, strict=True):
+            known = self._axes.coords.get(name) if name is not None else None
+            shown = "" if known is None else str(_summary(known))
+            rows.append(
+                f"<tr><td><b>{html.escape(str(name or ''))}</b></td><td>{size}</td>"
+                f"<td>{html.escape(shown)}</td></tr>"
+            )
+        values = _values(self)
+        body = "" if values is None else f"<pre>{html.escape(values)}</pre>"
+        return (
+            f"<div><code>{html.escape(self.__short__())}</code>"
+            f"<table><tr><th>axis</th><th>size</th><th>coordinates</th></tr>{''.join(rows)}</table>"
+            f"{body}</div>"
+        )
+
+
+def _summary(known: Any) -> str:
+    value = known.value()
+    if len(known) == 0:
+        return "none"
+    unit = getattr(value, "units", "")
+    first, last = known.values[0], known.values[-1]
+    return f"{first} to {last} {unit}".strip()

@@ -1,0 +1,199 @@
+"""What the interpreter asks of a named array: joining, loops, derivatives, nesting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from sciquax.core import Polymorphic, Unsettled, aval_of, coerce, is_value, join, strip
+from sciquax.core.internal import derivative, owner_of
+
+from .axes import Dims, axes
+from .base import NamedBase, bare
+from .errors import AxisError, show_dims
+
+
+def _parts(x: Any) -> tuple[Any, Dims, dict]:
+    """What a value holds (polymorphic if it is), its dims and its coordinates."""
+    inner = strip(x)
+    if isinstance(inner, NamedBase):
+        dims, held = inner._axes.dims, inner.array
+        coords = inner._axes.coords
+    else:
+        dims, held, coords = (None,) * len(aval_of(inner).shape), inner, {}
+        held = held if hasattr(held, "shape") else jnp.asarray(held)  # a literal number
+    return (Polymorphic(held) if type(x) is Polymorphic else held), dims, coords
+
+
+def unified(lhs: Dims, rhs: Dims) -> Dims | None:
+    """The dims that both agree with, None being a wildcard; or None, where they do not."""
+    if len(lhs) != len(rhs):
+        return None
+    out = tuple(a if b is None else b for a, b in zip(lhs, rhs, strict=True))
+    if any(b is not None and a is not None and a != b for a, b in zip(lhs, rhs, strict=True)):
+        return None
+    named = [d for d in out if d is not None]
+    return out if len(set(named)) == len(named) else None
+
+
+class Nesting:
+    """How [`sciquax.named.NamedArray`][] joins, nests and differentiates."""
+
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        (a, a_dims, a_coords), (b, b_dims, b_coords) = _parts(lhs), _parts(rhs)
+        dims = unified(a_dims, b_dims)
+        if dims is None:
+            raise Unsettled(AxisError)
+        coords = {n: c for n, c in a_coords.items() if b_coords.get(n) == c}
+        joined = join(a, b)
+        joined = strip(joined)
+        return bare(joined, axes(dims, coords))
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        held, dims, _ = _parts(value)
+        example_held, example_dims, example_coords = _parts(example)
+        if not isinstance(strip(example), NamedBase):
+            if any(d is not None for d in dims):
+                raise Unsettled(AxisError)
+            return strip(coerce(held, example_held))
+        if unified(dims, example_dims) != example_dims:
+            raise AxisError(
+                f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
+                "Transpose or rename it.",
+            )
+        return bare(strip(coerce(held, example_held)), axes(example_dims, example_coords))
+
+    def canonical(self: Any) -> Any:
+        """Checked: as many names as axes; names within names are one set of names."""
+        inner = self.array
+        if not is_value(inner):
+            self._axes.dims  # noqa: B018
+            return self
+        inner = inner.canonical()
+        if isinstance(inner, NamedBase):
+            held, dims, coords = _parts(inner)
+            both = unified(self._axes.dims, dims)
+            if both is None:
+                raise AxisError(
+                    f"Names meet on the same axes: {show_dims(self._axes.dims)} and "
+                    f"{show_dims(dims)}.",
+                    "Rename one array's axes first.",
+                )
+            return bare(held, axes(both, {**coords, **self._axes.coords}))
+        return self if inner is self.array else bare(inner, self._axes)
+
+    # -- loops ------------------------------------------------------------------------------------
+
+    def as_element(self: Any, leaves: Sequence[Any]) -> Any:
+        layout = self._axes
+        return bare(_inner_element(self.array, leaves), layout.with_dims(layout.dims[1:]))
+
+    @classmethod
+    def scanned_axis(cls, scanned: Sequence[Any]) -> Any:
+        names = [x._axes.dims[0] for x in scanned if isinstance(x, NamedBase)]
+        known = list(dict.fromkeys(n for n in names if n is not None))
+        if len(known) > 1:
+            raise AxisError(
+                f"A loop runs over axes of different names: {show_dims(known)}.",
+                "Rename one first: `.rename(...)`.",
+            )
+        return known[0] if known else None
+
+    def as_stacked(self: Any, leaves: Sequence[Any]) -> Any:
+        return type(self).stacked_along(self, leaves, None)
+
+    @classmethod
+    def stacked_along(cls, element: Any, leaves: Sequence[Any], axis: Any) -> Any:
+        if isinstance(element, NamedBase):
+            dims, inner = element._axes.dims, element.array
+            coords = element._axes.coords
+        else:
+            dims, inner, coords = (None,) * len(element.shape), element, {}
+        if axis is not None and axis in dims:
+            raise AxisError(
+                f"A loop over {axis!r} stacks outputs with the dims {show_dims(dims)}, which have "
+                "that name already.",
+                f"Rename one first: `.rename({axis}='{axis}2')`.",
+            )
+        held = inner.as_stacked(leaves) if is_value(inner) else leaves[0]
+        return bare(held, axes((axis, *dims), coords))
+
+    # -- derivatives ------------------------------------------------------------------------------
+
+    def as_tangent(self: Any, leaves: Any) -> Any:
+        inner = self.array
+        leaves = list(leaves)
+        held = inner.as_tangent(leaves) if is_value(inner) else leaves[0]
+        return bare(held, self._axes.plain)
+
+    def as_cotangent(self: Any, leaves: Any) -> Any:
+        inner = self.array
+        leaves = list(leaves)
+        held = inner.as_cotangent(leaves) if is_value(inner) else leaves[0]
+        return bare(held, self._axes.plain)
+
+    @classmethod
+    def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
+        """Its axes are the output's, then the argument's."""
+        held_out, out_dims, out_coords = (None, (), {}) if out is None else _parts(out)
+        held_arg, arg_dims, arg_coords = _parts(arg)
+        inner = derivative(held_out, held_arg, leaf)
+        dims = (*out_dims, *arg_dims)
+        shape = inner.shape
+        if len(shape) != len(dims):  # a gradient's output has no axes of its own
+            dims = arg_dims
+        named = [d for d in dims if d is not None]
+        for name in named:
+            if named.count(name) > 1:
+                raise AxisError(
+                    f"A derivative would have the dims {show_dims(dims)}, the output's and the "
+                    "argument's.",
+                    f"Rename the output's: `.rename({name}='{name}2')`.",
+                )
+        return bare(inner, axes(dims, {**out_coords, **arg_coords}))
+
+    @classmethod
+    def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
+        """Tangents in the layout of their primals; what is inside aligns among itself."""
+        held_primals, held_tangents, layouts = [], [], []
+        for primal, tangent in zip(primals, tangents, strict=True):
+            held, dims, _ = _parts(primal)
+            if isinstance(strip(tangent), NamedBase):
+                tangent = strip(tangent)
+                if set(tangent.dims) == set(dims) and None not in dims:
+                    tangent = tangent.transpose(*dims)
+            given, given_dims, _ = (
+                _parts(tangent) if hasattr(tangent, "shape") else (tangent, dims, {})
+            )
+            if unified(dims, given_dims) is None:
+                raise AxisError(
+                    f"A tangent has the dims {show_dims(given_dims)} for a value with "
+                    f"{show_dims(dims)}.",
+                    "A tangent has the names of its value.",
+                )
+            held_primals.append(held)
+            held_tangents.append(given)
+            layouts.append(primal._axes if isinstance(primal, NamedBase) else None)
+        owner = owner_of(*held_primals, *held_tangents)
+        rate = None
+        if owner is not None:
+            held_tangents, rate = owner.align(held_primals, held_tangents, inverse)
+        aligned = [
+            x if layout is None else bare(x, layout)
+            for x, layout in zip(held_tangents, layouts, strict=True)
+        ]
+        if rate is None:
+            return aligned, None
+
+        def scale(value: Any) -> Any:
+            if isinstance(value, NamedBase):
+                return bare(rate(value.array), value._axes)
+            return rate(value)
+
+        return aligned, scale
+
+
+def _inner_element(inner: Any, leaves: Sequence[Any]) -> Any:
+    return inner.as_element(leaves) if is_value(inner) else leaves[0]

@@ -1,0 +1,1 @@
+"""Operations that align by name."""

@@ -1,0 +1,99 @@
+"""Calling JAX on what a named array holds: a plain array, or a value such as a quantity."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import (
+    MODE,
+    VALUE_TYPES,
+    LocatedError,
+    as_of_the_user,
+    aval_of,
+    call_compiled,
+    interpret,
+    is_compiled_function,
+    is_value,
+    locate_stack,
+    quaxify,
+    strip,
+)
+from sciquax.core.internal import Tracer, open_jaxpr, trace_context
+
+_STATIC = (bool, int, float, complex, str, type(None), type, np.dtype)
+_LIMIT = 4096
+_staged: dict[Any, tuple[Any, Any, Any]] = {}
+
+
+def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)`, where arrays (also in lists) may be values.
+
+    The function is JAX's, or of this package, and closes over nothing: it is staged once for given
+    types, which costs most of a quantity's way through it.
+    """
+    if not _holds_value(args) and not (kwargs and _holds_value(kwargs.values())):
+        return function(*args, **kwargs)
+    if MODE.staging:
+        return quaxify(function)(*args, **kwargs)
+    leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)
+    if is_compiled_function(function) and not any(
+        isinstance(x, Tracer) for leaf in leaves for x in jtu.tree_leaves(leaf)
+    ):
+        return call_compiled(function, args, kwargs)
+    dynamic = [i for i, x in enumerate(leaves) if is_value(x) or hasattr(x, "aval")]
+    fixed = [(type(x), x) for i, x in enumerate(leaves) if i not in dynamic]
+    if not all(isinstance(x, _STATIC) for _, x in fixed):
+        return quaxify(function)(*args, **kwargs)
+    values = [leaves[i] for i in dynamic]
+    avals = tuple(map(aval_of, values))
+    # 1, 1.0 and True are equal to Python, and so are 0.0 and -0.0.
+    statics = tuple((kind, repr(x) if kind is float else x) for kind, x in fixed)
+    key = (function, tree, tuple(dynamic), avals, statics, trace_context())
+    found = _staged.get(key)
+    if found is None:
+        if len(_staged) >= _LIMIT:
+            _staged.clear()
+        found = _staged[key] = _stage(function, leaves, tree, dynamic, avals)
+    jaxpr, consts, out_tree = found
+    try:
+        outs = interpret(jaxpr, consts, values)
+    except LocatedError as error:  # its place would be that of the call that was staged
+        error.location = None
+        locate_stack(error)
+        raise
+    return jtu.tree_unflatten(out_tree, map(strip, outs))
+
+
+def _stage(
+    function: Callable, leaves: list[Any], tree: Any, dynamic: list[int], avals: tuple[Any, ...]
+) -> tuple[Any, Any, Any]:
+    out_tree = None
+
+    def staged(*tracers: Any) -> list[Any]:
+        nonlocal out_tree
+        given = list(leaves)
+        for i, x in zip(dynamic, tracers, strict=True):
+            given[i] = x
+        args, kwargs = jtu.tree_unflatten(tree, given)
+        with as_of_the_user():  # `mean` of degrees Celsius has a rule as a whole
+            out = quaxify(function)(*args, **kwargs)
+        outs, out_tree = jtu.tree_flatten(out)
+        return outs
+
+    structs = [
+        jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
+        for a in avals
+    ]
+    return *open_jaxpr(jax.make_jaxpr(staged)(*structs)), out_tree
+
+
+def _holds_value(items: Any) -> bool:
+    for x in items:
+        if type(x) in VALUE_TYPES:
+            return True
+        if type(x) in (list, tuple) and _holds_value(x):
+            return True
+    return False

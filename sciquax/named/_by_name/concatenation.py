@@ -1,0 +1,135 @@
+"""Joining arrays: along a name they have, or along a new one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._array.axes import axes, name_of, size_given
+from .._array.base import N, NamedBase, bare
+from .._array.coordinates import Coordinate, merge
+from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, located, show_dims
+from .alignment import _operands, sizes_differ
+from .call_jax import apply
+from .shapes import permuted
+
+
+def _arrays(what: str, arrays: Sequence[N | Any]) -> list[N]:
+    if isinstance(arrays, NamedBase):
+        raise located(
+            AxisError(f"`{what}` takes a list of arrays.", f"Write `{what}([a, b], 'x')`.")
+        )
+    out = _operands(what, list(arrays))
+    if not out:
+        raise located(AxisError(f"`{what}` needs at least one array."))
+    return out
+
+
+def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
+    """All arrays with the first one's order of axes; sizes checked, except along one name."""
+    first = arrays[0]
+    out = []
+    for number, a in enumerate(arrays):
+        if set(a.dims) != set(first.dims):
+            raise located(
+                AxisError(
+                    f"`{what}` got the dims {show_dims(first.dims)} and, in array {number}, "
+                    f"{show_dims(a.dims)}.",
+                    "All arrays have the same names, in any order.",
+                )
+            )
+        for name, size in a.sizes.items():
+            if name != along and size != first.sizes[name]:
+                raise located(sizes_differ(what, name, [first.sizes[name], size]))
+        out.append(permuted(a, tuple(a._axes.place[str(n)] for n in first.dims)))
+    return out
+
+
+def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict[str, Coordinate]:
+    coords: dict[str, Coordinate] = {}
+    for a in arrays:
+        for name, own in a._axes.coords.items():
+            if name == without:
+                continue
+            try:
+                coords[name] = merge(what, name, coords[name], own) if name in coords else own
+            except CoordinateError as error:
+                raise located(error) from None
+    return coords
+
+
+def concatenate(arrays: Sequence[N | Any], name: Any) -> N:
+    """Arrays one after another along a name that all have; axes are matched by name.
+
+    Coordinates along the name are joined. **Raises** `AxisError` if the name is absent or the
+    names differ, `AxisSizeError` where other sizes differ, `CoordinateError` if only some arrays
+    have coordinates along the name.
+    """
+    given = _arrays("concatenate", arrays)
+    along = name_of(name)
+    for a in given:
+        if along not in a._axes.place:
+            raise located(absent("concatenate", along, a.dims))
+    given = _like_first("concatenate", given, along)
+    coords = _merged("concatenate", given, along)
+    own = [a._axes.coords.get(along) for a in given]
+    if any(own):
+        if not all(own):
+            raise located(
+                CoordinateError(
+                    f"`concatenate` got coordinates along {along!r} for some arrays and not for "
+                    "others.",
+                    f"Give them to all, or drop them: `.drop_coords({along!r})`.",
+                )
+            )
+        coords[along] = _joined(along, [c for c in own if c is not None])
+    axis = given[0]._axes.place[along]
+    out = apply(jnp.concatenate, [a.array for a in given], axis=axis)
+    made = bare(out, axes(given[0].dims, coords))
+    made._axes.position("concatenate", name, made)
+    return made
+
+
+def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
+    try:
+        values = [parts[0].values, *(p.converted(parts[0]) for p in parts[1:])]
+    except CoordinateError:
+        raise located(
+            CoordinateError(f"`concatenate` got coordinates of different kinds along {name!r}.")
+        ) from None
+    return Coordinate(np.concatenate(values), parts[0].tree)
+
+
+def stack(arrays: Sequence[N | Any], name: Any) -> N:
+    """Arrays side by side along a new name, which leads; their axes are matched by name.
+
+    **Raises** `AxisError` if the name is there already or the names differ.
+    """
+    given = _arrays("stack", arrays)
+    new, size = name_of(name), size_given(name)
+    if size is not None and size != len(given):
+        raise located(AxisSizeError(f"`stack` got {name!r} for {len(given)} arrays."))
+    given = _like_first("stack", given, None)
+    if new in given[0]._axes.place:
+        raise located(
+            AxisError(
+                f"`stack` got {new!r}, which the arrays have: {show_dims(given[0].dims)}.",
+                "Use `concatenate` to join along it, or choose another name.",
+            )
+        )
+    coords = _merged("stack", given, None)
+    out = apply(jnp.stack, [a.array for a in given])
+    return bare(out, axes((new, *given[0].dims), coords))
+
+
+def unstack(a: N | Any, name: Any) -> list[N]:
+    """One array for each place along a name, without it."""
+    own: Any = _operands("unstack", [a])[0]
+    return own.unstack(name)
+
+
+def split(a: N | Any, name: Any, parts: Any) -> list[N]:
+    """Parts along a name: see [`sciquax.named.NamedArray`][]`.split`."""
+    own: Any = _operands("split", [a])[0]
+    return own.split(name, parts)

@@ -1,0 +1,223 @@
+"""`dot` and `einsum`: sums of products over names."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from .._array.axes import as_names, axes, name_of
+from .._array.base import N, NamedBase, bare
+from .._array.coordinates import Coordinate, merge
+from .._array.errors import (
+    AxisError,
+    CoordinateError,
+    absent,
+    located,
+    repeated,
+    show_dims,
+    suggestion,
+)
+from .alignment import _operands, sizes_differ
+from .call_jax import apply
+
+
+class Labelled(NamedTuple):
+    """Operands whose axes carry labels: equal labels are one index."""
+
+    arrays: Sequence[NamedBase]
+    labels: list[tuple[str, ...]]
+
+
+def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
+    sizes: dict[str, int] = {}
+    coords: dict[str, Coordinate] = {}
+    for a, labels in zip(given.arrays, given.labels, strict=True):
+        for label, size, name in zip(labels, a.shape, a.dims, strict=True):
+            if sizes.setdefault(label, size) != size:
+                raise located(sizes_differ(what, label, [sizes[label], size]))
+            own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
+            if own is not None:
+                try:
+                    coords[label] = (
+                        merge(what, label, coords[label], own) if label in coords else own
+                    )
+                except CoordinateError as error:
+                    raise located(error) from None
+    letters = {label: _LETTERS[i] for i, label in enumerate(sizes)}
+    inputs = ",".join("".join(letters[n] for n in labels) for labels in given.labels)
+    spec = f"{inputs}->{''.join(letters[n] for n in output)}"
+    out = apply(jnp.einsum, spec, *[a.array for a in given.arrays], **kwargs)
+    return bare(out, axes(output, {n: c for n, c in coords.items() if n in output}))
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def dot(*operands: N | Any, **kwargs: Any) -> N:
+    """`dot(a, b, "y")`: the sum over a name, or several, of the product of two or more arrays.
+
+    Every contracted name is on at least two operands; names that operands share and that are not
+    contracted stay. Keywords (`precision`, `preferred_element_type`) are `jnp.einsum`'s.
+
+    **Raises** `AxisError` for a name that is absent, repeated, or on one operand only;
+    `AxisSizeError` where sizes differ; `PositionalError` for a plain array.
+
+    ```python
+    >>> from sciquax.named import NamedArray, dot
+    >>> import jax.numpy as jnp
+    >>> a = NamedArray(jnp.ones((2, 3)), ("x", "y"))
+    >>> b = NamedArray(jnp.ones((3, 4)), ("y", "z"))
+    >>> dot(a, b, "y").sizes
+    {'x': 2, 'z': 4}
+
+    ```
+    """
+    if "names" in kwargs:
+        names = kwargs.pop("names")
+    else:
+        *operands, names = operands  # pyright: ignore[reportAssignmentType]
+    if isinstance(names, NamedBase) or not operands:
+        raise located(AxisError("`dot` needs the names to sum over.", "Write `dot(a, b, 'y')`."))
+    arrays = _operands("dot", operands)
+    contracted: list[str] = []
+    for axis in as_names(names):
+        name = name_of(axis)
+        if name in contracted:
+            raise located(repeated("dot", name))
+        owners = [a for a in arrays if name in a._axes.place]
+        every = tuple(dict.fromkeys(n for a in arrays for n in a.dims))
+        if not owners:
+            raise located(absent("dot", name, every))
+        if len(owners) == 1:
+            raise located(
+                AxisError(
+                    f"`dot` got the name {name!r}, which only one operand has: "
+                    f"{' and '.join(show_dims(a.dims) for a in arrays)}.",
+                    f"Sum that operand alone, `.sum({name!r})`, or rename an axis of another.",
+                )
+            )
+        for a in owners:
+            a._axes.position("dot", axis, a)
+        contracted.append(name)
+    output = tuple(dict.fromkeys(str(n) for a in arrays for n in a.dims if n not in contracted))
+    labels = [tuple(map(str, a.dims)) for a in arrays]
+    return _contract("dot", Labelled(arrays, labels), output, **kwargs)
+
+
+def einsum(spec: str, *operands: N | Any, **kwargs: Any) -> N:
+    """Sums of products, the axes by name: `einsum("x y, y z -> x z", a, b)`.
+
+    Tokens are names, and the order in which axes are stored is free. Every name of an operand is
+    given, unless it has `...`, which stands for the others and must then be in the output. Names
+    that the output lacks are summed over. `-> x z` alone gives the output only. `name:alias` calls
+    an axis `alias`, so that it may appear twice: `"time space, time space:space2 -> space space2"`.
+    The path of contraction is found by `opt_einsum`.
+
+    **Raises** `AxisError` for an unknown, repeated or unmentioned name; `AxisSizeError` where sizes
+    differ; `PositionalError` for a plain array.
+
+    ```python
+    >>> from sciquax.named import NamedArray, einsum
+    >>> import jax.numpy as jnp
+    >>> a = NamedArray(jnp.arange(6.0).reshape(2, 3), ("time", "space"))
+    >>> einsum("time space, time space:other -> space other", a, a).sizes
+    {'space': 3, 'other': 3}
+
+    ```
+    """
+    arrays = _operands("einsum", operands)
+    left, arrow, right = spec.partition("->")
+    if not arrow:
+        raise located(AxisError(f"`einsum` got {spec!r}, without an output.", "Write `-> names`."))
+    if not arrays:
+        raise located(AxisError("`einsum` needs arrays."))
+    if not left.strip():
+        if len(arrays) > 1 and "," in left:
+            raise located(AxisError(f"`einsum` got {spec!r}, whose operands have no names."))
+        inputs = [[str(n) for n in a.dims] for a in arrays]
+    else:
+        inputs = [part.split() for part in left.split(",")]
+    if len(inputs) != len(arrays):
+        raise located(
+            AxisError(
+                f"`einsum` got {len(arrays)} arrays for the {len(inputs)} operands of {spec!r}."
+            )
+        )
+    labels, free = [], []
+    for number, (tokens, a) in enumerate(zip(inputs, arrays, strict=True)):
+        own, rest = _labels(number, tokens, a)
+        labels.append(own)
+        free.append(rest)
+    output = _output(spec, right.split(), labels, free)
+    return _contract("einsum", Labelled(arrays, labels), output, **kwargs)
+
+
+def _labels(number: int, tokens: list[str], a: NamedBase) -> tuple[tuple[str, ...], list[str]]:
+    """A label for each axis of an operand in storage order, and those that `...` stands for."""
+    aliases: dict[str, str] = {}
+    ellipsis = False
+    for token in tokens:
+        if token == "...":
+            if ellipsis:
+                raise located(AxisError(f"`einsum` got `...` twice for operand {number}."))
+            ellipsis = True
+            continue
+        name, colon, alias = token.partition(":")
+        if colon and not alias or not name:
+            raise located(AxisError(f"`einsum` cannot read {token!r}; write `name:alias`."))
+        if name not in a._axes.place:
+            raise located(
+                AxisError(
+                    f"`einsum` got the name {name!r} for operand {number}, whose dims are "
+                    f"{show_dims(a.dims)}.",
+                    suggestion(name, a.dims),
+                )
+            )
+        if name in aliases:
+            raise located(repeated("einsum", name))
+        aliases[name] = alias or name
+    missing = [str(n) for n in a.dims if n not in aliases]
+    if missing and not ellipsis:
+        raise located(
+            AxisError(
+                f"`einsum` got {' '.join(tokens)!r} for operand {number}, whose dims are "
+                f"{show_dims(a.dims)}: {show_dims(missing)} not mentioned.",
+                "Name every axis, or write `...` for the others.",
+            )
+        )
+    return tuple(aliases.get(str(n), str(n)) for n in a.dims), missing
+
+
+def _output(
+    spec: str, tokens: list[str], labels: list[tuple[str, ...]], free: list[list[str]]
+) -> tuple[str, ...]:
+    known = dict.fromkeys(n for own in labels for n in own)
+    rest = dict.fromkeys(n for own in free for n in own)
+    any_ellipsis = any("..." in part.split() for part in spec.partition("->")[0].split(","))
+    if tokens.count("...") > 1:
+        raise located(AxisError("`einsum` got `...` twice in its output."))
+    if any_ellipsis and "..." not in tokens:
+        raise located(
+            AxisError(
+                f"`einsum` got `...` in an operand of {spec!r} and not in the output.",
+                "Names that `...` stands for are kept: write it in the output, or name those to "
+                "sum over.",
+            )
+        )
+    if "..." in tokens and not any_ellipsis:
+        raise located(AxisError(f"`einsum` got `...` in the output of {spec!r} alone."))
+    named = [t for t in tokens if t != "..."]
+    for token in named:
+        if token not in known:
+            raise located(
+                AxisError(
+                    f"`einsum` got {token!r} in its output, which no operand has.",
+                    suggestion(token, known),
+                )
+            )
+        if named.count(token) > 1:
+            raise located(repeated("einsum", token))
+    output: list[str] = []
+    for token in tokens:
+        output += [n for n in rest if n not in named] if token == "..." else [token]
+    return tuple(output)

@@ -1,0 +1,130 @@
+"""Indexing by name: places (`isel`), values of coordinates (`sel`), in between (`interp`), writing.
+
+A place along `x` is a static integer or slice, a list of places, whose axis keeps the name, or a
+named array of places, whose names the result has in place of `x`; a name that the array has too is
+walked along with. Index arrays are never matched by size.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._array.base import NamedBase, bare
+from .._array.errors import AxisError, PositionalError, located, show_dims
+from .concatenation import concatenate
+from .places import isel
+from .selecting import _interpolated, _locate
+from .shapes import _pairs
+from .updating import At
+
+
+class Indexing:
+    """The indexing of [`sciquax.named.NamedArray`][]."""
+
+    def isel(self: Any, indexers: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+        """The elements at places: `isel(x=3, y=slice(0, 2), z=[0, 2])`.
+
+        **Arguments**: for each name an integer, whose axis goes; a slice; a list or array of
+        integers, or a mask that is known; or a named array of integers, whose names stand in the
+        result in place of the name. A name that the array has as well is walked along with, so
+        `a.isel(x=a.argmax("x"))` is the maximum.
+
+        **Raises** `AxisError` for an absent name, `PlaceError` for a place outside; a place that
+        is only known when the program runs, and is outside, gives nan.
+        """
+        return isel(self, "isel", _pairs("isel", indexers, more))
+
+    def __getitem__(self: Any, index: Any) -> Any:
+        if index is Ellipsis:
+            return self
+        if isinstance(index, Mapping):
+            return isel(self, "[]", dict(index))
+        if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
+            if index.ndim == 1 and index.dims[0] is not None:
+                return isel(self, "[]", {index.dims[0]: index})
+            raise located(
+                AxisError(
+                    f"A mask with the dims {show_dims(index.dims)} would leave elements without "
+                    "axes.",
+                    "Use `named.where(mask, a, fill)`, or `flatten` both first.",
+                )
+            )
+        raise located(
+            PositionalError(
+                f"A named array is indexed by name, and got {index!r}.",
+                f"Write `a[{{{next((d for d in self.dims if d), 'x')!r}: 3}}]` or `a.isel(...)`.",
+            )
+        )
+
+    @property
+    def at(self: Any) -> "At":
+        """Indexed updates: `a.at[{"x": 1}].set(v)`, where `v` aligns by name.
+
+        **Raises** `AxisError` if `v` has a name that the places do not have.
+        """
+        return At(self)
+
+    def sel(
+        self: Any, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
+        tolerance: Any = None, **more: Any,
+    ) -> Any:  # fmt: skip
+        """The elements at values of coordinates: `sel(time=3.0)`, `sel(x=slice(1.0, 2.0))`.
+
+        **Arguments**: for each name a value, whose axis goes; several; or a slice, both ends of
+        which are included. In the coordinate's unit or one convertible. `method` is "exact" (the
+        default) or "nearest"; `tolerance` bounds how far the nearest may be.
+
+        **Raises** `CoordinateError` if a value is not there, or there more than once.
+        """
+        indexers = {}
+        for axis, value in _pairs("sel", values, more).items():
+            i = self._axes.position("sel", axis, self)
+            self.coord(axis)
+            known = self._axes.coords[self.dims[i]]
+            indexers[self.dims[i]] = _locate(known, self.dims[i], value, method, tolerance)
+        return isel(self, "sel", indexers)
+
+    def interp(
+        self: Any, values: Mapping[Any, Any] | None = None, /, method: str = "linear", **more: Any
+    ) -> Any:
+        """Interpolated at values of coordinates along names: "linear" or "nearest".
+
+        Values may be a number, whose axis goes; a list or array, along which the name stays with
+        the new coordinates; or a named array. Beyond the coordinates the result is nan.
+
+        **Raises** `CoordinateError` where coordinates are not numbers in strict order.
+        """
+        out = self
+        for axis, value in _pairs("interp", values, more).items():
+            out = _interpolated(out, axis, value, method)
+        return out
+
+    def differentiate(self: Any, name: Any) -> Any:
+        """The derivative by the coordinate along a name, of second order, in units per unit.
+
+        As `numpy.gradient`: central differences, one-sided at the ends.
+        """
+        i = self._axes.position("differentiate", name, self)
+        if self.shape[i] < 2:
+            raise located(AxisError(f"`differentiate` needs two places along {self.dims[i]!r}."))
+        n = self.dims[i]
+        x, y = self.coord(n).drop_coords(), self.drop_coords(n)
+        step = x.diff(n)
+        slope = y.diff(n) / step
+        inner = None
+        if self.shape[i] > 2:
+            a, b = {n: slice(None, -1)}, {n: slice(1, None)}
+            left, right = step.isel(a), step.isel(b)
+            inner = (slope.isel(a) * right + slope.isel(b) * left) / (left + right)
+        parts = [slope.isel({n: slice(0, 1)}), inner, slope.isel({n: slice(-1, None)})]
+        out = concatenate([p for p in parts if p is not None], n).transpose(*self.dims)
+        return bare(out.array, self._axes.plain)
+
+    def integrate(self: Any, name: Any) -> Any:
+        """The integral over the coordinate along a name, by the trapezoidal rule."""
+        i = self._axes.position("integrate", name, self)
+        n = self.dims[i]
+        x, y = self.coord(n).drop_coords(), self.drop_coords(n)
+        pairs = (y.isel({n: slice(None, -1)}) + y.isel({n: slice(1, None)})) / 2
+        return (pairs * x.diff(n)).sum(n)

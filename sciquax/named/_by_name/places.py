@@ -1,0 +1,256 @@
+"""Places along axes given by name, and the elements there."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import is_value
+from sciquax.core.internal import Tracer
+
+from .._array.axes import Axes, axes, check_distinct
+from .._array.base import NamedBase, bare
+from .._array.coordinates import Coordinate, merge
+from .._array.errors import AxisError, PlaceError, PositionalError, located, show_dims
+from .alignment import alignment, sizes_differ, unnamed
+from .call_jax import apply
+from .shapes import permuted
+
+
+class Places(NamedTuple):
+    """Indices by position: static integers and slices, and named arrays of integers."""
+
+    basic: dict[int, int | slice]
+    arrays: dict[int, NamedBase]
+
+
+def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
+    basic: dict[int, int | slice] = {}
+    arrays: dict[int, NamedBase] = {}
+    for axis, index in indexers.items():
+        i = a._axes.position(what, axis, a)
+        if i in basic or i in arrays:
+            raise located(AxisError(f"`{what}` got {a.dims[i]!r} twice."))
+        name, size = a.dims[i], a.shape[i]
+        assert name is not None
+        if isinstance(index, slice):
+            basic[i] = _checked_slice(what, name, index)
+            continue
+        if isinstance(index, (bool, np.bool_)):
+            raise located(
+                PositionalError(
+                    f"`{what}` got {index!r} as a place along {name!r}; places are integers."
+                )
+            )
+        if isinstance(index, (int, np.integer)):
+            basic[i] = _checked_place(what, name, int(index), size)
+            continue
+        array = _as_places(what, name, index, size)
+        if array.ndim == 0 and not isinstance(array.array, Tracer):
+            basic[i] = int(array.array)
+        else:
+            arrays[i] = array
+    return Places(basic, arrays)
+
+
+def _checked_slice(what: str, name: str, index: slice) -> slice:
+    for part in (index.start, index.stop, index.step):
+        if part is not None and not isinstance(part, (int, np.integer)):
+            raise located(
+                PositionalError(
+                    f"`{what}` got {index} along {name!r}; places are integers.",
+                    "`sel` takes values of coordinates.",
+                )
+            )
+    if index.step == 0:
+        raise located(PlaceError(f"`{what}` got a slice along {name!r} with the step 0."))
+    return index
+
+
+def _checked_place(what: str, name: str, place: int, size: int) -> int:
+    if not -size <= place < size:
+        raise located(
+            PlaceError(f"`{what}` got the place {place} along {name!r}, whose size is {size}.")
+        )
+    return place + size if place < 0 else place
+
+
+def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
+    """Integers, checked if they are known; a mask becomes the places where it is true."""
+    layout = None
+    if isinstance(index, NamedBase):
+        layout, index = index._axes, index.array
+    if is_value(index):
+        raise located(
+            PositionalError(
+                f"`{what}` got a {type(index).__name__} as places along {name!r}.",
+                "Places are integers; `sel` takes values of coordinates.",
+            )
+        )
+    if not isinstance(index, Tracer):
+        index = np.asarray(index)
+        if index.size == 0 and index.dtype == float:
+            index = index.astype(int)
+    kind = np.dtype(index.dtype).kind
+    if kind == "b":
+        return _masked(what, name, index, layout, size)
+    if kind not in "iu":
+        raise located(
+            PositionalError(
+                f"`{what}` got an array of {index.dtype} as places along {name!r}.",
+                "Places are integers; `sel` takes values of coordinates.",
+            )
+        )
+    if layout is None:
+        if index.ndim > 1:
+            raise located(
+                PositionalError(
+                    f"`{what}` got places along {name!r} of shape {index.shape} without names.",
+                    "Name their axes: `NamedArray(places, ('u', 'v'))`.",
+                )
+            )
+        layout = axes((name,) if index.ndim else ())
+    elif not layout.named:
+        raise located(unnamed(what, layout))
+    if isinstance(index, np.ndarray):
+        outside = index[(index < -size) | (index >= size)]
+        if outside.size:
+            raise located(
+                PlaceError(
+                    f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is "
+                    f"{size}."
+                )
+            )
+        index = np.where(index < 0, index + size, index)
+    return bare(index, layout)
+
+
+def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
+    if mask.ndim != 1 or layout is not None and layout.dims != (name,):
+        dims = () if layout is None else layout.dims
+        raise located(
+            AxisError(
+                f"`{what}` got a mask of shape {mask.shape} with the dims {show_dims(dims)} for "
+                f"{name!r}.",
+                f"A mask for {name!r} has that axis alone; or use `named.where(mask, a, fill)`.",
+            )
+        )
+    if mask.shape[0] != size:
+        raise located(sizes_differ(what, name, [size, mask.shape[0]]))
+    if isinstance(mask, Tracer):
+        raise located(
+            PositionalError(
+                f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
+                "that the result's size is not known.",
+                "Use `named.where(mask, a, fill)`.",
+            )
+        )
+    return bare(np.flatnonzero(mask), axes((name,)))
+
+
+class Pointwise(NamedTuple):
+    """Arrays of places brought to common axes.
+
+    **Attributes**: their layout; the positions of the axes that are indexed; an index for each.
+    """
+
+    layout: Axes
+    positions: tuple[int, ...]
+    places: tuple[Any, ...]
+
+
+def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwise:
+    indexed = {a.dims[i] for i in arrays}
+    given = dict(arrays)
+    names = dict.fromkeys(n for x in arrays.values() for n in x.dims)
+    for name in names:
+        if name is not None and name in a._axes.place and name not in indexed:  # walked along with
+            i = a._axes.place[name]
+            size = next(x.sizes[name] for x in arrays.values() if name in x.dims)
+            if size != a.shape[i]:
+                raise located(sizes_differ(what, name, [a.shape[i], size]))
+            known: dict[Any, Coordinate] = (
+                {name: a._axes.coords[name]} if name in a._axes.coords else {}
+            )
+            given[i] = bare(np.arange(size), axes((name,), known))
+    positions = tuple(sorted(given))
+    plan = alignment(what, tuple(given[i]._axes for i in positions))
+    plan.check(what, [given[i].shape for i in positions])
+    index = [step(given[i].array) for i, step in zip(positions, plan.steps, strict=True)]
+    ndim = len(plan.axes.dims)
+    index = [x if x.ndim == ndim else x.reshape((1,) * ndim) for x in index]
+    return Pointwise(plan.axes, positions, tuple(index))
+
+
+def _is_known(index: Sequence[Any]) -> bool:
+    return not any(isinstance(x, Tracer) for x in index)
+
+
+def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
+    """What `NamedArray.isel` does."""
+    places = _places(a, what, indexers)
+    if places.basic:
+        a = _basic(a, places.basic)
+        kept = [
+            i for i in range(a.ndim + sum(isinstance(p, int) for p in places.basic.values()))
+            if not isinstance(places.basic.get(i), int)
+        ]  # fmt: skip
+        arrays = {kept.index(i): x for i, x in places.arrays.items()}
+    else:
+        arrays = places.arrays
+    if not arrays:
+        return a
+    if all(x.dims in ((), (a.dims[i],)) for i, x in arrays.items()):
+        return _orthogonal(a, arrays)
+    return _vectorised(a, what, arrays)
+
+
+def _basic(a: NamedBase, basic: dict[int, int | slice]) -> Any:
+    index = tuple(basic.get(i, slice(None)) for i in range(a.ndim))
+    coords, dims = {}, []
+    for i, name in enumerate(a.dims):
+        if isinstance(index[i], int):
+            continue
+        dims.append(name)
+        own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
+        if own is not None:
+            coords[name] = own if index[i] == slice(None) else own.take(index[i])
+    return bare(a.array[index], axes(tuple(dims), coords, a._axes.attrs))
+
+
+def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
+    """Lists of places, each along its own axis."""
+    out, dims, coords = a.array, list(a.dims), dict(a._axes.coords)
+    for i in sorted(arrays, reverse=True):
+        index = arrays[i].array
+        out = apply(jnp.take, out, index, axis=i)
+        name = dims[i]
+        own = coords.pop(name, None)
+        if arrays[i].ndim == 0:
+            del dims[i]
+        elif own is not None and isinstance(index, np.ndarray):
+            coords[name] = own.take(index)
+        for n, c in arrays[i]._axes.coords.items():
+            coords[n] = merge("isel", n, coords[n], c) if n in coords else c
+    return bare(out, axes(tuple(dims), coords, a._axes.attrs))
+
+
+def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
+    points = _pointwise(a, what, arrays)
+    rest = [i for i in range(a.ndim) if i not in points.positions]
+    moved = permuted(a, (*points.positions, *rest)).array
+    if _is_known(points.places):
+        out = moved[tuple(map(jnp.asarray, points.places))]
+    else:
+        out = moved.at[tuple(map(jnp.asarray, points.places))].get(mode="fill")
+    first = points.positions[0]
+    before = [i for i in rest if i < first]
+    dims = (*points.layout.dims, *(a.dims[i] for i in rest))
+    kept = {a.dims[i] for i in rest}
+    coords = {n: c for n, c in a._axes.coords.items() if n in kept} | points.layout.coords
+    n = len(points.layout.dims)
+    check_distinct(what, dims)
+    made = bare(out, axes(dims, coords))
+    order = (*range(n, n + len(before)), *range(n), *range(n + len(before), len(dims)))
+    return permuted(made, order)

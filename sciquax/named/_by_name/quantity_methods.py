@@ -1,0 +1,105 @@
+"""What passes through to the array inside: units and numbers."""
+
+from typing import Any
+
+from sciquax.core import is_value
+from sciquax.core.internal import adapter
+
+from .._array.base import bare
+from .._array.errors import PositionalError, located
+from .contractions import dot
+from .elementwise import clip, where
+from .rolling import Rolling, pairs_of_windows
+
+
+def _inner(a: Any, what: str) -> Any:
+    inner = a.array
+    if not is_value(inner) or not hasattr(inner, what):
+        raise located(
+            PositionalError(
+                f"`.{what}` needs a quantity inside, and this holds a plain array.",
+                "Make one with `NamedArray(Quantity(x, 'm/s'), dims)`.",
+            )
+        )
+    return inner
+
+
+class PassingThrough:
+    """What [`sciquax.named.NamedArray`][] asks of the array inside."""
+
+    def to(self: Any, unit: Any) -> Any:
+        """In another unit. **Raises** `DimensionalityError` for one of another dimension."""
+        unit = unit.array if type(unit) is type(self) else unit
+        return bare(_inner(self, "to").to(unit), self._axes)
+
+    def to_base_units(self: Any) -> Any:
+        """In the registry's base units."""
+        return bare(_inner(self, "to_base_units").to_base_units(), self._axes)
+
+    def to_compact(self: Any, unit: Any = None) -> Any:
+        """With the prefix that makes the largest magnitude readable."""
+        return bare(_inner(self, "to_compact").to_compact(unit), self._axes)
+
+    def m_as(self: Any, unit: Any) -> Any:
+        """The numbers in another unit, with their names."""
+        return bare(_inner(self, "m_as").m_as(unit), self._axes)
+
+    @property
+    def magnitude(self: Any) -> Any:
+        """The numbers without their unit, with their names."""
+        return bare(_inner(self, "magnitude").magnitude, self._axes)
+
+    m = magnitude
+
+    @property
+    def units(self: Any) -> Any:
+        """The unit of the quantity inside."""
+        return _inner(self, "units").units
+
+    u = units
+
+    @property
+    def dimensionality(self: Any) -> Any:
+        """The dimensionality of the quantity inside."""
+        return _inner(self, "dimensionality").dimensionality
+
+    def is_compatible_with(self: Any, other: Any) -> bool:
+        """Whether the quantity inside can be converted to `other`."""
+        other = other.array if type(other) is type(self) else other
+        return _inner(self, "is_compatible_with").is_compatible_with(other)
+
+    @property
+    def real(self: Any) -> Any:
+        return bare(self.array.real, self._axes.plain)
+
+    @property
+    def imag(self: Any) -> Any:
+        return bare(self.array.imag, self._axes.plain)
+
+    def conj(self: Any) -> Any:
+        """The complex conjugate."""
+        return bare(self.array.conj(), self._axes.plain)
+
+    def round(self: Any, decimals: int = 0) -> Any:
+        """Rounded to decimals."""
+        return bare(self.array.round(decimals), self._axes.plain)
+
+    def clip(self: Any, min: Any = None, max: Any = None) -> Any:
+        """Between two bounds, which align by name."""
+        return clip(self, min, max)
+
+    def dot(self: Any, other: Any, names: Any) -> Any:
+        """The sum of products over a name or several: see [`sciquax.named.dot`][]."""
+        return dot(self, other, names)
+
+    def where(self: Any, condition: Any, other: Any = float("nan")) -> Any:
+        """The elements where a condition holds, and `other` (nan) elsewhere, by name."""
+        return where(condition, self, other)
+
+    def rolling(self: Any, windows: Any = None, /, **more: int) -> Any:
+        """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
+        return Rolling(self, pairs_of_windows(windows, more))
+
+    def to_xarray(self: Any) -> Any:
+        """An `xarray.DataArray`, its unit in `attrs["units"]` as pint-xarray has it."""
+        return adapter("xarray").to_xarray(self)

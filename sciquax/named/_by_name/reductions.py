@@ -1,0 +1,290 @@
+"""Reductions, cumulative operations, sorting: along names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from .._array.axes import Axes, Axis, axes
+from .._array.base import NamedBase, as_named, bare
+from .._array.errors import AxisError, AxisSizeError, located, show_dims
+from .alignment import alignment
+from .call_jax import apply
+
+
+def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
+    """`function(array, axis=...)` over names (all axes, if None), which the result lacks."""
+    if names is None:
+        positions = tuple(range(a.ndim))
+    else:
+        positions = a._axes.positions(what, names, a)
+    where = kwargs.pop("where", None)
+    if where is not None:
+        kwargs["where"] = _mask(a, what, where)
+    rest = [i for i in range(a.ndim) if i not in positions]
+    return bare(apply(function, a.array, axis=positions, **kwargs), a._axes.keep(rest))
+
+
+def _mask(a: NamedBase, what: str, where: Any) -> Any:
+    """A mask with the axes of `a`, of size 1 where it has none."""
+    mask = as_named(where, what)
+    plan = alignment(what, (a._axes, mask._axes))
+    plan.check(what, (a.shape, mask.shape))
+    if plan.axes.dims != a.dims:
+        raise located(
+            AxisError(
+                f"`{what}` got a mask with the dims {show_dims(mask.dims)} for an array with "
+                f"{show_dims(a.dims)}.",
+                "Broadcast the array first: `a.broadcast_like(mask)`.",
+            )
+        )
+    return jnp.broadcast_to(plan.steps[1](mask.array), a.shape)
+
+
+def along(a: NamedBase, what: str, function: Callable[..., Any], name: Any, **kwargs: Any) -> Any:
+    """`function(array, axis=...)` along one name, which the result keeps."""
+    axis = a._axes.position(what, name, a)
+    return bare(apply(function, a.array, axis=axis, **kwargs), a._axes.plain)
+
+
+def only_name(a: NamedBase, what: str, name: Any) -> Any:
+    """`name`, or the only one there is: a flat place would depend on how axes are stored."""
+    if name is not None:
+        return name
+    if a.ndim == 1 and a.dims[0] is not None:
+        return a.dims[0]
+    raise located(
+        AxisError(
+            f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
+            f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
+        )
+    )
+
+
+def unsorted(layout: Axes, *names: Any) -> Axes:
+    """A layout without the coordinates of names whose places were rearranged."""
+    if not layout.coords:
+        return layout.plain
+    return axes(layout.dims, {n: c for n, c in layout.coords.items() if n not in names})
+
+
+def _reduction(what: str, function: Callable, doc: str) -> Callable:
+    def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
+        _no_positions(what, kwargs)
+        return reduce(self, what, function, names, **kwargs)
+
+    method.__name__ = what
+    method.__doc__ = (
+        f"{doc}, over a name or several (all axes, if None).\n\n"
+        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names. "
+        "**Raises** `AxisError` for an absent or repeated name."
+    )
+    return method
+
+
+def _no_positions(what: str, kwargs: dict[str, Any]) -> None:
+    for key in ("axis", "keepdims", "out"):
+        if key in kwargs:
+            raise located(
+                AxisError(
+                    f"`{what}` takes names, not `{key}`.",
+                    "Name the axes to reduce; broadcasting by name needs no `keepdims`.",
+                )
+            )
+
+
+def _logsumexp(x: Any, axis: Any) -> Any:
+    return jax.scipy.special.logsumexp(x, axis=axis)
+
+
+class Reductions:
+    """The reductions of [`sciquax.named.NamedArray`][], and what runs along a name."""
+
+    sum = _reduction("sum", jnp.sum, "Sum")
+    mean = _reduction("mean", jnp.mean, "Arithmetic mean")
+    prod = _reduction("prod", jnp.prod, "Product")
+    max = _reduction("max", jnp.max, "Largest element")
+    min = _reduction("min", jnp.min, "Smallest element")
+    all = _reduction("all", jnp.all, "Whether all elements are true")
+    any = _reduction("any", jnp.any, "Whether any element is true")
+    std = _reduction("std", jnp.std, "Standard deviation (`ddof=1` for a sample's)")
+    var = _reduction("var", jnp.var, "Variance (`ddof=1` for a sample's)")
+    median = _reduction("median", jnp.median, "Median")
+    nansum = _reduction("nansum", jnp.nansum, "Sum without nans")
+    nanmean = _reduction("nanmean", jnp.nanmean, "Mean without nans")
+    nanmax = _reduction("nanmax", jnp.nanmax, "Largest element that is no nan")
+    nanmin = _reduction("nanmin", jnp.nanmin, "Smallest element that is no nan")
+    nanstd = _reduction("nanstd", jnp.nanstd, "Standard deviation without nans")
+    nanvar = _reduction("nanvar", jnp.nanvar, "Variance without nans")
+    nanprod = _reduction("nanprod", jnp.nanprod, "Product without nans")
+    nanmedian = _reduction("nanmedian", jnp.nanmedian, "Median without nans")
+    count_nonzero = _reduction("count_nonzero", jnp.count_nonzero, "Number of nonzero elements")
+    logsumexp = _reduction("logsumexp", _logsumexp, "log(sum(exp(x))), without overflow")
+
+    def ptp(self: Any, names: Any = None) -> Any:
+        """Largest minus smallest element, over a name or several."""
+        return self.max(names) - self.min(names)
+
+    def quantile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+        """Quantiles over a name or several. `q` is a number, or a named array, whose axes lead."""
+        return _quantile(self, "quantile", jnp.quantile, q, names, method)
+
+    def percentile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+        """Percentiles over a name or several, as `quantile`."""
+        return _quantile(self, "percentile", jnp.percentile, q, names, method)
+
+    def nanquantile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+        """Quantiles without nans, as `quantile`."""
+        return _quantile(self, "nanquantile", jnp.nanquantile, q, names, method)
+
+    def weighted_mean(self: Any, weights: Any, names: Any = None) -> Any:
+        """sum(weights * a) / sum(weights) over a name or several.
+
+        Weights may lack names of the array's; those they have beyond them are refused.
+        """
+        weights = as_named(weights, "weighted_mean")
+        for name in weights.dims:
+            self._axes.position("weighted_mean", name)
+        total = (self * weights).sum(names)
+        over = (
+            self.dims
+            if names is None
+            else [self.dims[i] for i in self._axes.positions("weighted_mean", names, self)]
+        )
+        shared = [n for n in over if n in weights.dims]
+        missing = [n for n in over if n not in weights.dims]
+        norm = weights.sum(shared) if shared else weights
+        for name in missing:
+            norm = norm * self.sizes[name]
+        return total / norm
+
+    def argmax(self: Any, name: Any = None) -> Any:
+        """The place of the largest element along a name. One-dimensional arrays need no name."""
+        return reduce_one(self, "argmax", jnp.argmax, name)
+
+    def argmin(self: Any, name: Any = None) -> Any:
+        """The place of the smallest element along a name. One-dimensional arrays need no name."""
+        return reduce_one(self, "argmin", jnp.argmin, name)
+
+    def idxmax(self: Any, name: Any = None) -> Any:
+        """The coordinate of the largest element along a name."""
+        return _coordinate_at(self, "idxmax", self.argmax(name), name)
+
+    def idxmin(self: Any, name: Any = None) -> Any:
+        """The coordinate of the smallest element along a name."""
+        return _coordinate_at(self, "idxmin", self.argmin(name), name)
+
+    def cumsum(self: Any, name: Any = None) -> Any:
+        """Cumulative sum along a name."""
+        return along(self, "cumsum", jnp.cumsum, only_name(self, "cumsum", name))
+
+    def cumprod(self: Any, name: Any = None) -> Any:
+        """Cumulative product along a name."""
+        return along(self, "cumprod", jnp.cumprod, only_name(self, "cumprod", name))
+
+    def cummax(self: Any, name: Any = None) -> Any:
+        """Largest element so far along a name."""
+        return along(self, "cummax", _cummax, only_name(self, "cummax", name))
+
+    def cummin(self: Any, name: Any = None) -> Any:
+        """Smallest element so far along a name."""
+        return along(self, "cummin", _cummin, only_name(self, "cummin", name))
+
+    def cumlogsumexp(self: Any, name: Any = None) -> Any:
+        """Cumulative log(sum(exp(x))) along a name."""
+        return along(self, "cumlogsumexp", _cumlogsumexp, only_name(self, "cumlogsumexp", name))
+
+    def sort(self: Any, name: Any = None, *, descending: bool = False) -> Any:
+        """In ascending order along a name, whose coordinates are dropped."""
+        name = only_name(self, "sort", name)
+        out = along(self, "sort", jnp.sort, name, descending=descending)
+        return bare(out.array, unsorted(out._axes, _name(self, "sort", name)))
+
+    def argsort(self: Any, name: Any = None, *, descending: bool = False) -> Any:
+        """The places that put the array in order along a name."""
+        name = only_name(self, "argsort", name)
+        out = along(self, "argsort", jnp.argsort, name, descending=descending)
+        return bare(out.array, unsorted(out._axes, _name(self, "argsort", name)))
+
+    def top_k(self: Any, k: Any, name: Any = None) -> tuple[Any, Any]:
+        """The k largest elements along a name, largest first, and their places.
+
+        `top_k("x", 2)`, with the name first as elsewhere, is `top_k(2, "x")`.
+        """
+        if isinstance(k, (str, Axis)):
+            k, name = name, k
+        name = only_name(self, "top_k", name)
+        axis = self._axes.position("top_k", name, self)
+        size = self.shape[axis]
+        if not 0 <= k <= size:
+            raise located(AxisSizeError(f"`top_k` got k = {k} for an axis of size {size}."))
+        moved = apply(jnp.moveaxis, self.array, axis, -1)
+        values, places = apply(lax.top_k, moved, k)
+        layout = unsorted(self._axes, self.dims[axis])
+        return tuple(bare(apply(jnp.moveaxis, x, -1, axis), layout) for x in (values, places))  # pyright: ignore[reportReturnType]
+
+    def softmax(self: Any, names: Any) -> Any:
+        """exp(x) / sum(exp(x)) over a name or several, without overflow."""
+        positions = self._axes.positions("softmax", names, self)
+        return bare(apply(jax.nn.softmax, self.array, axis=positions), self._axes.plain)
+
+    def log_softmax(self: Any, names: Any) -> Any:
+        """log of `softmax`."""
+        positions = self._axes.positions("log_softmax", names, self)
+        return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
+
+
+def _name(a: Any, what: str, name: Any) -> Any:
+    return a.dims[a._axes.position(what, name, a)]
+
+
+def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
+    axis = a._axes.position(what, only_name(a, what, name), a)
+    rest = [i for i in range(a.ndim) if i != axis]
+    return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
+
+
+def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
+    q = as_named(q, what)
+    for name in q.dims:
+        if name in a.dims or name is None:
+            raise located(
+                AxisError(
+                    f"`{what}` got quantiles with the dims {show_dims(q.dims)} for an array with "
+                    f"{show_dims(a.dims)}.",
+                    "Name the axis of the quantiles apart.",
+                )
+            )
+    positions = tuple(range(a.ndim)) if names is None else a._axes.positions(what, names, a)
+    rest = [i for i in range(a.ndim) if i not in positions]
+    out = apply(function, a.array, q.array, axis=positions, method=method)
+    layout = a._axes.keep(rest)
+    return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
+
+
+def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:
+    name = _name(a, what, only_name(a, what, name))
+    coordinate = a.coord(name)
+    if type(coordinate) is not type(a):
+        raise located(
+            AxisError(
+                f"`{what}` needs coordinates that are numbers, and those of {name!r} are "
+                f"{coordinate.dtype}.",
+                "Use `argmax` or `argmin`, and look the places up.",
+            )
+        )
+    return coordinate.drop_coords().isel({name: places})
+
+
+def _cummax(x: Any, axis: int) -> Any:
+    return lax.cummax(x, axis)
+
+
+def _cummin(x: Any, axis: int) -> Any:
+    return lax.cummin(x, axis)
+
+
+def _cumlogsumexp(x: Any, axis: int) -> Any:
+    return lax.cumlogsumexp(x, axis)

@@ -1,0 +1,335 @@
+"""Shape operations by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
+from .._array.base import NamedBase, as_named, bare
+from .._array.errors import AxisError, AxisSizeError, PlaceError, located, repeated, show_dims
+from .alignment import sizes_differ, unnamed
+from .call_jax import apply
+from .reductions import only_name, unsorted
+
+
+def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
+    """The axes in another order, given by positions."""
+    if order == tuple(range(a.ndim)):
+        return a
+    dims = tuple(a.dims[i] for i in order)
+    layout = axes(dims, a._axes.coords, a._axes.attrs)
+    return bare(apply(jnp.transpose, a.array, order), layout)
+
+
+def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
+    pairs = dict(given or {})
+    names = {name_of(k) for k in pairs}
+    for name, value in more.items():
+        if name in names:
+            raise located(repeated(what, name))
+        pairs[name] = value
+    if len({name_of(k) for k in pairs}) != len(pairs):
+        raise located(AxisError(f"`{what}` got a name twice: {list(pairs)}."))
+    return pairs
+
+
+def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
+    new = list(a.dims)
+    for old, name in names.items():
+        new[a._axes.position(what, old, a)] = None if name is None else name_of(name)
+    moved = dict(zip(a.dims, new, strict=True))
+    check_distinct(what, new)
+    coords = {moved[n]: c for n, c in a._axes.coords.items() if moved[n] is not None}
+    for axis in names.values():
+        if axis is not None:
+            axes(tuple(new)).position(what, axis, a)  # checks the size of an `Axis`
+    return bare(a.array, axes(tuple(new), coords, a._axes.attrs))
+
+
+class Shapes:
+    """The shape operations of [`sciquax.named.NamedArray`][]."""
+
+    def transpose(self: Any, *names: Any) -> Any:
+        """The axes in this order: all names, or some and one `...` for the others. None: reversed.
+
+        **Raises** `AxisError` for an absent, repeated or forgotten name.
+        """
+        if len(names) == 1 and isinstance(names[0], (tuple, list)):
+            names = tuple(names[0])
+        if not names:
+            return permuted(self, tuple(reversed(range(self.ndim))))
+        if sum(n is ... for n in names) > 1:
+            raise located(AxisError("`transpose` got `...` twice."))
+        positions = self._axes.positions("transpose", [n for n in names if n is not ...], self)
+        rest = tuple(i for i in range(self.ndim) if i not in positions)
+        if ... in names:
+            place = next(i for i, n in enumerate(names) if n is ...)
+            order = (*positions[:place], *rest, *positions[place:])
+        elif rest:
+            left = show_dims([self.dims[i] for i in rest])
+            raise located(
+                AxisError(
+                    f"`transpose` got {show_dims([name_of(n) for n in names])} and not {left}.",
+                    "Name every axis, or write `...` for the others.",
+                )
+            )
+        else:
+            order = positions
+        return permuted(self, order)
+
+    @property
+    def T(self: Any) -> Any:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    def rename(self: Any, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+        """Other names: `rename(x="u")` or `rename({"x": "u"})`. Coordinates move along.
+
+        **Raises** `AxisError` for an absent name, or where two axes would have one name.
+        """
+        pairs = _pairs("rename", names, more)
+        for new in pairs.values():
+            name_of(new)
+        return renamed(self, "rename", pairs)
+
+    def expand_dims(self: Any, axis: Any, size: int = 1) -> Any:
+        """A new leading axis along which the array is repeated.
+
+        **Raises** `AxisError` if the name is there already.
+        """
+        name = name_of(axis)
+        stated = getattr(axis, "size", None)
+        if stated is not None:
+            if size not in (1, stated):
+                raise located(AxisSizeError(f"`expand_dims` got {axis!r} and the size {size}."))
+            size = stated
+        if name in self._axes.place:
+            raise located(
+                AxisError(
+                    f"`expand_dims` got {name!r}, which the array has: {show_dims(self.dims)}.",
+                    f"Choose another name, or rename first: `.rename({name}='{name}2')`.",
+                )
+            )
+        size = sizes_of("expand_dims", {name: size})[name]
+        out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
+        return bare(out, self._axes.with_dims((name, *self.dims)))
+
+    def squeeze(self: Any, names: Any = None) -> Any:
+        """Without axes of size 1: the ones named, or all of them.
+
+        **Raises** `AxisSizeError` for an axis of another size.
+        """
+        if names is None:
+            positions = tuple(i for i, n in enumerate(self.shape) if n == 1)
+        else:
+            positions = self._axes.positions("squeeze", names, self)
+        for i in positions:
+            if self.shape[i] != 1:
+                raise located(
+                    AxisSizeError(
+                        f"`squeeze` got {self.dims[i]!r}, whose size is {self.shape[i]}.",
+                        "Only an axis of size 1 can go; select or reduce others.",
+                    )
+                )
+        rest = [i for i in range(self.ndim) if i not in positions]
+        return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
+
+    def flatten(self: Any, names: Any, into: Any) -> Any:
+        """Several axes as one, the first named varying slowest; it stands where the first stood.
+
+        **Raises** `AxisError` for an absent or repeated name, or if `into` is there already.
+        """
+        positions = self._axes.positions("flatten", names, self)
+        if not positions:
+            raise located(AxisError("`flatten` needs names.", "`expand_dims` makes a new axis."))
+        new = name_of(into)
+        rest = [i for i in range(self.ndim) if i not in positions]
+        if any(self.dims[i] == new for i in rest):
+            raise located(repeated("flatten", new))
+        before = [i for i in rest if i < positions[0]]
+        after = [i for i in rest if i > positions[0]]
+        a = permuted(self, (*before, *positions, *after))
+        n = len(before)
+        shape = (*a.shape[:n], -1, *a.shape[n + len(positions) :])
+        if 0 in a.shape:
+            size = 1
+            for i in positions:
+                size *= self.shape[i]
+            shape = (*shape[:n], size, *shape[n + 1 :])
+        dims = (*a.dims[:n], new, *a.dims[n + len(positions) :])
+        kept = {k: c for k, c in self._axes.coords.items() if k in dims and k != new}
+        out = bare(apply(jnp.reshape, a.array, shape), axes(dims, kept))
+        out._axes.position("flatten", into, out)
+        return out
+
+    def unflatten(self: Any, name: Any, into: Any = None, /, **sizes: int) -> Any:
+        """One axis as several, the first varying slowest: `unflatten("xy", x=3, y=4)`.
+
+        **Raises** `AxisSizeError` unless the sizes multiply to the axis' size.
+        """
+        place = self._axes.position("unflatten", name, self)
+        pairs = {**(sizes_of("unflatten", into) if into is not None else {}), **sizes}
+        new = sizes_of("unflatten", pairs)
+        total = 1
+        for n in new.values():
+            total *= n
+        if total != self.shape[place]:
+            shown = " * ".join(f"{n} ({k})" for k, n in new.items())
+            raise located(
+                AxisSizeError(
+                    f"`unflatten` got {shown} = {total} for {self.dims[place]!r}, whose size is "
+                    f"{self.shape[place]}."
+                )
+            )
+        dims = (*self.dims[:place], *new, *self.dims[place + 1 :])
+        check_distinct("unflatten", dims)
+        shape = (*self.shape[:place], *new.values(), *self.shape[place + 1 :])
+        kept = {k: c for k, c in self._axes.coords.items() if k != self.dims[place]}
+        return bare(apply(jnp.reshape, self.array, shape), axes(dims, kept))
+
+    def broadcast_to(self: Any, sizes: Mapping[Any, int]) -> Any:
+        """With these names in this order, repeated along those it lacks.
+
+        **Raises** `AxisError` if a name of the array's is missing, `AxisSizeError` for a size that
+        differs (1 is a size).
+        """
+        wanted = sizes_of("broadcast_to", sizes)
+        for name, size in self.sizes.items():
+            if name not in wanted:
+                raise located(
+                    AxisError(
+                        f"`broadcast_to` got the names {show_dims(tuple(wanted))} for an array "
+                        f"with {show_dims(self.dims)}.",
+                        "Name all of the array's axes, too.",
+                    )
+                )
+            if wanted[name] != size:
+                raise located(sizes_differ("broadcast_to", name, [size, wanted[name]]))
+        if not self._axes.named:
+            raise located(unnamed("broadcast_to", self._axes))
+        a = permuted(self, tuple(self._axes.place[n] for n in wanted if n in self._axes.place))
+        new = tuple(i for i, n in enumerate(wanted) if n not in self._axes.place)
+        array = apply(jnp.expand_dims, a.array, new) if new else a.array
+        out = apply(jnp.broadcast_to, array, tuple(wanted.values()))
+        return bare(out, self._axes.with_dims(tuple(wanted)))
+
+    def broadcast_like(self: Any, other: Any) -> Any:
+        """With the names of another array, in its order, and its own others in front."""
+        other = as_named(other, "broadcast_like")
+        if not other._axes.named:
+            raise located(unnamed("broadcast_like", other._axes))
+        own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
+        return self.broadcast_to({**own, **other.sizes})
+
+    def flip(self: Any, names: Any = None) -> Any:
+        """In reverse order along a name or several."""
+        names = only_name(self, "flip", names)
+        positions = self._axes.positions("flip", names, self)
+        coords = dict(self._axes.coords)
+        for i in positions:
+            if self.dims[i] in coords:
+                coords[self.dims[i]] = coords[self.dims[i]].take(slice(None, None, -1))
+        out = apply(jnp.flip, self.array, axis=positions)
+        return bare(out, axes(self.dims, coords))
+
+    def roll(self: Any, shifts: Mapping[Any, int] | None = None, /, **more: int) -> Any:
+        """Rolled along names: `roll(x=2)`. Their coordinates stay where they are."""
+        pairs = _pairs("roll", shifts, more)
+        if not pairs:
+            return self
+        positions = self._axes.positions("roll", list(pairs), self)
+        out = apply(jnp.roll, self.array, tuple(pairs.values()), axis=positions)
+        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+
+    def diff(self: Any, name: Any = None, n: int = 1) -> Any:
+        """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
+        place = self._axes.position("diff", only_name(self, "diff", name), self)
+        if not 0 <= n <= self.shape[place]:
+            raise located(
+                AxisSizeError(f"`diff` of order {n} along an axis of size {self.shape[place]}.")
+            )
+        coords = dict(self._axes.coords)
+        if n and self.dims[place] in coords:
+            coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
+        out = apply(jnp.diff, self.array, n=n, axis=place) if n else self.array
+        return bare(out, axes(self.dims, coords))
+
+    def pad(
+        self: Any, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
+        constant_values: Any = 0, **more: Any,
+    ) -> Any:  # fmt: skip
+        """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`."""
+        pairs = _pairs("pad", widths, more)
+        positions = self._axes.positions("pad", list(pairs), self)
+        full = [(0, 0)] * self.ndim
+        for i, width in zip(positions, pairs.values(), strict=True):
+            full[i] = (width, width) if isinstance(width, int) else tuple(width)
+        kwargs = {"constant_values": constant_values} if mode == "constant" else {}
+        out = apply(jnp.pad, self.array, tuple(full), mode, **kwargs)
+        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+
+    def untag(self: Any, *names: Any) -> Any:
+        """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.
+
+        **Raises** `AxisError` for an absent or repeated name.
+        """
+        positions = self._axes.positions("untag", names, self)
+        rest = tuple(i for i in range(self.ndim) if i not in positions)
+        moved = permuted(self, (*positions, *rest))
+        dims: Dims = (None,) * len(positions) + tuple(self.dims[i] for i in rest)
+        return bare(moved.array, moved._axes.with_dims(dims))
+
+    def tag(self: Any, *names: Any) -> Any:
+        """Names for the axes that have none, in their order: one for each.
+
+        **Raises** `AxisError` for another number of names, or one that is there already.
+        """
+        places = [i for i, n in enumerate(self.dims) if n is None]
+        if len(names) != len(places):
+            raise located(
+                AxisError(
+                    f"`tag` got {len(names)} names for {len(places)} axes without one: "
+                    f"{show_dims(self.dims)}."
+                )
+            )
+        dims = list(self.dims)
+        for i, name in zip(places, names, strict=True):
+            dims[i] = name_of(name)
+        check_distinct("tag", dims)
+        layout = axes(tuple(dims), self._axes.coords)
+        for name in names:
+            layout.position("tag", name, self)
+        return bare(self.array, layout)
+
+    def astype(self: Any, dtype: Any) -> Any:
+        """Converted to another dtype."""
+        out = self.array.astype(dtype)
+        return bare(out, self._axes)
+
+    def unstack(self: Any, name: Any) -> list[Any]:
+        """One array for each place along a name, without it."""
+        place = self._axes.position("unstack", name, self)
+        return [self.isel({self.dims[place]: i}) for i in range(self.shape[place])]
+
+    def split(self: Any, name: Any, parts: Any) -> list[Any]:
+        """Parts along a name: `parts` equal ones, or cut before each of these places.
+
+        **Raises** `AxisSizeError` if there is no equal division, `PlaceError` for a place outside.
+        """
+        place = self._axes.position("split", name, self)
+        size, own = self.shape[place], self.dims[place]
+        if isinstance(parts, int):
+            if parts <= 0 or size % parts:
+                raise located(
+                    AxisSizeError(f"`split` cannot cut {own!r} of size {size} in {parts} parts.")
+                )
+            cuts = [size // parts * i for i in range(1, parts)]
+        else:
+            cuts = [int(i) for i in parts]
+            if cuts != sorted(cuts) or any(not 0 <= i <= size for i in cuts):
+                raise located(
+                    PlaceError(f"`split` got the places {cuts} along {own!r} of size {size}.")
+                )
+        edges = [0, *cuts, size]
+        return [self.isel({own: slice(i, j)}) for i, j in zip(edges[:-1], edges[1:], strict=True)]

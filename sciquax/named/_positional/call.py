@@ -1,0 +1,184 @@
+"""Names through positional code: what each structure of primitive does to the names of axes.
+
+Names follow the axes; a new axis has none. A named axis that meets one without a name keeps its
+name; two different names on one axis, or one name on two axes, are refused. Only names are inferred
+here: what is inside goes on through `core.bind`, and the compiled program is as it was.
+
+Structures are facts of the primitives, kept in `sciquax/core/_facts.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sciquax.core import (
+    Polymorphic,
+    RuleError,
+    aval_of,
+    bind,
+    describe,
+    is_value,
+    register_family,
+    strip,
+)
+
+from .._array.axes import Dims, axes
+from .._array.base import bare
+from .._array.coordinates import merge
+from .._array.errors import AxisError, AxisSizeError, show_dims
+from .._array.value_contract import _parts
+from .._named_array import NamedArray
+
+Params = dict[str, Any]
+
+
+class Call:
+    """A primitive on operands of given dims: what a rule for names looks at.
+
+    **Attributes**: the primitive's `name` and `params`; the `dims` and `shapes` of the operands;
+    and `moved`, names along which elements are no longer at their coordinates.
+    """
+
+    __slots__ = ("dims", "dtypes", "moved", "name", "params", "shapes")
+
+    def __init__(self, name: str, dims: list[Dims], held: Sequence[Any], params: Params):
+        avals = [aval_of(x) for x in held]
+        self.name, self.dims, self.params = name, dims, params
+        self.shapes, self.dtypes = [tuple(a.shape) for a in avals], [a.dtype for a in avals]
+        self.moved: set[str] = set()
+
+    def unify(self, *names: str | None) -> str | None:
+        """The one name among these, None being a wildcard. **Raises** `AxisError` for two."""
+        known = list(dict.fromkeys(n for n in names if n is not None))
+        if len(known) > 1:
+            raise AxisError(
+                f"`{self.name}` got {known[0]!r} and {known[1]!r} on one axis: "
+                f"{' and '.join(show_dims(d) for d in self.dims if any(d))}.",
+                "Under `quaxify` axes meet by position: transpose or `rename` one operand first. "
+                "Operators of named arrays align by name.",
+            )
+        return known[0] if known else None
+
+    def same(self, positions: Sequence[int]) -> Dims:
+        """The dims of operands whose axes correspond one to one. Numbers have none."""
+        dims = [self.dims[i] for i in positions]
+        ndim = max(map(len, dims), default=0)
+        rows = [d for d in dims if len(d) == ndim]
+        if len(rows) == 1 or all(d == rows[0] for d in rows):
+            return rows[0] if rows else ()
+        return tuple(self.unify(*column) for column in zip(*rows, strict=True))
+
+    def broadcast(self) -> Dims:
+        """The dims of elementwise operands, in which an axis of size 1 may be repeated."""
+        shapes = [s for s in self.shapes if s]
+        if any(s != shapes[0] for s in shapes):
+            sizes = tuple(map(max, zip(*shapes, strict=True)))
+            for dims, shape in zip(self.dims, self.shapes, strict=True):
+                for name, own, size in zip(dims, shape, sizes[: len(dims)], strict=True):
+                    self.repeat(name, own, size)
+        return self.same(range(len(self.dims)))
+
+    def repeat(self, name: str | None, own: int, size: int) -> str | None:
+        """`name`, of an axis that is repeated. **Raises** `AxisSizeError` if it has one."""
+        if name is not None and own != size:
+            raise AxisSizeError(
+                f"`{self.name}` would repeat the axis {name!r} of size {own} to size {size}.",
+                "A size of 1 is a size: select the place (`a[0]`, `squeeze`), or keep an axis "
+                "without a name (`keepdims=True`) to be broadcast.",
+            )
+        return name
+
+    def move(self, name: str | None) -> str | None:
+        if name is not None:
+            self.moved.add(name)
+        return name
+
+    def move_all(self, dims: Dims, places: Any) -> Dims:
+        for i in places:
+            self.move(dims[i])
+        return dims
+
+
+Infer = Callable[[Call], Any]
+"""From a call to the dims of its output; a list of dims, if the primitive has several."""
+
+
+def _rule(infer: Infer) -> Callable:
+    def rule(primitive: Any, operands: Sequence[Any], params: Params) -> Any:
+        try:
+            return _label(infer, primitive, operands, params)
+        except AxisError as error:  # its place is the equation's, which the interpreter knows
+            error.location, error._sciquax_located = None, False  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+
+    return rule
+
+
+def _label(infer: Infer, primitive: Any, operands: Sequence[Any], params: Params) -> Any:
+    held, dims, coords = zip(*map(_operand, operands), strict=True)
+    call = Call(primitive.name, list(dims), held, params)
+    inferred = infer(call)
+    if not primitive.multiple_results and type(inferred) is list:
+        (inferred,) = inferred  # a primitive that has several results on other releases of JAX
+    if not any(is_value(strip(x)) for x in held):
+        held = map(strip, held)
+    out = bind(primitive, *held, **params)
+    known = _coordinates(call, coords) if any(coords) else {}
+    if not primitive.multiple_results:
+        return _wrap(call, strip(out), inferred, known)
+    # Zeros of any unit among several outputs stay so: `device_put` of a state and its zero start.
+    named = [_wrap(call, strip(x), d, known) for x, d in zip(out, inferred, strict=True)]
+    return [
+        Polymorphic(y) if type(x) is Polymorphic else y for x, y in zip(out, named, strict=True)
+    ]
+
+
+def _operand(x: Any) -> tuple[Any, Dims, dict]:
+    inner = strip(x)
+    if is_value(inner) or hasattr(inner, "shape"):
+        return _parts(x)
+    return x, (), {}
+
+
+def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
+    named = [d for d in dims if d is not None]
+    if len(set(named)) != len(named):
+        name = next(d for d in named if named.count(d) > 1)
+        raise AxisError(
+            f"`{call.name}` would put the name {name!r} on two axes: {show_dims(dims)}.",
+            f"Rename one operand's axis first: `.rename({name}='{name}2')`.",
+        )
+    if not known:
+        return bare(x, axes(tuple(dims)))
+    coords = {n: known[n] for n in named if n in known and n not in call.moved}
+    sizes = dict(zip(dims, aval_of(x).shape, strict=True))
+    return bare(x, axes(tuple(dims), {n: c for n, c in coords.items() if len(c) == sizes[n]}))
+
+
+def _coordinates(call: Call, coords: Sequence[dict]) -> dict:
+    known: dict = {}
+    for own in coords:
+        for name, c in own.items():
+            if name in call.moved:
+                continue
+            known[name] = merge(call.name, name, known[name], c) if name in known else c
+    return known
+
+
+# -- enrolment ------------------------------------------------------------------------------------
+
+
+def _enrol(keys: Any, infer: Infer) -> None:
+    register_family(NamedArray, keys, _rule(infer))
+
+
+def _refuse(primitive: Any, operands: Sequence[Any], params: Params) -> Any:
+    """For want of a rule a name is never dropped."""
+    shown = ", ".join(describe(x) for x in operands)
+    raise RuleError(
+        f"`{primitive.name}` has no rule for names, and got ({shown}).",
+        "Take `.array` and name the result, or register a rule: "
+        f"`sciquax.core.register_family(NamedArray, '{primitive.name}', rule)`.",
+    )
+
+
+NamedArray.default = staticmethod(_refuse)  # type: ignore[method-assign]

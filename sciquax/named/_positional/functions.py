@@ -1,0 +1,163 @@
+"""Names through whole functions, where the primitives have lost what a function means.
+
+`cholesky` adds a matrix to its transpose, `expm` multiplies it by itself, `solve` permutes rows.
+Where it is what the array holds that has a rule for the function (`hypot` of quantities), that rule
+gives the values, and the function on names alone the names.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from sciquax.core import (
+    aval_of,
+    held_by,
+    is_value,
+    quaxify,
+    register_function,
+    register_labelling,
+    strip,
+)
+
+from .._array.axes import Axes, Dims, axes, check_distinct
+from .._array.base import bare
+from .._array.value_contract import _parts
+from .._by_name.call_jax import apply
+from .._named_array import NamedArray
+from .call import Call
+
+
+def _taken(name: str, *operands: Any) -> tuple[list[Any], Call]:
+    parts = [_parts(strip(x)) for x in operands]
+    held = [p[0] for p in parts]
+    return held, Call(name, [p[1] for p in parts], held, {})
+
+
+def _named(x: Any, dims: Dims) -> NamedArray:
+    check_distinct("linalg", dims)
+    return bare(x, axes(tuple(dims)))
+
+
+def _solve(a: Any, b: Any) -> Any:
+    """a[row, column] u[column] = b[row]."""
+    (x, y), call = _taken("solve", a, b)
+    *batch, row, column = call.dims[0]
+    rhs = call.dims[1]
+    out = apply(jnp.linalg.solve, x, y)
+    if len(rhs) == 1:
+        call.unify(row, rhs[0])
+        return _named(out, (*batch, column))
+    *lead, first, second = rhs
+    call.unify(row, first)
+    n = min(len(batch), len(lead))
+    longer = batch if len(batch) >= len(lead) else lead
+    pairs = zip(batch[len(batch) - n :], lead[len(lead) - n :], strict=True)
+    shared = [call.unify(*pair) for pair in pairs]
+    return _named(out, (*longer[: len(longer) - n], *shared, column, second))
+
+
+def _of_matrix(function: Callable, *outputs: str) -> None:
+    """A function of a matrix; each output's last axes are the row (r), the column (c), or new."""
+
+    def rule(a: Any, *args: Any, **kwargs: Any) -> Any:
+        (x,), call = _taken(function.__name__, a)
+        *batch, row, column = call.dims[0]
+        letters = {"r": row, "c": column, "-": None}
+        out = apply(function, x, *args, **kwargs)
+        dims = [(*batch, *(letters[k] for k in output)) for output in outputs]
+        if len(outputs) == 1:
+            return _named(out, dims[0])
+        return tuple(_named(y, d) for y, d in zip(out, dims, strict=True))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_function(NamedArray, function, rule)
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The last axis runs along both axes at once, whose names must agree."""
+    (x,), call = _taken("diagonal", a)
+    dims = call.dims[0]
+    first, second = axis1 % len(dims), axis2 % len(dims)
+    name = call.unify(dims[first], dims[second])
+    rest = [d for i, d in enumerate(dims) if i not in (first, second)]
+    if x.shape[first] != x.shape[second] or offset:
+        call.move(name)
+    out = apply(jnp.diagonal, x, offset=offset, axis1=axis1, axis2=axis2)
+    return _named(out, (*rest, name))
+
+
+def _of_quantiles(function: Callable) -> None:
+    """Several quantiles: their axes lead. JAX picks them as places along the sorted axis."""
+
+    def rule(
+        a: Any, q: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any
+    ) -> Any:
+        x, dims, coords = _parts(strip(a))
+        held, places, _ = _parts(strip(q))
+        if not places:
+            return NotImplemented
+        if args or kwargs.get("weights") is not None:
+            return NotImplemented
+        reduced = range(len(dims)) if axis is None else axis
+        reduced = {i % len(dims) for i in ([reduced] if isinstance(reduced, int) else reduced)}
+        rest = [None if i in reduced else d for i, d in enumerate(dims)]
+        if not keepdims:
+            rest = [d for i, d in enumerate(rest) if i not in reduced]
+        out = apply(function, x, held, axis, keepdims=keepdims, **kwargs)
+        named = _named(out, (*places, *rest))
+        return bare(out, axes(named.dims, {n: c for n, c in coords.items() if n in rest}))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_function(NamedArray, function, rule)
+
+
+def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The rule on what the arrays hold, its results named as the function's of plain arrays."""
+    leaves, tree = jtu.tree_flatten((tuple(args), kwargs), is_leaf=is_value)
+    out = rule(*jtu.tree_unflatten(tree, [held_by(x, NamedArray) for x in leaves]))
+    if out is NotImplemented:
+        return out
+    layouts = _layouts(function, [strip(x) for x in leaves], tree)
+    outs, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+    named = [
+        x if layout is None else bare(x, layout) for x, layout in zip(outs, layouts, strict=True)
+    ]
+    return jtu.tree_unflatten(out_tree, named)
+
+
+def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | None]:
+    """The axes of every result of a call on plain arrays with these names."""
+    arrays = [i for i, x in enumerate(leaves) if is_value(x) or isinstance(x, jax.Array)]
+
+    def call(*tracers: Any) -> Any:
+        given = list(leaves)
+        for i, x in zip(arrays, tracers, strict=True):
+            y = leaves[i]
+            given[i] = bare(x, y._axes) if isinstance(y, NamedArray) else x
+        args, kwargs = jtu.tree_unflatten(tree, given)
+        return quaxify(function)(*args, **kwargs)
+
+    avals = [aval_of(leaves[i]) for i in arrays]
+    out = jax.eval_shape(
+        call, *[jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    )
+    outs = jtu.tree_leaves(out, is_leaf=is_value)
+    return [x._axes if isinstance(x, NamedArray) else None for x in outs]
+
+
+register_labelling(NamedArray, _through)
+register_function(NamedArray, jnp.linalg.solve, _solve)
+register_function(NamedArray, jnp.diagonal, _diagonal)
+for _function in (jnp.quantile, jnp.percentile, jnp.nanquantile, jnp.nanpercentile):
+    _of_quantiles(_function)
+_of_matrix(jnp.linalg.inv, "cr")
+_of_matrix(jnp.linalg.det, "")
+_of_matrix(jnp.linalg.slogdet, "", "")
+_of_matrix(jnp.linalg.cholesky, "r-")
+_of_matrix(jnp.linalg.eigh, "-", "r-")
+_of_matrix(jnp.linalg.eigvalsh, "-")
+_of_matrix(jnp.linalg.matrix_power, "rc")
+_of_matrix(jax.scipy.linalg.expm, "rc")

@@ -1,0 +1,11 @@
+"""Sparse arrays: `BCOO`, stored elements and their places, on JAX's own sparse kernels."""
+
+from . import (  # enrol their rules
+    _dot_general as _dot_general,
+    _elementwise as _elementwise,
+    _from_bands as _from_bands,  # loads sciquax.structured, whose masks keep `A + jnp.eye(n)` sparse
+    _functions as _functions,
+    _moving as _moving,
+    _reducing as _reducing,
+)
+from ._array import BCOO as BCOO

@@ -1,0 +1,297 @@
+"""`BCOO`: a sparse array of stored elements and their places, on JAX's own sparse kernels."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax.experimental import sparse as jsparse
+
+from sciquax.core import (
+    ArrayValue,
+    RuleError,
+    Unsettled,
+    aval_of,
+    describe,
+    is_value,
+    materialised,
+    short_aval,
+)
+from sciquax.core.internal import ShapedArray, Tracer
+
+from ._row_layout import RowLayout, in_layout_order, row_layout
+
+_SHORT = 1 << 16
+"""Vectors of more elements are not made dense by themselves."""
+
+
+class BCOO(
+    ArrayValue,
+    leaves=("data", "indices", "layout"),
+    static=("sparse_shape", "indices_sorted", "unique_indices", "allow_materialise"),
+):
+    """A sparse array: the elements that are stored, and the places of each. All others are zero.
+
+    The format is JAX's batched COO: duplicates add up, places out of range are padding. Matrices
+    of some size also keep their elements by rows, in a few rectangles, which is what `A @ x` runs
+    on.
+
+    **Arguments**
+
+    - `data`: the stored elements, of shape `(*batch, nse)`.
+    - `indices`: their places, integers of shape `(*batch, nse, ndim)`.
+    - `shape`: the array's shape, batch axes included.
+    - `indices_sorted`, `unique_indices`: what is known of the places.
+    - `allow_materialise`: whether operations without a rule may make the dense array.
+
+    Products, sums, slices, reductions and functions with f(0) = 0 keep to the stored elements;
+    what would need the others is refused. Gradients reach `data` alone.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.sparse import BCOO
+    >>> A = BCOO(jnp.array([2.0, 3.0]), jnp.array([[0, 1], [1, 2]]), (2, 3))
+    >>> quaxify(lambda A, x: A @ x)(A, jnp.array([1.0, 10.0, 100.0]))
+    Array([ 20., 300.], dtype=float32)
+
+    ```
+    """
+
+    data: Any
+    indices: Any
+    layout: RowLayout | None
+    sparse_shape: tuple[int, ...]  # without batch axes, which the leaves tell
+    indices_sorted: bool
+    unique_indices: bool
+    allow_materialise: bool
+
+    layer: ClassVar[int] = 60  # outside of masks and constants by formula
+    payload: ClassVar[str | None] = "data"
+    wants_deferred: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        data: Any,
+        indices: Any,
+        shape: Sequence[int],
+        *,
+        indices_sorted: bool = False,
+        unique_indices: bool = False,
+        allow_materialise: bool = False,
+    ):
+        self.data = data if is_value(data) else jnp.asarray(data)
+        self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
+        n_batch, n_sparse = self.indices.ndim - 2, self.indices.shape[-1]
+        shape = tuple(int(n) for n in shape)
+        data_shape = aval_of(self.data).shape
+        if n_batch < 0 or not jnp.issubdtype(self.indices.dtype, jnp.integer):
+            raise ValueError(
+                "Indices are integers of shape (*batch, nse, ndim), not "
+                f"{short_aval(aval_of(self.indices))}."
+            )
+        if len(shape) != n_batch + n_sparse or data_shape != self.indices.shape[:-1]:
+            raise ValueError(
+                f"Data {short_aval(aval_of(self.data))} and indices "
+                f"{short_aval(aval_of(self.indices))} do not make an array of shape {shape}."
+            )
+        self.sparse_shape = shape[n_batch:]
+        self.indices_sorted = indices_sorted
+        self.unique_indices = unique_indices
+        self.allow_materialise = allow_materialise
+        self.layout = row_layout(self.indices, self.sparse_shape)
+
+    # -- what it is -------------------------------------------------------------------------------
+
+    @property
+    def n_batch(self) -> int:
+        return self.indices.ndim - 2
+
+    @property
+    def nse(self) -> int:
+        """How many elements are stored (in each batch)."""
+        return self.indices.shape[-2]
+
+    def aval(self) -> Any:
+        data = aval_of(self.data)
+        if self.indices.ndim < 2 or len(data.shape) != self.indices.ndim - 1:
+            raise RuleError("A BCOO was sliced along an axis that is not a batch axis.")
+        return ShapedArray((*data.shape[: self.n_batch], *self.sparse_shape), data.dtype)
+
+    def by_rows(self) -> "BCOO":
+        """The same with its elements stored in the order that `A @ x` reads them in.
+
+        Padding included, where rows differ in length. For matrices of some size; others, and those
+        whose places are only known when the program runs, come back as they are.
+        """
+        if self.layout is None or not self.layout.slots or is_value(self.data):
+            return self
+        data, indices, layout = in_layout_order(
+            self.layout, self.data, self.indices, self.sparse_shape
+        )
+        value = self.with_payload(data)
+        for name, field in (("indices", indices), ("layout", layout), ("indices_sorted", False)):
+            object.__setattr__(value, name, field)
+        return value
+
+    # -- conversions ------------------------------------------------------------------------------
+
+    @classmethod
+    def from_jax(cls, mat: Any) -> "BCOO":
+        """From a `jax.experimental.sparse` array: BCOO, BCSR, COO, CSR or CSC."""
+        if isinstance(mat, jsparse.BCSR):
+            mat = mat.to_bcoo()
+        elif not isinstance(mat, jsparse.BCOO):
+            mat = jsparse.BCOO.from_scipy_sparse(_to_scipy_coo(mat))
+        if mat.n_dense:  # dense blocks as so many elements
+            mat = jsparse.bcoo_update_layout(mat, n_dense=0)
+        return cls(
+            mat.data,
+            mat.indices,
+            mat.shape,
+            indices_sorted=mat.indices_sorted,
+            unique_indices=mat.unique_indices,
+        ).by_rows()
+
+    def to_jax(self) -> jsparse.BCOO:
+        """The same as a `jax.experimental.sparse.BCOO`."""
+        data = self.data.materialise() if is_value(self.data) else self.data
+        return jsparse.BCOO(
+            (data, self.indices),
+            shape=self.aval().shape,
+            indices_sorted=self.indices_sorted,
+            unique_indices=self.unique_indices,
+        )
+
+    @classmethod
+    def from_scipy(cls, mat: Any) -> "BCOO":
+        """From a SciPy sparse matrix or array of any format."""
+        coo = mat.tocsr().tocoo()
+        return cls(
+            jnp.asarray(coo.data),
+            jnp.asarray(np.stack([coo.row, coo.col], axis=-1).astype(np.int32)),
+            coo.shape,
+            indices_sorted=True,
+            unique_indices=True,
+        ).by_rows()
+
+    def to_scipy(self) -> Any:
+        """A SciPy `coo_array`, duplicates added up and padding left out."""
+        import scipy.sparse
+
+        if self.n_batch or len(self.sparse_shape) != 2:
+            raise ValueError("SciPy's sparse arrays are matrices without batch axes.")
+        mat = self.to_jax()
+        data, indices = np.asarray(mat.data), np.asarray(mat.indices)
+        inside = (indices < np.asarray(self.sparse_shape)).all(axis=1)
+        rows, columns = indices[inside].T
+        coo = scipy.sparse.coo_array((data[inside], (rows, columns)), shape=self.sparse_shape)
+        coo.sum_duplicates()
+        return coo
+
+    @classmethod
+    def from_dense(cls, array: Any, nse: int | None = None) -> "BCOO":
+        """The elements of an array that are not zero; `nse` is how many to store, under `jit`."""
+        return cls.from_jax(jsparse.BCOO.fromdense(array, nse=nse))
+
+    def todense(self) -> jax.Array:
+        """The dense array."""
+        mat = self.to_jax()
+        if mat.data.dtype == bool:  # JAX's own kernel adds, which booleans do not
+            counts = jsparse.BCOO((mat.data.astype(jnp.int32), mat.indices), shape=mat.shape)
+            return counts.todense() > 0
+        return mat.todense()
+
+    def materialise(self) -> jax.Array:
+        """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
+        if not self._may_materialise():
+            raise RuleError(
+                f"Refusing to materialise `{self.__short__()}`.",
+                "Pass `allow_materialise=True`, or call its `todense()`.",
+            )
+        return self.todense()
+
+    def _may_materialise(self) -> bool:
+        """If allowed; vectors anyway, but for long and nearly empty ones (a ravelled matrix)."""
+        shape = self.aval().shape
+        short = len(shape) <= 1 and math.prod(shape) <= max(_SHORT, 32 * self.nse)
+        return self.allow_materialise or short
+
+    # -- for the interpreter ----------------------------------------------------------------------
+
+    @staticmethod
+    def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        for x in values:
+            if isinstance(x, BCOO) and not x._may_materialise():
+                shown = ", ".join(map(describe, values))
+                raise RuleError(
+                    f"`{primitive.name}` of ({shown}) would need the elements that are not stored.",
+                    "Pass `allow_materialise=True`, or call its `todense()`.",
+                )
+        return ArrayValue.default(primitive, values, params)
+
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        """Two of one structure and number of elements as they are."""
+        if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
+            shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
+            if shapes[0] == shapes[1]:
+                return lhs
+        if any(isinstance(x, BCOO) and not x.allow_materialise for x in (lhs, rhs)):
+            raise Unsettled
+        aval = aval_of(lhs)
+        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        if is_value(example):
+            raise Unsettled
+        return materialised(value, "join") if is_value(value) else value
+
+    @classmethod
+    def zeros_like(cls, example: Any) -> Any:
+        """A value of this type, shape and number of elements that is zero."""
+        return jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), example)
+
+    def __short__(self) -> str:
+        return f"BCOO({short_aval(self.aval())}, nse={self.nse})"
+
+    def __repr__(self) -> str:
+        if not hasattr(self.data, "shape") or not hasattr(self.indices, "shape"):
+            return "BCOO(...)"
+        return self.__short__()
+
+
+def _to_scipy_coo(mat: Any) -> Any:
+    """A COO, CSR or CSC array of JAX's as a SciPy one."""
+    import scipy.sparse
+
+    parts = {n: np.asarray(getattr(mat, n)) for n in ("data",)}
+    if isinstance(mat, jsparse.COO):
+        places = (np.asarray(mat.row), np.asarray(mat.col))
+        return scipy.sparse.coo_matrix((parts["data"], places), shape=mat.shape)
+    compressed = {jsparse.CSR: scipy.sparse.csr_matrix, jsparse.CSC: scipy.sparse.csc_matrix}
+    make = compressed.get(type(mat))
+    if make is None:
+        raise TypeError(f"`from_jax` takes an array of `jax.experimental.sparse`, not {type(mat)}.")
+    arrays = (parts["data"], np.asarray(mat.indices), np.asarray(mat.indptr))
+    return make(arrays, shape=mat.shape).tocoo()
+
+
+def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:
+    """What a kernel of JAX's returned, with the options of what it came from. No layout by rows."""
+    value = object.__new__(BCOO)
+    for name, field in (
+        ("data", mat.data),
+        ("indices", mat.indices),
+        ("layout", None),
+        ("sparse_shape", tuple(mat.shape[mat.n_batch :])),
+        ("indices_sorted", mat.indices_sorted),
+        ("unique_indices", mat.unique_indices),
+        ("allow_materialise", like.allow_materialise),
+    ):
+        object.__setattr__(value, name, field)
+    return value

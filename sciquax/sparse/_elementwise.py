@@ -1,0 +1,262 @@
+"""Elementwise operations on sparse arrays: functions that are zero where nothing is stored."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import sparse as jsparse
+
+from sciquax._storage.promotion import leniently, register_leniently
+from sciquax.core import (
+    RuleError,
+    Structure,
+    aval_of,
+    describe,
+    facts_of,
+    is_value,
+    register_function,
+    strip,
+)
+
+from ._array import BCOO, wrap
+from ._indices import (
+    array_of,
+    data_of,
+    elements,
+    fits,
+    foreign,
+    number_of,
+    same_kind,
+    standing_at,
+    together,
+    unique,
+)
+from ._moving import repeated
+
+Params = dict[str, Any]
+Operands = Sequence[Any]
+
+_LINEAR = {
+    "neg", "real", "imag", "conj", "copy", "copy_p", "stop_gradient", "reduce_precision", "name",
+    "sharding_constraint", "nonbatchable",
+}  # fmt: skip
+
+
+def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
+    """If zeros give zero, of the stored elements. Beside a dense array of the shape, dense."""
+    plain = [*map(strip, operands)]
+    if primitive.multiple_results or foreign(*plain):
+        return NotImplemented
+    mats = [x for x in plain if isinstance(x, BCOO)]
+    if len(plain) == 1 and facts_of(primitive).zero:
+        (x,) = mats
+        linear = primitive.name in _LINEAR or (
+            primitive.name == "convert_element_type"
+            and jnp.issubdtype(params["new_dtype"], jnp.inexact)
+        )
+        x = x if linear else unique(x)
+        return x.with_payload(primitive.bind(data_of(x), **params))
+    if not same_kind(mats):
+        return NotImplemented
+    shape = mats[0].aval().shape
+    numbers: list[Any] = [None if isinstance(x, BCOO) else number_of(x) for x in plain]
+    if all(n is not None or isinstance(x, BCOO) for n, x in zip(numbers, plain, strict=True)):
+
+        def function(arrays: Sequence[Any]) -> Any:
+            given = iter(arrays)
+            like = arrays[0].shape
+            values = [
+                next(given) if isinstance(x, BCOO) else jnp.full(like, n, aval_of(x).dtype)
+                for n, x in zip(numbers, plain, strict=True)
+            ]
+            return primitive.bind(*values, **params)
+
+        if not _keeps_zero(function, [x.dtype for x in mats]):
+            return NotImplemented
+        mats = together(mats)
+        return mats[0].with_payload(function([data_of(x) for x in mats]))
+    dense = [x for x in plain if not is_value(x) and aval_of(x).shape == shape]
+    if not dense or any(is_value(x) and not isinstance(x, BCOO) for x in plain):
+        return NotImplemented
+    return primitive.bind(*[x.todense() if isinstance(x, BCOO) else x for x in plain], **params)
+
+
+def _keeps_zero(function: Callable, dtypes: Sequence[Any]) -> bool:
+    """Whether zeros give zero: tried, outside of any trace."""
+    with jax.ensure_compile_time_eval():
+        out = function([jnp.zeros((1,), d) for d in dtypes])
+        return bool(np.all(np.asarray(out) == 0))
+
+
+def _select(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Stored elements of each case, zero where the mask asks for another: all places together."""
+    which, *cases = map(strip, operands)
+    mats = [x for x in cases if isinstance(x, BCOO)]
+    known = all(isinstance(x, BCOO) or number_of(x) == 0 for x in cases)
+    if isinstance(which, BCOO) or not mats or not known or not same_kind(mats):
+        return _elementwise(primitive, operands, params)
+    if foreign(which) or not fits(which, mats[0]):
+        return NotImplemented
+    arrays, indices = [], []
+    for i, case in enumerate(cases):
+        if isinstance(case, BCOO):
+            chosen = standing_at(which, case, False) == i
+            data = data_of(case)
+            arrays.append(jnp.where(chosen, data, jnp.zeros((), data.dtype)))
+            indices.append(case.indices)
+    if len(mats) == 1:
+        return mats[0].with_payload(arrays[0])
+    return _side_by_side(mats, arrays, indices)
+
+
+def _side_by_side(mats: Sequence[BCOO], arrays: Sequence[Any], indices: Sequence[Any]) -> BCOO:
+    """The sum of several of one shape."""
+    n, dtype = mats[0].n_batch, indices[0].dtype
+    data = jnp.concatenate(arrays, axis=n)
+    places = jnp.concatenate([x.astype(dtype) for x in indices], axis=n)
+    return wrap(jsparse.BCOO((data, places), shape=mats[0].aval().shape), mats[0])
+
+
+def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The stored elements, times what stands at their places."""
+    x, y = map(strip, operands)
+    if foreign(x, y):
+        return NotImplemented
+    if isinstance(x, BCOO) and isinstance(y, BCOO):
+        return _mul_sparse(primitive, x, y, params)
+    mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
+    number = number_of(other)
+    if number is not None and not np.isfinite(number):
+        return NotImplemented  # nan where nothing is stored
+    if not fits(other, mat):
+        return _outer(primitive, mat, other, params)
+    factor = standing_at(other, mat, 0)
+    pair = (data_of(mat), factor) if mat is x else (factor, data_of(mat))
+    return mat.with_payload(primitive.bind(*pair, **params))
+
+
+def _outer(primitive: Any, mat: BCOO, other: Any, params: Params) -> Any:
+    """Along axes where the sparse array has length one, a dense one makes it repeat."""
+    own, shape = aval_of(other).shape, mat.aval().shape
+    if len(own) != len(shape) or any(
+        m != n and 1 not in (m, n) for m, n in zip(own, shape, strict=True)
+    ):
+        return NotImplemented
+
+    whole = tuple(max(m, n) if 0 not in (m, n) else 0 for m, n in zip(own, shape, strict=True))
+    return _mul(primitive, [repeated(mat, whole), other], params)
+
+
+def _div(primitive: Any, operands: Operands, params: Params) -> Any:
+    """A sparse numerator; what a zero that is not stored is divided by is not looked at."""
+    x, y = map(strip, operands)
+    if foreign(x, y):
+        return NotImplemented
+    if isinstance(y, BCOO):
+        return _elementwise(primitive, operands, params)
+    number = number_of(y)
+    if not fits(y, x) or (number is not None and (number == 0 or number != number)):
+        return NotImplemented
+    return x.with_payload(primitive.bind(data_of(x), standing_at(y, x, 1), **params))
+
+
+def _mul_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
+    """Where both are stored: the elements of the one with fewer, times what the other stores."""
+    if x.aval().shape != y.aval().shape:
+        return _outer_sparse(primitive, x, y, params)
+    if x.n_batch != y.n_batch:
+        return NotImplemented
+    if x.indices is y.indices and (x.unique_indices or x.data is y.data):
+        first = unique(x)
+        second = first if x.data is y.data else y
+        return first.with_payload(primitive.bind(data_of(first), data_of(second), **params))
+    x, y = (x, y) if x.nse <= y.nse else (y, x)
+    x = unique(x)
+    find = elements
+    for _ in range(x.n_batch):
+        find = jax.vmap(find)
+    other = find(data_of(y), y.indices, x.indices)
+    return x.with_payload(primitive.bind(data_of(x), other, **params))
+
+
+def _outer_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
+    """Along every axis one of the two has length one (`kron`): every product of two elements."""
+    m, n = x.aval().shape, y.aval().shape
+    if len(m) != len(n) or any(1 not in pair for pair in zip(m, n, strict=True)):
+        return NotImplemented
+    if x.n_batch or y.n_batch:
+        return NotImplemented
+    x, y = unique(x), unique(y)
+    shape = tuple(a if b == 1 else b for a, b in zip(m, n, strict=True))
+    data = primitive.bind(
+        *jnp.broadcast_arrays(data_of(x)[:, None], data_of(y)[None, :]), **params
+    ).reshape(-1)
+    own = jnp.asarray([b == 1 for b in n])
+    left, right = x.indices[:, None, :], y.indices[None, :, :].astype(x.indices.dtype)
+    places = jnp.where(own, left, right)
+    padding = (left >= jnp.asarray(m)).any(-1) | (right >= jnp.asarray(n)).any(-1)
+    places = jnp.where(padding[..., None], jnp.asarray(shape, places.dtype), places)
+    made = jsparse.BCOO((data, places.reshape(-1, len(shape))), shape=shape, unique_indices=True)
+    return wrap(made, x)
+
+
+def _add(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Two sparse arrays' elements side by side; with a dense array of the same shape, dense."""
+    x, y = map(strip, operands)
+    if foreign(x, y):
+        return NotImplemented
+    if isinstance(x, BCOO) and isinstance(y, BCOO):
+        if not same_kind([x, y]):
+            return NotImplemented
+        if x.indices is y.indices:
+            return x.with_payload(primitive.bind(data_of(x), data_of(y), **params))
+        other = -data_of(y) if primitive.name == "sub" else data_of(y)
+        return _side_by_side([x, y], [data_of(x), other], [x.indices, y.indices])
+    mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
+    if number_of(other) == 0:
+        return mat.with_payload(-data_of(mat)) if primitive.name == "sub" and mat is y else mat
+    if is_value(other) and not isinstance(other, BCOO):
+        other = array_of(other)
+    if aval_of(other).shape != mat.aval().shape:
+        return NotImplemented
+    data = data_of(mat)
+    if primitive.name == "sub":
+        data, other = (-data, other) if mat is y else (data, -other)  # pyright: ignore[reportOperatorIssue]
+
+    def one(dense: Any, data: Any, indices: Any) -> Any:
+        places = tuple(indices[:, d] for d in range(indices.shape[1]))
+        return dense.at[places].add(data, mode="drop")
+
+    for _ in range(mat.n_batch):
+        one = jax.vmap(one)
+    return one(other, data, mat.indices)
+
+
+register_leniently(BCOO, Structure.ELEMENTWISE, _elementwise)
+register_leniently(BCOO, "select_n", _select)
+register_leniently(BCOO, "mul", _mul)
+register_leniently(BCOO, "div", _div)
+register_leniently(BCOO, "add sub add_any".split(), _add)
+
+
+# -- functions that are zero at zero, of primitives that are not -----------------------------------
+
+
+def _of_elements(function: Callable) -> Callable:
+    def rule(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(x, BCOO):
+            raise RuleError(f"`{function.__name__}` takes one sparse array, not {describe(x)}.")
+        x = unique(x)
+        return x.with_payload(function(data_of(x), *args, **kwargs))
+
+    return rule
+
+
+for _function in (
+    jax.nn.silu, jax.nn.leaky_relu, jax.nn.elu, jax.nn.celu, jax.nn.selu,
+    jax.nn.hard_silu, jax.nn.soft_sign, jax.nn.relu, jax.nn.relu6, jax.nn.hard_tanh,
+    jax.nn.mish, jnp.nan_to_num,
+):  # fmt: skip
+    register_function(BCOO, _function, leniently(_of_elements(_function)))

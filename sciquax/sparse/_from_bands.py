@@ -1,0 +1,42 @@
+"""Matrices of diagonals beside sparse ones: their diagonals are stored elements too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import bind, register_family, strip
+from sciquax.structured._matrices.bands import BandMatrix
+
+from ._array import BCOO
+
+
+def as_sparse(matrix: BandMatrix) -> BCOO:
+    """The diagonals as stored elements: n (lower + upper + 1) of them, none twice."""
+    n = matrix.shape[-1]
+    places, data = [], []
+    for k, band in matrix.diagonals().items():
+        i = np.arange(n - abs(k))
+        places.append(np.stack([i + max(0, -k), i + max(0, k)], axis=-1))
+        data.append(band)
+    return BCOO(
+        jnp.concatenate(data),
+        jnp.asarray(np.concatenate(places).astype(np.int32)),
+        matrix.shape,
+        unique_indices=True,
+        allow_materialise=matrix.allow_materialise,
+    )
+
+
+def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    stripped = [*map(strip, operands)]
+    if not any(isinstance(x, BCOO) for x in stripped):
+        return NotImplemented
+    if any(isinstance(x, BandMatrix) and len(x.shape) != 2 for x in stripped):
+        return NotImplemented
+    both = [as_sparse(x) if isinstance(x, BandMatrix) else x for x in stripped]
+    return bind(primitive, *both, **params)
+
+
+register_family(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)

@@ -1,0 +1,234 @@
+"""Moving the elements of sparse arrays: slices, transposes, repeats, joins, picks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental import sparse as jsparse
+
+from sciquax._storage.promotion import register_leniently
+from sciquax._storage.splitting import barrier, split, unstack
+from sciquax.core import RuleError, describe, register_family, strip
+
+from ._array import BCOO, wrap
+from ._dot_general import product
+from ._indices import array_of, data_of, elements, inside, number_of, without_batch
+
+Params = dict[str, Any]
+Operands = Sequence[Any]
+
+
+def _kernel(function: Callable, *names: str) -> Callable:
+    """A rule that calls a kernel of JAX's with these parameters of the primitive."""
+
+    def rule(primitive: Any, operands: Operands, params: Params) -> Any:
+        mat, *rest = operands
+        if not isinstance(mat, BCOO) or rest:
+            return NotImplemented
+        try:
+            out = function(mat.to_jax(), **{n: params[n] for n in names})
+        except NotImplementedError as error:
+            raise RuleError(f"`{primitive.name}` of {describe(mat)}: {error}") from None
+        return wrap(out, mat)
+
+    return rule
+
+
+def _dynamic_slice(primitive: Any, operands: Operands, params: Params) -> Any:
+    mat, *starts = operands
+    if not isinstance(mat, BCOO):
+        return NotImplemented
+    out = jsparse.bcoo_dynamic_slice(mat.to_jax(), [*map(array_of, starts)], params["slice_sizes"])
+    return wrap(out, mat)
+
+
+def _made(data: Any, places: Any, kept: Any, shape: Sequence[int], like: BCOO) -> BCOO:
+    """Elements at new places; those that are not kept become padding. None is stored twice anew."""
+    outside = jnp.asarray(tuple(shape)[like.n_batch :], places.dtype)
+    places = jnp.where(kept[..., None], places, outside)
+    made = jsparse.BCOO((data, places), shape=tuple(shape), unique_indices=like.unique_indices)
+    return wrap(made, like)
+
+
+def _broadcast(primitive: Any, operands: Operands, params: Params) -> Any:
+    """New axes, and repeated ones: what is repeated is stored as often."""
+    (mat, *rest) = operands
+    if rest or not isinstance(mat, BCOO):
+        return NotImplemented
+    shape, axes = tuple(params["shape"]), tuple(params["broadcast_dimensions"])
+    old = mat.aval().shape
+    if mat.n_batch:
+        try:
+            out = jsparse.bcoo_broadcast_in_dim(
+                mat.to_jax(), shape=shape, broadcast_dimensions=axes
+            )
+            return wrap(out, mat)
+        except NotImplementedError:
+            mat = without_batch(mat)
+    grown = [1] * len(shape)
+    places = jnp.zeros((mat.nse, len(shape)), mat.indices.dtype)
+    for axis, target in enumerate(axes):
+        grown[target] = old[axis]
+        places = places.at[:, target].set(mat.indices[:, axis])
+    return repeated(_made(data_of(mat), places, inside(mat), grown, mat), shape)
+
+
+def repeated(mat: BCOO, shape: Sequence[int]) -> BCOO:
+    """Repeated along axes, as by `jnp.tile`, to this shape."""
+    mat = without_batch(mat)
+    old = mat.aval().shape
+    again = [d for d, (m, n) in enumerate(zip(old, shape, strict=True)) if m != n]
+    if not again:
+        return mat
+    counts = [shape[d] // max(old[d], 1) for d in again]
+    grid = np.stack(
+        [x.ravel() * old[d] for x, d in zip(np.indices(counts), again, strict=True)], -1
+    )
+    data = jnp.repeat(data_of(mat), len(grid))
+    kept = jnp.repeat(inside(mat), len(grid))
+    places = jnp.repeat(mat.indices, len(grid), axis=0)
+    offsets = jnp.tile(jnp.asarray(grid, places.dtype), (mat.nse, 1))
+    places = places.at[:, jnp.asarray(again)].add(offsets)
+    return _made(data, places, kept, shape, mat)
+
+
+def _tile(primitive: Any, operands: Operands, params: Params) -> Any:
+    (mat,) = operands
+    shape = [n * r for n, r in zip(mat.aval().shape, params["reps"], strict=True)]
+    return repeated(mat, shape)
+
+
+def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
+    """With zeros."""
+    mat, value = map(strip, operands)
+    config, n = params["padding_config"], mat.n_batch if isinstance(mat, BCOO) else 0
+    if not isinstance(mat, BCOO) or number_of(value) != 0 or any(any(c) for c in config[:n]):
+        return NotImplemented
+    shape = list(mat.aval().shape)
+    low, scale = [], []
+    for d, (before, after, between) in enumerate(config):
+        shape[d] += int(before + after + between * max(0, shape[d] - 1))
+        low.append(before)
+        scale.append(between + 1)
+    dtype = mat.indices.dtype
+    places = mat.indices * jnp.asarray(scale[n:], dtype) + jnp.asarray(low[n:], dtype)
+    kept = (places >= 0) & (places < jnp.asarray(shape[n:], dtype))
+    return _made(data_of(mat), places, inside(mat) & kept.all(axis=-1), shape, mat)
+
+
+def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
+    mats = [*map(strip, operands)]
+    if not all(isinstance(x, BCOO) for x in mats):
+        return NotImplemented
+    n, axis = mats[0].n_batch, params["dimension"]
+    if any(x.n_batch != n for x in mats) or axis < n:
+        mats = [*map(without_batch, mats)]
+        n = 0
+    dtype = mats[0].indices.dtype
+    shape = list(mats[0].aval().shape)
+    shape[axis] = sum(x.aval().shape[axis] for x in mats)
+    start, places, kept = 0, [], []
+    for x in mats:
+        moved = x.indices.astype(dtype).at[..., axis - n].add(start)
+        start += x.aval().shape[axis]
+        places.append(moved)
+        kept.append(inside(x))
+    data = jnp.concatenate([*map(data_of, mats)], axis=n)
+    out = _made(
+        data, jnp.concatenate(places, axis=n), jnp.concatenate(kept, axis=n), shape, mats[0]
+    )
+    object.__setattr__(out, "unique_indices", all(x.unique_indices for x in mats))
+    return out
+
+
+def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
+    mats = [*map(strip, operands)]
+    if not all(isinstance(x, BCOO) for x in mats):
+        return NotImplemented
+    axis, ndim = params["axis"], len(mats[0].aval().shape)
+    kept = tuple(d for d in range(ndim + 1) if d != axis)
+    shape = [*mats[0].aval().shape]
+    shape.insert(axis, 1)
+    grow = {"shape": tuple(shape), "broadcast_dimensions": kept}
+    grown = [_broadcast(lax.broadcast_in_dim_p, [x], grow) for x in mats]
+    return _concatenate(lax.concatenate_p, grown, {"dimension": axis})
+
+
+# -- picking by number ----------------------------------------------------------------------------
+
+
+def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Single elements, which are an array; or whole rows or columns, which are sparse."""
+    mat, indices = map(strip, operands)
+    if not isinstance(mat, BCOO) or isinstance(indices, BCOO):
+        return NotImplemented
+    numbers, indices = params["dimension_numbers"], array_of(indices)
+    shape, ndim = mat.aval().shape, len(mat.aval().shape)
+    if numbers.operand_batching_dims or mat.n_batch:
+        return NotImplemented
+    fills = params["mode"] is lax.GatherScatterMode.FILL_OR_DROP
+    if (
+        len(numbers.collapsed_slice_dims) == ndim == len(numbers.start_index_map)
+        and params["slice_sizes"] == (1,) * ndim
+    ):
+        order = np.argsort(numbers.start_index_map)
+        limits = jnp.asarray(shape, indices.dtype) - 1
+        places = indices[..., order]
+        clipped = jnp.clip(places, 0, limits)
+        found = elements(data_of(mat), mat.indices, clipped.reshape(-1, ndim))
+        found = found.reshape(indices.shape[:-1])
+        if not fills:
+            return found
+        fill = params["fill_value"]
+        fill = jnp.asarray(jnp.nan if fill is None else fill, found.dtype)
+        return jnp.where((places == clipped).all(axis=-1), found, fill)
+    if ndim != 2 or len(numbers.start_index_map) != 1 or fills:
+        return NotImplemented
+    (axis,) = numbers.start_index_map
+    sizes = tuple(1 if d == axis else n for d, n in enumerate(shape))
+    if tuple(numbers.collapsed_slice_dims) != (axis,) or tuple(params["slice_sizes"]) != sizes:
+        return NotImplemented
+    picked = jnp.clip(indices[..., 0], 0, shape[axis] - 1)
+    counts, rows = picked.shape, picked.reshape(-1)
+    n = rows.shape[0]
+    places = jnp.stack([jnp.arange(n, dtype=rows.dtype), rows], axis=-1)
+    one = BCOO(jnp.ones(n, mat.dtype), places, (n, shape[axis]), unique_indices=True)
+    out = product(one, mat, (((1,), (axis,)), ((), ())), {})  # (picked, the other axis)
+    out = _reshape(lax.reshape_p, [out], {"new_sizes": (*counts, shape[1 - axis])})
+    (offset,) = numbers.offset_dims
+    order = [*range(len(counts))]
+    order.insert(offset, len(counts))
+    return wrap(jsparse.bcoo_transpose(out.to_jax(), permutation=tuple(order)), mat)
+
+
+def _reshaped(mat: Any, *, new_sizes: Any) -> Any:
+    return jsparse.bcoo_reshape(mat, new_sizes=new_sizes)
+
+
+_reshape = _kernel(_reshaped, "new_sizes")
+
+
+def _slice(mat: Any, *, start_indices: Any, limit_indices: Any, strides: Any) -> Any:
+    return jsparse.bcoo_slice(
+        mat, start_indices=start_indices, limit_indices=limit_indices, strides=strides
+    )
+
+
+register_leniently(BCOO, "transpose", _kernel(jsparse.bcoo_transpose, "permutation"))
+register_leniently(BCOO, "squeeze", _kernel(jsparse.bcoo_squeeze, "dimensions"))
+register_leniently(BCOO, "rev", _kernel(jsparse.bcoo_rev, "dimensions"))
+register_leniently(BCOO, "reshape", _reshape)
+register_leniently(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
+register_leniently(BCOO, "dynamic_slice", _dynamic_slice)
+register_leniently(BCOO, "broadcast_in_dim", _broadcast)
+register_leniently(BCOO, "tile", _tile)
+register_leniently(BCOO, "pad", _pad)
+register_leniently(BCOO, "concatenate", _concatenate)
+register_leniently(BCOO, "stack", _stack)
+register_leniently(BCOO, "gather", _gather)
+
+register_family(BCOO, "split", split)
+register_family(BCOO, "unstack", unstack)
+register_family(BCOO, "optimization_barrier", barrier)

@@ -1,0 +1,6 @@
+"""Sums, products and parts of matrices, and what two of them both fit in."""
+
+from . import (  # enrol their rules
+    arithmetic as arithmetic,
+    joining as joining,
+)

@@ -1,0 +1,126 @@
+"""The elements of a matrix on some diagonals: `tril`, `triu`, `where` by a band mask."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax._storage.formulas import BandMask, Filled, Transient
+from sciquax.core import VALUE_TYPES
+
+from .._matrices.bands import BandMatrix, from_bands
+from .._matrices.block_diagonal import BlockDiagonalMatrix
+from .._matrices.circulant import CirculantMatrix
+from .._matrices.diagonal import DiagonalMatrix
+from .._matrices.kronecker import KroneckerMatrix
+from .._matrices.permutation import PermutationMatrix
+from .._matrices.toeplitz import ToeplitzMatrix
+from .._matrices.triangular import TriangularMatrix
+from .._matrix.operands import _is, static_number
+from . import layouts
+
+
+def masked(mask: BandMask, off: Any, on: Any, allow: bool = True) -> Any:
+    """Elements of `on` on the mask's diagonals, of `off` elsewhere."""
+    if not mask.finite() and (_is(off) or not _is(on)):
+        # the complement of a half is the other half
+        if mask.low is None and mask.high is not None:
+            return masked(BandMask(mask.extent, mask.high + 1, None), on, off)
+        if mask.high is None and mask.low is not None:
+            return masked(BandMask(mask.extent, None, mask.low - 1), on, off)
+    if _is(on) and _is_zero(off):
+        return part(on, mask.low, mask.high)
+    if mask.finite() and mask.extent[-1] == mask.extent[-2]:
+        base: dict[int, Any] = {}
+        if not _is_zero(off):
+            if not isinstance(off, BandMatrix):
+                return NotImplemented
+            base = off.diagonals()
+        n, bands = mask.extent[-1], dict(base)
+        assert mask.low is not None and mask.high is not None
+        for k in range(max(mask.low, 1 - n), min(mask.high, n - 1) + 1):
+            found = _on_diagonal(on, k, n)
+            if found is NotImplemented:
+                return NotImplemented
+            bands[k] = found
+        allow = allow and all(x.allow_materialise for x in (off, on) if _is(x))
+        return from_bands(bands, n, allow_materialise=allow)
+    return NotImplemented
+
+
+def _is_zero(x: Any) -> bool:
+    return isinstance(x, Filled) and bool(static_number(x.array) == 0)
+
+
+def _on_diagonal(x: Any, k: int, n: int) -> Any:
+    """The diagonal k of a matrix, or of an array known by a formula."""
+    i = np.arange(n - abs(k))
+    rows, columns = i + max(0, -k), i + max(0, k)
+    if _is(x):
+        return x.entries(rows, columns)
+    if isinstance(x, Filled):
+        x = x.array
+        x = x if x.shape[-2] == 1 else x[..., rows, :]
+        x = x if x.shape[-1] == 1 else x[..., :, columns]
+        if x.shape[-2] != 1 and x.shape[-1] != 1:
+            return NotImplemented
+        return jnp.broadcast_to(x.reshape(*x.shape[:-2], -1), (*x.shape[:-2], n - abs(k)))
+    if isinstance(x, Transient) or type(x) in VALUE_TYPES:
+        return NotImplemented
+    return jnp.diagonal(x, k, -2, -1)
+
+
+def part(matrix: Any, low: int | None, high: int | None) -> Any:
+    """The elements on the diagonals from `low` to `high`: `tril`, `triu`, `diag`."""
+    m, n = matrix.shape[-2:]
+    if isinstance(matrix, BandMatrix):
+        return matrix.masked(low, high)
+    if isinstance(matrix, ToeplitzMatrix) or isinstance(matrix, CirculantMatrix):
+        return _toeplitz_part(matrix, low, high)
+    if isinstance(matrix, TriangularMatrix):
+        cut = np.arange(n)[None, :] - np.arange(n)[:, None]
+        keep = (cut >= (low if low is not None else -n)) & (
+            cut <= (high if high is not None else n)
+        )
+        return matrix.rebuild([jnp.where(keep, matrix.full_array(), 0)])
+    if isinstance(matrix, BlockDiagonalMatrix) and (low is None or high is None):
+        return matrix.each(
+            lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0)
+        )
+    if (half := matrix.half()) is not None and (low, high) in ((None, 0), (0, None)):
+        if half == ("lower" if high == 0 else "upper"):
+            return matrix
+        return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
+    if isinstance(matrix, PermutationMatrix):
+        return matrix.masked(low, high)
+    if isinstance(matrix, KroneckerMatrix) and (low, high) in ((None, 0), (0, None)):
+        factors = matrix.arrays()
+        if all(isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in factors):
+            return matrix
+    if low is not None and high is not None and m == n and high - low < 8:
+        bands = {k: matrix.entries(*_places(k, n)) for k in range(low, high + 1) if abs(k) < n}
+        if any(x is NotImplemented for x in bands.values()):
+            return NotImplemented
+        return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
+    return NotImplemented
+
+
+def _places(k: int, n: int) -> tuple[Any, Any]:
+    i = np.arange(n - abs(k))
+    return i + max(0, -k), i + max(0, k)
+
+
+def _toeplitz_part(matrix: Any, low: int | None, high: int | None) -> Any:
+    m, n = matrix.shape[-2:]
+    if m == n and low is not None and high is not None and high - low < 8:
+        bands = {k: matrix.entries(*_places(k, n)) for k in range(low, high + 1)}
+        return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
+    fitted = layouts._as_toeplitz(matrix)
+    below, above = -np.arange(m), np.arange(n)
+    keep = [
+        (k >= (low if low is not None else -m)) & (k <= (high if high is not None else n))
+        for k in (below, above)
+    ]
+    return fitted.rebuild(
+        [jnp.where(k, x, 0) for k, x in zip(keep, (fitted.column, fitted.row), strict=True)]
+    )

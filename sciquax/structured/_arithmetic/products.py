@@ -1,0 +1,98 @@
+"""Products of a matrix and an array, and the batch axes moved for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from .._composite.lazy import ProductMatrix
+from .._matrices.bands import BandMatrix
+from .._matrices.block_diagonal import BlockDiagonalMatrix
+from .._matrices.diagonal import DiagonalMatrix
+from .._matrices.triangular import TriangularMatrix
+from .._matrix.matrix import StructuredMatrix
+from . import arithmetic as pairs
+
+
+def inner_product(lhs: Any, rhs: Any) -> Any:
+    """The sum of the products of all elements of two matrices, or of a matrix and an array."""
+    if isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix):
+        product = pairs.hadamard(lhs, rhs)
+    elif isinstance(lhs, StructuredMatrix):
+        product = times_array(lhs, rhs)
+    else:
+        product = times_array(rhs, lhs)
+    if isinstance(product, StructuredMatrix):
+        return product.sum_rows().sum(-1)
+    return product if product is NotImplemented else jnp.sum(product, (-2, -1))
+
+
+# -- what other rules use too ---------------------------------------------------------------------
+
+
+def reorder_batch(matrix: Any, order: Sequence[int]) -> Any:
+    """The matrix with its batch axes in another order."""
+    if list(order) == list(range(len(order))):
+        return matrix
+    return matrix.map_batch(lambda x, count: jnp.transpose(x, (*order, *range(count, x.ndim))))
+
+
+def transpose(x: Any, order: Sequence[int]) -> Any:
+    """`lax.transpose` of an array or a matrix whose matrix axes stay last, or NotImplemented."""
+    if not isinstance(x, StructuredMatrix):
+        return jnp.transpose(x, order)
+    ndim = len(order)
+    if set(order[-2:]) != {ndim - 2, ndim - 1}:
+        return NotImplemented
+    matrix = reorder_batch(x, order[:-2])
+    if matrix is NotImplemented:
+        return NotImplemented
+    return matrix if order[-1] == ndim - 1 else matrix.transpose()
+
+
+def times_array(matrix: Any, x: Any, divide: bool = False) -> Any:
+    """`matrix * x` (or `/`) for an array that broadcasts against it, or NotImplemented."""
+    function = jnp.divide if divide else jnp.multiply
+    x = jnp.reshape(x, (*(1,) * (len(matrix.shape) - jnp.ndim(x)), *jnp.shape(x)))
+    if any(s not in (1, t) for s, t in zip(x.shape[:-2], matrix.shape[:-2], strict=True)):
+        return NotImplemented
+    rows, columns = x.shape[-2] == 1, x.shape[-1] == 1
+    batch = matrix.batch_shape()
+    if rows and columns:
+        s = x[..., 0, 0]
+        s = s.reshape(()) if s.size == 1 else jnp.broadcast_to(s, batch)
+        return matrix.scale(s, function)
+    if columns:
+        made = matrix.scale_rows(x[..., 0], function)
+        return _scaled_by_product(matrix, x[..., 0], True, divide, made)
+    if rows:
+        made = matrix.scale_columns(x[..., 0, :], function)
+        return _scaled_by_product(matrix, x[..., 0, :], False, divide, made)
+    if divide:
+        return NotImplemented  # zero by zero, outside of the structure
+    return _times_dense(matrix, x)
+
+
+def _scaled_by_product(matrix: Any, d: Any, left: bool, divide: bool, made: Any) -> Any:
+
+    if made is not NotImplemented:
+        return made
+    d = jnp.broadcast_to(1 / d if divide else d, (*matrix.batch_shape(), d.shape[-1]))
+    scale = DiagonalMatrix(d, allow_materialise=True)
+    return ProductMatrix.of(scale, matrix) if left else ProductMatrix.of(matrix, scale)
+
+
+def _times_dense(matrix: Any, x: Any) -> Any:
+
+    if isinstance(matrix, BandMatrix):
+        found = matrix.gather_dense(x)
+        return matrix.like({k: y * found[k] for k, y in matrix.diagonals().items()})
+    if isinstance(matrix, TriangularMatrix):
+        return matrix.rebuild([matrix.full_array() * x])
+    if isinstance(matrix, BlockDiagonalMatrix):
+        k, m = matrix.sizes()
+        x = x.reshape(*x.shape[:-2], k, m, k, m)
+        blocks = jnp.moveaxis(jnp.diagonal(x, 0, -4, -2), -1, -3)
+        return matrix.rebuild([matrix.blocks * blocks])
+    # The product is as dense as the array that is there already.
+    return x * matrix.materialise()

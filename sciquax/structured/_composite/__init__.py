@@ -1,0 +1,1 @@
+"""Matrices made of other matrices, and the factors of matrices."""

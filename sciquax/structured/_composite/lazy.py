@@ -1,0 +1,335 @@
+"""Inverses, products and sums that no other type can hold, kept as such."""
+
+import functools
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jax import lax
+
+from .._matrices.bands import BandMatrix
+from .._matrices.diagonal import DiagonalMatrix
+from .._matrices.identity import IdentityMatrix, ScalarMatrix
+from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
+from .._matrices.toeplitz import ToeplitzMatrix
+from .._matrix import operations
+from .._matrix.matrix import StructuredMatrix, allow_both
+from .._matrix.properties import surviving
+from .._matrix.solve import solve
+
+
+def _make(cls: type, arrays: Any, allow: bool, properties: Any) -> Any:
+    made = object.__new__(cls)
+    for name, x in zip(cls.LEAVES, arrays, strict=True):
+        object.__setattr__(made, name, x)
+    object.__setattr__(made, "allow_materialise", allow)
+    object.__setattr__(made, "properties", frozenset(properties))
+    return made
+
+
+def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both with all batch axes, so that a mapped axis is an axis of every array."""
+    batch = jnp.broadcast_shapes(left.batch_shape(), right.batch_shape())
+
+    def broadcast(m: Any) -> Any:
+        if m.batch_shape() == batch:
+            return m
+        made = m.map_batch(lambda y, count: jnp.broadcast_to(y, (*batch, *y.shape[count:])))
+        return m if made is NotImplemented else made
+
+    return broadcast(left), broadcast(right)
+
+
+class InverseMatrix(
+    StructuredMatrix, leaves=("matrix",), static=("allow_materialise", "properties")
+):
+    """The inverse of a structured matrix whose elements are not stored: products solve systems.
+
+    What `jnp.linalg.inv` gives for tridiagonal, banded and Toeplitz matrices, whose inverses are
+    dense.
+    """
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("matrix",)
+    CORE: ClassVar[tuple[int, ...]] = (2,)
+
+    matrix: Any
+
+    @staticmethod
+    def of(matrix: Any) -> Any:
+        properties = surviving("inverse", matrix.known())
+        return _make(InverseMatrix, [matrix], matrix.allow_materialise, properties)
+
+    def aval(self) -> Any:
+        return self._aval(self.matrix.shape)
+
+    def matmat(self, x: Any) -> Any:
+
+        return solve(self.matrix, x)
+
+    def solve(self, b: Any) -> Any:
+        return self.matrix.matmat(b)
+
+    def transpose(self) -> Any:
+        return InverseMatrix.of(self.matrix.transpose())
+
+    def conj(self) -> Any:
+        return InverseMatrix.of(self.matrix.conj())
+
+    def inverse(self) -> Any:
+        return self.matrix
+
+    def convert(self, dtype: Any) -> Any:
+        return InverseMatrix.of(self.matrix.convert(dtype))
+
+    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
+        scaled = self.matrix.scale(1 / function(jnp.ones((), self.dtype), s))
+        return NotImplemented if scaled is NotImplemented else InverseMatrix.of(scaled)
+
+    def diagonal(self) -> Any:
+        """Of tridiagonal matrices that need no pivoting O(n); otherwise n systems in turn."""
+        found = self.matrix.inverse_diagonal()
+        if found is not NotImplemented:
+            return found
+        return diagonal_by_columns(self)
+
+    def slogdet(self) -> Any:
+        sign, log = self.matrix.slogdet()
+        return jnp.conj(sign) if jnp.iscomplexobj(sign) else sign, -log
+
+    def det(self) -> Any:
+        return 1 / self.matrix.det()
+
+    def entries(self, i: Any, j: Any) -> Any:
+        return by_columns(self, i, j)
+
+
+class ProductMatrix(
+    StructuredMatrix, leaves=("left", "right"), static=("allow_materialise", "properties")
+):
+    """The product of two structured matrices that has no structure of one type."""
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
+    CORE: ClassVar[tuple[int, ...]] = (2, 2)
+
+    left: Any
+    right: Any
+
+    @staticmethod
+    def of(left: Any, right: Any) -> Any:
+        left, right = _aligned(left, right)
+        properties = surviving("matmul", left.known(), right.known())
+        return _make(ProductMatrix, [left, right], allow_both(left, right), properties)
+
+    def aval(self) -> Any:
+        batch = jnp.broadcast_shapes(self.left.shape[:-2], self.right.shape[:-2])
+        return self._aval((*batch, self.left.shape[-2], self.right.shape[-1]))  # pyright: ignore[reportArgumentType]
+
+    def matmat(self, x: Any) -> Any:
+        return self.left.matmat(self.right.matmat(x))
+
+    def diagonal(self) -> Any:
+        """Of rows or columns that are scaled O(n); otherwise n products in turn."""
+
+        for scale, matrix in ((self.left, self.right), (self.right, self.left)):
+            if isinstance(scale, (DiagonalMatrix, ScalarMatrix)):
+                found = matrix.diagonal()
+                if found is not NotImplemented:
+                    return scale.diagonal()[..., : found.shape[-1]] * found
+        return diagonal_by_columns(self)
+
+    def can_solve(self) -> bool:
+        return self.left.can_solve() and self.right.can_solve()
+
+    def solves_directly(self) -> bool:
+        return self.left.solves_directly() or self.right.solves_directly()
+
+    def solve(self, b: Any) -> Any:
+        return self.right.solve(self.left.solve(b))
+
+    def transpose(self) -> Any:
+        return ProductMatrix.of(self.right.transpose(), self.left.transpose())
+
+    def conj(self) -> Any:
+        return ProductMatrix.of(self.left.conj(), self.right.conj())
+
+    def convert(self, dtype: Any) -> Any:
+        return ProductMatrix.of(self.left.convert(dtype), self.right.convert(dtype))
+
+    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
+        for left, right in ((True, False), (False, True)):
+            scaled = (self.left if left else self.right).scale(s, function, properties)
+            if scaled is not NotImplemented:
+                return ProductMatrix.of(
+                    scaled if left else self.left, scaled if right else self.right
+                )
+        return NotImplemented
+
+    def inverse(self) -> Any:
+        if not (self.left.is_square() and self.right.is_square()):
+            return NotImplemented
+        left, right = self.left.inverse(), self.right.inverse()
+        if left is NotImplemented or right is NotImplemented:
+            return NotImplemented
+        return ProductMatrix.of(right, left)
+
+    def slogdet(self) -> Any:
+        if not (self.left.is_square() and self.right.is_square()):
+            return NotImplemented
+        left, right = self.left.slogdet(), self.right.slogdet()
+        if left is NotImplemented or right is NotImplemented:
+            return NotImplemented
+        return left[0] * right[0], left[1] + right[1]
+
+    def det(self) -> Any:
+        if not (self.left.is_square() and self.right.is_square()):
+            return NotImplemented
+        left, right = self.left.det(), self.right.det()
+        if left is NotImplemented or right is NotImplemented:
+            return NotImplemented
+        return left * right
+
+    def entries(self, i: Any, j: Any) -> Any:
+        return by_columns(self, i, j)
+
+
+class SumMatrix(
+    StructuredMatrix, leaves=("left", "right"), static=("allow_materialise", "properties")
+):
+    """The sum of two structured matrices that has no structure of one type.
+
+    It multiplies, transposes, and has elements, rows, a diagonal and a trace. Systems have a direct
+    solution where all but a term of low rank has (a tridiagonal matrix plus one of low rank), by
+    the Sherman-Morrison-Woodbury identity (Golub and Van Loan, section 2.1.4); others are for
+    `jax.scipy.sparse.linalg.cg` and `gmres`.
+    """
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
+    CORE: ClassVar[tuple[int, ...]] = (2, 2)
+
+    left: Any
+    right: Any
+
+    @staticmethod
+    def of(left: Any, right: Any) -> Any:
+        left, right = _aligned(left, right)
+        properties = surviving("add", left.known(), right.known())
+        return _make(SumMatrix, [left, right], allow_both(left, right), properties)
+
+    def aval(self) -> Any:
+        return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
+
+    def _split(self) -> tuple[Any, Any] | None:
+        """What is solved directly, and what is of low rank besides; None if that is not all."""
+
+        low = [x for x in self._terms() if isinstance(x, LowRankPlusDiagonalMatrix)]
+        rest = [x for x in self._terms() if not isinstance(x, LowRankPlusDiagonalMatrix)]
+        if not low or not self.is_square():
+            return None
+        update: Any = functools.reduce(operations.add, low)
+        whole: Any = functools.reduce(operations.add, [*rest, DiagonalMatrix(update.diag)])
+        if whole is NotImplemented or isinstance(whole, SumMatrix) or not whole.can_solve():
+            return None
+        return whole, update
+
+    def _terms(self) -> list[Any]:
+        parts = (self.left, self.right)
+        return [y for x in parts for y in (x._terms() if isinstance(x, SumMatrix) else [x])]
+
+    def can_solve(self) -> bool:
+        return self._split() is not None
+
+    def solve(self, b: Any) -> Any:
+        split = self._split()
+        if split is None:
+            return NotImplemented
+        rest, update = split
+        scaled = rest.solve(update.u)
+        inner = _capacitance(update, scaled)
+
+        def once(b: Any) -> Any:
+            y = rest.solve(b)
+            return y - mm(scaled, solve_dense(inner, mm(update.v, y)))
+
+        x = once(b)
+        return x + once(b - self.matmat(x))  # what cancels comes back
+
+    def slogdet(self) -> Any:
+        """By the matrix determinant lemma."""
+        split = self._split()
+        own = NotImplemented if split is None else split[0].slogdet()
+        if split is None or own is NotImplemented:
+            return NotImplemented
+        rest, update = split
+        inner = jnp.linalg.slogdet(_capacitance(update, rest.solve(update.u)))
+        return own[0] * inner[0], own[1] + inner[1]
+
+    def inverse(self) -> Any:
+        return InverseMatrix.of(self) if self.can_solve() else NotImplemented
+
+    def matmat(self, x: Any) -> Any:
+        return self.left.matmat(x) + self.right.matmat(x)
+
+    def materialise(self) -> Any:
+        return self.left.materialise() + self.right.materialise()
+
+    def transpose(self) -> Any:
+        return SumMatrix.of(self.left.transpose(), self.right.transpose())
+
+    def conj(self) -> Any:
+        return SumMatrix.of(self.left.conj(), self.right.conj())
+
+    def convert(self, dtype: Any) -> Any:
+        return SumMatrix.of(self.left.convert(dtype), self.right.convert(dtype))
+
+    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
+        left = self.left.scale(s, function, properties)
+        right = self.right.scale(s, function, properties)
+        if left is NotImplemented or right is NotImplemented:
+            return NotImplemented
+        return SumMatrix.of(left, right)
+
+    def diagonal(self) -> Any:
+        return self.left.diagonal() + self.right.diagonal()
+
+    def entries(self, i: Any, j: Any) -> Any:
+        return self.left.entries(i, j) + self.right.entries(i, j)
+
+
+def _capacitance(update: Any, scaled: Any) -> Any:
+    """I + v w, of the size of the rank."""
+    return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + mm(update.v, scaled)
+
+
+def diagonal_by_columns(matrix: Any) -> Any:
+    """The diagonal from products with unit vectors, one at a time: O(n) memory, n products."""
+    n = matrix.shape[-1]
+
+    def one(i: Any) -> Any:
+        column = matrix.matvec((jnp.arange(n) == i).astype(matrix.dtype))
+        return jnp.take(column, i, axis=-1)
+
+    places = jnp.arange(min(matrix.shape[-2:]))
+    return jnp.moveaxis(lax.map(one, places), 0, -1)
+
+
+def by_columns(matrix: Any, i: Any, j: Any) -> Any:
+    """Elements from products with unit vectors, for up to a few rows or columns."""
+    i, j = jnp.broadcast_arrays(i, j)
+    if i.ndim > 1 or i.size > 1:
+        return NotImplemented
+    n = matrix.shape[-1]
+    unit = (jnp.arange(n) == j.reshape(())).astype(matrix.dtype)
+    column = matrix.matvec(unit)
+    return jnp.take(column, i, axis=-1)
+
+
+for _cls in (BandMatrix, ToeplitzMatrix):
+    operations.inverse.register(_cls)(InverseMatrix.of)
+operations.kept_product.register(StructuredMatrix, StructuredMatrix)(ProductMatrix.of)
+
+
+def scaled(matrix: Any, s: Any, function: Any = jnp.multiply) -> Any:
+    """A number times a matrix whose arrays do not scale."""
+
+    one = IdentityMatrix(matrix.shape[-1], matrix.dtype, allow_materialise=True)
+    one = one.rebuild([jnp.ones(matrix.batch_shape(), matrix.dtype)])
+    return ProductMatrix.of(one.scale(s, function), matrix)

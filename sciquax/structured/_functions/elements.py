@@ -1,0 +1,100 @@
+"""Diagonals, triangles, the trace and comparisons: functions of single elements."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax._storage.promotion import lenient
+from sciquax.core import aval_of, interpret, register_function, strip
+
+from .._arithmetic.band_part import part
+from .._matrices.bidiagonal import BidiagonalMatrix
+from .._matrices.kronecker import KroneckerMatrix, linalg
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.operands import _is, static_number
+from .function_rule import _DIAGONAL, _rule
+
+# -- elements -------------------------------------------------------------------------------------
+
+
+def _offset_diagonal(a: Any, k: int) -> Any:
+    m, n = a.shape[-2:]
+    length = min(m, n - k) if k >= 0 else min(m + k, n)
+    if k == 0:
+        return a.diagonal()
+    i = np.arange(max(length, 0))
+    return a.entries(i + max(0, -k), i + max(0, k))
+
+
+def _last_two(a: Any, axis1: int, axis2: int) -> tuple[bool, bool]:
+    """Whether two axes are the matrix's, and whether in reverse order."""
+    ndim = len(a.shape)
+    axes = axis1 % ndim, axis2 % ndim
+    return set(axes) == {ndim - 2, ndim - 1}, axes[0] > axes[1]
+
+
+@_rule(jnp.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    matrix, reverse = _last_two(a, axis1, axis2)
+    return _offset_diagonal(a, -offset if reverse else offset) if matrix else NotImplemented
+
+
+@_rule(jnp.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    return _offset_diagonal(v, k) if len(v.shape) == 2 else NotImplemented
+
+
+@_rule(jnp.trace)
+def _trace(
+    a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Any:
+    matrix, reverse = _last_two(a, axis1, axis2)
+    static = static_number(strip(offset))  # an operand, in `jnp.linalg.trace`
+    if not matrix or static is None:
+        return NotImplemented
+    offset = int(static)
+    found = _offset_diagonal(a, -offset if reverse else offset)
+    return found if found is NotImplemented else jnp.sum(found, -1, dtype=dtype)
+
+
+@_rule(jnp.tril)
+def _tril(m: Any, k: int = 0) -> Any:
+    return part(m, None, k)
+
+
+@_rule(jnp.triu)
+def _triu(m: Any, k: int = 0) -> Any:
+    return part(m, k, None)
+
+
+@_rule(jnp.kron)
+def _kron(a: Any, b: Any) -> Any:
+    if len(a.shape) != 2 or len(b.shape) != 2:
+        return NotImplemented
+    matrices = [x for x in (a, b) if _is(x)]
+    dtype = jnp.promote_types(a.dtype, b.dtype)
+    factors = [x.convert(dtype) if _is(x) else linalg(lambda y: y.astype(dtype), x) for x in (a, b)]
+    return KroneckerMatrix(*factors, allow_materialise=all(x.allow_materialise for x in matrices))
+
+
+def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """Of diagonal matrices as of bidiagonal ones: with a number added they would be of rank one."""
+    if not any(isinstance(x, _DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
+        return NotImplemented
+    operands = [_as_bidiagonal(x) if isinstance(x, _DIAGONAL) else strip(x) for x in (a, b)]
+    program = jax.make_jaxpr(lambda a, b: jnp.isclose(a, b, rtol, atol, equal_nan))
+    avals = map(aval_of, operands)
+    closed = program(*[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals])
+    with lenient():
+        return interpret(closed.jaxpr, closed.consts, operands, deferring=True)[0]
+
+
+def _as_bidiagonal(a: Any) -> Any:
+    d = a.diagonal()
+    zeros = jnp.zeros_like(d[..., 1:])
+    return BidiagonalMatrix(d, zeros, allow_materialise=a.allow_materialise)
+
+
+register_function(StructuredMatrix, jnp.isclose, _isclose)

@@ -1,0 +1,102 @@
+"""Linear systems, inverses and determinants."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import jax.scipy as jsp
+
+from sciquax.core import VALUE_TYPES
+
+from .._arithmetic import arithmetic as pairs
+from .._arithmetic.band_part import part
+from .._composite.lazy import ProductMatrix
+from .._matrices.bands import BandMatrix
+from .._matrices.triangular import TriangularMatrix
+from .._matrix.operands import _is
+from .._matrix.solve import solve_any, solve_sided
+from .function_rule import _inexact, _rule
+
+# -- systems and determinants ---------------------------------------------------------------------
+
+
+@_rule(jnp.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    if not _is(a):
+        return NotImplemented
+    if _is(b):
+        inverse = _inexact(a).inverse()
+        return NotImplemented if inverse is NotImplemented else pairs.matmul(inverse, b)
+    if type(b) in VALUE_TYPES:
+        return NotImplemented
+    return solve_any(a, b)
+
+
+@_rule(jnp.linalg.inv)
+def _inv(a: Any) -> Any:
+    return _inexact(a).inverse() if a.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.det)
+def _det(a: Any) -> Any:
+    return _inexact(a).det() if a.is_square() else NotImplemented
+
+
+@_rule(jnp.linalg.slogdet)
+def _slogdet(a: Any, *, method: str | None = None) -> Any:
+    return _inexact(a).slogdet() if a.is_square() else NotImplemented
+
+
+def _batched_vectors(a: Any, b: Any, *_: Any) -> bool:
+    """Whether JAX takes `b` for vectors, one for each of a batch: its body says how."""
+    return len(b.shape) > 1 and len(a.shape) == len(b.shape) + 1
+
+
+@_rule(jsp.linalg.solve_triangular, _batched_vectors)
+def _solve_triangular(
+    a: Any,
+    b: Any,
+    trans: int | str = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    debug: Any = None,
+    check_finite: bool = True,
+) -> Any:
+    if not _is(a) or type(b) in VALUE_TYPES:
+        return NotImplemented
+    half = part(_inexact(a), None, 0) if lower else part(_inexact(a), 0, None)
+    if half is NotImplemented or isinstance(half, ProductMatrix):
+        return NotImplemented
+    if unit_diagonal:
+        if isinstance(half, BandMatrix):
+            half = half.like({**half.diagonals(), 0: jnp.ones_like(half.diagonal())})
+        elif isinstance(half, TriangularMatrix):
+            half = half.rebuild([half.array], properties=frozenset({"unit_diagonal"}))
+        else:
+            return NotImplemented
+    params = {
+        "transpose_a": trans in (1, "T", 2, "C"),
+        "conjugate_a": trans in (2, "C"),
+        "left_side": True,
+    }
+    b = jnp.asarray(b)
+    vector = b.ndim == 1
+    x = solve_sided(half, b[:, None] if vector else b, params)
+    return x if x is NotImplemented or not vector else x[..., 0]
+
+
+@_rule(jsp.linalg.solve, _batched_vectors)
+def _scipy_solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Any:
+    """What the caller assumes is a property of the matrix."""
+    if _is(a) and assume_a == "pos":
+        a = a.rebuild(a.arrays(), properties=a.properties | {"positive_definite", "hermitian"})
+    return _solve(a, b)

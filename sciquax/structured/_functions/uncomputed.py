@@ -1,0 +1,46 @@
+"""Outputs that no structure holds, beside others that one does.
+
+`jnp.linalg.eigh` gives eigenvalues and eigenvectors; `jnp.linalg.lstsq` a solution, a rank and
+singular values. Who takes only what is structured is served, and who uses the rest is refused.
+"""
+
+from typing import Any, ClassVar
+
+from sciquax.core import ArrayValue, RuleError
+from sciquax.core.internal import ShapedArray
+
+from .._matrix.matrix import REMEDY
+
+
+class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
+    """An output that was not computed: using it raises `RuleError`."""
+
+    layer: ClassVar[int] = 102
+
+    operation: str
+    extent: tuple[int, ...]
+    kind: Any
+
+    @staticmethod
+    def of(operation: str, shape: tuple[int, ...], dtype: Any) -> "Withheld":
+        made = object.__new__(Withheld)
+        for name, x in (("operation", operation), ("extent", tuple(shape)), ("kind", dtype)):
+            object.__setattr__(made, name, x)
+        return made
+
+    def aval(self) -> Any:
+        return ShapedArray(self.extent, self.kind)
+
+    def refusal(self) -> RuleError:
+        return RuleError(
+            f"This output of `{self.operation}` has no structured result, and making it dense is "
+            "not allowed.",
+            REMEDY,
+        )
+
+    def materialise(self) -> Any:
+        raise self.refusal()
+
+    @staticmethod
+    def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
+        raise next(x for x in values if isinstance(x, Withheld)).refusal()

@@ -1,0 +1,1 @@
+"""Algorithms on plain arrays: bands, elimination, eigenvalues."""

@@ -1,0 +1,273 @@
+"""Matrices that store diagonals: what diagonal to banded ones have in common.
+
+Each says what its `diagonals()` are, as arrays by offset: what `jnp.diagonal` with that offset
+gives. Everything else is written once here, and `from_bands` returns the narrowest
+type for a set of offsets. So sums, products and elementwise functions of such matrices are closed.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._kernels import elimination
+from .._kernels.bands import Bands, _along, _product, pad
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.properties import surviving
+
+
+class BandMatrix(StructuredMatrix):
+    """The base of matrices that store diagonals."""
+
+    def diagonals(self) -> Bands:
+        """The stored diagonals by offset, each (..., n - abs(offset))."""
+        raise NotImplementedError
+
+    def like(self, bands: Bands, properties: Iterable[str] = (), **static: Any) -> Any:
+        """The narrowest matrix with these bands and this one's shape."""
+        return from_bands(
+            bands,
+            self.shape[-1],
+            allow_materialise=static.get("allow_materialise", self.allow_materialise),
+            properties=properties,
+        )
+
+    def like_size(self, bands: Bands, n: int) -> Any:
+        """The narrowest matrix of size n with these bands."""
+        return from_bands(bands, n, allow_materialise=self.allow_materialise)
+
+    def widths(self) -> tuple[int, int]:
+        """The numbers of subdiagonals and of superdiagonals."""
+        offsets = self.diagonals()
+        return max(0, -min(offsets)), max(0, max(offsets))
+
+    def matmat(self, x: Any) -> Any:
+        return _product({k: band[..., None] for k, band in self.diagonals().items()}, x, -2)
+
+    def matvec(self, x: Any) -> Any:
+        return _product(self.diagonals(), x, -1)
+
+    def materialise(self) -> Any:
+        n = self.shape[-1]
+        out = jnp.zeros((*self.batch_shape(), n, n), self.dtype)
+        for k, band in self.diagonals().items():
+            i = np.arange(n - abs(k))
+            out = out.at[..., i + max(0, -k), i + max(0, k)].set(band)
+        return out
+
+    def transpose(self) -> Any:
+        return self.like({-k: x for k, x in self.diagonals().items()}, self.properties)
+
+    def diagonal(self) -> Any:
+        bands = self.diagonals()
+        return bands[0] if 0 in bands else jnp.zeros(self.shape[:-1], self.dtype)
+
+    def entries(self, i: Any, j: Any) -> Any:
+        n = self.shape[-1]
+        shape = np.broadcast_shapes(jnp.shape(i), jnp.shape(j))
+        out = jnp.zeros((*self.batch_shape(), *shape), self.dtype)
+        for k, band in self.diagonals().items():
+            place = jnp.clip(i if k >= 0 else j, 0, n - abs(k) - 1)
+            found = jnp.take(band, jnp.broadcast_to(place, shape), axis=-1)
+            out = jnp.where(jnp.asarray(j) - jnp.asarray(i) == k, found, out)
+        return out
+
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
+        if not zero:
+            return NotImplemented
+        return self.map_bands([self], lambda x: function(x))
+
+    def map_bands(self, matrices: Any, function: Callable[..., Any]) -> Any:
+        """`function` of the elements of several matrices that store diagonals, zeros filled in.
+
+        What gave one array on both sides of the diagonal is computed once, so that a symmetric
+        matrix stays one.
+        """
+        each = [m.diagonals() for m in matrices]
+        offsets = sorted({k for bands in each for k in bands})
+        done: dict[Any, Any] = {}
+        out: Bands = {}
+        for k in offsets:
+            operands = [bands.get(k) for bands in each]
+            key = (abs(k), *map(id, operands))
+            if key not in done:
+                shape = next(x.shape for x in operands if x is not None)
+                filled = [
+                    jnp.zeros(shape, m.dtype) if x is None else x
+                    for x, m in zip(operands, matrices, strict=True)
+                ]
+                done[key] = function(*filled)
+            out[k] = done[key]
+        return self.like(
+            out,
+            surviving("elementwise", *[m.known() for m in matrices]),
+            allow_materialise=all(m.allow_materialise for m in matrices),
+        )
+
+    def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
+        n = self.shape[-1]
+        return self.like(
+            {
+                k: function(x, d[..., : n - k] if k >= 0 else d[..., -k:])
+                for k, x in self.diagonals().items()
+            }
+        )
+
+    def scale_columns(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
+        n = self.shape[-1]
+        return self.like(
+            {
+                k: function(x, d[..., k:] if k >= 0 else d[..., : n + k])
+                for k, x in self.diagonals().items()
+            }
+        )
+
+    def times(self, other: "BandMatrix") -> Any:
+        """`self @ other`, whose widths are the sums."""
+        n = self.shape[-1]
+        mine, theirs = rows_of(self), rows_of(other)
+        out: Bands = {}
+        for p, x in mine.items():
+            for q, y in theirs.items():
+                if abs(p + q) < n:
+                    part = x * _along(y, p)
+                    out[p + q] = out[p + q] + part if p + q in out else part
+        bands = {k: x[..., : n - k] if k >= 0 else x[..., -k:] for k, x in out.items()}
+        both = surviving("matmul", self.known(), other.known())
+        return self.like(
+            bands, both, allow_materialise=self.allow_materialise and other.allow_materialise
+        )
+
+    def masked(self, low: int | None, high: int | None) -> Any:
+        """The part on the diagonals from `low` to `high`."""
+        kept = {
+            k: x
+            for k, x in self.diagonals().items()
+            if (low is None or k >= low) and (high is None or k <= high)
+        }
+        return self.like(kept or {0: jnp.zeros(self.shape[:-1], self.dtype)})
+
+    # -- solving ----------------------------------------------------------------------------------
+
+    def no_pivoting(self) -> bool:
+        return bool(self.known() & {"diagonally_dominant", "positive_definite"})
+
+    def solve(self, b: Any) -> Any:
+        """Gaussian elimination within the bands, O(n w^2): see `_kernels/elimination.py`."""
+        lower, upper = self.widths()
+        if max(lower, upper) >= self.shape[-1]:  # diagonals without elements
+            return self.like(self.diagonals(), self.properties).solve(b)
+        rows, sides, restore = _time_first(self, b)
+        return restore(elimination.solve(rows, sides, lower, upper, not self.no_pivoting()))
+
+    def pivots(self) -> Any:
+        """U's diagonal by elimination with partial pivoting, the permutation's sign included."""
+        lower, upper = self.widths()
+        if lower == 0 or upper == 0:
+            return self.diagonal()
+        rows, _, _ = _time_first(self, None)
+        u, _, sign = elimination.eliminate(rows, [], lower, upper, not self.no_pivoting())
+        pivots = jnp.moveaxis(u[0], 0, -1)
+        return pivots.at[..., 0].multiply(sign.astype(pivots.dtype))
+
+    def cholesky(self) -> Any:
+        lower, _ = self.widths()
+        rows = {k: jnp.moveaxis(x, -1, 0) for k, x in rows_of(self).items() if k <= 0}
+        factor = elimination.cholesky(rows, lower)
+        return self.like({k: jnp.moveaxis(x, 0, -1)[..., -k:] for k, x in factor.items()})
+
+    def gather_dense(self, x: Any) -> Bands:
+        """The elements of a dense array on this matrix's diagonals."""
+        return {k: jnp.diagonal(x, k, -2, -1) for k in self.diagonals()}
+
+    def add_dense(self, x: Any) -> Any:
+        n = self.shape[-1]
+        shape = np.broadcast_shapes(self.shape, x.shape)
+        out = jnp.broadcast_to(x, shape)
+        for k, band in self.diagonals().items():
+            i = np.arange(n - abs(k))
+            out = out.at[..., i + max(0, -k), i + max(0, k)].add(band)
+        return out
+
+
+def rows_of(matrix: BandMatrix) -> Bands:
+    """The bands by rows: `rows[k][..., i]` is the element (i, i + k), zero outside."""
+    return {k: pad(x, k, -1) for k, x in matrix.diagonals().items()}
+
+
+def _time_first(matrix: BandMatrix, b: Any) -> tuple[Bands, list[Any], Callable]:
+    """Rows and right-hand sides (..., n, k) with the matrix's axis first, and the way back."""
+    rows = {k: jnp.moveaxis(x, -1, 0) for k, x in rows_of(matrix).items()}
+    if b is None:
+        return rows, [], lambda x: x
+    batch = np.broadcast_shapes(matrix.batch_shape(), b.shape[:-2])
+    b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
+    if b.shape[-1] == 1:
+        side = jnp.moveaxis(b[..., 0], -1, 0)
+        rows = {k: _grow(x, len(batch)) for k, x in rows.items()}
+        return rows, [side], lambda x: jnp.moveaxis(x[0], 0, -1)[..., None]
+    side = jnp.moveaxis(b, -2, 0)
+    rows = {k: _grow(x, len(batch))[..., None] for k, x in rows.items()}
+    return rows, [side], lambda x: jnp.moveaxis(x[0], 0, -2)
+
+
+def _grow(x: Any, batch_ndim: int) -> Any:
+    """(n, *batch) with axes of size 1 for the batch axes that it lacks."""
+    missing = batch_ndim - (x.ndim - 1)
+    return jnp.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
+
+
+Layout = tuple[type, list[Any], dict[str, Any]]
+"""A type, its defining arrays, and what else defines it."""
+
+narrowest: dict[tuple[int, int] | None, Callable[[Callable[[int], Any], int, int], Layout]] = {}
+"""The layout of diagonals from the lowest offset to the highest, by the two; None, of any others.
+
+Each type's file enters its own. A layout is made from a function that gives a diagonal by offset
+(the same array wherever the same was given), and the two offsets.
+"""
+
+
+def from_bands(
+    bands: Bands,
+    n: int,
+    *,
+    allow_materialise: bool = False,
+    properties: Iterable[str] = (),
+    banded: bool = False,
+) -> Any:
+    """The narrowest matrix with these diagonals, by offset; a `BandedMatrix` if so asked."""
+    some = next(iter(bands.values()))
+    bands = {k: x for k, x in bands.items() if abs(k) < n}
+    bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}
+    batch = np.broadcast_shapes(*[x.shape[:-1] for x in bands.values()])
+    low, high = (min(bands), max(bands)) if banded else (min([0, *bands]), max([0, *bands]))
+    done: dict[int, Any] = {}
+
+    def band(k: int) -> Any:
+        shape = (*batch, n - abs(k))
+        if k not in bands:
+            return jnp.zeros(shape, some.dtype)
+        x = bands[k]
+        if x.shape == shape:
+            return x
+        if id(x) not in done:
+            done[id(x)] = jnp.broadcast_to(x, shape)
+        return done[id(x)]
+
+    layout = narrowest.get(None if banded else (low, high), narrowest[None])
+    cls, arrays, static = layout(band, low, high)
+    return _finish(allow_materialise, properties, cls, *arrays, **static)
+
+
+def _finish(
+    allow_materialise: bool, properties: Iterable[str], cls: Any, *arrays: Any, **static: Any
+) -> Any:
+    made = object.__new__(cls)
+    for name, x in zip(cls.LEAVES, arrays, strict=True):
+        object.__setattr__(made, name, x)
+    static |= {"allow_materialise": allow_materialise, "properties": frozenset(properties)}
+    for name in cls.STATIC:
+        object.__setattr__(made, name, static[name])
+    return made

@@ -1,0 +1,129 @@
+"""Circulant matrices."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.properties import surviving
+
+
+class CirculantMatrix(
+    StructuredMatrix, leaves=("column",), static=("allow_materialise", "properties")
+):
+    """A circulant matrix: element (i, j) is `column[(i - j) % n]`.
+
+    **Arguments**
+
+    - `column`: the first column, (..., n).
+    - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
+
+    The discrete Fourier transform diagonalises it, so that products, solutions, determinants and
+    functions of it cost O(n log n) (Golub and Van Loan, Matrix Computations, 4th ed., 4.8.2).
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import CirculantMatrix
+    >>> (CirculantMatrix(jnp.array([0.0, 1.0, 0.0])) @ jnp.array([1.0, 2.0, 3.0])).round(5)
+    Array([3., 1., 2.], dtype=float32)
+
+    ```
+    """
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("column",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
+
+    column: Any
+
+    def __init__(
+        self, column: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
+    ):
+        self.column = column
+        self._finish(allow_materialise, properties)
+
+    def aval(self) -> Any:
+        return self._aval((*self.column.shape, self.column.shape[-1]))
+
+    def materialise(self) -> Any:
+        n = self.shape[-1]
+        return self.entries(np.arange(n)[:, None], np.arange(n)[None, :])
+
+    def spectrum(self) -> Any:
+        """The eigenvalues, in the order of the Fourier modes."""
+        return jnp.fft.fft(self.column)
+
+    def _multiplied(self, factors: Callable, x: Any) -> Any:
+        """Each Fourier mode of `x` (..., n, k) by a function of the spectrum."""
+        n = self.shape[-1]
+        dtype = jnp.promote_types(self.dtype, x.dtype)
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            modes = factors(jnp.fft.fft(self.column))[..., None] * jnp.fft.fft(x, axis=-2)
+            return jnp.fft.ifft(modes, axis=-2).astype(dtype)
+        modes = factors(jnp.fft.rfft(_real(self.column)))[..., None]
+        out = jnp.fft.irfft(modes * jnp.fft.rfft(_real(x), axis=-2), n, axis=-2)
+        return (out if jnp.issubdtype(dtype, jnp.floating) else jnp.round(out)).astype(dtype)
+
+    def matmat(self, x: Any) -> Any:
+        return self._multiplied(lambda modes: modes, x)
+
+    def solve(self, b: Any) -> Any:
+        return self._multiplied(lambda modes: 1 / modes, b)
+
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
+        """The function of the matrix (not of its elements): `inv`, `expm`, powers."""
+        column = jnp.fft.ifft(function(self.spectrum()))
+        if not jnp.issubdtype(self.dtype, jnp.complexfloating):
+            column = column.real
+        return self.rebuild([column.astype(jnp.promote_types(self.dtype, jnp.float16))])
+
+    def inverse(self) -> Any:
+        made = self.apply_spectrum(lambda modes: 1 / modes)
+        return made.rebuild(made.arrays(), properties=surviving("inverse", self.known()))
+
+    def transpose(self) -> Any:
+        return self.rebuild([_reflected(self.column)], properties=self.properties)
+
+    def diagonal(self) -> Any:
+        return jnp.broadcast_to(self.column[..., :1], self.column.shape)
+
+    def entries(self, i: Any, j: Any) -> Any:
+        place = (jnp.asarray(i) - jnp.asarray(j)) % self.shape[-1]
+        return jnp.take(self.column, place, axis=-1)
+
+    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
+        return self.rebuild([function(self.column)])
+
+    def slogdet(self) -> Any:
+        modes = self.spectrum()
+        size = jnp.abs(modes)
+        sign = jnp.prod(jnp.where(size == 0, modes, modes / jnp.where(size == 0, 1, size)), -1)
+        if not jnp.issubdtype(self.dtype, jnp.complexfloating):
+            sign = jnp.round(sign.real)
+        return sign, jnp.sum(jnp.log(size), -1)
+
+    def eigenvalues(self) -> Any:
+        """Of a symmetric matrix, in ascending order."""
+        return jnp.sort(self.spectrum().real, -1)
+
+    def singular_values(self) -> Any:
+        """In descending order: a circulant matrix is normal."""
+        return jnp.sort(jnp.abs(self.spectrum()), -1)[..., ::-1]
+
+    def times(self, other: "CirculantMatrix") -> Any:
+        column = self.matmat(other.column[..., None])[..., 0]
+        return self.rebuild(
+            [column],
+            properties=surviving("matmul", self.known(), other.known()),
+            allow_materialise=self.allow_materialise and other.allow_materialise,
+        )
+
+
+def _real(x: Any) -> Any:
+    """The DFT takes 32 and 64 bits."""
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
+
+
+def _reflected(x: Any) -> Any:
+    return jnp.concatenate([x[..., :1], jnp.flip(x[..., 1:], -1)], -1)

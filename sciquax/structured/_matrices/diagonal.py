@@ -1,0 +1,85 @@
+"""Diagonal matrices."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from .._kernels.bands import Bands
+from .._matrix.properties import surviving
+from .bands import BandMatrix, Layout, narrowest
+
+
+def positive_root(d: Any) -> Any:
+    """The square root of a Hermitian matrix's pivots: not a number unless they are positive."""
+    real = jnp.real(d)
+    root = jnp.sqrt(jnp.where(real > 0, real, 1))
+    return jnp.where(real > 0, root, jnp.nan).astype(d.dtype)
+
+
+class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", "properties")):
+    """A diagonal matrix.
+
+    **Arguments**
+
+    - `diag`: the diagonal, of shape (..., n), the leading axes being batches.
+    - `allow_materialise`: whether operations without a structured result may make it dense; else
+      they raise `RuleError`.
+    - `properties`: what else is known, see `sciquax.structured.PROPERTIES`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.structured import DiagonalMatrix
+    >>> a = DiagonalMatrix(jnp.array([2.0, 4.0]))
+    >>> quaxify(jnp.linalg.solve)(a, jnp.array([1.0, 1.0]))
+    Array([0.5 , 0.25], dtype=float32)
+    >>> quaxify(lambda a: jnp.linalg.inv(a) + jnp.eye(2))(a)
+    DiagonalMatrix(diag=[1.5 , 1.25], properties=['hermitian', 'symmetric'])
+
+    ```
+    """
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("diag",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
+    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
+
+    diag: Any
+
+    def __init__(
+        self, diag: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
+    ):
+        self.diag = diag
+        self._finish(allow_materialise, properties)
+
+    def aval(self) -> Any:
+        return self._aval((*self.diag.shape, self.diag.shape[-1]))
+
+    def diagonals(self) -> Bands:
+        return {0: self.diag}
+
+    def transpose(self) -> Any:
+        return self
+
+    def solve(self, b: Any) -> Any:
+        return b / self.diag[..., None]
+
+    def inverse(self) -> Any:
+        return self.rebuild([1 / self.diag], properties=surviving("inverse", self.known()))
+
+    def cholesky(self) -> Any:
+        return self.rebuild([positive_root(self.diag)])
+
+    def pivots(self) -> Any:
+        return self.diag
+
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
+        """The function of the matrix (not of its elements): `expm`, powers."""
+        return self.rebuild([function(self.diag)])
+
+
+def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
+    return DiagonalMatrix, [band(0)], {}
+
+
+narrowest[0, 0] = _layout

@@ -1,0 +1,172 @@
+"""Permutation matrices."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core.internal import ShapedArray, Tracer
+
+from .._matrix import operations
+from .._matrix.matrix import StructuredMatrix
+from .diagonal import DiagonalMatrix
+from .identity import IdentityMatrix
+
+
+class PermutationMatrix(
+    StructuredMatrix, leaves=("perm",), static=("kind", "allow_materialise", "properties")
+):
+    """A permutation matrix: `(A @ x)[i] == x[perm[i]]`.
+
+    **Arguments**
+
+    - `perm`: integers, (..., n), each of 0 to n - 1 once (not checked).
+    - `dtype`: that of the matrix's zeros and ones (JAX's default float).
+    - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import PermutationMatrix
+    >>> PermutationMatrix(jnp.array([2, 0, 1])) @ jnp.array([5.0, 6.0, 7.0])
+    Array([7., 5., 6.], dtype=float32)
+
+    ```
+    """
+
+    LEAVES: ClassVar[tuple[str, ...]] = ("perm",)
+    CORE: ClassVar[tuple[int, ...]] = (1,)
+    STATIC: ClassVar[tuple[str, ...]] = ("kind", "allow_materialise", "properties")
+    claims: ClassVar[frozenset[str]] = frozenset({"orthogonal"})
+
+    perm: Any
+    kind: str
+
+    def __init__(
+        self,
+        perm: Any,
+        dtype: Any = None,
+        *,
+        allow_materialise: bool = False,
+        properties: Iterable[str] = (),
+    ):
+        self.perm = perm
+        self.kind = np.dtype(jnp.ones((), dtype).dtype).name
+        self._finish(allow_materialise, properties)
+        if not jnp.issubdtype(self.perm.dtype, jnp.integer):
+            raise ValueError(f"`perm` holds integers; got {self.perm.dtype}.")
+
+    @classmethod
+    def index_leaves(cls) -> tuple[str, ...]:
+        return ("perm",)
+
+    def aval(self) -> Any:
+        return ShapedArray((*self.perm.shape, self.perm.shape[-1]), jnp.dtype(self.kind))
+
+    def materialise(self) -> Any:
+        n = self.shape[-1]
+        return (self.perm[..., None] == np.arange(n, dtype=self.perm.dtype)).astype(self.kind)
+
+    def matmat(self, x: Any) -> Any:
+        batch = np.broadcast_shapes(self.batch_shape(), x.shape[:-2])
+        x = jnp.broadcast_to(x, (*batch, *x.shape[-2:]))
+        if self.perm.ndim == 1:
+            out = jnp.take(x, self.perm, axis=-2)
+        else:
+            out = jnp.take_along_axis(x, jnp.broadcast_to(self.perm, x.shape[:-1])[..., None], -2)
+        return out.astype(jnp.promote_types(x.dtype, self.dtype))
+
+    def convert(self, dtype: Any) -> Any:
+        return self.rebuild(self.arrays(), kind=np.dtype(dtype).name, properties=self.properties)
+
+    def map_entries(self, function: Any, zero: bool) -> Any:
+        """Its elements are zeros and ones: the result is a multiple of it."""
+        if not zero:
+            return NotImplemented
+        with jax.ensure_compile_time_eval():
+            one = function(jnp.ones((1,), self.dtype))[0]
+            static = None if isinstance(one, Tracer) else np.asarray(one)
+        if static is not None and static == 0:
+            zeros = jnp.zeros(self.shape[:-1], one.dtype)
+            return DiagonalMatrix(zeros, allow_materialise=self.allow_materialise)
+        if static is not None and static == 1:
+            return self.convert(one.dtype)
+        return self.convert(one.dtype).scale(one)
+
+    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
+
+        one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
+        return operations.kept_product(one.scale(s, function), self)
+
+    def conj(self) -> Any:
+        return self
+
+    def transpose(self) -> Any:
+        return self.rebuild([jnp.argsort(self.perm, -1)], properties=self.properties)
+
+    def inverse(self) -> Any:
+        return self.transpose()
+
+    def solve(self, b: Any) -> Any:
+        return self.transpose().matmat(b)
+
+    def diagonal(self) -> Any:
+        n = self.shape[-1]
+        return (self.perm == np.arange(n, dtype=self.perm.dtype)).astype(self.kind)
+
+    def entries(self, i: Any, j: Any) -> Any:
+        return (jnp.take(self.perm, jnp.asarray(i), axis=-1) == j).astype(self.kind)
+
+    def cholesky(self) -> Any:
+        """Only the identity is positive definite: of any other, not a number."""
+
+        places = np.arange(self.shape[-1], dtype=self.perm.dtype)
+        identity = jnp.all(self.perm == places, -1, keepdims=True)
+        one = jnp.where(identity, 1, jnp.nan).astype(self.dtype)
+        diag = jnp.broadcast_to(one, self.shape[:-1])
+        return DiagonalMatrix(diag, allow_materialise=self.allow_materialise)
+
+    def det(self) -> Any:
+        """The parity, from the number of cycles, found by doubling: O(n log n)."""
+        n = self.shape[-1]
+        ahead, least = self.perm, jnp.minimum(self.perm, np.arange(n, dtype=self.perm.dtype))
+        for _ in range(max(1, n.bit_length())):
+            least = jnp.minimum(least, jnp.take_along_axis(least, ahead, -1))
+            ahead = jnp.take_along_axis(ahead, ahead, -1)
+        cycles = jnp.sum(least == np.arange(n, dtype=self.perm.dtype), -1)
+        return (1 - 2 * ((n - cycles) % 2)).astype(self.kind)
+
+    def slogdet(self) -> Any:
+        sign = self.det()
+        return sign, jnp.zeros_like(sign.real)
+
+    def sum_rows(self) -> Any:
+        return jnp.ones(self.shape[:-1], self.dtype)
+
+    def singular_values(self) -> Any:
+        return jnp.ones(self.shape[:-1], self.dtype)
+
+    def masked(self, low: int | None, high: int | None) -> Any:
+        """The part on the diagonals from `low` to `high`: some rows of it."""
+        offset = self.perm - np.arange(self.shape[-1], dtype=self.perm.dtype)
+        keep = jnp.ones(offset.shape, bool)
+        if low is not None:
+            keep &= offset >= low
+        if high is not None:
+            keep &= offset <= high
+        return self.rows_times(keep.astype(self.dtype))
+
+    def rows_times(self, d: Any) -> Any:
+        """`diag(d) @ self`."""
+
+        scale = DiagonalMatrix(d, allow_materialise=True)
+        return operations.kept_product(scale, self.convert(jnp.promote_types(self.dtype, d.dtype)))
+
+    def times(self, other: "PermutationMatrix") -> Any:
+        shape = np.broadcast_shapes(self.perm.shape, other.perm.shape)
+        own, inner = jnp.broadcast_to(self.perm, shape), jnp.broadcast_to(other.perm, shape)
+        return self.rebuild(
+            [jnp.take_along_axis(inner, own, -1)],
+            allow_materialise=self.allow_materialise and other.allow_materialise,
+        )

@@ -1,0 +1,1 @@
+"""What all matrices have in common: the base class, properties, operators, systems."""

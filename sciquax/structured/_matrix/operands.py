@@ -1,0 +1,62 @@
+"""What the rules ask of their operands: which are matrices, which numbers stand in the program."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from sciquax._storage.formulas import Filled, Transient
+from sciquax._storage.promotion import lenient
+from sciquax.core import VALUE_TYPES, strip
+from sciquax.core.internal import Tracer
+
+from .matrix import StructuredMatrix
+
+Params = dict[str, Any]
+Operands = Sequence[Any]
+
+
+def _is(x: Any) -> bool:
+    return isinstance(x, StructuredMatrix)
+
+
+def _plain(operands: Operands) -> list[Any] | None:
+    """The operands with constants by formula as small arrays; None if another type is there."""
+    out = []
+    for x in operands:
+        x = strip(x)
+        if isinstance(x, Filled):
+            x = x.array
+        if isinstance(x, Transient):
+            return None
+        if type(x) in VALUE_TYPES and not _is(x):
+            return None
+        out.append(x)
+    return out
+
+
+def static_number(x: Any) -> Any:
+    """A number that stands in the program, or None."""
+    if isinstance(x, (bool, int, float, complex, np.generic)):
+        return x
+    if isinstance(x, np.ndarray) and x.size == 1:
+        return x.reshape(())[()]
+    if isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.size == 1:
+        return np.asarray(x).reshape(())[()]
+    return None
+
+
+def _guarded(rule: Callable) -> Callable:
+    """Where another type's matrix of the same layer meets ours, neither rule applies."""
+
+    def guarded(primitive: Any, operands: Operands, params: Params) -> Any:
+        operands = [strip(x) for x in operands]
+        if not any(map(_is, operands)):
+            return NotImplemented
+        with lenient():
+            return rule(primitive, operands, params)
+
+    guarded.__name__ = guarded.__qualname__ = f"structured{rule.__name__}"
+    guarded.__module__ = rule.__module__
+    return guarded

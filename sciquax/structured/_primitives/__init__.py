@@ -1,0 +1,14 @@
+"""What JAX's primitives do to structured matrices: a rule for each family, and the exceptions."""
+
+from . import (  # enrol their rules
+    constant_background as constant_background,
+    dot_general as dot_general,
+    elementwise as elementwise,
+    factorising as factorising,
+    indexing as indexing,
+    lu_factor as lu_factor,
+    masking as masking,
+    moving as moving,
+    raveled as raveled,
+    reducing as reducing,
+)

@@ -1,0 +1,291 @@
+"""Elementwise primitives of matrices, numbers and arrays."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sciquax._storage.formulas import BandMask, Filled, Transient
+from sciquax.core import Structure, register_family, strip
+
+from .._arithmetic import arithmetic as pairs, layouts
+from .._arithmetic.band_part import masked
+from .._arithmetic.layouts import stores_elements
+from .._arithmetic.products import times_array
+from .._matrices.bands import BandMatrix
+from .._matrices.circulant import CirculantMatrix
+from .._matrices.kronecker import KroneckerMatrix
+from .._matrices.low_rank import LowRankPlusDiagonalMatrix
+from .._matrices.toeplitz import ToeplitzMatrix
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.operands import Operands, Params, _guarded, _is, _plain, static_number
+from .constant_background import surround
+
+# -- elementwise ----------------------------------------------------------------------------------
+
+_COPIES = {
+    "copy", "copy_p", "stop_gradient", "name", "reduce_precision", "nonbatchable", "pvary",
+    "nontraceable", "nondifferentiable_backward",
+}  # fmt: skip
+_MULTIPLICATIVE = {"abs", "sign", "square", "integer_pow"}
+
+
+def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
+    """A function of the elements; where zeros give zero, of the stored elements."""
+    if primitive.multiple_results:
+        return NotImplemented
+    plain = _plain(operands)
+    if plain is None:
+        return NotImplemented
+    if primitive.name in _COPIES and len(plain) == 1:
+        return _each_array(plain[0], lambda x: primitive.bind(x, **params))
+    structured = [x for x in plain if _is(x)]
+    numbers = [None if _is(x) else static_number(x) for x in plain]
+    if any(n is None and not _is(x) for n, x in zip(numbers, plain, strict=True)):
+        return _with_arrays(primitive, operands, plain, params)
+
+    def function(*elements: Any) -> Any:
+        given = iter(elements)
+        shape = elements[0].shape
+        values = [
+            next(given) if _is(x) else _as_operand(primitive.name, n, x, shape)
+            for n, x in zip(numbers, plain, strict=True)
+        ]
+        return primitive.bind(*values, **params)
+
+    if (
+        primitive.name in _MULTIPLICATIVE
+        and isinstance(structured[0], KroneckerMatrix)
+        and params.get("y", 1) >= 0
+    ):
+        return structured[0].map_factors(lambda x: primitive.bind(x, **params))
+    zero = _keeps_zero(function, [x.dtype for x in structured])
+    if len(structured) == 1:
+        out = structured[0].map_entries(function, zero)
+    else:
+        out = layouts.elementwise(structured, function, zero)
+    return surround(primitive, operands, params) if out is NotImplemented and not zero else out
+
+
+def _with_arrays(primitive: Any, operands: Operands, plain: list[Any], params: Params) -> Any:
+    """With a dense array of the same shape the result is dense, and is no larger than that."""
+    shape = next(x.shape for x in plain if _is(x))
+    arrays = [x for x in plain if not _is(x)]
+    if any(np.shape(x) == shape for x in arrays):
+        if any(np.shape(x) not in ((), shape) for x in arrays):
+            return NotImplemented
+        return primitive.bind(*[x.materialise() if _is(x) else x for x in plain], **params)
+    toeplitz = (ToeplitzMatrix, CirculantMatrix)
+    if all(isinstance(x, toeplitz) for x in plain if _is(x)) and all(
+        np.size(x) == 1 for x in arrays
+    ):
+
+        def function(*elements: Any) -> Any:
+            given = iter(elements)
+            like = elements[0].shape
+            return primitive.bind(
+                *[
+                    next(given) if _is(x) else jnp.broadcast_to(jnp.reshape(x, ()), like)
+                    for x in plain
+                ],
+                **params,
+            )
+
+        return layouts.elementwise([x for x in plain if _is(x)], function, False)
+    return surround(primitive, operands, params)
+
+
+def _as_operand(name: str, number: Any, original: Any, shape: tuple[int, ...]) -> Any:
+    """A number as an operand next to an array; some primitives do not broadcast."""
+    dtype = getattr(original, "dtype", None)
+    if name in ("mul", "add", "sub", "max", "min", "pow", "rem", "div"):
+        return jnp.asarray(number, dtype)
+    return jnp.full(shape, number, dtype)
+
+
+def _keeps_zero(function: Callable, dtypes: Sequence[Any]) -> bool:
+    """Whether zeros give zero: tried, outside of any trace."""
+    with jax.ensure_compile_time_eval():
+        out = function(*[jnp.zeros((1,), d) for d in dtypes])
+        return bool(np.all(np.asarray(out) == 0))
+
+
+def _each_array(matrix: Any, function: Callable) -> Any:
+    """A function that changes no value, of every defining array."""
+    arrays = [_each_array(x, function) if _is(x) else function(x) for x in matrix.arrays()]
+    return matrix.rebuild(arrays, properties=matrix.properties)
+
+
+def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
+    plain = _plain(operands)
+    if plain is None:
+        return NotImplemented
+    lhs, rhs = plain
+    if _is(lhs) and _is(rhs):
+        return pairs.hadamard(lhs, rhs)
+    matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
+    number = static_number(other)
+    if number is not None and np.isreal(number):
+        return matrix.scale(jnp.asarray(other), jnp.multiply, _sign(number))
+    return times_array(matrix, other)
+
+
+def _sign(number: Any) -> str:
+    """What scaling by this number keeps."""
+    return "scale_positive" if number > 0 else "scale_real"
+
+
+def _div(primitive: Any, operands: Operands, params: Params) -> Any:
+    plain = _plain(operands)
+    if plain is None:
+        return NotImplemented
+    lhs, rhs = plain
+    if not _is(lhs) or _is(rhs):
+        if isinstance(rhs, ToeplitzMatrix) or isinstance(rhs, CirculantMatrix):
+            return _elementwise(primitive, operands, params)
+        return surround(primitive, operands, params)
+    number = static_number(rhs)
+    if number is not None and np.isreal(number):
+        return lhs.scale(jnp.asarray(rhs), lax.div, _sign(number))
+    if jnp.issubdtype(lhs.dtype, jnp.integer):
+        return NotImplemented
+    if np.shape(rhs) == lhs.shape:
+        return _with_arrays(primitive, operands, plain, params)
+    return times_array(lhs, rhs, divide=True)
+
+
+def _add(primitive: Any, operands: Operands, params: Params) -> Any:
+    plain = _plain(operands)
+    if plain is None:
+        return NotImplemented
+    lhs, rhs = plain
+    subtract = primitive.name == "sub"
+    if _is(lhs) and _is(rhs):
+        return pairs.add(lhs, rhs, subtract)
+    matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
+    whole = np.shape(other) == matrix.shape  # of one element, perhaps
+    number = None if whole else static_number(other)
+    if number is not None:
+        if number == 0:
+            return matrix.negate() if subtract and matrix is rhs else matrix
+        return _plus_number(primitive, operands, params, matrix, other, subtract)
+    if np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
+        return _plus_number(primitive, operands, params, matrix, other, subtract)
+    if np.shape(other)[-2:] != matrix.shape[-2:] or np.ndim(other) != len(matrix.shape):
+        return NotImplemented
+    return _plus_dense(lhs, rhs, subtract)
+
+
+def _plus_dense(lhs: Any, rhs: Any, subtract: bool) -> Any:
+    """With a dense array of the same shape the sum is dense, and is no larger than that."""
+    matrix, x = (lhs, rhs) if _is(lhs) else (rhs, lhs)
+    if subtract:
+        matrix, x = (matrix, -x) if _is(lhs) else (matrix.negate(), x)
+    return matrix.add_dense(x) if hasattr(matrix, "add_dense") else x + matrix.materialise()
+
+
+def _plus_number(
+    primitive: Any, operands: Operands, params: Params, matrix: Any, s: Any, subtract: bool
+) -> Any:
+    """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one."""
+    if isinstance(matrix, (ToeplitzMatrix, CirculantMatrix)) and np.ndim(s) == 0:
+        first = matrix is strip(operands[0])
+        return matrix.map_entries(
+            lambda x: primitive.bind(x, s, **params) if first else primitive.bind(s, x, **params),
+            False,
+        )
+    if np.ndim(s) != 0:
+        return surround(primitive, operands, params)
+    if isinstance(matrix, LowRankPlusDiagonalMatrix) or (
+        isinstance(matrix, BandMatrix) and matrix.widths() == (0, 0)
+    ):
+        batch, n = matrix.batch_shape(), matrix.shape[-1]
+        negate_matrix = subtract and matrix is strip(operands[1])
+        matrix = matrix.negate() if negate_matrix else matrix
+        s = -jnp.asarray(s) if subtract and not negate_matrix else jnp.asarray(s)
+        ones = jnp.ones((*batch, n, 1), matrix.dtype)
+        constant = LowRankPlusDiagonalMatrix(
+            jnp.zeros((*batch, n), matrix.dtype),
+            s * ones,
+            jnp.swapaxes(ones, -1, -2),
+            allow_materialise=matrix.allow_materialise,
+        )
+        return pairs.add(matrix, constant)
+    return surround(primitive, operands, params)
+
+
+def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
+    return operands[0].negate()
+
+
+def _conj(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if not jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return x.convert(jnp.result_type(x.dtype, jnp.complex64))
+    return x.conj()
+
+
+def _convert(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    new = np.dtype(params["new_dtype"])
+    exact = jnp.promote_types(x.dtype, new) == new or (
+        jnp.issubdtype(new, jnp.floating) and jnp.issubdtype(x.dtype, jnp.floating)
+    )
+    if exact and new != np.bool_:
+        return x.convert(new)
+    return x.map_entries(lambda y: primitive.bind(y, **params), True)
+
+
+def _select(primitive: Any, operands: Operands, params: Params) -> Any:
+    """`where`: by a band mask, by one boolean for all, or by structured booleans."""
+    which, *cases = map(strip, operands)
+    if isinstance(which, BandMask) and len(cases) == 2:
+        return masked(which, *cases)
+    if not _is(which) and not isinstance(which, Transient) and jnp.ndim(which) == 0:
+        cases = [_zero_like(x, cases) for x in cases]
+        if all(map(_is, cases)):
+            return layouts.elementwise(
+                cases, lambda *xs: primitive.bind(which, *xs, **params), True
+            )
+        return NotImplemented
+    return _elementwise(primitive, operands, params)
+
+
+def _zero_like(x: Any, others: Operands) -> Any:
+    """A constant zero as a matrix of the structure of another case."""
+    if isinstance(x, Filled) and static_number(x.array) == 0:
+        matrix = next((y for y in others if _is(y)), None)
+        if matrix is not None and stores_elements(matrix):
+            return matrix.scale(0)
+    return x
+
+
+def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if params["y"] == 1:
+        return x
+    if isinstance(x, LowRankPlusDiagonalMatrix) and params["y"] == 2:
+        return pairs.hadamard(x, x)
+    return _elementwise(primitive, operands, params)
+
+
+def _square(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if isinstance(x, LowRankPlusDiagonalMatrix):
+        return pairs.hadamard(x, x)
+    return _elementwise(primitive, operands, params)
+
+
+register_family(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))
+register_family(StructuredMatrix, "mul", _guarded(_mul))
+register_family(StructuredMatrix, "div", _guarded(_div))
+register_family(StructuredMatrix, ("add", "sub", "add_any"), _guarded(_add))
+register_family(StructuredMatrix, "neg", _guarded(_neg))
+register_family(StructuredMatrix, "conj", _guarded(_conj))
+register_family(StructuredMatrix, "convert_element_type", _guarded(_convert))
+register_family(StructuredMatrix, "select_n", _guarded(_select))
+register_family(StructuredMatrix, "integer_pow", _guarded(_integer_pow))
+register_family(StructuredMatrix, "square", _guarded(_square))

@@ -1,0 +1,114 @@
+"""Primitives of linear algebra: factorisations, triangular systems, eigenvalues."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax._storage.promotion import lenient
+from sciquax.core import VALUE_TYPES, register_family
+
+from .._arithmetic.band_part import part
+from .._functions.eigen import _eig, _eigh, _eigvals
+from .._functions.factors import qr_factors
+from .._functions.singular import _singular_values, _singular_vectors
+from .._matrices.bands import BandMatrix
+from .._matrices.permutation import PermutationMatrix
+from .._matrices.triangular import TriangularMatrix
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.operands import Operands, Params, _guarded, _is
+from .._matrix.solve import solve_sided
+from .lu_factor import LuFactor
+
+
+def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.eigh` and `jax.scipy.linalg.eigh` come to under `vmap` and `grad`."""
+    (a,) = operands
+    if params.get("subset_by_index") is not None:
+        return NotImplemented
+    with lenient():
+        found = _eigh(a)
+    return NotImplemented if found is NotImplemented else [found[1], found[0]]
+
+
+def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    (a,) = operands
+    if params.get("subset_by_index") is not None or not a.is_square():
+        return NotImplemented
+    with lenient():
+        if not params.get("compute_uv", True):
+            values = _singular_values(a)
+            return values if values is NotImplemented else [values]
+        found = _singular_vectors(a)
+    return NotImplemented if found is NotImplemented else [found[1], found[0], found[2]]
+
+
+def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.eig` is, and `eigvals` under `vmap` and `grad`."""
+    (a,) = operands
+    if params.get("compute_left_eigenvectors") or not a.is_square():
+        return NotImplemented
+    with lenient():
+        if params.get("compute_right_eigenvectors"):
+            found = _eig(a)
+            return found if found is NotImplemented else list(found)
+        values = _eigvals(a)
+    return values if values is NotImplemented else [values]
+
+
+def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """What `jnp.linalg.qr` comes to under `vmap` and `grad`, and for R alone."""
+    (a,) = operands
+    if params.get("pivoting") or not a.is_square():
+        return NotImplemented
+    with lenient():
+        found = qr_factors(a)
+    return NotImplemented if found is NotImplemented else list(found)
+
+
+register_family(StructuredMatrix, "qr", _qr_primitive)
+register_family(StructuredMatrix, "eig", _eig_primitive)
+register_family(StructuredMatrix, "eigh", _eigh_primitive)
+register_family(StructuredMatrix, "svd", _svd_primitive)
+
+
+# -- factorisations -------------------------------------------------------------------------------
+
+
+def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The factors are kept as the matrix itself; see `LuFactor`."""
+    (x,) = operands
+    if not x.can_solve():
+        return NotImplemented
+    order = jnp.broadcast_to(jnp.arange(x.shape[-1], dtype=np.int32), x.shape[:-1])
+    return [LuFactor.of(x), order, order]
+
+
+def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    return x.cholesky()
+
+
+def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any:
+    """With one half of a structured matrix, as the parameters say."""
+    a, b = operands
+    if not _is(a) or type(b) in VALUE_TYPES:
+        return NotImplemented
+    half = part(a, None, 0) if params["lower"] else part(a, 0, None)
+    if half is NotImplemented or isinstance(a, PermutationMatrix):
+        return NotImplemented
+    if params["unit_diagonal"]:
+        if isinstance(half, TriangularMatrix):
+            half = half.rebuild([half.array], properties=frozenset({"unit_diagonal"}))
+        elif isinstance(half, BandMatrix):
+            bands = dict(half.diagonals())
+            bands[0] = jnp.ones_like(half.diagonal())
+            half = half.like(bands)
+        else:
+            return NotImplemented
+    return solve_sided(half, b, params)
+
+
+register_family(StructuredMatrix, "lu", _guarded(_lu))
+register_family(StructuredMatrix, "cholesky", _guarded(_cholesky))
+register_family(StructuredMatrix, "triangular_solve", _guarded(_triangular_solve))

@@ -1,0 +1,245 @@
+"""`infer`: the units that a function's inputs must have, found from its program."""
+
+import inspect
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from sciquax.core import is_value, run
+from sciquax.core.internal import adopt_all
+
+from .._quantity.arithmetic import mismatch
+from .._quantity.base import bare
+from .._quantity.quantity import Quantity
+from .._unit.errors import DimensionalityError
+from .._unit.parsing import as_unit
+from .._unit.registry import get_registry
+from .._unit.unit import InternedUnit, dimensionless
+from .unknown_units import SymbolicUnit, System, Variable, exponents_of
+
+
+class Unknown:
+    """An input of a function whose unit `infer` is to find.
+
+    **Arguments**: `value`, an array or a `jax.ShapeDtypeStruct`, a scalar by default; and `name`,
+    by default the argument's. Unknowns of one given name have one unit.
+    """
+
+    def __init__(self, value: Any = None, name: str | None = None):
+        if isinstance(value, str):
+            raise TypeError(f"Unknown(array, name='{value}'): the value comes first.")
+        if value is None:
+            value = jax.ShapeDtypeStruct((), jnp.result_type(float))
+        elif not hasattr(value, "dtype"):
+            value = jnp.asarray(value)
+        self.value = value
+        self.name = name
+
+    def __repr__(self) -> str:
+        shape = ",".join(map(str, self.value.shape))
+        return f"Unknown({self.value.dtype}[{shape}])"
+
+
+unknown: Unknown = Unknown()
+"""A scalar of unknown unit."""
+
+
+class ContradictionError(DimensionalityError):
+    """No units of the unknowns make a function right. **Attributes**: `because`, earlier lines."""
+
+    because: tuple[str, ...] = ()
+
+
+class Inferred:
+    """What is found of one input or output.
+
+    **Attributes**: `free`, whether unknowns are left in it; `unit`, a `pint.Unit` (None if free):
+    the base unit of an unknown, the unit itself of an output that is known; `dimensionality` (None
+    if free); `exponents`, the powers of the free unknowns by name; and `known`, the dimension that
+    is beside them.
+    """
+
+    def __init__(self, system: System, unit: InternedUnit):
+        reduced = system.reduce(exponents_of(unit))
+        self.exponents: dict[str, Fraction] = {
+            k.name: p for k, p in reduced.items() if type(k) is Variable
+        }
+        self.known: dict[Any, Fraction] = {
+            k: p for k, p in reduced.items() if type(k) is not Variable
+        }
+        self.free: bool = bool(self.exponents)
+        real = system.real_unit(reduced) if isinstance(unit, SymbolicUnit) else unit
+        self.unit: Any = None if self.free else real.pint
+        self.dimensionality: Any = None if self.free else real.dimensionality
+        self._text = system.text(reduced) if self.free else str(real)
+
+    def is_compatible_with(self, unit: Any) -> bool:
+        """Whether this is of the dimension of a unit; False while it is free."""
+        return not self.free and as_unit(unit).dimensionality == self.dimensionality
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class Inference:
+    """What `infer` found. Print it.
+
+    **Attributes**
+
+    - `inputs`: an `Inferred` for each unknown, by name.
+    - `outputs`: the function's output with an `Inferred` for each array.
+    - `free`: the names of the unknowns that may have any unit; all others follow from them.
+    """
+
+    def __init__(self, system: System, units: dict[str, InternedUnit], outputs: Any):
+        self.inputs: dict[str, Inferred] = {
+            name: Inferred(system, unit) for name, unit in units.items()
+        }
+        self.outputs: Any = outputs
+        self.free: tuple[str, ...] = tuple(
+            v.name for v in system.variables if v not in system.solution
+        )
+
+    def __getitem__(self, name: str) -> Inferred:
+        return self.inputs[name]
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {found}" for name, found in self.inputs.items()]
+        lines.append(f"-> {self.outputs}")
+        if self.free:
+            lines.append("free: " + ", ".join(self.free))
+        return "\n".join(lines)
+
+
+def infer(fn: Callable[..., Any], returns: Any = None) -> Callable[..., Inference]:
+    """Find the units of a function's inputs that its program asks for.
+
+    **Arguments**
+
+    - `fn`: any function that `quaxify` takes.
+    - `returns`: the unit of its output (a tree of units, for several), if that is known.
+
+    **Returns** a function of the same arguments, in which `Unknown(array)`, or `unknown` for a
+    scalar, stands for an input whose unit is to be found. Plain arrays and numbers have none:
+    they are numbers. Nothing is computed: the function is traced, through `jit`, loops,
+    conditionals and derivatives, and every sum, comparison and exponential is a linear equation
+    for the exponents of the unknown units, solved in fractions. Dimensions are found, not scales.
+
+    **Raises** `ContradictionError`, naming the line, where no units will do.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.units import Quantity, infer, unknown
+    >>> def decay(t, rate, height):
+    ...     return height * jnp.exp(-rate * t)
+    >>> infer(decay)(Quantity(3.0, "hour"), unknown, unknown)
+    rate: 1/s
+    height: unit(height)
+    -> unit(height)
+    free: height
+
+    ```
+
+    The method is that of A. J. Kennedy, *Programming Languages and Dimensions* (1996), chapter 3,
+    with rational exponents.
+    """
+
+    def inferred(*args: Any, **kwargs: Any) -> Inference:
+        system = System(get_registry())
+        args, kwargs = adopt_all((args, kwargs))
+        paths, treedef = jtu.tree_flatten_with_path(
+            (fn, args, kwargs), is_leaf=lambda x: isinstance(x, Unknown) or is_value(x)
+        )
+        names = _argument_names(fn, args)
+        units: dict[str, InternedUnit] = {}
+        leaves, chosen = [], []
+        for path, leaf in paths:
+            if isinstance(leaf, Unknown):
+                name = leaf.name or _name(path, names)
+                if name not in units:
+                    units[name] = system.unknown(name)
+                leaf = bare(leaf.value, units[name])
+            if isinstance(leaf, Quantity):
+                chosen.append(len(leaves))
+            leaves.append(leaf)
+        outputs: Any = None
+
+        def traced(quantities: list[Any]) -> None:
+            nonlocal outputs
+            given = list(leaves)
+            for i, q in zip(chosen, quantities, strict=True):
+                given[i] = q
+            fn, args, kwargs = jtu.tree_unflatten(treedef, given)
+            out = run(fn, args, kwargs)
+            if returns is not None:
+                _require(out, returns)
+            # Only now: an equation may find what was unknown when the output was made.
+            outputs = jtu.tree_map(lambda x: Inferred(system, _unit(x)), out, is_leaf=is_value)
+
+        try:
+            jax.eval_shape(traced, [leaves[i] for i in chosen])
+        except DimensionalityError as error:
+            if system.contradiction is None:
+                raise
+            raise _explained(error, system) from None
+        return Inference(system, units, outputs)
+
+    return inferred
+
+
+def _unit(x: Any) -> InternedUnit:
+    return x._unit if isinstance(x, Quantity) else dimensionless()
+
+
+def _require(out: Any, returns: Any) -> None:
+
+    wanted, tree = jtu.tree_flatten(
+        returns, is_leaf=lambda x: not isinstance(x, (tuple, list, dict))
+    )
+    for x, unit in zip(tree.flatten_up_to(out), wanted, strict=True):
+        if unit is not None and not _unit(x).compatible(as_unit(unit)):
+            raise mismatch("return", (x, bare(0.0, as_unit(unit))))
+
+
+def _explained(error: DimensionalityError, system: System) -> ContradictionError:
+    """The error of the line that contradicts, with the lines that it contradicts."""
+    assert system.contradiction is not None
+    made = ContradictionError(error.message, error.units1, error.units2)
+    made.location = error.location
+    because = []
+    for equation in system.why(system.contradiction.exponents):
+        where = f"  at {equation.location}" if equation.location is not None else ""
+        because.append(f"`{system.equation(equation.news)}` is asked for{where}")
+    made.because = tuple(dict.fromkeys(because))
+    made.remedy = "\n".join(made.because)
+    return made
+
+
+def _argument_names(fn: Callable, args: tuple) -> list[str]:
+    """The names of positional arguments, by the function's signature where it has one."""
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = []
+    for i in range(len(args)):
+        positional = i < len(parameters) and parameters[i].kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        names.append(parameters[i].name if positional else f"args[{i}]")
+    return names
+
+
+def _name(path: tuple[Any, ...], names: list[str]) -> str:
+    """What to call the unknown at a place in `(fn, args, kwargs)`."""
+    part, *rest = path
+    if part.idx == 0:
+        return "fn" + jtu.keystr(tuple(rest))
+    first, *rest = rest
+    name = names[first.idx] if part.idx == 1 else first.key
+    return name + jtu.keystr(tuple(rest))

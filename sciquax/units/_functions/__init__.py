@@ -1,0 +1,14 @@
+"""Rules for whole functions of JAX, where a function's meaning is lost in its primitives.
+
+Most are one line, a unit signature (`_signature.py`), in the table of their module; what depends
+on shapes or options is written out beside it.
+"""
+
+from . import (  # enrol their rules
+    creation as creation,
+    histograms as histograms,
+    linalg as linalg,
+    numpy as numpy,
+    scipy as scipy,
+    stats as stats,
+)

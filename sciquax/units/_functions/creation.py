@@ -1,0 +1,60 @@
+"""Functions that make arrays: like another one, or from ends and steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from sciquax.core import Polymorphic
+
+from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
+from .._quantity.base import magnitude_of, own_unit, wrap
+from .._unit.convert import convert
+from .._unit.unit import difference_unit
+from .signature import call, enrol, rule
+
+enrol("jax.numpy", "geomspace", "start:a, stop:a -> a")
+enrol("jax.numpy", "logspace", "start:1, stop:1, base:1 ->")
+enrol("jax.numpy", "arange", "start:a, stop:a, step:a -> a")
+
+
+@rule("jax.numpy.linspace")
+def _linspace(start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
+    """From start to stop in start's unit; the step is a difference."""
+    (x, y), unit = unify("linspace", (start, stop))
+    out = call(jnp.linspace, x, y, *args, **kwargs)
+    if isinstance(out, tuple):
+        return wrap(out[0], unit), wrap(out[1], difference_unit(unit))
+    return wrap(out, unit)
+
+
+def _like(name: str, any_unit: bool) -> None:
+    """`zeros_like(q)` is in q's unit, or in whatever it meets; `ones_like(q)` is in q's unit."""
+
+    def like(a: Any, *args: Any, **kwargs: Any) -> Any:
+        function: Callable = getattr(jnp, name)
+        out = wrap(call(function, magnitude_of(a), *args, **kwargs), own_unit(a))
+        return Polymorphic(out) if any_unit and not own_unit(a).offset else out
+
+    rule(f"jax.numpy.{name}")(like)
+
+
+_like("zeros_like", True)
+_like("empty_like", True)
+_like("ones_like", False)
+
+
+@rule("jax.numpy.full_like")
+def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
+    """In a's unit, to which the fill value is converted; in the fill value's where a has none."""
+    unit, own = own_unit(a), unit_of(fill_value)
+    like = magnitude_of(a)
+    if own is ANY:
+        out = wrap(call(jnp.full_like, like, magnitude_of(fill_value), *args, **kwargs), unit)
+        return Polymorphic(out)
+    if unit.plain:
+        unit = own
+    if not own.compatible(unit):
+        raise mismatch("full_like", (a, fill_value))
+    fill = convert(magnitude_of(fill_value), own, unit)
+    return wrap(call(jnp.full_like, like, fill, *args, **kwargs), unit)

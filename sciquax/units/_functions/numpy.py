@@ -1,0 +1,260 @@
+"""`jax.numpy`: comparing, interpolating, rounding off, sets, polynomials, angles."""
+
+import math
+from typing import Any
+
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import quaxify, register_function, strip
+from sciquax.core.internal import Tracer
+
+from .._quantity.arithmetic import ANY, as_number, mismatch, multiplicative, radian, unify, unit_of
+from .._quantity.base import magnitude_of, own_unit, wrap
+from .._quantity.quantity import Quantity
+from .._unit.convert import convert
+from .._unit.errors import DimensionalityError
+from .._unit.parsing import as_unit
+from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .signature import call, enrol, rule
+
+NUMPY = "jax.numpy"
+
+# -- thresholds and tables that only one unit makes sense of --------------------------------------
+enrol(NUMPY, "hypot gcd lcm", "x1:a, x2:a -> a")
+enrol(NUMPY, "nan_to_num", "x:a, nan:a, posinf:a, neginf:a -> a", affine=True)
+enrol(NUMPY, "interp", "x:a, xp:a, fp:b, left:b, right:b, period:a -> b", affine=True)
+enrol(NUMPY, "clip", "arr:a, min:a, max:a -> a", affine=True)  # in the array's unit
+enrol(NUMPY, "searchsorted", "a:a, v:a ->", affine=True)
+enrol(NUMPY, "digitize", "x:a, bins:a ->", affine=True)
+
+# -- the parts of a floating-point number ---------------------------------------------------------
+enrol(NUMPY, "spacing", "x:a -> a")
+enrol(NUMPY, "signbit", "x:a ->")
+enrol(NUMPY, "copysign", "x1:a, x2:b -> a")
+enrol(NUMPY, "heaviside", "x1:a, x2:1 ->")
+enrol(NUMPY, "ldexp", "x1:a, x2:1 -> a")
+enrol(NUMPY, "frexp", "x:1 ->")
+enrol(NUMPY, "packbits unpackbits", "->")
+enrol(NUMPY, "bitwise_count", "->")
+
+# -- means and spreads on scales with an offset ---------------------------------------------------
+enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True)
+enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", only_affine=True)
+enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
+enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
+enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True)
+enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
+enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
+enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
+
+# -- picking and choosing; these work on concrete arrays, too -------------------------------------
+enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
+enrol(NUMPY, "compress", "condition:*, a:a, fill_value:a -> a", affine=True)
+enrol(NUMPY, "extract", "condition:*, arr:a, fill_value:a -> a", affine=True)
+enrol(NUMPY, "choose", "choices:a -> a", affine=True)
+enrol(NUMPY, "trim_zeros", "filt:a -> a")
+enrol(NUMPY, "bincount", "weights:a -> a")
+enrol(NUMPY, "unique", "ar:a, fill_value:a -> a, , ,", affine=True)
+enrol(NUMPY, "unique_values unique_all unique_counts unique_inverse", "x:a, fill_value:a -> a, , ,",
+      affine=True)  # fmt: skip
+enrol(NUMPY, "intersect1d setdiff1d setxor1d union1d", "ar1:a, ar2:a, fill_value:a -> a, ,",
+      affine=True)  # fmt: skip
+enrol(NUMPY, "isin", "element:a, test_elements:a ->", affine=True)
+
+# -- polynomials: the coefficients share one unit, and the argument is a number -------------------
+enrol(NUMPY, "polyval", "p:a, x:1 -> a")
+enrol(NUMPY, "polyadd polysub", "a1:a, a2:a -> a")
+enrol(NUMPY, "polymul", "a1:a, a2:b -> a*b")
+enrol(NUMPY, "polydiv", "u:a, v:b -> a/b, a")
+enrol(NUMPY, "polyder", "p:a -> a")
+enrol(NUMPY, "polyint", "p:a, k:a -> a")
+enrol(NUMPY, "roots", "p:a ->")
+enrol(NUMPY, "poly", "seq_of_zeros:1 ->")
+enrol(NUMPY, "vander", "x:1 ->")
+
+
+@rule("jax.numpy.polyfit")
+def _polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: Any = None,
+    full: bool = False,
+    w: Any = None,
+    cov: Any = False,
+) -> Any:
+    """Coefficients in y's unit, their covariance in its square.
+
+    Residuals are of what is weighed; a covariance not scaled by them knows the weights only.
+    """
+    unit, weight = (multiplicative("polyfit", own_unit(z)) for z in (y, w))
+    number = own_unit(x)
+    if not number.must_be_pure():
+        raise DimensionalityError(
+            f"`polyfit` takes x as numbers, and got '{number}': its coefficients would have a unit "
+            "each.",
+            number.pint,
+            dimensionless().pint,
+            "Divide x by a reference scale first.",
+        )
+    x = convert(magnitude_of(x), number, dimensionless())
+    rest = (rcond, full, None if w is None else magnitude_of(w), cov)
+    out = call(jnp.polyfit, x, magnitude_of(y), deg, *rest)
+    if full:
+        coefficients, residuals, *others = out
+        return (wrap(coefficients, unit), wrap(residuals, (unit * weight) ** 2), *others)
+    if cov:
+        return wrap(out[0], unit), wrap(out[1], weight**-2 if cov == "unscaled" else unit**2)
+    return wrap(out, unit)
+
+
+# -- whole multiples ------------------------------------------------------------------------------
+
+
+def _whole_multiples(name: str) -> None:
+    """Counted in the finer unit, where 5 km holds 5 m a thousand times; in km, 0.005 fits 999."""
+
+    def divide(*operands: Any) -> Any:
+        unit = multiplicative(name, unify(name, operands)[1])
+        magnitudes, finest = unify(name, operands, finest=True)
+        out = call(getattr(jnp, name), *magnitudes)
+        if name == "floor_divide":
+            return out
+        *quotient, remainder = out if name == "divmod" else (out,)
+        remainder = wrap(convert(remainder, finest, unit), unit)
+        return (*quotient, remainder) if quotient else remainder
+
+    rule(f"jax.numpy.{name}")(divide)
+
+
+for _name in ("floor_divide", "remainder", "mod", "fmod", "divmod"):
+    _whole_multiples(_name)
+
+
+# -- closeness ------------------------------------------------------------------------------------
+
+
+@rule("jax.numpy.isclose")
+def _isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
+    """`atol` measures what a and b do. The default 1e-8, which has no unit, counts as zero."""
+    (x, y), unit = unify("isclose", (a, b))
+    rtol, atol = as_number("isclose", rtol), _tolerance("isclose", atol, unit)
+    return call(jnp.isclose, x, y, rtol, atol, equal_nan=equal_nan)
+
+
+@rule("jax.numpy.allclose")
+def _allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
+    (x, y), unit = unify("allclose", (a, b))
+    rtol, atol = as_number("allclose", rtol), _tolerance("allclose", atol, unit)
+    return call(jnp.allclose, x, y, rtol, atol, equal_nan=equal_nan)
+
+
+def _tolerance(name: str, atol: Any, unit: InternedUnit) -> Any:
+    own, unit = unit_of(atol), difference_unit(unit)
+    if own is ANY or unit.plain and own.plain:
+        return magnitude_of(atol)
+    if own.plain and not unit.pure and isinstance(atol, float) and atol == 1e-08:
+        return 0.0
+    if not own.compatible(unit):
+        raise mismatch(name, (Quantity(0.0, unit), atol))
+    return convert(magnitude_of(atol), own, unit)
+
+
+# The next float is as far away in any unit: Equinox's substitute for it at zero is `finfo.tiny`.
+def _next(function: Any) -> Any:
+    def rule(*operands: Any, **statics: Any) -> Any:
+        magnitudes, unit = unify(function.__name__, operands)
+        return wrap(call(function, *magnitudes, **statics), unit)
+
+    return rule
+
+
+register_function(Quantity, eqxi.nextafter, _next(eqxi.nextafter))
+register_function(Quantity, eqxi.prevbefore, _next(eqxi.prevbefore))
+
+
+# -- angles ---------------------------------------------------------------------------------------
+
+
+def _angle_conversion(name: str, source: str, target: str) -> None:
+    """`deg2rad`: takes what is in degrees, or a number without a unit; the result says radians."""
+
+    def convert_angle(x: Any) -> Any:
+        unit, wanted = own_unit(x), as_unit(target)
+        if not unit.must_be_pure() or not unit.plain and unit is not as_unit(source):
+            raise DimensionalityError(
+                f"`{name}` takes '{source}', and got '{unit}'.",
+                unit.pint,
+                as_unit(source).pint,
+                f"A quantity knows its unit: write `.to('{target}')`."
+                if unit.pure
+                else f"Only angles can be converted to '{target}'.",
+            )
+        return wrap(call(getattr(jnp, name), magnitude_of(x)), wanted)
+
+    rule(f"jax.numpy.{name}")(convert_angle)
+
+
+for _name in ("deg2rad", "radians"):
+    _angle_conversion(_name, "degree", "radian")
+for _name in ("rad2deg", "degrees"):
+    _angle_conversion(_name, "radian", "degree")
+
+
+@rule("jax.numpy.unwrap")
+def _unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Any:
+    """The period is a full turn in p's own unit, unless it is given."""
+    if isinstance(period, float) and period == 2 * math.pi and own_unit(p).pure:
+        full_turn = own_unit(p) if not own_unit(p).plain else dimensionless()
+        period = Quantity(convert(2 * math.pi, radian(), full_turn), full_turn)
+    given = [x for x in (p, period, discont) if x is not None]
+    magnitudes, unit = unify("unwrap", given)
+    multiplicative("unwrap", unit)
+    discont = magnitudes[2] if discont is not None else None
+    out = call(jnp.unwrap, magnitudes[0], discont=discont, axis=axis, period=magnitudes[1])
+    return wrap(out, unit)
+
+
+# -- differences on scales with an offset ---------------------------------------------------------
+
+
+@rule("jax.numpy.gradient")
+def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
+    """Of degC it is in delta_degC. Each axis has a spacing of its own."""
+    unit = own_unit(f)
+    if not unit.offset:
+        return NotImplemented
+    differences = wrap(magnitude_of(f), difference_unit(unit))
+    return quaxify(jnp.gradient)(differences, *spacings, **options)
+
+
+# -- powers ---------------------------------------------------------------------------------------
+
+
+@rule("jax.numpy.power", "jax.numpy.pow", "jax.numpy.float_power", direct_only=True)
+def _power(x1: Any, x2: Any, /) -> Any:
+    """A concrete scalar exponent stands in the program, as a Python number does."""
+    exponent = strip(x2)
+    if not own_unit(x1).pure and hasattr(exponent, "shape") and exponent.shape == ():
+        exponent = as_number("power", exponent, "an exponent that is a number")
+        if isinstance(exponent, (jax.Array, np.ndarray, np.generic)) and not isinstance(
+            exponent, Tracer
+        ):
+            return quaxify(lambda base: jnp.power(base, exponent.item()))(x1)
+    return NotImplemented
+
+
+# -- where ----------------------------------------------------------------------------------------
+
+
+@rule("jax.numpy.where", direct_only=True)
+def _where(condition: Any, x: Any = None, y: Any = None, **options: Any) -> Any:
+    """With one argument, the places that are not zero; all else is left to the primitives."""
+    if x is not None or y is not None or not isinstance(strip(condition), Quantity):
+        return NotImplemented
+    multiplicative("where", own_unit(condition))
+    options.pop("fill_value", None) if options.get("fill_value", 0) is None else None
+    return call(jnp.where, magnitude_of(condition), **options)

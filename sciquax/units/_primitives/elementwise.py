@@ -1,0 +1,150 @@
+"""What units do to JAX's primitives: a rule for each scaling, and the exceptions in full.
+
+The scalings are facts of the primitives, kept in `sciquax/core/_facts.py`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sciquax.core import Polymorphic, Scaling, bind, facts_of, register_family
+
+from .._quantity.arithmetic import (
+    Operands,
+    Params,
+    _unify_data,
+    add_units,
+    as_number,
+    as_plain,
+    multiplicative,
+    radian,
+    unify,
+    wrap_all,
+)
+from .._quantity.base import magnitude_of, own_unit, wrap
+from .._quantity.quantity import Quantity
+
+_AFFINE = {  # of `Scaling.FIRST`, those that only move or pick elements: fine on offset scales
+    "broadcast_in_dim", "broadcast_to", "tile", "reshape", "squeeze", "expand_dims", "transpose",
+    "rev", "slice", "split", "unstack", "dynamic_slice", "gather", "copy", "copy_p",
+    "convert_element_type", "reduce_precision", "stop_gradient", "name", "nonbatchable",
+    "nontraceable", "nondifferentiable_backward", "pvary", "sharding_constraint", "reduce_max",
+    "layout_constraint", "reduce_min", "cummax", "cummin", "reduce_window_max", "real",
+    "reduce_window_min", "zeros_like", "reshard",
+}  # fmt: skip
+
+
+def _first(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Linear in the data: its unit passes through."""
+    facts = facts_of(primitive)
+    name = primitive.name
+    first = 0 if facts.data is None else facts.data[0]
+    unit = own_unit(operands[first])
+    if name not in _AFFINE:
+        multiplicative(name, unit)
+    magnitudes = [
+        magnitude_of(x) if facts.is_data(i) else as_plain(name, x, "index")
+        for i, x in enumerate(operands)
+    ]
+    out = bind(primitive, *magnitudes, **params)
+    if name == "convert_element_type" and params["new_dtype"] == np.bool_:
+        return out  # "is it zero", as `jnp.any` asks
+    return wrap_all(primitive, out, unit)
+
+
+def _each(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Every output in the unit of its operand."""
+    units = [own_unit(x) for x in operands]
+    if primitive.name in ("psum", "reduce_scatter", "psum_invariant"):
+        for unit in units:
+            multiplicative(primitive.name, unit)
+    out = bind(primitive, *map(magnitude_of, operands), **params)
+    if not primitive.multiple_results:
+        return wrap(out, units[0])
+    labelled = [wrap(x, u) for x, u in zip(out, units, strict=True)]
+    return [
+        Polymorphic(x) if type(y) is Polymorphic else x
+        for x, y in zip(labelled, operands, strict=True)
+    ]
+
+
+def _join(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The data in one unit, which the output keeps."""
+    magnitudes, unit = _unify_data(primitive, operands)
+    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+
+
+def _compare(primitive: Any, operands: Operands, params: Params) -> Any:
+    magnitudes, _ = _unify_data(primitive, operands, finest=True)
+    return bind(primitive, *magnitudes, **params)
+
+
+def _add(primitive: Any, operands: Operands, params: Params) -> Any:
+    magnitudes, unit = add_units(primitive.name, *operands, subtract=primitive.name == "sub")
+    return wrap(bind(primitive, *magnitudes, **params), unit)
+
+
+def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
+    (x,) = operands
+    if primitive.name == "sign":
+        multiplicative("sign", own_unit(x))
+    return bind(primitive, magnitude_of(x), **params)
+
+
+def _round(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Keeps the unit, as NumPy does with pint; `km/m` is a number and is reduced first."""
+    (x,) = operands
+    unit = own_unit(x)
+    if unit.pure:
+        return bind(primitive, as_number(primitive.name, x), **params)
+    return wrap(bind(primitive, magnitude_of(x), **params), unit)
+
+
+def _pure(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Numbers in, numbers out."""
+    return bind(primitive, *[as_number(primitive.name, x) for x in operands], **params)
+
+
+def _angle(primitive: Any, operands: Operands, params: Params) -> Any:
+    """An angle or a number in, a number out."""
+    (x,) = operands
+    return bind(primitive, as_number(primitive.name, x, "angles or numbers"), **params)
+
+
+def _arc(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Radians out, as pint has it."""
+    if len(operands) == 1:
+        magnitudes = [as_number(primitive.name, operands[0])]
+    else:
+        magnitudes, unit = unify(primitive.name, operands)
+        multiplicative(primitive.name, unit)
+    return wrap(bind(primitive, *magnitudes, **params), radian())
+
+
+def _bits(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Bits have no unit."""
+    return bind(primitive, *[as_plain(primitive.name, x, "operand") for x in operands], **params)
+
+
+register_family(Quantity, Scaling.FIRST, _first)
+register_family(Quantity, Scaling.EACH, _each)
+register_family(Quantity, Scaling.JOIN, _join)
+register_family(Quantity, Scaling.COMPARE, _compare)
+register_family(Quantity, ("add", "sub"), _add)
+
+register_family(Quantity, Scaling.PREDICATE, _predicate)
+register_family(Quantity, Scaling.ROUND, _round)
+register_family(Quantity, Scaling.PURE, _pure)
+register_family(Quantity, Scaling.ANGLE, _angle)
+register_family(Quantity, Scaling.ARC, _arc)
+register_family(Quantity, Scaling.BITS, _bits)
+
+
+def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
+    """`rem`, `complex`: not meaningful on a scale with an offset."""
+    magnitudes, unit = _unify_data(primitive, operands)
+    multiplicative(primitive.name, unit)
+    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+
+
+register_family(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)

@@ -1,0 +1,1 @@
+"""The class `Quantity` and what it is assembled of."""

@@ -1,0 +1,50 @@
+"""The data of a quantity: a magnitude and a unit."""
+
+from typing import Any
+
+from sciquax.core import ArrayValue, strip
+
+from .._unit.unit import InternedUnit, dimensionless
+
+_set = object.__setattr__
+_new = object.__new__
+_kind: Any = None
+
+
+class QuantityBase:
+    """What [`sciquax.units.Quantity`][] is to the modules that it is made of."""
+
+    magnitude: Any
+    _unit: InternedUnit
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note the class that `bare` makes: the first one that is a value."""
+        global _kind
+        super().__init_subclass__(**kwargs)
+        if _kind is None and issubclass(cls, ArrayValue):
+            _kind = cls
+
+
+def bare(magnitude: Any, unit: InternedUnit) -> Any:
+    """A quantity without any checks: `__init__` costs more than an addition."""
+    q = _new(_kind)
+    _set(q, "magnitude", magnitude)
+    _set(q, "_unit", unit)
+    return q
+
+
+def own_unit(x: Any) -> InternedUnit:
+    """An operand's unit, where a polymorphic constant counts as what its literals give it."""
+    x = strip(x)
+    return x._unit if isinstance(x, QuantityBase) else dimensionless()
+
+
+def magnitude_of(x: Any) -> Any:
+    """An operand without its unit."""
+    x = strip(x)
+    return x.magnitude if isinstance(x, QuantityBase) else x
+
+
+def wrap(magnitude: Any, unit: InternedUnit) -> Any:
+    """A quantity, or a plain array where the unit is exactly dimensionless."""
+    return magnitude if unit.plain else bare(magnitude, unit)

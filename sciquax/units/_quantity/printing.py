@@ -1,0 +1,62 @@
+"""Magnitudes as text: short, in full, in LaTeX."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import aval_of, describe, is_value, short_aval
+from sciquax.core.internal import Tracer
+
+_RICH_LIMIT = 1000  # elements shown as a table in notebooks
+
+_Tracer = Tracer
+
+
+def _short(magnitude: Any) -> str:
+    return describe(magnitude) if is_value(magnitude) else short_aval(aval_of(magnitude))
+
+
+def _show(magnitude: Any, separator: str = ", ") -> str:
+    if is_value(magnitude):
+        return repr(magnitude)
+    if isinstance(magnitude, (jax.Array, np.ndarray)) and not isinstance(magnitude, _Tracer):
+        if isinstance(magnitude, jax.Array) and (
+            magnitude.is_deleted() or not magnitude.is_fully_addressable
+        ):
+            return short_aval(magnitude.aval)
+        array = np.asarray(magnitude)
+        if array.ndim == 0:
+            return str(array)
+        return np.array2string(array, separator=separator, threshold=100)
+    if isinstance(magnitude, (int, float, complex)):
+        return str(magnitude)
+    if hasattr(magnitude, "shape") and hasattr(magnitude, "dtype"):
+        return short_aval(magnitude)
+    return repr(magnitude)
+
+
+def _split_format(spec: str) -> tuple[str, str]:
+    """The number's part and the unit's part (`~`, `P`, `L`, `H`, `C`, `D`, `Lx`) of a format."""
+    for i, letter in enumerate(spec):
+        if letter in "~PLHCD":
+            return spec[:i], spec[i:]
+    return spec, ""
+
+
+def _latex_array(array: np.ndarray, number: str) -> str:
+    """A vector or matrix in LaTeX, for which pint has numbers only in some releases."""
+    rows = array if array.ndim > 1 else array[None]
+    lines = [" & ".join(format(x, number) for x in row.ravel()) for row in rows]
+    return r"\begin{pmatrix}" + r" \\ ".join(lines) + r"\end{pmatrix}"
+
+
+def _shortest(array: np.ndarray) -> Any:
+    """Numbers to show: 1.2 of single precision is not 1.2000000476837158."""
+    if array.dtype != np.float64 and jnp.issubdtype(array.dtype, jnp.floating):
+        if array.size > _RICH_LIMIT:
+            return array.astype(np.float64)
+        numbers = [float(str(x)) for x in array.ravel()]
+        array = np.array(numbers, np.float64).reshape(array.shape)
+    return array.item() if array.ndim == 0 else array

@@ -1,0 +1,1 @@
+"""Units without quantities: pint's registry, interned units, contexts, conversion of magnitudes."""

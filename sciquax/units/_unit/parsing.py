@@ -1,0 +1,150 @@
+"""Units from strings, from pint's and from pickles."""
+
+import copyreg
+import math
+import weakref
+from typing import Any
+
+import pint
+
+from sciquax.core import locate_stack
+
+from .errors import undefined
+from .registry import PINT, get_registry
+from .unit import InternedUnit, _logarithm_in_product, _normal, difference_unit, intern
+
+_parsed: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
+
+
+def _size(unit: InternedUnit) -> tuple[str, float]:
+    """A unit in root units, and how large it is there: what tells definitions apart."""
+    registry = unit.registry
+    with PINT:
+        root = registry.get_root_units(unit.pint, check_nonmult=False)[1]
+        span = unit if not unit.offset else difference_unit(unit) if not unit.logarithmic else None
+        factor = 1.0 if span is None else float(registry.convert(1.0, span.pint, root))
+    return str(root), factor
+
+
+def _restore(text: str, root: str, factor: float) -> InternedUnit:
+    """A unit that was pickled, perhaps by a program with other definitions.
+
+    **Raises** ValueError where it is defined otherwise here.
+    """
+    unit = as_unit(text)
+    if (here := _size(unit)) != (root, factor) and not (
+        here[0] == root and math.isclose(here[1], factor, rel_tol=1e-12)
+    ):
+        raise ValueError(
+            f"'{text}' was pickled as {factor!r} {root}, and is {here[1]!r} {here[0]} in the unit "
+            "registry in use."
+        )
+    return unit
+
+
+def _reduced(unit: InternedUnit) -> Any:
+    return _restore, (str(unit.pint), *_size(unit))
+
+
+copyreg.pickle(InternedUnit, _reduced)
+
+
+def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
+    """The unit that `spec` names: a string, a `pint.Unit`, or a unit of ours.
+
+    **Arguments**: and the registry that strings are read in, by default the one in use.
+
+    **Raises** `UndefinedUnitError` with near names; ValueError for a string that is not a unit.
+    """
+    if isinstance(spec, InternedUnit):
+        return spec
+    registry = get_registry() if registry is None else registry
+    if isinstance(spec, str):
+        table = _parsed.get(registry)
+        found = None if table is None else table.get(spec)
+        if found is None:
+            with PINT:
+                found = _parse(registry, spec)
+                _parsed.setdefault(registry, {})[spec] = found
+        return found
+    if isinstance(spec, pint.Unit):
+        return from_pint(spec, registry)
+    if spec is None:
+        return as_unit("", registry)
+    text = type(spec).__name__
+    raise TypeError(
+        f"A unit is a string, a `pint.Unit` or another quantity's `.units`, not {text}."
+    )
+
+
+def _parse(registry: Any, text: str) -> InternedUnit:
+    try:
+        parsed = registry.parse_units(text)
+        return intern(registry, _normal(registry, parsed._units))
+    except pint.UndefinedUnitError as error:
+        if _names_logarithm(error, registry):
+            raise locate_stack(_logarithm_in_product(text)) from None
+        raise locate_stack(undefined(error, registry)) from None
+    except Exception as error:
+        raise ValueError(f"'{text}' is not a unit: {error}") from None
+
+
+def _names_logarithm(error: pint.UndefinedUnitError, registry: Any) -> bool:
+    """Whether pint looked for the difference unit of a logarithmic one, as it does in a product."""
+    names = error.unit_names
+    names = [names] if isinstance(names, str) else list(names)
+    known = [registry._units.get(name.removeprefix("delta_")) for name in names]
+    return any(getattr(d, "is_logarithmic", False) for d in known)
+
+
+def from_pint(unit: pint.Unit, registry: Any) -> InternedUnit:
+    """Intern a `pint.Unit`. One of another registry is accepted if both define it alike."""
+    own = unit._REGISTRY
+    if own is registry:
+        return intern(registry, _normal(registry, unit._units))
+    with PINT:
+        found = as_unit(str(unit), registry)
+        # In root units, which do not depend on either's default system.
+        base, our_base = (
+            r.get_root_units(u, check_nonmult=False)[1]
+            for r, u in ((own, unit), (registry, found.pint))
+        )
+        # By `convert`: the factor that `get_root_units` gives is stale after a redefinition.
+        theirs, ours = own.convert(1.0, unit, base), registry.convert(1.0, found.pint, our_base)
+    if not math.isclose(theirs, ours, rel_tol=1e-12) or str(base) != str(our_base):
+        raise ValueError(
+            f"'{unit}' is defined differently in its own pint registry and in sciquax's. "
+            "Call `sciquax.units.set_registry` with the registry you use."
+        )
+    return found
+
+
+def base_unit(unit: InternedUnit, system: str | None = None) -> InternedUnit:
+    """The base unit of a unit's dimension, in a unit system.
+
+    **Raises** ValueError for a system that the registry does not have.
+    """
+    registry = unit.registry
+    with PINT:
+        if system is not None and system not in registry._systems:
+            known = ", ".join(sorted(map(str, registry._systems)))
+            raise locate_stack(
+                ValueError(f"'{system}' is not a unit system of the registry, which has: {known}.")
+            )
+        base = registry.get_base_units(unit.pint, check_nonmult=False, system=system)[1]
+    return from_pint(base, registry)
+
+
+def unit(spec: Any) -> pint.Unit:
+    """A `pint.Unit` of the registry in use, from a string in pint's grammar.
+
+    ```python
+    >>> from sciquax.units import unit
+    >>> str(unit("m/s"))
+    'meter / second'
+
+    ```
+
+    **Raises** `UndefinedUnitError`, with near names, for a unit the registry does not know.
+    """
+    return as_unit(spec).pint
