@@ -1,4 +1,4 @@
-"""What structured, zero, sparse, LoRA and quantised arrays share; no type that a user meets by name.
+"""What structured, zero, sparse, LoRA and quantised arrays share: no type with a public name.
 
 It hands nothing on: these five packages import its files.
 """

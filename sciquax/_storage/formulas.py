@@ -1,7 +1,7 @@
 """Masks, index grids and constants by formula: what `jnp.eye`, `jnp.tril`, `jnp.where` make.
 
-Transient values, see `core/_values/formulas.py`: they exist only between the making of an array and its
-meeting with a structured matrix. Everything that they do not know makes them plain arrays.
+Transient values, see `core/_values/formulas.py`: they exist only between the making of an array and
+its meeting with a structured matrix. Everything that they do not know makes them plain arrays.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """The core: staging, interpretation and dispatch. It knows JAX and no concrete type.
 
-Read the folders in the order a call travels: `_stage` (from a call to a jaxpr and back), `_interpret`
-(the jaxpr on values), `_dispatch` and `_functions` (which rule), `_higher_order` (loops, branches,
-custom derivatives), and what they stand on: `_values`, `_facts`, `_errors` and `_compat`.
+Read the folders in the order a call travels: `_stage` (from a call to a jaxpr and back),
+`_interpret` (the jaxpr on values), `_dispatch` and `_functions` (which rule), `_higher_order`
+(loops, branches, custom derivatives), and what they stand on: `_values`, `_facts`, `_errors`,
+`_compat`.
 """
 
 from ._autodiff.transforms import (
@@ -31,7 +32,13 @@ from ._errors import (
     locate_stack as locate_stack,
 )
 from ._explain_rules import explain_rules as explain_rules
-from ._facts import Facts as Facts, Scaling as Scaling, Structure as Structure, facts_of as facts_of
+from ._facts import (
+    Facts as Facts,
+    Scaling as Scaling,
+    Structure as Structure,
+    facts_of as facts_of,
+    register_facts as register_facts,
+)
 from ._functions.intercept import register_named as register_named
 from ._functions.rules import (
     held_by as held_by,

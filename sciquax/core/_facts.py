@@ -196,11 +196,6 @@ _enrol(
 )
 _enrol("lu_pivots_to_permutation", S.LINALG, U.BITS)
 
-# -- matrices of several arrays, see `structured/_matrix/matrix.py` ---------------------------------------
-_enrol("assemble_join", S.OTHER, U.JOIN)
-_enrol("assemble_join_first_two", S.OTHER, U.JOIN, data=(0, 1))
-_enrol("assemble_product", S.OTHER, U.PRODUCT)
-
 # -- devices --------------------------------------------------------------------------------------
 _enrol(
     "psum pmax pmin ppermute all_to_all all_gather reduce_scatter psum_invariant "
@@ -245,6 +240,28 @@ REASONS: dict[str, str] = {
 
 _EXPORTED = all_primitives()
 _UNKNOWN = Facts(Structure.OTHER, Scaling.SPECIAL)
+
+
+def register_facts(primitive: Any, facts: Facts) -> None:
+    """Say what is known of a primitive of your own, for every type's rules by family.
+
+    **Arguments**: the primitive, or its name, and its [`sciquax.core.Facts`][].
+
+    **Raises** ValueError for a name of which other facts are known.
+
+    ```python
+    >>> from jax.extend.core import Primitive
+    >>> from sciquax.core import Facts, Scaling, Structure, facts_of, register_facts
+    >>> damp_p = Primitive("damp")
+    >>> register_facts(damp_p, Facts(Structure.ELEMENTWISE, Scaling.FIRST, zero=True))
+    >>> facts_of(damp_p).scaling
+    <Scaling.FIRST: 'linear, or positively homogeneous of degree one, in the first data operand'>
+
+    ```
+    """
+    name = primitive if isinstance(primitive, str) else primitive.name
+    if FACTS.setdefault(name, facts) != facts:
+        raise ValueError(f"Other facts are known of the primitive {name!r}: {FACTS[name]}.")
 
 
 def facts_of(primitive: Any) -> Facts:

@@ -1,8 +1,4 @@
-"""What primitives do to a `LoraArray`: the weight's part and the update's part, apart.
-
-Whatever is linear acts on both. Contractions meet the factors one after the other, the smaller
-product first, so that the update costs what the rank says.
-"""
+"""Scaling, adding, summing and converting a `LoraArray`: whatever is linear acts on both parts."""
 
 from typing import Any
 

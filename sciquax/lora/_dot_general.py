@@ -1,4 +1,8 @@
-"""Contractions and convolutions: the factors one after the other, the smaller product first, so that the update costs what the rank says."""
+"""Contractions and convolutions of a `LoraArray`.
+
+They meet the factors one after the other, the smaller product first, so that the update costs what
+the rank says.
+"""
 
 import string
 from typing import Any

@@ -1,4 +1,4 @@
-"""Factors aligned with the weight's axes: the array that an operation makes of them, and the scaling folded in."""
+"""The two factors of a `LoraArray`'s update: scaled, folded into the weight, added up."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Elements of a `LoraArray` moved, picked, repeated and joined: the weight's, and the factors' with them."""
+"""Moving the elements of a `LoraArray`: the weight and the factors move together."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,6 @@
 """Named axes: `NamedArray`, operations that align by name, and names through positional code."""
 
+import importlib as _importlib
 from typing import Any as _Any
 
 from sciquax.core.internal import adapter as _adapter
@@ -76,7 +77,5 @@ def from_xarray(data: _Any, **options: _Any) -> _Any:
 
 def __getattr__(name: str) -> _Any:
     if name == "strategies":  # needs Hypothesis
-        import importlib
-
-        return importlib.import_module(f"{__name__}.strategies")
+        return _importlib.import_module(f"{__name__}.strategies")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Contractions of a `QuantisedArray`: in integers, or with codes converted tile by tile and scaled afterwards."""
+"""Contractions of a `QuantisedArray`: codes contract in integers, scales multiply the result."""
 
 import math
 from collections.abc import Sequence

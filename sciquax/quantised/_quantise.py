@@ -147,7 +147,6 @@ def quantise_model(
 
     Weights that LoRA has adapted are quantised beneath it, which is QLoRA.
     """
-
     chosen = chosen_weights(model, where)
     if not chosen:
         raise ValueError("`quantise_model` found no weights; say which by `where`.")

@@ -3,7 +3,7 @@
 from . import (  # enrol their rules
     _dot_general as _dot_general,
     _elementwise as _elementwise,
-    _from_bands as _from_bands,  # loads sciquax.structured, whose masks keep `A + jnp.eye(n)` sparse
+    _from_bands as _from_bands,  # loads structured, whose masks keep `A + jnp.eye(n)` sparse
     _functions as _functions,
     _moving as _moving,
     _reducing as _reducing,

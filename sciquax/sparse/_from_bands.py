@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import bind, register_family, strip
-from sciquax.structured._matrices.bands import BandMatrix
+from sciquax.structured import BandMatrix
 
 from ._array import BCOO
 

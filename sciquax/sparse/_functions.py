@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental import sparse as jsparse
+from jax.experimental.sparse.linalg import spsolve
 
 from sciquax._storage.promotion import leniently
 from sciquax.core import RuleError, describe, register_function
@@ -45,8 +46,6 @@ def _trace(
 
 def _solve(a: Any, b: Any) -> Any:
     """Direct, by JAX's `spsolve`: SuperLU on the CPU, cuSOLVER on a GPU."""
-    from jax.experimental.sparse.linalg import spsolve
-
     if not isinstance(a, BCOO) or a.n_batch or isinstance(b, BCOO):
         raise RuleError(f"`solve` takes a sparse matrix and a dense array, not {describe(b)}.")
     mat = jsparse.BCSR.from_bcoo(jsparse.bcoo_sort_indices(unique(a).to_jax()))

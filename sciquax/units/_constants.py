@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pint
+
 from ._quantity.quantity import Quantity
 from ._unit.errors import UndefinedUnitError
 from ._unit.parsing import as_unit, base_unit
@@ -85,8 +87,6 @@ def _measured() -> dict[str, float | None]:
 
     pint writes the uncertainty of the last digits as a comment, `6.67430e-11 ...  # (15)`.
     """
-    import pint
-
     found: dict[str, float | None] = {}
     file = Path(pint.__file__).parent / "constants_en.txt"
     for line in file.read_text(encoding="utf-8").splitlines():

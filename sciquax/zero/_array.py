@@ -1,9 +1,5 @@
 """`Zero`: an array of zeros that holds no memory, and leaves programs as it is multiplied away.
 
-What each primitive does follows from the facts in `core/_facts.py`: whether zero data gives zero
-output, and whether the primitive is a product. Shapes, dtypes and weak types come from the
-primitive's own abstract evaluation.
-
 Zero here is JAX's symbolic zero, the one of automatic differentiation: it absorbs whatever it is
 multiplied with, which is not looked at. So `Zero * x` is zero where some `x` is infinite and IEEE
 says nan; a factor that *stands in the program* as inf or nan, and everything that is not linear

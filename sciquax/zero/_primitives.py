@@ -1,4 +1,9 @@
-"""What primitives do to a `Zero`, by their facts: whether zero data gives zero, and whether they are products."""
+"""What primitives do to a `Zero`.
+
+This follows from the facts in `core/_facts.py`: whether zero data gives zero output, and whether
+the primitive is a product. Shapes, dtypes and weak types come from the primitive's own abstract
+evaluation.
+"""
 
 import math
 from collections.abc import Sequence

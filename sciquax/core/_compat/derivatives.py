@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.core
+from jax._src import ad_util  # private: 0.10 to 0.12 (Zero is not exported)
 
 
 def jvp_jaxpr(
@@ -37,15 +38,11 @@ def call_maybe_wrapped(fun: Any, *args: Any) -> Any:
 
 
 def is_symbolic_zero(x: Any) -> bool:
-    from jax._src import ad_util  # private: 0.10 to 0.12 (Zero is not exported)
-
     return isinstance(x, (jax.custom_derivatives.SymbolicZero, ad_util.Zero))
 
 
 def zeros_of(x: Any) -> Any:
     """A dense array for a symbolic zero."""
-    from jax._src import ad_util  # private: 0.10 to 0.12
-
     return (
         ad_util.instantiate(x) if isinstance(x, ad_util.Zero) else ad_util.zeros_like_aval(x.aval)
     )

@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax.core
-from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
+from jax._src import (
+    config,  # private: 0.10 to 0.12 (trace_context)
+    core as _jax_core,  # private: typeof (0.10 to 0.12)
+    dispatch,  # private: 0.10 to 0.12
+)
 
 from .jaxprs import bind_equation, equations, eval_jaxpr, open_jaxpr
 
@@ -23,8 +27,6 @@ def eager_callable(eqn: Any) -> Callable[..., Any]:
     For a call of a compiled function that takes ten times as long as calling one, so that a short
     one is compiled once more.
     """
-    from jax._src import dispatch
-
     primitive, params = eqn.primitive, eqn.params
     if primitive.name == "jit" and _is_plain_call(params) and _is_short(params["jaxpr"]):
         jaxpr, consts = open_jaxpr(params["jaxpr"])
@@ -70,8 +72,6 @@ def equation_context(eqn: Any, here: Any) -> Any:
 
 def trace_context() -> Any:
     """The settings that change what tracing gives (x64, promotion, matmul precision, mesh...)."""
-    from jax._src import config  # private: 0.10 to 0.12
-
     return config.trace_context()
 
 

@@ -7,6 +7,15 @@ import jax.core
 import jax.extend.core as jex_core
 import numpy as np
 from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
+from jax._src.interpreters import (
+    batching,  # private: 0.10 to 0.12
+    partial_eval as pe,  # private: 0.10 to 0.12
+)
+
+try:
+    from jax._src import flattree as ft  # private: 0.12
+except ImportError:  # 0.10 and 0.11 have none
+    ft = None
 
 Jaxpr = jex_core.Jaxpr
 ClosedJaxpr: Any = jex_core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
@@ -64,8 +73,6 @@ def all_inputs(jaxpr: Any, n_consts: int) -> list[Any]:
 
 def closed_without_consts(closed: Any) -> tuple[Any, list[Any]]:
     """A closed jaxpr equal to `closed` whose constants are leading arguments, and those."""
-    from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
-
     jaxpr, consts = open_jaxpr(closed)
     if not consts:
         return closed, []
@@ -101,10 +108,6 @@ def scan_params(
 ) -> dict[str, Any]:
     """`params` of a `scan` equation for a new body with so many leaves."""
     if "ft_in" in params:
-        from jax._src import (
-            flattree as ft,  # private: 0.12  # pyright: ignore[reportAttributeAccessIssue]
-        )
-
         nones = ft.nones
         return {
             **params,
@@ -157,8 +160,6 @@ def batched_jaxpr(
 
     Private, 0.10 to 0.12: JAX caches these by the body, the axis and the dimensions.
     """
-    from jax._src.interpreters import batching
-
     axis = batching.AxisData(_jax_core.no_axis_name, size, None, None)
     return batching.batch_jaxpr2(closed, axis, tuple(dims))
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import jax.tree_util as jtu
 import numpy as np
-from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
+from jax._src import (
+    core as _jax_core,  # private: typeof (0.10 to 0.12)
+    dtypes,  # private: 0.10 to 0.12
+)
 
 
 def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any], Any]) -> None:
@@ -16,8 +19,6 @@ def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any]
     These do not ask for `__jax_array__`; they look types up in two tables (0.10 to 0.12), which
     say what the type's abstract value is and what array or tracer stands for it.
     """
-    from jax._src import dtypes
-
     _jax_core.pytype_aval_mappings[cls] = aval
     dtypes.register_canonicalize_value_handler(cls, convert)
 

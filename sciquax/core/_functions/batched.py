@@ -75,7 +75,6 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
     """A rule on the operands of a function, as one on those of the function under `vmap`."""
 
     def apply(operands: Sequence[Any]) -> Any:
-
         operands = [
             strip(x) if d is None else sliceable(_to_front(strip(x), d))
             for x, d in zip(operands, batch.dims, strict=True)

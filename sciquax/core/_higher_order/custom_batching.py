@@ -34,7 +34,6 @@ def custom_vmap(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
 
     @call.def_vmap
     def rule(size: int, in_batched: Sequence[bool], *leaves: Any) -> Any:
-
         groups, flags = regroup(types, leaves), regroup(types, in_batched)
         values, batched = [], []
         for t, own, flag in zip(types, groups, flags, strict=True):

@@ -1,1 +1,1 @@
-"""What the adapters of solvers share: units of trees, calls of the user's functions, operators with units."""
+"""What the adapters of solvers share: units of trees, user functions, operators with units."""

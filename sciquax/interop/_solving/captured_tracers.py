@@ -1,4 +1,4 @@
-"""Functions that captured tracers of the program being staged, as jaxprs that take these as arguments."""
+"""Functions that captured tracers of the program being staged, with these made arguments."""
 
 import inspect
 from typing import Any

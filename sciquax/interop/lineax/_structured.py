@@ -15,9 +15,8 @@ from sciquax.structured import (
     StructuredMatrix,
     TriangularMatrix,
     TridiagonalMatrix,
+    from_bands,
 )
-from sciquax.structured._matrices.bands import from_bands
-from sciquax.structured._matrix.solve import solve
 from sciquax.units import Quantity
 from sciquax.units.internal import own_unit, wrap
 
@@ -123,7 +122,7 @@ class StructuredSolver(lx.AbstractLinearSolver):
 
     def compute(self, state: Any, vector: Any, options: dict[str, Any]) -> Any:
         del options
-        x = solve(state, vector[:, None])
+        x = state.linear_solve(vector[:, None])
         if x is NotImplemented:
             raise ValueError(f"A `{type(state).__name__}` has no direct solution.")
         return x[:, 0], lx.RESULTS.successful, {}
@@ -185,7 +184,7 @@ class BandedJacobianSolver(lx.AbstractLinearSolver):
         del options
         matrix, unravel = state
         flat, _ = ravel_pytree(vector)
-        x = solve(matrix, flat[:, None])[:, 0]
+        x = matrix.linear_solve(flat[:, None])[:, 0]
         return unravel.value(x), lx.RESULTS.successful, {}
 
     def transpose(self, state: Any, options: dict[str, Any]) -> Any:

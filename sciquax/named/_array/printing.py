@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import wadler_lindig as wl  # with which Equinox prints trees
 
 from sciquax.core import is_value, short_aval
 from sciquax.core.internal import Tracer
@@ -81,8 +82,6 @@ class Printing:
         return format(self._scalar("format"), spec)
 
     def __pdoc__(self, **_: Any) -> Any:
-        import wadler_lindig as wl  # with which Equinox prints trees
-
         return wl.TextDoc(self.__short__())
 
     def _repr_html_(self: Any) -> str:

@@ -153,7 +153,6 @@ def _same_places(matrices: Sequence[Any], function: Callable) -> Any:
 
 def stores_elements(x: Any) -> bool:
     """Whether a type's arrays are elements, so that linear functions of batches act on them."""
-
     if isinstance(x, IdentityMatrix):
         return False
     return isinstance(

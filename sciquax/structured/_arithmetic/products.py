@@ -74,7 +74,6 @@ def times_array(matrix: Any, x: Any, divide: bool = False) -> Any:
 
 
 def _scaled_by_product(matrix: Any, d: Any, left: bool, divide: bool, made: Any) -> Any:
-
     if made is not NotImplemented:
         return made
     d = jnp.broadcast_to(1 / d if divide else d, (*matrix.batch_shape(), d.shape[-1]))
@@ -83,7 +82,6 @@ def _scaled_by_product(matrix: Any, d: Any, left: bool, divide: bool, made: Any)
 
 
 def _times_dense(matrix: Any, x: Any) -> Any:
-
     if isinstance(matrix, BandMatrix):
         found = matrix.gather_dense(x)
         return matrix.like({k: y * found[k] for k, y in matrix.diagonals().items()})

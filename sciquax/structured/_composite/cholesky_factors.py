@@ -100,7 +100,6 @@ class SemiseparableMatrix(
         return scaled(self, s, function)
 
     def inverse(self) -> Any:
-
         return InverseMatrix.of(self)
 
 
@@ -256,7 +255,6 @@ class ToeplitzCholeskyMatrix(
         return scaled(self, s, function)
 
     def inverse(self) -> Any:
-
         return InverseMatrix.of(self)
 
 

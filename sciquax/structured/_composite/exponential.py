@@ -135,7 +135,6 @@ class ExponentialMatrix(
 
 def _norm_bound(a: Any) -> Any:
     """A bound of the 1-norm, one for each of the batch: of a product or sum by its parts."""
-
     if isinstance(a, PermutationMatrix):
         return jnp.ones(a.batch_shape(), jnp.finfo(a.dtype).dtype)
     if isinstance(a, ProductMatrix):

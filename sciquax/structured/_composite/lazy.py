@@ -62,7 +62,6 @@ class InverseMatrix(
         return self._aval(self.matrix.shape)
 
     def matmat(self, x: Any) -> Any:
-
         return solve(self.matrix, x)
 
     def solve(self, b: Any) -> Any:
@@ -128,7 +127,6 @@ class ProductMatrix(
 
     def diagonal(self) -> Any:
         """Of rows or columns that are scaled O(n); otherwise n products in turn."""
-
         for scale, matrix in ((self.left, self.right), (self.right, self.left)):
             if isinstance(scale, (DiagonalMatrix, ScalarMatrix)):
                 found = matrix.diagonal()
@@ -219,7 +217,6 @@ class SumMatrix(
 
     def _split(self) -> tuple[Any, Any] | None:
         """What is solved directly, and what is of low rank besides; None if that is not all."""
-
         low = [x for x in self._terms() if isinstance(x, LowRankPlusDiagonalMatrix)]
         rest = [x for x in self._terms() if not isinstance(x, LowRankPlusDiagonalMatrix)]
         if not low or not self.is_square():
@@ -329,7 +326,6 @@ operations.kept_product.register(StructuredMatrix, StructuredMatrix)(ProductMatr
 
 def scaled(matrix: Any, s: Any, function: Any = jnp.multiply) -> Any:
     """A number times a matrix whose arrays do not scale."""
-
     one = IdentityMatrix(matrix.shape[-1], matrix.dtype, allow_materialise=True)
     one = one.rebuild([jnp.ones(matrix.batch_shape(), matrix.dtype)])
     return ProductMatrix.of(one.scale(s, function), matrix)

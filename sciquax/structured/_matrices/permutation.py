@@ -95,7 +95,6 @@ class PermutationMatrix(
         return self.convert(one.dtype).scale(one)
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-
         one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
         return operations.kept_product(one.scale(s, function), self)
 
@@ -120,7 +119,6 @@ class PermutationMatrix(
 
     def cholesky(self) -> Any:
         """Only the identity is positive definite: of any other, not a number."""
-
         places = np.arange(self.shape[-1], dtype=self.perm.dtype)
         identity = jnp.all(self.perm == places, -1, keepdims=True)
         one = jnp.where(identity, 1, jnp.nan).astype(self.dtype)
@@ -159,7 +157,6 @@ class PermutationMatrix(
 
     def rows_times(self, d: Any) -> Any:
         """`diag(d) @ self`."""
-
         scale = DiagonalMatrix(d, allow_materialise=True)
         return operations.kept_product(scale, self.convert(jnp.promote_types(self.dtype, d.dtype)))
 

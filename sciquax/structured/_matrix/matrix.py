@@ -1,8 +1,8 @@
 """`StructuredMatrix`: what each structure says of itself, and what follows from that.
 
 A structure says how to multiply, transpose, look up, solve. The rules for primitives
-(`_primitives/elementwise.py`, `_primitives/dot_general.py`), for whole functions (`_functions/function_rule.py`) and for two structures
-(`_arithmetic/arithmetic.py`) are written once on these methods.
+(`_primitives/`), for whole functions (`_functions/`) and for two structures (`_arithmetic/`) are
+written once on these methods.
 
 All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 """
@@ -17,12 +17,25 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax._storage.promotion import lenient
-from sciquax.core import VALUE_TYPES, ArrayValue, Polymorphic, RuleError, bind, describe, strip
+from sciquax.core import (
+    VALUE_TYPES,
+    ArrayValue,
+    Facts,
+    Polymorphic,
+    RuleError,
+    Scaling,
+    Structure,
+    bind,
+    describe,
+    register_facts,
+    strip,
+)
 from sciquax.core.internal import ShapedArray, Tracer
 
 from . import operations
 from .operators import Operators
 from .properties import checked, surviving
+from .solve import solve
 
 REMEDY = (
     "Pass `allow_materialise=True` to the matrix's constructor, or write `.materialise()` where "
@@ -54,6 +67,11 @@ class _Assembly:
         with lenient():
             made.normalise()
         return made
+
+
+register_facts("assemble_join", Facts(Structure.OTHER, Scaling.JOIN))
+register_facts("assemble_join_first_two", Facts(Structure.OTHER, Scaling.JOIN, data=(0, 1)))
+register_facts("assemble_product", Facts(Structure.OTHER, Scaling.PRODUCT))
 
 
 class StructuredMeta(type(ArrayValue)):
@@ -112,6 +130,10 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
     def solve(self, b: Any) -> Any:
         """The solution of `self @ x = b` for `b` of shape (..., rows, k), or NotImplemented."""
         return NotImplemented
+
+    def linear_solve(self, b: Any) -> Any:
+        """As `solve`, for `b` of any dtype and batch axes, differentiated implicitly."""
+        return solve(self, b)
 
     def half(self) -> str | None:
         """Of triangular matrices `lower` or `upper`, which they are; None of all others."""

@@ -51,7 +51,6 @@ def solve_any(matrix: Any, b: Any) -> Any:
 
 def solve_sided(matrix: Any, b: Any, params: dict[str, Any]) -> Any:
     """`triangular_solve`'s sides and transposes, for any matrix."""
-
     if params["transpose_a"]:
         matrix = matrix.transpose()
     if params["conjugate_a"]:

@@ -101,7 +101,6 @@ def elements(x: Any, i: Any, j: Any) -> Any:
 
 def _part(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> Any:
     """A principal submatrix of bands; any part of a Toeplitz matrix."""
-
     if isinstance(x, BandMatrix) and starts[0] == starts[1] and sizes[0] == sizes[1]:
         first, n = starts[0], sizes[0]
         bands = {

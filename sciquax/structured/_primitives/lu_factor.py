@@ -94,7 +94,6 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
 
 
 def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-
     factor, b = map(strip, operands)
     if not isinstance(factor, LuFactor) or params["lower"] != params["unit_diagonal"]:
         return NotImplemented

@@ -43,7 +43,6 @@ def _ones_on(mask: BandMask, dtype: Any) -> Any:
 
 def _selected(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """A few diagonals of an array, zero elsewhere: what `jnp.diag(v)` makes."""
-
     which, *cases = map(strip, operands)
     if not isinstance(which, BandMask) or len(cases) != 2 or not which.finite():
         return NotImplemented

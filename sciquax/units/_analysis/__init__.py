@@ -1,1 +1,1 @@
-"""What can be found out about a program's units: unknown units, good scales, dimensionless products."""
+"""Dimensional analysis of programs: unknown units inferred, scales chosen, groups found."""

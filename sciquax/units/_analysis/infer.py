@@ -196,7 +196,6 @@ def _unit(x: Any) -> InternedUnit:
 
 
 def _require(out: Any, returns: Any) -> None:
-
     wanted, tree = jtu.tree_flatten(
         returns, is_leaf=lambda x: not isinstance(x, (tuple, list, dict))
     )

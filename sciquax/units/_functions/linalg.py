@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.sparse.linalg as iterative
 
 from sciquax.core import coerce
 
@@ -202,8 +203,6 @@ def _iterative(name: str) -> None:
     def solve(
         A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
     ) -> Any:
-        import jax.scipy.sparse.linalg as iterative
-
         if not hasattr(A, "shape") or not hasattr(b, "shape"):
             return NotImplemented
         denominator = multiplicative(name, own_unit(A))

@@ -15,6 +15,7 @@ What computes is JAX's function itself, on magnitudes.
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, quaxify, register_named
+from sciquax.core.internal import StandIn
 
 from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -146,12 +148,8 @@ class _Rule:
 
     def function(self) -> tuple[Callable, inspect.Signature]:
         if self._function is None:
-            import sys
-
             function = getattr(sys.modules[self.module], self.name)
-            function = (
-                getattr(function, "function", function) if _is_stand_in(function) else function
-            )
+            function = function.function if isinstance(function, StandIn) else function
             self._function = function, inspect.signature(function)
         return self._function
 
@@ -240,10 +238,6 @@ class _NestedRule(_Rule):
     """A rule for quantities whose magnitude is a value itself."""
 
     takes = staticmethod(_nested)
-
-
-def _is_stand_in(function: Any) -> bool:
-    return type(function).__name__ == "StandIn"
 
 
 def _is_count(x: Any) -> bool:

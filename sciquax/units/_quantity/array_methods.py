@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+import sciquax.numpy as sqnp
 from sciquax.core import quaxify
 
 
@@ -35,8 +36,6 @@ class _AsFunction(_Method):
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
             return self
-        import sciquax.numpy as sqnp
-
         return functools.partial(getattr(sqnp, self.name), instance)
 
 
@@ -97,8 +96,6 @@ class ArrayMethods:
 
     def nonzero(self, *, size: Any = None, fill_value: Any = None) -> Any:
         """The places of what is not zero: plain integers."""
-        import sciquax.numpy as sqnp
-
         return sqnp.nonzero(self, size=size, fill_value=fill_value)
 
     def tolist(self) -> Any:

@@ -173,7 +173,6 @@ def _product(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
 
 def _comparison(name: str, op: Callable, lhs: Any, rhs: Any) -> Any:
-
     if (operands := _direct_operands(lhs, rhs)) is None:
         return _by_rules(getattr(jnp, _COMPARISONS[name]), lhs, rhs)
     with _Located():

@@ -1,17 +1,19 @@
 """Magnitudes as text: short, in full, in LaTeX."""
 
+import html
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import wadler_lindig as wl  # with which Equinox prints trees
 
 from sciquax.core import aval_of, describe, is_value, short_aval
 from sciquax.core.internal import Tracer
 
-_RICH_LIMIT = 1000  # elements shown as a table in notebooks
+from .base import QuantityBase
 
-_Tracer = Tracer
+_RICH_LIMIT = 1000  # elements shown as a table in notebooks
 
 
 def _short(magnitude: Any) -> str:
@@ -21,7 +23,7 @@ def _short(magnitude: Any) -> str:
 def _show(magnitude: Any, separator: str = ", ") -> str:
     if is_value(magnitude):
         return repr(magnitude)
-    if isinstance(magnitude, (jax.Array, np.ndarray)) and not isinstance(magnitude, _Tracer):
+    if isinstance(magnitude, (jax.Array, np.ndarray)) and not isinstance(magnitude, Tracer):
         if isinstance(magnitude, jax.Array) and (
             magnitude.is_deleted() or not magnitude.is_fully_addressable
         ):
@@ -60,3 +62,51 @@ def _shortest(array: np.ndarray) -> Any:
         numbers = [float(str(x)) for x in array.ravel()]
         array = np.array(numbers, np.float64).reshape(array.shape)
     return array.item() if array.ndim == 0 else array
+
+
+class Printing(QuantityBase):
+    """`repr`, `str`, `format`, and what notebooks show."""
+
+    def __short__(self) -> str:
+        return f"Quantity({_short(self.magnitude)}, '{self._unit}')"
+
+    def __repr__(self) -> str:
+        return f"Quantity({_show(self.magnitude)}, '{self._unit}')"
+
+    def __pdoc__(self, **_: Any) -> Any:
+        return wl.TextDoc(self.__short__())
+
+    def __str__(self) -> str:
+        return f"{_show(self.magnitude, ' ')} {self.units}"
+
+    def __format__(self, spec: str) -> str:
+        """A number's format and pint's for the unit: `f"{q:.2f~P}"`, `f"{q:Lx}"`, `f"{q:H}"`."""
+        magnitude = self.magnitude
+        if (
+            is_value(magnitude)
+            or not isinstance(magnitude, (jax.Array, np.ndarray, int, float))
+            or (isinstance(magnitude, Tracer))
+        ):
+            return f"{_show(magnitude)} {format(self.units, _split_format(spec)[1])}".rstrip()
+        shown = _shortest(np.asarray(magnitude))
+        if isinstance(shown, np.ndarray) and "L" in spec:
+            number, unit = _split_format(spec)
+            return f"{_latex_array(shown, number)}\\ {format(self.units, unit)}"
+        return format(self._unit.registry.Quantity(shown, self.units), spec)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: as pint shows it."""
+        return self._rich("~H", html.escape)
+
+    def _repr_latex_(self) -> str:
+        """For notebooks: as pint shows it."""
+        return f"${self._rich('~L', str)}$"
+
+    def _rich(self, spec: str, plain: Any) -> str:
+        magnitude = self.magnitude
+        concrete = isinstance(magnitude, (jax.Array, np.ndarray)) and not (
+            isinstance(magnitude, Tracer)
+        )
+        if concrete and magnitude.size <= _RICH_LIMIT:
+            return format(self, spec)
+        return f"{plain(_show(magnitude, ' '))} {format(self.units, spec)}"

@@ -1,10 +1,9 @@
 """The pint registry in use: pint's application registry until `set_registry` names another."""
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pint
+import pint
 
 PINT = threading.RLock()
 """Held while pint is asked anything: its registries' caches and contexts are not thread-safe."""
@@ -26,8 +25,6 @@ def get_registry() -> "pint.UnitRegistry[Any]":
     if _registry is None:
         with PINT:
             if _registry is None:
-                import pint
-
                 registry = pint.get_application_registry().get()
                 _ = registry.UnitsContainer  # pint's is lazy: load it before others can see it
                 _registry = registry
@@ -46,8 +43,6 @@ def set_registry(registry: "pint.UnitRegistry[Any]") -> None:
 
     **Arguments**: `registry`, a `pint.UnitRegistry`. **Raises** TypeError for anything else.
     """
-    import pint
-
     global _registry
     get = getattr(registry, "get", None)  # pint.ApplicationRegistry wraps the real one
     registry = get() if get is not None and hasattr(registry, "set") else registry

@@ -1,0 +1,96 @@
+"""Quantities among Python's numbers and sequences, and NumPy's arrays."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+import sciquax.numpy as sqnp
+from sciquax.core import locate_stack
+
+from .._unit.errors import DimensionalityError
+from .annotations import annotation
+from .arithmetic import as_number, multiplicative
+from .base import QuantityBase, bare
+
+
+class NumpyProtocol(QuantityBase):
+    """What Python and NumPy ask of a number, a sequence and an array."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise.
+
+        An array of objects keeps the unit: its elements are scalar quantities.
+        """
+        if dtype is not None and np.dtype(dtype).hasobject and not self._unit.plain:
+            elements = np.empty(self.shape, object)
+            for index in np.ndindex(self.shape):
+                elements[index] = self[index]
+            return elements
+        return np.asarray(self._number("np.asarray"), dtype=dtype)
+
+    __array_priority__ = 100
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's functions on quantities: the JAX function of the same name."""
+        function = getattr(sqnp, ufunc.__name__, None)
+        if method != "__call__" or kwargs or function is None:
+            return NotImplemented
+        return function(*inputs)
+
+    def _number(self, what: str) -> Any:
+        try:
+            return as_number(what, self)
+        except DimensionalityError as error:
+            error.remedy = "Use `.m_as(unit)` for the magnitude in a unit of your choice."
+            raise locate_stack(error) from None
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __index__(self) -> int:
+        return self._number("an index").__index__()
+
+    def __bool__(self) -> bool:
+        if self._unit.offset:
+            multiplicative("bool", self._unit)
+        return bool(self.magnitude)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a scalar quantity")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a scalar quantity")
+        return (bare(x, self._unit) for x in self.magnitude)
+
+    def __getitem__(self, index: Any) -> Any:
+        return bare(self.magnitude[_plain_index(index)], self._unit)
+
+    def __class_getitem__(cls, unit: Any) -> Any:
+        return annotation(unit)
+
+    def item(self, *args: Any) -> Any:
+        """One element, as a scalar quantity."""
+        return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
+
+    def block_until_ready(self) -> Any:
+        """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
+        self.magnitude.block_until_ready()
+        return self
+
+
+def _plain_index(index: Any) -> Any:
+    """An index with quantities in it, which must be numbers, as such."""
+    if isinstance(index, tuple):
+        return tuple(map(_plain_index, index))
+    return index._number("an index") if isinstance(index, NumpyProtocol) else index

@@ -1,0 +1,107 @@
+"""What core asks of a quantity: common types, tangents and derivatives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sciquax.core import Polymorphic, Unsettled, coerce, join, strip
+
+from .._unit.convert import convert
+from .._unit.errors import DimensionalityError
+from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .arithmetic import mismatch
+from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
+
+
+class ValueContract(QuantityBase):
+    """The common type of two quantities, and the units of tangents and derivatives."""
+
+    @classmethod
+    def join(cls, lhs: Any, rhs: Any) -> Any:
+        """In the first one's unit; what the magnitudes are is joined too."""
+        joined = join(magnitude_of(lhs), magnitude_of(rhs))
+        if type(rhs) is Polymorphic:
+            return bare(joined, lhs._unit)
+        if type(lhs) is Polymorphic:
+            return bare(joined, rhs._unit)
+        units = [x._unit if isinstance(x, QuantityBase) else dimensionless() for x in (lhs, rhs)]
+        if not units[0].compatible(units[1]):
+            raise Unsettled(DimensionalityError)
+        if units[0].plain or units[1].plain:
+            return joined
+        return bare(joined, lhs._unit)
+
+    @classmethod
+    def coerce(cls, value: Any, example: Any) -> Any:
+        target = example._unit if isinstance(example, QuantityBase) else dimensionless()
+        if type(value) is Polymorphic:
+            inner = strip(value)
+            magnitude = inner.magnitude if isinstance(inner, QuantityBase) else inner
+        else:
+            unit = value._unit if isinstance(value, QuantityBase) else dimensionless()
+            if not unit.compatible(target):
+                raise mismatch("convert", (value, example))
+            magnitude = value.magnitude if isinstance(value, QuantityBase) else value
+            magnitude = convert(magnitude, unit, target)
+        if isinstance(example, QuantityBase):
+            return bare(coerce(magnitude, example.magnitude), target)
+        return coerce(magnitude, example)
+
+    def as_tangent(self, leaves: Any) -> Any:
+        tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
+        return bare(tangent.magnitude, difference_unit(self._unit))
+
+    def as_cotangent(self, leaves: Any) -> Any:
+        cotangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
+        unit = difference_unit(self._unit) ** -1
+        return cotangent.magnitude if unit.plain else bare(cotangent.magnitude, unit)
+
+    @classmethod
+    def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
+        unit = dimensionless()
+        if isinstance(arg, QuantityBase):
+            unit = difference_unit(arg._unit) ** -1
+        if isinstance(out, QuantityBase):
+            unit = difference_unit(out._unit) * unit
+        return leaf if unit.plain else bare(leaf, unit)
+
+    @classmethod
+    def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
+        """In the units of the primals times one common rate, whose unit the results carry."""
+        rate: InternedUnit | None = None
+        pairs = []
+        for primal, tangent in zip(primals, tangents, strict=True):
+            if not isinstance(strip(tangent), QuantityBase) and not hasattr(tangent, "dtype"):
+                tangent = tangent if type(tangent) is Polymorphic else jnp.asarray(tangent)
+            unit, given = difference_unit(own_unit(primal)), own_unit(tangent)
+            pairs.append((unit, given))
+            own = given * unit if inverse else given / unit
+            if type(tangent) is Polymorphic:  # a literal 0 is in any unit
+                continue
+            if rate is None or own.compatible(rate):
+                rate = own if rate is None else rate
+            else:
+                raise DimensionalityError(
+                    f"A tangent is in '{given}' for a value in '{unit}', while another's ratio to "
+                    f"its value is in '{rate}'.",
+                    given.pint,
+                    unit.pint,
+                    "Give all tangents in the units of their values, up to one common factor.",
+                )
+        common = dimensionless() if rate is None else rate
+        aligned = []
+        for primal, tangent, (unit, given) in zip(primals, tangents, pairs, strict=True):
+            magnitude = magnitude_of(strip(tangent))
+            if type(tangent) is not Polymorphic:
+                due = common / unit if inverse else common * unit
+                magnitude = convert(magnitude, given, due)
+            aligned.append(
+                bare(magnitude, primal._unit) if isinstance(primal, QuantityBase) else magnitude
+            )
+
+        def scale(value: Any) -> Any:
+            return wrap(magnitude_of(value), own_unit(value) * common)
+
+        return aligned, scale
