@@ -6,11 +6,9 @@ Read the folders in the order a call travels: `_stage` (from a call to a jaxpr a
 `_compat`.
 """
 
+from ._autodiff.jacobians import hessian as hessian, jacfwd as jacfwd, jacrev as jacrev
 from ._autodiff.transforms import (
     grad as grad,
-    hessian as hessian,
-    jacfwd as jacfwd,
-    jacrev as jacrev,
     jvp as jvp,
     linearize as linearize,
     run as run,
