@@ -34,7 +34,7 @@ class Scaling(enum.Enum):
     ARC = "gives an angle (`atan2`)"
     BITS = "integers and booleans only (`and`); never a measured quantity"
     CONSTANT = "makes an array from parameters, keys or plain integers alone"
-    BODY = "holds a function; interpreted, see `_higher_order/handlers.py`"
+    BODY = "holds a function; interpreted, see `core/_higher_order/`"
     SPECIAL = "each type must say"
     REFUSED = "has no meaning for values; see `REASONS`"
 

@@ -170,7 +170,7 @@ def test_explains_primitives(capsys):
         f"  Dense   no rule; materialised: {here}.<locals>.Dense.materialise\n"
         "`max`: elementwise; the data operands are of one kind and so is every output\n"
         f"  Summed  for `max`: {here}\n"
-        "`scan`: call; holds a function; interpreted, see `_higher_order.py`\n"
+        "`scan`: call; holds a function; interpreted, see `core/_higher_order/`\n"
         "  every type: interpreted within, sciquax.core._higher_order.control_flow.scan\n"
     )
 

@@ -15,6 +15,7 @@ from sciquax.structured import (
     ToeplitzMatrix,
     TridiagonalMatrix,
 )
+from sciquax.structured._kernels import thomas
 
 solve = quaxify(jnp.linalg.solve)
 
@@ -46,7 +47,7 @@ def test_batches_of_systems_without_pivoting(x64, rng, count):
     )
     b = rng.normal(size=(count, n))
     expected = np.linalg.solve(np.asarray(A.materialise()), b[..., None])[..., 0]
-    actual = _thomas.solve(A.lower_diag, A.main_diag, A.upper_diag, jnp.asarray(b))
+    actual = thomas.solve(A.lower_diag, A.main_diag, A.upper_diag, jnp.asarray(b))
     np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 

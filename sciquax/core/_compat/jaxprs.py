@@ -15,7 +15,7 @@ from jax._src.interpreters import (
 try:
     from jax._src import flattree as ft  # private: 0.12
 except ImportError:  # 0.10 and 0.11 have none
-    ft = None
+    ft: Any = None
 
 Jaxpr = jex_core.Jaxpr
 ClosedJaxpr: Any = jex_core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]

@@ -42,3 +42,21 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*dir(lx), *__all__})
+
+
+__all__ = [
+    "BandedJacobianSolver",
+    "DiagonalLinearOperator",
+    "FunctionLinearOperator",
+    "JacobianLinearOperator",
+    "MatrixLinearOperator",
+    "PyTreeLinearOperator",
+    "StructuredLinearOperator",
+    "StructuredSolver",
+    "TridiagonalLinearOperator",
+    "UnitLinearOperator",
+    "from_lineax",
+    "invert",
+    "linear_solve",
+    "to_lineax",
+]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pint
+
 from sciquax.core import ArrayValue, strip
 
 from .._unit.unit import InternedUnit, dimensionless
@@ -23,6 +25,36 @@ class QuantityBase:
         super().__init_subclass__(**kwargs)
         if _kind is None and issubclass(cls, ArrayValue):
             _kind = cls
+
+    @property
+    def m(self) -> Any:
+        """The magnitude: the array without its unit."""
+        return self.magnitude
+
+    @property
+    def units(self) -> pint.Unit:
+        """The unit, as pint's."""
+        return self._unit.pint
+
+    @property
+    def u(self) -> pint.Unit:
+        """The unit, as pint's."""
+        return self._unit.pint
+
+    @property
+    def dimensionality(self) -> Any:
+        """pint's dimensionality of the unit, such as `[length] / [time]`."""
+        return self._unit.dimensionality
+
+    @property
+    def dimensionless(self) -> bool:
+        """Whether this is a number: also of `km/m`, percent and radians."""
+        return self._unit.pure
+
+    @property
+    def unitless(self) -> bool:
+        """Whether the unit is exactly dimensionless."""
+        return self._unit.plain
 
 
 def bare(magnitude: Any, unit: InternedUnit) -> Any:

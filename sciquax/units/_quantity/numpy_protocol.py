@@ -1,7 +1,7 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,8 +24,8 @@ class NumpyProtocol(QuantityBase):
         An array of objects keeps the unit: its elements are scalar quantities.
         """
         if dtype is not None and np.dtype(dtype).hasobject and not self._unit.plain:
-            elements = np.empty(self.shape, object)
-            for index in np.ndindex(self.shape):
+            elements = np.empty(self.magnitude.shape, object)
+            for index in np.ndindex(self.magnitude.shape):
                 elements[index] = self[index]
             return elements
         return np.asarray(self._number("np.asarray"), dtype=dtype)
@@ -64,26 +64,26 @@ class NumpyProtocol(QuantityBase):
         return bool(self.magnitude)
 
     def __len__(self) -> int:
-        if not self.shape:
+        if not self.magnitude.shape:
             raise TypeError("len() of a scalar quantity")
-        return self.shape[0]
+        return self.magnitude.shape[0]
 
-    def __iter__(self) -> Iterator[Any]:
-        if not self.shape:
+    def __iter__(self) -> Iterator[Self]:
+        if not self.magnitude.shape:
             raise TypeError("iteration over a scalar quantity")
         return (bare(x, self._unit) for x in self.magnitude)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Self:
         return bare(self.magnitude[_plain_index(index)], self._unit)
 
     def __class_getitem__(cls, unit: Any) -> Any:
         return annotation(unit)
 
-    def item(self, *args: Any) -> Any:
+    def item(self, *args: Any) -> Self:
         """One element, as a scalar quantity."""
         return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
 
-    def block_until_ready(self) -> Any:
+    def block_until_ready(self) -> Self:
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
         self.magnitude.block_until_ready()
         return self

@@ -119,36 +119,6 @@ class Quantity(
         """The magnitude of a dimensionless quantity, reduced. **Raises** `DimensionalityError`."""
         return as_number("materialise", self)
 
-    @property
-    def m(self) -> Any:
-        """The magnitude: the array without its unit."""
-        return self.magnitude
-
-    @property
-    def units(self) -> pint.Unit:
-        """The unit, as pint's."""
-        return self._unit.pint
-
-    @property
-    def u(self) -> pint.Unit:
-        """The unit, as pint's."""
-        return self._unit.pint
-
-    @property
-    def dimensionality(self) -> Any:
-        """pint's dimensionality of the unit, such as `[length] / [time]`."""
-        return self._unit.dimensionality
-
-    @property
-    def dimensionless(self) -> bool:
-        """Whether this is a number: also of `km/m`, percent and radians."""
-        return self._unit.pure
-
-    @property
-    def unitless(self) -> bool:
-        """Whether the unit is exactly dimensionless."""
-        return self._unit.plain
-
     @classmethod
     def from_pint(cls, quantity: Any) -> "Quantity":
         """The quantity that a `pint.Quantity` is, its magnitude as a JAX array."""
