@@ -1,5 +1,10 @@
 """What `interop` takes from `units` beyond its public names."""
 
+from ._astropy import (
+    from_astropy as from_astropy,
+    from_astropy_unit as from_astropy_unit,
+    to_astropy as to_astropy,
+)
 from ._quantity.arithmetic import (
     as_number as as_number,
     multiplicative as multiplicative,

@@ -1,6 +1,6 @@
 """The data of a quantity: a magnitude and a unit."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pint
 
@@ -55,6 +55,10 @@ class QuantityBase:
     def unitless(self) -> bool:
         """Whether the unit is exactly dimensionless."""
         return self._unit.plain
+
+
+Q = TypeVar("Q", bound=QuantityBase)
+"""A quantity that a method returns another of its class for."""
 
 
 def bare(magnitude: Any, unit: InternedUnit) -> Any:

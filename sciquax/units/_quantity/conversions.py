@@ -1,7 +1,7 @@
 """How quantities are made of text and arrays, and converted to other units."""
 
 import contextlib
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,9 @@ def _as_array(value: Any) -> Any:
 
 
 _NO_CONTEXT = contextlib.nullcontext()
+
+
+C = TypeVar("C", bound="Conversions")
 
 
 class Conversions(QuantityBase):
@@ -97,7 +100,7 @@ class Conversions(QuantityBase):
             raise locate_stack(cannot_convert(unit, target, None))
         return bare(found.convert(self.magnitude, unit, target), target)
 
-    def to(self, unit: Any, *contexts: Any, **parameters: Any) -> Self:
+    def to(self: C, unit: Any, *contexts: Any, **parameters: Any) -> C:
         """The same quantity in another unit. Integers become floating point.
 
         **Arguments**
@@ -121,7 +124,7 @@ class Conversions(QuantityBase):
         """The magnitude in another unit: a plain array. Arguments as for `to`."""
         return self.to(unit, *contexts, **parameters).magnitude
 
-    def to_base_units(self, system: str | None = None) -> Self:
+    def to_base_units(self: C, system: str | None = None) -> C:
         """In the base units of a unit system.
 
         **Arguments**: `system`, a name such as "SI", "mks", "cgs", "imperial", "US", "Planck" or
@@ -131,18 +134,18 @@ class Conversions(QuantityBase):
         """
         return self._converted(base_unit(self._unit, system))
 
-    def to_root_units(self) -> Self:
+    def to_root_units(self: C) -> C:
         """In the units that the registry is defined in, whatever its default system."""
         registry = self._unit.registry
         with PINT:
             root = registry.get_root_units(self._unit.pint, check_nonmult=False)[1]
         return self._converted(from_pint(root, registry))
 
-    def to_reduced_units(self) -> Self:
+    def to_reduced_units(self: C) -> C:
         """With every dimension in one unit: km/m is a number, and km*m becomes km**2."""
         return self._like_pint(lambda q: q.to_reduced_units())
 
-    def to_preferred(self, preferred_units: Any = None) -> Self:
+    def to_preferred(self: C, preferred_units: Any = None) -> C:
         """In the simplest product of preferred units, found by pint (which needs SciPy for it).
 
         **Arguments**: `preferred_units`, a sequence of units; by default the registry's.
@@ -150,14 +153,14 @@ class Conversions(QuantityBase):
         units = None if preferred_units is None else [self._target(u).pint for u in preferred_units]
         return self._like_pint(lambda q: q.to_preferred(units))
 
-    def _like_pint(self, change: Any) -> Self:
+    def _like_pint(self: C, change: Any) -> C:
         """Converted to the unit that pint chooses for one of this unit."""
         registry = self._unit.registry
         with PINT:
             chosen = change(registry.Quantity(1.0, self._unit.pint)).units
         return self._converted(from_pint(chosen, registry))
 
-    def to_compact(self, unit: Any = None) -> Self:
+    def to_compact(self: C, unit: Any = None) -> C:
         """With the prefix that makes the largest magnitude readable. Reads the array's contents.
 
         **Raises** JAX's `ConcretizationTypeError` under `jit`, where there are none.

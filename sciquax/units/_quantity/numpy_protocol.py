@@ -1,7 +1,7 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ from sciquax.core import locate_stack
 from .._unit.errors import DimensionalityError
 from .annotations import annotation
 from .arithmetic import as_number, multiplicative
-from .base import QuantityBase, bare
+from .base import Q, QuantityBase, bare
 
 
 class NumpyProtocol(QuantityBase):
@@ -68,22 +68,22 @@ class NumpyProtocol(QuantityBase):
             raise TypeError("len() of a scalar quantity")
         return self.magnitude.shape[0]
 
-    def __iter__(self) -> Iterator[Self]:
+    def __iter__(self: Q) -> Iterator[Q]:
         if not self.magnitude.shape:
             raise TypeError("iteration over a scalar quantity")
         return (bare(x, self._unit) for x in self.magnitude)
 
-    def __getitem__(self, index: Any) -> Self:
+    def __getitem__(self: Q, index: Any) -> Q:
         return bare(self.magnitude[_plain_index(index)], self._unit)
 
     def __class_getitem__(cls, unit: Any) -> Any:
         return annotation(unit)
 
-    def item(self, *args: Any) -> Self:
+    def item(self: Q, *args: Any) -> Q:
         """One element, as a scalar quantity."""
         return bare(jnp.asarray(self.magnitude.item(*args)), self._unit)
 
-    def block_until_ready(self) -> Self:
+    def block_until_ready(self: Q) -> Q:
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
         self.magnitude.block_until_ready()
         return self

@@ -1,9 +1,12 @@
 """The pint registry in use: pint's application registry until `set_registry` names another."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pint
+import pint as _pint
+
+if TYPE_CHECKING:  # as a runtime type checker cannot evaluate pint's generic registry
+    import pint
 
 PINT = threading.RLock()
 """Held while pint is asked anything: its registries' caches and contexts are not thread-safe."""
@@ -25,7 +28,7 @@ def get_registry() -> "pint.UnitRegistry[Any]":
     if _registry is None:
         with PINT:
             if _registry is None:
-                registry = pint.get_application_registry().get()
+                registry = _pint.get_application_registry().get()
                 _ = registry.UnitsContainer  # pint's is lazy: load it before others can see it
                 _registry = registry
     return _registry
@@ -46,7 +49,7 @@ def set_registry(registry: "pint.UnitRegistry[Any]") -> None:
     global _registry
     get = getattr(registry, "get", None)  # pint.ApplicationRegistry wraps the real one
     registry = get() if get is not None and hasattr(registry, "set") else registry
-    if not isinstance(registry, (pint.UnitRegistry, pint.registry.LazyRegistry)):
+    if not isinstance(registry, (_pint.UnitRegistry, _pint.registry.LazyRegistry)):
         raise TypeError(f"A registry is a `pint.UnitRegistry`, not {type(registry).__name__}.")
     with PINT:
         _ = registry.UnitsContainer
