@@ -1,5 +1,8 @@
 """Every structured type through ordinary `jnp` programs: plain JAX is the oracle."""
 
+import functools
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +12,6 @@ from sciquax import quaxify
 from sciquax.core import RuleError
 from tests.structured.operations import OPERATIONS, REFUSED
 from tests.structured.specimens import SPECIMENS, dense, largest_intermediate
-
-NAMES = [specimen.name for specimen in SPECIMENS]
 
 
 @pytest.fixture(autouse=True)
@@ -39,30 +40,31 @@ def _maybe_slow(specimen):
 
 
 SOME_SLOW = [*map(_maybe_slow, SPECIMENS)]
+BY_NAME = {specimen.name: specimen for specimen in SPECIMENS}
 
 
-@pytest.mark.parametrize("specimen", SOME_SLOW, ids=str)
-def test_agrees_with_jax(specimen):
+def _cases():
+    for structure, name in itertools.product(BY_NAME, OPERATIONS):
+        quick = structure in (FEW if name in COSTLY else QUICK)
+        yield pytest.param(structure, name, marks=[] if quick else pytest.mark.slow)
+
+
+@functools.cache
+def _operands(structure):
+    matrix = BY_NAME[structure].make(np.random.default_rng(3))
+    return matrix, matrix.materialise()
+
+
+@pytest.mark.parametrize("structure, name", [*_cases()])
+def test_agrees_with_jax(structure, name):
     """The value is JAX's on the dense array; or the operation is refused by name, as listed."""
-    _agree(specimen, [x for x in OPERATIONS if x not in COSTLY or specimen.name in FEW])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("specimen", [x for x in SPECIMENS if x.name not in FEW], ids=str)
-def test_costly_operations_agree_with_jax(specimen):
-    _agree(specimen, COSTLY)
-
-
-def _agree(specimen, names):
-    matrix = specimen.make(np.random.default_rng(3))
-    array = matrix.materialise()
-    for name in names:
-        operation = OPERATIONS[name]
-        if specimen.name in REFUSED.get(name, ()):
-            with pytest.raises(RuleError, match="has no structured result"):
-                quaxify(operation)(matrix)
-            continue
-        assert_close(dense(quaxify(operation)(matrix)), operation(array))
+    matrix, array = _operands(structure)
+    operation = OPERATIONS[name]
+    if structure in REFUSED.get(name, ()):
+        with pytest.raises(RuleError, match="has no structured result"):
+            quaxify(operation)(matrix)
+        return
+    assert_close(dense(quaxify(operation)(matrix)), operation(array))
 
 
 BATCHED = ["A @ b", "A @ A", "A + diag", "trace", "sum", "solve", "det", "inv"]
