@@ -6,7 +6,7 @@
 #   make test-slow the slow tests
 #   make lint      ruff and pyright
 #   make format    let ruff rewrite the code
-#   make stacks    the test suite on the oldest and newest supported versions
+#   make stacks    the test suite on the newest supported versions; on the oldest, what may differ
 #   make wheel     build sdist and wheel; run every page's code and every example from the wheel
 #   make docs      build the documentation's site into site/
 #   make bench     the benchmarks

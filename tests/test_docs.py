@@ -70,12 +70,14 @@ def test_docstring_examples():
     assert attempts > 10
 
 
+@pytest.mark.same_everywhere
 def test_every_guide_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")]
     assert [page for page in pages if f" {page}\n" not in navigation] == []
 
 
+@pytest.mark.same_everywhere
 def test_versions_agree():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "version"
@@ -83,6 +85,7 @@ def test_versions_agree():
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
+@pytest.mark.same_everywhere
 def test_elementwise_functions_are_in_the_reference():
     """Those made by a loop are listed by hand."""
     from sciquax.named._by_name.elementwise import ELEMENTWISE

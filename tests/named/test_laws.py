@@ -9,8 +9,11 @@ from sciquax import named, quaxify
 from sciquax.named.strategies import named_arrays, reordered, sizes
 from sciquax.units import Quantity
 
-# The runtime type checker samples containers by Python's generator, also within strategies.
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+pytestmark = [
+    pytest.mark.same_everywhere,
+    # The runtime type checker samples containers by Python's generator, also within strategies.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module"),
+]
 FEW = settings(max_examples=25)
 
 

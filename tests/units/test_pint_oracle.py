@@ -18,6 +18,7 @@ from sciquax.units import (
     set_registry,
 )
 
+pytestmark = pytest.mark.same_everywhere
 UREG = get_registry()
 GROUPS = {
     "length": ["m", "km", "inch", "light_year", "angstrom", "nautical_mile", "bohr"],
