@@ -63,10 +63,20 @@ def test_with_nothing_but_defaults():
     np.testing.assert_array_equal(found.ts.m_as("s"), [1.0])
 
 
-@pytest.mark.parametrize("adjoint", [diffrax.DirectAdjoint(), diffrax.RecursiveCheckpointAdjoint()])
-def test_gradients(adjoint):
+# With room for 16 steps, Diffrax's loop has one level; with 4096, three.
+@pytest.mark.parametrize(
+    "adjoint, max_steps",
+    [
+        (diffrax.DirectAdjoint(), 16),
+        pytest.param(diffrax.DirectAdjoint(), 4096, marks=pytest.mark.slow),
+        (diffrax.RecursiveCheckpointAdjoint(), 4096),
+    ],
+    ids=["direct-16", "direct-4096", "checkpoints-4096"],
+)
+def test_gradients(adjoint, max_steps):
     def loss(*args):
-        return solve(diffrax.Euler(), adjoint=adjoint)(*args).ys["x"][0]
+        run = solve(diffrax.Euler(), adjoint=adjoint, max_steps=max_steps)
+        return run(*args).ys["x"][0]
 
     given = (Q(jnp.asarray(x), unit) for x, unit in zip(START, UNITS, strict=True))
     found = sciquax.grad(loss, argnums=2)(*given)

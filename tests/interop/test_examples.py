@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.slow  # each takes more than ten seconds on one core
+
 # The largest deviation allowed, in what `main` returns, and words that must have been printed.
-# Some of the runs take more than ten seconds on one core.
 EXAMPLES = [
     ("robertson", 1e-6, "mistaken_kinetics"),
     ("hodgkin_huxley", 1e-3, "(neuron)"),
-    pytest.param("ornstein_uhlenbeck", 4.0, "ms**0.5'.", marks=pytest.mark.slow),
-    pytest.param("spring_fit", 3.0, "true 8 N/m", marks=pytest.mark.slow),
+    ("ornstein_uhlenbeck", 4.0, "ms**0.5'."),
+    ("spring_fit", 3.0, "true 8 N/m"),
 ]
 
 
