@@ -61,7 +61,6 @@ from ._stage.quaxify import (
     output_places as output_places,
     quaxify as quaxify,
 )
-from ._stage.staging import as_of_the_user as as_of_the_user
 from ._values.captured import inject as inject
 from ._values.common_type import coerce as coerce, join as join
 from ._values.formulas import register_deferred as register_deferred

@@ -24,7 +24,7 @@ from ._functions.intercept import StandIn, rules_of
 from ._functions.recognise import call_name
 from ._interpret import interpret
 from ._stage.quaxify import Arrays, F, R, _Quaxify, call
-from ._stage.staging import _stage, fill
+from ._stage.staging import stage
 from ._values.captured import inject_p
 from ._values.kinds import adopt, describe, is_value, is_value_or_foreign
 from ._values.mode import MODE, observed_by
@@ -89,7 +89,7 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
     chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
     for i in chosen:
         leaves[i] = adopt(leaves[i]).canonical()
-    staged = _stage(leaves, treedef, chosen)
+    staged = stage(leaves, treedef, chosen)
     record = Record(staged.jaxpr, [described[i] for i in chosen])
     try:
         with observed_by(record):
@@ -104,8 +104,7 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
         print(record.text(name, depth, error))
         raise
     print(record.text(name, depth))
-    results = [as_array(strip(x)) for x in results]
-    return jtu.tree_unflatten(staged.out_tree, [fill(item, results) for item in staged.template])
+    return staged.rebuild([as_array(strip(x)) for x in results])
 
 
 def _argument_names(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from jax.interpreters import batching, mlir
 
 from .._compat.jaxprs import Primitive, eval_jaxpr, open_jaxpr
 from .._compat.results import named_result
+from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
 from .._values.unit_polymorphic import strip
 from .batched import Batch, mapped
@@ -111,7 +112,7 @@ def _batch(operands, dims, *, call, body):
     item: Call = call.item
     batch = Batch(size, dims, (0,) * len(body.out_avals))
     run = functools.partial(run_body, call=call, body=body)
-    closed = jax.make_jaxpr(jax.vmap(run, in_axes=dims))(*operands)
+    closed = trace_to_jaxpr(jax.vmap(run, in_axes=dims), operands)
     now = item._replace(batches=(batch, *item.batches))
     outs = whole_call_p.bind(*operands, call=ById(now), body=closed)
     return outs, [0] * len(outs)

@@ -18,11 +18,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from .._compat.jaxprs import Tracer
+from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
 from .._values.mode import MODE
 from .call import ById, Call, whole_call_p
@@ -139,5 +139,5 @@ def stage_whole(
 
     blank = [None if i in holes else x for i, x in enumerate(leaves)]
     call = Call(rules, tuple(blank), tree, holes)
-    closed = jax.make_jaxpr(body)(*operands)
+    closed = trace_to_jaxpr(body, operands)
     return jtu.tree_unflatten(out_tree, whole_call_p.bind(*operands, call=ById(call), body=closed))

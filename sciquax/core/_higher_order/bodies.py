@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-
 from .._compat import execution, jaxprs
-from .._compat.jaxprs import open_jaxpr
+from .._compat.jaxprs import ShapedArray, open_jaxpr
+from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
 from .._values.mode import MODE
@@ -48,13 +47,11 @@ def restage(
             outs = tuple(map(type_of, values))
             return flatten(values)
 
-        structs = [
-            jax.ShapeDtypeStruct(
-                a.shape, a.dtype, weak_type=a.weak_type, sharding=jaxprs.aval_sharding(a)
-            )
+        avals = [
+            ShapedArray(a.shape, a.dtype, weak_type=a.weak_type, sharding=jaxprs.aval_sharding(a))
             for t in types
             for a in t.avals
         ]
-        found = Staged(jax.make_jaxpr(flat)(*structs), outs)
+        found = Staged(trace_to_jaxpr(flat, avals), outs)
         _staged.put(body, key, found)
     return found

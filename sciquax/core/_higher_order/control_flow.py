@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
 from .._compat import jaxprs
-from .._compat.jaxprs import open_jaxpr, typeof
+from .._compat.jaxprs import ShapedArray, open_jaxpr, typeof
+from .._compat.tracing import trace_to_jaxpr
 from .._errors import CarryError, Unsettled
 from .._values.kinds import VALUE_TYPES
 from .._values.types import (
@@ -69,11 +68,11 @@ def _share_consts(staged: Sequence[Staged]) -> tuple[list[Any], list[Any]]:
         def flat(*leaves: Any, jaxpr=jaxpr, start=start, stop=stop) -> list[Any]:
             return jaxprs.eval_jaxpr(jaxpr, leaves[start:stop], *leaves[len(everything) :])
 
-        structs = [
-            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
+        avals = [
+            ShapedArray(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
             for a in (*map(typeof, everything), *(v.aval for v in jaxpr.invars))
         ]
-        bodies.append(jax.make_jaxpr(flat)(*structs))
+        bodies.append(trace_to_jaxpr(flat, avals))
         start = stop
     return bodies, everything
 

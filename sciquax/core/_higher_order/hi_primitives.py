@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._compat import derivatives
+from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import aval_of
 from .._values.mode import staging
 from .custom_derivatives import with_jvp
@@ -22,9 +23,9 @@ def hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     avals = [aval_of(x) for x in operands]
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
     with staging():
-        body: Any = jax.make_jaxpr(
-            lambda *xs: derivatives.expand_hi_primitive(primitive, xs, params)
-        )(*structs)
+        body: Any = trace_to_jaxpr(
+            lambda *xs: derivatives.expand_hi_primitive(primitive, xs, params), structs
+        )
     differentiable = [jnp.issubdtype(a.dtype, jnp.inexact) for a in avals]
 
     linear = _LINEAR.get(type(params["_prim"]).__name__, lambda bind: bind)
@@ -54,7 +55,7 @@ def hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
             return [*outs, *kept]
 
         given = [*structs, *[_tangent(structs[i]) for i in _given(zeros)]]
-        closed = jax.make_jaxpr(differentiated)(*given)
+        closed = trace_to_jaxpr(differentiated, given)
         return closed, (), out_zeros
 
     return with_jvp(body, jvp_jaxpr, operands)

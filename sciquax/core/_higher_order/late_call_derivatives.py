@@ -17,6 +17,7 @@ from jax.interpreters import ad, batching, mlir
 
 from .._autodiff import transforms
 from .._compat.jaxprs import Literal, Primitive, open_jaxpr
+from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import HIGHER_ORDER
 from .._functions.batched import Batch, mapped
 from .._functions.call import ById, Call, apply_rule, differentiable, run_body, whole_call_p
@@ -46,7 +47,7 @@ def _primitive(name: str, rule: Callable) -> Primitive:
     def batch(operands: Any, dims: Any, *, call: ById, body: Any) -> Any:
         (size,) = {x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None}
         run = functools.partial(run_body, call=call, body=body)
-        closed = jax.make_jaxpr(jax.vmap(run, in_axes=tuple(dims)))(*operands)
+        closed = trace_to_jaxpr(jax.vmap(run, in_axes=tuple(dims)), operands)
         now = Batch(size, tuple(dims), (0,) * len(body.out_avals))
         item = call.item._replace(batches=(now, *call.item.batches))
         return primitive.bind(*operands, call=ById(item), body=closed), [0] * len(body.out_avals)
@@ -150,7 +151,7 @@ def _jvp(primals: Any, tangents: Any, *, call: ById, body: Any) -> Any:
         return jax.jvp(_partially(points, moving, body), at, tuple(given))[1]
 
     given = [tangents[i] for i in moving]
-    closed = jax.make_jaxpr(differential)(*primals, *given)
+    closed = trace_to_jaxpr(differential, [*primals, *given])
     item = ById(Derivative(call.item, len(primals), moving))
     return outs, whole_tangent_p.bind(*primals, *given, call=item, body=closed)
 
@@ -181,7 +182,7 @@ def _transpose(cotangents: Any, *operands: Any, call: ById, body: Any) -> list[A
         linear = lambda *tangents: run_body(*points, *tangents, call=None, body=body)  # noqa: E731
         return jax.linear_transpose(linear, *shapes)(list(cts))
 
-    closed = jax.make_jaxpr(pull)(*primals, *cts)
+    closed = trace_to_jaxpr(pull, [*primals, *cts])
     outs = whole_cotangent_p.bind(*primals, *cts, call=call, body=closed)
     return [*[None] * len(primals), *outs]
 

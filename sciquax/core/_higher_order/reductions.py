@@ -8,10 +8,10 @@ own for the primitive; other types fall back to their default.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 from jax import lax
 
 from .._compat import jaxprs
+from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.resolve import default_rule
 from .._dispatch.tables import family_rules
 from .._errors import CarryError, RuleError, Unsettled
@@ -52,8 +52,8 @@ def _combine(
     body = params["jaxpr"]
     if params.get("consts"):
         jaxpr, consts = body, params["consts"]
-        scalars = [jax.ShapeDtypeStruct((), v.aval.dtype) for v in jaxpr.invars]
-        body = jax.make_jaxpr(lambda *args: jaxprs.eval_jaxpr(jaxpr, consts, *args))(*scalars)
+        scalars = [jaxprs.ShapedArray((), v.aval.dtype) for v in jaxpr.invars]
+        body = trace_to_jaxpr(lambda *args: jaxprs.eval_jaxpr(jaxpr, consts, *args), scalars)
     acc = [
         _join(type_of(a), _element(type_of(b)), what) for a, b in zip(starts, items, strict=True)
     ]

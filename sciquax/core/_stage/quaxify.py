@@ -18,7 +18,7 @@ from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .replay import kept_for, planned
-from .staging import BuiltOutput, Output, _stage, fill
+from .staging import BuiltOutput, Output, as_of_the_user, stage
 from .trace_rules import call_at_once, worth_a_second_call
 
 F = TypeVar("F", bound=Callable)
@@ -192,15 +192,12 @@ def _staged_and_interpreted(
     if finish is strip and not apart and (found := kept_for(leaves, treedef, chosen)) is not None:
         kept, arrays = found
         operands = [*values, *(leaves[i] for i in arrays)]
-        restaged = (lambda: _stage(leaves, treedef, chosen + arrays)) if arrays else None
+        restaged = (lambda: stage(leaves, treedef, chosen + arrays)) if arrays else None
         if (plan := planned(kept, operands, restaged)) is not None:
-            template, out_tree = kept.staged.template, kept.staged.out_tree
-            results = plan(operands)
-            return jtu.tree_unflatten(out_tree, [fill(item, results) for item in template])
-    staged = _stage(leaves, treedef, chosen, apart)
-    jaxpr, consts, template, out_tree = staged
+            return kept.staged.rebuild(plan(operands))
+    staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart))
     try:
-        results = interpret(jaxpr, consts, values)
+        results = interpret(staged.jaxpr, staged.consts, values)
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
@@ -210,8 +207,7 @@ def _staged_and_interpreted(
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
     if kept is not None:
         kept.remember(staged, arrays)
-    out_leaves = [fill(item, results) for item in template]
-    return jtu.tree_unflatten(out_tree, out_leaves)
+    return staged.rebuild(results)
 
 
 def output_places(
@@ -224,7 +220,7 @@ def output_places(
     fn = fn.fn if isinstance(fn, _Quaxify) else fn
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
-    staged = _stage(leaves, treedef, chosen)
+    staged = stage(leaves, treedef, chosen)
     makers = {var: eqn for eqn in staged.jaxpr.eqns for var in eqn.outvars}
     places: list[Location | None] = []
     for item in staged.template:

@@ -20,6 +20,7 @@ import jax.tree_util as jtu
 
 from .._compat import execution, jaxprs
 from .._compat.jaxprs import Literal, Tracer, open_jaxpr
+from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
 from .._values.captured import inject_p
@@ -52,7 +53,7 @@ class Plan:
             return flatten(outs)
 
         structs = [x for t in operand_types for x in t.leaves()]
-        jaxpr, consts = open_jaxpr(jax.make_jaxpr(flat)(*structs))
+        jaxpr, consts = open_jaxpr(trace_to_jaxpr(flat, structs))
         if jaxpr.effects:
             raise Unplannable
         self._out_types = out_types

@@ -1,15 +1,15 @@
 """Staging a function to a jaxpr, and how its outputs are made from the jaxpr's."""
 
 import contextlib
-import inspect
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.tree_util as jtu
 
-from .._compat.jaxprs import Tracer, open_jaxpr, typeof
+from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
+from .._compat.tracing import trace_to_jaxpr
 from .._functions.intercept import stand_ins
 from .._values.captured import typeof_aval
 from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
@@ -64,44 +64,56 @@ def fill(item: Any, results: list[Any]) -> Any:
     return item
 
 
-class _Staged(NamedTuple):
+class Staged(NamedTuple):
     """A staged function: its jaxpr, and how its outputs are made from the jaxpr's."""
 
     jaxpr: Any
     consts: Sequence[Any]
-    template: list[Any]
+    template: tuple[Any, ...]
     out_tree: Any
 
+    def rebuild(self, results: list[Any]) -> Any:
+        """What the function returns, made of the results of its jaxpr."""
+        return jtu.tree_unflatten(self.out_tree, [fill(item, results) for item in self.template])
 
-def _stage(leaves: list[Any], treedef: Any, chosen: list[int], apart: bool = False) -> _Staged:
-    """Trace the function among `leaves` with the chosen ones, its values, abstract."""
+
+def stage(
+    leaves: Sequence[Any],
+    treedef: Any,
+    chosen: Sequence[int],
+    within: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
+) -> Staged:
+    """Trace a function anew, so that a global or a closure that has changed since is seen.
+
+    **Arguments**: the leaves and the tree of `(fn, args, kwargs)`, values counting as leaves; which
+    of them are abstract to `fn`; and a context in which it is called, by default `as_of_the_user`.
+    """
     template: list[Any] = []
     out_tree = None
 
-    # A fresh function at each call: `jax.make_jaxpr` caches by function identity, and would not
-    # see a global or a closure that has changed since.
     def staged(*tracers: Any) -> list[Any]:
         nonlocal out_tree
         replaced = list(leaves)
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        with as_of_the_user(apart):
+        with (within or as_of_the_user)():
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
         traced: list[Any] = []
         template.extend(template_of(x, traced) for x in out_leaves)
         return traced
 
-    _name_after(staged, leaves)
+    fn = leaves[0] if leaves and isinstance(leaves[0], types.FunctionType) else None
     guard_foreign()
     try:
         with lax_takes_values():
-            closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+            closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
     except _WANTS_A_NUMBER as error:
-        error.add_note(_ABSTRACT)
+        if _ABSTRACT not in getattr(error, "__notes__", ()):
+            error.add_note(_ABSTRACT)
         raise
-    return _Staged(*open_jaxpr(closed), template, out_tree)
+    return Staged(*open_jaxpr(closed), tuple(template), out_tree)
 
 
 @contextlib.contextmanager
@@ -120,17 +132,11 @@ _WANTS_A_NUMBER = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
-_VALUES = inspect.Signature([inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)])
 
 
-def _name_after(staged: Any, leaves: list[Any]) -> None:
-    """Let JAX's errors say that the user's function is what was traced."""
-    fn = leaves[0] if leaves else None
-    if isinstance(fn, types.FunctionType):  # the function is the tree's first leaf
-        staged.__wrapped__ = fn
-        staged.__signature__ = _VALUES
-
-
-def _struct(value: Any) -> jax.ShapeDtypeStruct:
-    aval = typeof_aval(value) if type(value) in VALUE_TYPES else typeof(value)
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+def _aval(x: Any) -> Any:
+    """What is known of an operand while the function is traced: no sharding, which values lack."""
+    if type(x) in VALUE_TYPES:
+        return typeof_aval(x)
+    aval = typeof(x)
+    return ShapedArray(aval.shape, aval.dtype, weak_type=aval.weak_type)

@@ -1,5 +1,6 @@
 """Functions that captured tracers of the program being staged, with these made arguments."""
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import MODE, inject, interpret, is_value
-from sciquax.core.internal import Tracer, fill, open_jaxpr, template_of, typeof_aval
+from sciquax.core.internal import Staged, Tracer, stage
 
 
 class Traced(eqx.Module):
@@ -21,9 +22,7 @@ class Traced(eqx.Module):
 
     captured: list[Any]
     own: list[Any]
-    jaxpr: Any = eqx.field(static=True)
-    template: Any = eqx.field(static=True)
-    out_tree: Any = eqx.field(static=True)
+    staged: Staged = eqx.field(static=True)
     place: Any = eqx.field(static=True)
 
     def __call__(self, *args: Any) -> Any:
@@ -33,10 +32,10 @@ class Traced(eqx.Module):
             captured, operands = (
                 [inject(x) if is_value(x) else x for x in xs] for xs in (captured, operands)
             )
-            results = jax.core.eval_jaxpr(self.jaxpr, captured, *operands)
+            results = jax.core.eval_jaxpr(self.staged.jaxpr, captured, *operands)
         else:
-            results = interpret(self.jaxpr, captured, operands)
-        return jtu.tree_unflatten(self.out_tree, [fill(x, results) for x in self.template])
+            results = interpret(self.staged.jaxpr, captured, operands)
+        return self.staged.rebuild(results)
 
 
 def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
@@ -45,34 +44,19 @@ def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
     **Arguments**: the function; arguments as it will be called with, arrays as their shapes; and
     where it is defined.
     """
-    leaves, tree = jtu.tree_flatten((fn, args), is_leaf=is_value)
+    leaves, tree = jtu.tree_flatten((fn, args, {}), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if _is_data(x)]
     n_own = sum(map(_is_data, jtu.tree_leaves(fn, is_leaf=is_value)))
-    template: list[Any] = []
-    out_tree = None
-
-    def staged(*tracers: Any) -> list[Any]:
-        nonlocal out_tree
-        filled = list(leaves)
-        for i, tracer in zip(chosen, tracers, strict=True):
-            filled[i] = tracer
-        function, arguments = jtu.tree_unflatten(tree, filled)
-        out_leaves, out_tree = jtu.tree_flatten(function(*arguments), is_leaf=is_value)
-        traced: list[Any] = []
-        template.extend(template_of(x, traced) for x in out_leaves)
-        return traced
-
-    try:
-        closed = jax.make_jaxpr(staged)(*[_struct(leaves[i]) for i in chosen])
+    try:  # within a program that is being staged already
+        staged = stage(leaves, tree, chosen, contextlib.nullcontext)
     except AttributeError:  # it wants quantities, for `y.to("m")`, and will get them later
         if _captured_tracer(fn):
             raise
         return fn
-    jaxpr, consts = open_jaxpr(closed)
-    if not any(isinstance(x, Tracer) for x in consts):
+    if not any(isinstance(x, Tracer) for x in staged.consts):
         return fn
     own = [leaves[i] for i in chosen[:n_own]]
-    return Traced(list(consts), own, jaxpr, tuple(template), out_tree, place)
+    return Traced(list(staged.consts), own, staged._replace(consts=()), place)
 
 
 def _captured_tracer(fn: Any, depth: int = 4) -> bool:
@@ -88,10 +72,3 @@ def _captured_tracer(fn: Any, depth: int = 4) -> bool:
 def _is_data(x: Any) -> bool:
     arrays = (jax.ShapeDtypeStruct, np.ndarray, np.generic)
     return is_value(x) or eqx.is_array(x) or isinstance(x, arrays)
-
-
-def _struct(x: Any) -> jax.ShapeDtypeStruct:
-    if isinstance(x, jax.ShapeDtypeStruct):
-        return x
-    aval = typeof_aval(x) if is_value(x) else jax.typeof(x)
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.tree_util as jtu
 import numpy as np
 
@@ -11,7 +10,6 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
-    as_of_the_user,
     aval_of,
     call_compiled,
     interpret,
@@ -21,11 +19,11 @@ from sciquax.core import (
     quaxify,
     strip,
 )
-from sciquax.core.internal import Tracer, open_jaxpr, trace_context
+from sciquax.core.internal import Staged, Tracer, stage, trace_context
 
 _STATIC = (bool, int, float, complex, str, type(None), type, np.dtype)
 _LIMIT = 4096
-_staged: dict[Any, tuple[Any, Any, Any]] = {}
+_staged: dict[Any, Staged] = {}
 
 
 def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -56,38 +54,17 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if found is None:
         if len(_staged) >= _LIMIT:
             _staged.clear()
-        found = _staged[key] = _stage(function, leaves, tree, dynamic, avals)
-    jaxpr, consts, out_tree = found
+        # Quaxified, since `mean` of degrees Celsius has a rule as a whole.
+        called, whole = jtu.tree_flatten((quaxify(function), args, kwargs), is_leaf=is_value)
+        n = len(called) - len(leaves)
+        found = _staged[key] = stage(called, whole, [n + i for i in dynamic])
     try:
-        outs = interpret(jaxpr, consts, values)
+        outs = interpret(found.jaxpr, found.consts, values)
     except LocatedError as error:  # its place would be that of the call that was staged
         error.location = None
         locate_stack(error)
         raise
-    return jtu.tree_unflatten(out_tree, map(strip, outs))
-
-
-def _stage(
-    function: Callable, leaves: list[Any], tree: Any, dynamic: list[int], avals: tuple[Any, ...]
-) -> tuple[Any, Any, Any]:
-    out_tree = None
-
-    def staged(*tracers: Any) -> list[Any]:
-        nonlocal out_tree
-        given = list(leaves)
-        for i, x in zip(dynamic, tracers, strict=True):
-            given[i] = x
-        args, kwargs = jtu.tree_unflatten(tree, given)
-        with as_of_the_user():  # `mean` of degrees Celsius has a rule as a whole
-            out = quaxify(function)(*args, **kwargs)
-        outs, out_tree = jtu.tree_flatten(out)
-        return outs
-
-    structs = [
-        jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
-        for a in avals
-    ]
-    return *open_jaxpr(jax.make_jaxpr(staged)(*structs)), out_tree
+    return found.rebuild([*map(strip, outs)])
 
 
 def _holds_value(items: Any) -> bool:
