@@ -26,8 +26,7 @@ from ._errors import (
     RuleError as RuleError,
     Unsettled as Unsettled,
     current_location as current_location,
-    locate_at as locate_at,
-    locate_stack as locate_stack,
+    user_line as user_line,
 )
 from ._explain_rules import explain_rules as explain_rules
 from ._facts import (
