@@ -62,7 +62,7 @@ from ._stage.quaxify import (
 )
 from ._stage.staging import as_of_the_user as as_of_the_user
 from ._values.captured import inject as inject
-from ._values.common_type import coerce as coerce, join as join
+from ._values.common_type import common_type as common_type, convert_to as convert_to
 from ._values.formulas import register_deferred as register_deferred
 from ._values.kinds import (
     VALUE_TYPES as VALUE_TYPES,

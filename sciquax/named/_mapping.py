@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import OutsideQuaxifyError, coerce, is_value, quaxify, user_line
+from sciquax.core import OutsideQuaxifyError, convert_to, is_value, quaxify, user_line
 
 from ._array.axes import Axes, Axis, as_names, axes, name_of
 from ._array.base import bare
@@ -300,10 +300,12 @@ def _same_carry(old: Any, new: Any) -> Any:
                 raise sizes_differ("scan", name, [a.sizes[name], b.sizes[name]]).at(user_line())
             if a_dims != b_dims:
                 b = b.transpose(*a_dims)
-            held = coerce(b.array, a.array) if is_value(a.array) or is_value(b.array) else b.array
+            held = (
+                convert_to(b.array, a.array) if is_value(a.array) or is_value(b.array) else b.array
+            )
             out.append(bare(held, a._axes))
         elif is_value(a) or is_value(b):
-            out.append(coerce(b, a))
+            out.append(convert_to(b, a))
         else:
             out.append(b)
     return jtu.tree_unflatten(tree if tree == new_tree else new_tree, out)

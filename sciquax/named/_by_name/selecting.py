@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import coerce, is_value, user_line
+from sciquax.core import convert_to, is_value, user_line
 from sciquax.core.internal import Tracer
 
 from .._array.axes import axes
@@ -145,7 +145,7 @@ def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
                 "Name their axes.",
             ).at(user_line())
         layout = axes((name,) if value.ndim else ())
-    plain = coerce(value, known.value())
+    plain = convert_to(value, known.value())
     at = jax.tree_util.tree_leaves(plain)[0]
     dtype = jnp.result_type(float)
     if jnp.issubdtype(a.dtype, jnp.inexact):
