@@ -30,11 +30,11 @@ class Wrapped(ArrayValue, leaves=("array",), static=("_static",)):
         return aval_of(self.array)
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         return next(x for x in (lhs, rhs) if type(x) is Wrapped)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         if type(value) is Wrapped:
             return value if type(example) is Wrapped else value.array
         return Wrapped(strip(value))

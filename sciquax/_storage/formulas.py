@@ -33,12 +33,12 @@ class Transient(ArrayValue):
     wants_deferred: ClassVar[bool] = True
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         aval = aval_of(lhs)
         return jnp.zeros(aval.shape, aval.dtype)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         return value.materialise()
 
 

@@ -14,13 +14,6 @@ from jax import lax
 
 from sciquax.core import aval_of
 
-MOVES = (
-    "transpose", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev",
-    "dynamic_slice", "copy", "copy_p", "stop_gradient", "optimization_barrier", "name",
-    "sharding_constraint", "split",
-)  # fmt: skip
-"""The primitives that `move` knows."""
-
 
 def move(
     primitive: Any,

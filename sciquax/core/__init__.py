@@ -26,8 +26,7 @@ from ._errors import (
     RuleError as RuleError,
     Unsettled as Unsettled,
     current_location as current_location,
-    locate_at as locate_at,
-    locate_stack as locate_stack,
+    user_line as user_line,
 )
 from ._explain_rules import explain_rules as explain_rules
 from ._facts import (
@@ -62,7 +61,7 @@ from ._stage.quaxify import (
     quaxify as quaxify,
 )
 from ._values.captured import inject as inject
-from ._values.common_type import coerce as coerce, join as join
+from ._values.common_type import common_type as common_type, convert_to as convert_to
 from ._values.formulas import register_deferred as register_deferred
 from ._values.kinds import (
     VALUE_TYPES as VALUE_TYPES,

@@ -8,11 +8,13 @@ from the Python stack.
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.extend.source_info_util as source_info_util
 
 from ._compat.frames import is_user_file, user_location
+
+E = TypeVar("E", bound="LocatedError")
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -36,15 +38,45 @@ class Location:
 
 
 class LocatedError(Exception):
-    """Mixin of errors that know their place and their remedy.
+    """An error that knows its place and its remedy; subclasses also derive from a built-in one.
 
-    Subclasses give `what()`; the text is `what`, then the place, then the remedy.
+    Its text is the message, then the place, then the remedy. `**data` become attributes. Pickled,
+    data that is neither text nor numbers is kept as text.
+
+    **Attributes**: `location`, the user's line, or None while nobody gave it; `remedy`.
     """
 
     location: Location | None = None
     remedy: str = ""
 
+    def __init__(self, message: str = "", remedy: str = "", **data: Any):
+        Exception.__init__(self, message)  # pint's exceptions, further on, take something else
+        vars(self).update(data)
+        if remedy:
+            self.remedy = remedy
+
+    def at(self: E, place: Any) -> E:
+        """This error with its place, unless that is None.
+
+        **Arguments**: a `Location`, as `user_line` and `current_location` give it, or an
+        equation of a jaxpr, whose line of the user's it is.
+
+        ```python
+        >>> from sciquax.core import Location, RuleError
+        >>> print(RuleError("`sin` got two.", "Give it one.").at(Location("a.py", 3, 0, "f")))
+        `sin` got two.
+          at a.py:3 (f)
+        Give it one.
+
+        ```
+        """
+        location = place if place is None or isinstance(place, Location) else line_of(place)
+        if location is not None:
+            self.location = location
+        return self
+
     def what(self) -> str:
+        """The message alone."""
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
@@ -55,16 +87,23 @@ class LocatedError(Exception):
             lines.append(self.remedy)
         return "\n".join(lines)
 
+    def __reduce__(self) -> Any:
+        data = {k: x if isinstance(x, _PICKLED) else str(x) for k, x in vars(self).items()}
+        return _blank, (type(self), self.args), data
+
+
+_PICKLED = (str, int, float, tuple, list, set, Location, type(None))
+
+
+def _blank(cls: type[LocatedError], args: tuple[Any, ...]) -> LocatedError:
+    """An error to fill with data; `__init__` may take other arguments."""
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
 
 class RuleError(LocatedError, TypeError):
     """An operation that a value's type cannot take: no rule, or a rule that refuses."""
-
-    def __init__(self, message: str, remedy: str = ""):
-        super().__init__(message)
-        self.remedy = remedy
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.args[0], self.remedy), {"location": self.location}
 
 
 class AmbiguousRuleError(RuleError):
@@ -85,13 +124,11 @@ class OutsideQuaxifyError(RuleError):
 
 def outside(what: str) -> OutsideQuaxifyError:
     """The error for `jnp.sin(value)` without `quaxify`."""
-    error = OutsideQuaxifyError(
+    return OutsideQuaxifyError(
         f"A JAX function was given a `{what}` outside of `quaxify`.",
         "Wrap the function that calls it, `sciquax.quaxify(f)(...)`, or use the same function from "
         "`sciquax.numpy`, `sciquax.lax`, `sciquax.nn` or `sciquax.scipy`.",
-    )
-    locate_stack(error)
-    return error
+    ).at(user_line())
 
 
 class Unsettled(Exception):
@@ -105,50 +142,38 @@ class Unsettled(Exception):
         self.make = make
 
 
-def locate_equation(error: BaseException, eqn: Any) -> None:
+def at_equation(error: BaseException, eqn: Any) -> None:
     """Give `error` the user's line of `eqn`, unless an inner equation already did.
 
     Equations within a jitted library function carry none: the enclosing equation then does it,
-    since the error passes through its interpreter next.
+    since the error passes through its interpreter next. An error of somebody else's gets a note.
     """
-    if getattr(error, "_sciquax_located", False):
-        return
+    if isinstance(error, LocatedError):
+        if error.location is None:
+            error.at(eqn)
+    elif not getattr(error, "_sciquax_located", False) and (place := line_of(eqn)) is not None:
+        error.add_note(f"While interpreting `{eqn.primitive.name}`\n  at {place}")
+        error._sciquax_located = True  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def line_of(eqn: Any) -> Location | None:
+    """The user's line that made an equation."""
     place = user_location(eqn.source_info)
-    if place is not None:
-        _place(error, Location(*place), eqn.primitive.name)
-
-
-def locate_at(error: BaseException, location: Location | None) -> None:
-    """Give `error` a place that was noted before, by `current_location`."""
-    if location is not None:
-        _place(error, location, "")
+    return None if place is None else Location(*place)
 
 
 def current_location() -> Location | None:
     """The user's line of the equation that is being interpreted, else of the Python stack."""
     place = user_location(source_info_util.current())
-    if place is not None:
-        return Location(*place)
-    error = LocatedError()
-    locate_stack(error, 2)
-    return error.location
+    return user_line() if place is None else Location(*place)
 
 
-def locate_stack(error: BaseException, depth: int = 1) -> BaseException:
-    """Give `error` the innermost line of the user's on the Python stack, and return it."""
-    frame = sys._getframe(depth)
+def user_line() -> Location | None:
+    """The innermost line of the user's on the Python stack."""
+    frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_PACKAGE) and is_user_file(file):
-            _place(error, Location(file, frame.f_lineno, 0, frame.f_code.co_qualname), "")
-            break
+            return Location(file, frame.f_lineno, 0, frame.f_code.co_qualname)
         frame = frame.f_back
-    return error
-
-
-def _place(error: BaseException, location: Location, primitive: str) -> None:
-    error._sciquax_located = True  # type: ignore[attr-defined]
-    if isinstance(error, LocatedError):
-        error.location = location
-    elif primitive:
-        error.add_note(f"While interpreting `{primitive}`\n  at {location}")
+    return None

@@ -70,7 +70,9 @@ class Facts:
 
     **Attributes**: `data` are the positions of the data operands (all, if None; the others are
     indices, masks and keys); `degree` belongs to `Scaling.POWER`; `axes` names the parameter that
-    holds axes; `zero` says that zero data gives zero output.
+    holds axes; `zero` says that zero data gives zero output; `moves_only`, that the outputs hold
+    elements of the data, moved, picked or rounded, so that scales with an offset are fine; and
+    `copies`, that the output is the operand itself, however it is stored.
     """
 
     structure: Structure
@@ -79,6 +81,8 @@ class Facts:
     degree: Fraction | None = None
     axes: str | None = None
     zero: bool = False
+    moves_only: bool = False
+    copies: bool = False
 
     def is_data(self, position: int) -> bool:
         return (
@@ -103,15 +107,28 @@ _FROM_1 = (1, -1)  # every operand but the first
 
 # -- elementwise ----------------------------------------------------------------------------------
 _enrol(
-    "neg abs real imag conj convert_element_type reduce_precision copy copy_p stop_gradient "
-    "name nonbatchable nontraceable nondifferentiable_backward pvary sharding_constraint "
-    "layout_constraint with_memory_space_constraint reshard pbroadcast reduced_vary_cast "
-    "vary_unreduced_cast to_edtype from_edtype zeros_like",
+    "neg abs imag conj vary_unreduced_cast to_edtype from_edtype",
     S.ELEMENTWISE,
     U.FIRST,
     zero=True,
 )
-_enrol("device_put optimization_barrier", S.ELEMENTWISE, U.EACH, zero=True)
+_enrol(
+    "copy copy_p stop_gradient name nonbatchable nontraceable nondifferentiable_backward pvary",
+    S.ELEMENTWISE,
+    U.FIRST,
+    zero=True,
+    moves_only=True,
+    copies=True,
+)
+_enrol(
+    "real convert_element_type reduce_precision zeros_like sharding_constraint layout_constraint "
+    "reshard with_memory_space_constraint pbroadcast reduced_vary_cast",
+    S.ELEMENTWISE,
+    U.FIRST,
+    zero=True,
+    moves_only=True,
+)
+_enrol("device_put optimization_barrier", S.ELEMENTWISE, U.EACH, zero=True, moves_only=True)
 _enrol("add sub add_any max min rem nextafter complex", S.ELEMENTWISE, U.JOIN, zero=True)
 _enrol("clamp", S.ELEMENTWISE, U.JOIN)
 _enrol("select_n", S.ELEMENTWISE, U.JOIN, data=_FROM_1, zero=True)
@@ -146,14 +163,15 @@ _enrol(
 )
 
 # -- moving elements ------------------------------------------------------------------------------
-_enrol("broadcast_in_dim broadcast_to tile", S.BROADCAST, U.FIRST, data=(0,), zero=True)
-_enrol("reshape squeeze expand_dims", S.RESHAPE, U.FIRST, data=(0,), zero=True)
-_enrol("transpose", S.PERMUTE, U.FIRST, zero=True, axes="permutation")
-_enrol("rev", S.SLICE, U.FIRST, zero=True, axes="dimensions")
-_enrol("slice", S.SLICE, U.FIRST, zero=True)
-_enrol("split unstack", S.SLICE, U.FIRST, zero=True, axes="axis")
-_enrol("dynamic_slice", S.SLICE, U.FIRST, data=(0,), zero=True)
-_enrol("gather", S.GATHER, U.FIRST, data=(0,), zero=True)
+_MOVED: dict[str, Any] = {"zero": True, "moves_only": True}
+_enrol("broadcast_in_dim broadcast_to tile", S.BROADCAST, U.FIRST, data=(0,), **_MOVED)
+_enrol("reshape squeeze expand_dims", S.RESHAPE, U.FIRST, data=(0,), **_MOVED)
+_enrol("transpose", S.PERMUTE, U.FIRST, axes="permutation", **_MOVED)
+_enrol("rev", S.SLICE, U.FIRST, axes="dimensions", **_MOVED)
+_enrol("slice", S.SLICE, U.FIRST, **_MOVED)
+_enrol("split unstack", S.SLICE, U.FIRST, axes="axis", **_MOVED)
+_enrol("dynamic_slice", S.SLICE, U.FIRST, data=(0,), **_MOVED)
+_enrol("gather", S.GATHER, U.FIRST, data=(0,), **_MOVED)
 _enrol(
     "scatter scatter-add scatter-sub scatter-min scatter-max",
     S.SCATTER,
@@ -166,17 +184,20 @@ _enrol("dynamic_update_slice", S.SCATTER, U.JOIN, data=(0, 1), zero=True)
 _enrol("concatenate", S.CONCATENATE, U.JOIN, zero=True, axes="dimension")
 _enrol("stack", S.CONCATENATE, U.JOIN, zero=True, axes="axis")
 _enrol("pad", S.PAD, U.JOIN, zero=True)
-_enrol("sort", S.SORT, U.EACH, zero=True, axes="dimension")
+_enrol("sort", S.SORT, U.EACH, axes="dimension", **_MOVED)
 _enrol("top_k approx_top_k", S.SORT, U.SPECIAL)
 
 # -- reducing, accumulating, contracting ----------------------------------------------------------
-_enrol("reduce_sum reduce_max reduce_min", S.REDUCE, U.FIRST, zero=True, axes="axes")
+_enrol("reduce_sum", S.REDUCE, U.FIRST, zero=True, axes="axes")
+_enrol("reduce_max reduce_min", S.REDUCE, U.FIRST, axes="axes", **_MOVED)
 _enrol("reduce_prod", S.REDUCE, U.SPECIAL, axes="axes")
 _enrol("argmax argmin", S.REDUCE, U.PREDICATE, axes="axes")
 _enrol("reduce_and reduce_or reduce_xor", S.REDUCE, U.BITS, axes="axes")
-_enrol("cumsum cummax cummin", S.CUMULATE, U.FIRST, zero=True, axes="axis")
+_enrol("cumsum", S.CUMULATE, U.FIRST, zero=True, axes="axis")
+_enrol("cummax cummin", S.CUMULATE, U.FIRST, axes="axis", **_MOVED)
 _enrol("cumprod cumlogsumexp", S.CUMULATE, U.PURE, axes="axis")
-_enrol("reduce_window_sum reduce_window_max reduce_window_min", S.WINDOW, U.FIRST, zero=True)
+_enrol("reduce_window_sum", S.WINDOW, U.FIRST, zero=True)
+_enrol("reduce_window_max reduce_window_min", S.WINDOW, U.FIRST, **_MOVED)
 _enrol("select_and_scatter_add select_and_gather_add", S.WINDOW, U.FIRST, zero=True)
 _enrol(
     "dot_general ragged_dot_general conv_general_dilated",
@@ -197,12 +218,12 @@ _enrol(
 _enrol("lu_pivots_to_permutation", S.LINALG, U.BITS)
 
 # -- devices --------------------------------------------------------------------------------------
+_enrol("psum psum_invariant reduce_scatter", S.COLLECTIVE, U.EACH, zero=True)
 _enrol(
-    "psum pmax pmin ppermute all_to_all all_gather reduce_scatter psum_invariant "
-    "all_gather_invariant",
+    "pmax pmin ppermute all_to_all all_gather all_gather_invariant",
     S.COLLECTIVE,
     U.EACH,
-    zero=True,
+    **_MOVED,
 )
 _enrol("ragged_all_to_all", S.COLLECTIVE, U.JOIN, data=(0, 1))
 _enrol("unvmap_all unvmap_any unvmap_max", S.REDUCE, U.BITS)

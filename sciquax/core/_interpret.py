@@ -18,7 +18,7 @@ from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER
-from ._errors import LocatedError, MisshapenError, RuleError, locate_equation
+from ._errors import LocatedError, MisshapenError, RuleError, at_equation
 from ._functions.rules import rule_for_call
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
@@ -74,7 +74,7 @@ def interpret(
                 try:
                     outs = step(eqn, env)
                 except Exception as error:
-                    locate_equation(error, eqn)
+                    at_equation(error, eqn)
                     if live is None and observer is None and _may_be_unused(error, eqn):
                         live = _live_equations(jaxpr)
                         if id(eqn) not in live:
@@ -131,7 +131,7 @@ class Environment(dict):
             "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, "
             "or end the quaxified function there and go on outside of it.",
         )
-        locate_equation(error, eqn)
+        at_equation(error, eqn)
         raise error
 
 

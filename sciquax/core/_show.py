@@ -18,7 +18,7 @@ import numpy as np
 
 from ._compat.frames import user_location
 from ._compat.jaxprs import Literal, all_inputs, as_array
-from ._errors import LocatedError, locate_stack
+from ._errors import LocatedError, user_line
 from ._facts import Structure, facts_of
 from ._functions.intercept import StandIn, rules_of
 from ._functions.recognise import call_name
@@ -97,7 +97,7 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
     except LocatedError as error:
         error.__cause__ = None
         if error.location is None:
-            locate_stack(error)
+            error.at(user_line())
         print(record.text(name, depth, error))
         raise
     except Exception as error:

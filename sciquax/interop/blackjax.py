@@ -19,7 +19,7 @@ from sciquax.units import DimensionalityError
 from sciquax.units.internal import as_number, dimensionless, magnitude_of, own_unit
 
 from ._solving.tree_units import TreeUnits
-from ._solving.user_functions import at_function, at_stack, call
+from ._solving.user_functions import call, caller_line, definition_of
 
 
 class WithoutUnits(NamedTuple):
@@ -60,12 +60,10 @@ def without_units(logdensity: Callable[..., Any], position: Any) -> WithoutUnits
     ```
     """
     if MODE.staging:
-        raise at_stack(
-            RuleError(
-                "`without_units` is called within `quaxify`, where units are not known yet.",
-                "Call it outside: it takes quantities by itself.",
-            )
-        )
+        raise RuleError(
+            "`without_units` is called within `quaxify`, where units are not known yet.",
+            "Call it outside: it takes quantities by itself.",
+        ).at(caller_line())
     position = adopt_all(position)
     units = TreeUnits.of(position, "position")
     start = units.strip(position)
@@ -94,5 +92,5 @@ class _BareLogDensity(eqx.Module):
                 dimensionless().pint,
                 "Divide by a scale before taking the logarithm.",
             )
-            raise at_function(error, self.fn)
+            raise error.at(definition_of(self.fn))
         return magnitude_of(value) if unit.plain else as_number("logdensity", value)

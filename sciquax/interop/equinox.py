@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import is_value, locate_stack
+from sciquax.core import LocatedError, is_value, user_line
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import as_unit
 
@@ -124,7 +124,8 @@ def tree_deserialise_leaves(path_or_file: Any, like: Any) -> Any:
         if not refused:
             raise
     if refused:
-        raise locate_stack(refused[0])
+        error = refused[0]
+        raise error.at(user_line()) if isinstance(error, LocatedError) else error
     for new, old in zip(jtu.tree_leaves(read), jtu.tree_leaves(leaves), strict=True):
         if hasattr(old, "shape") and (new.shape != old.shape or new.dtype != old.dtype):
             raise RuntimeError(

@@ -19,7 +19,7 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, as_unit, base_unit, difference_unit, own_unit
 
 from ._solving.tree_units import TreeUnits, is_literal_of_every_unit, to_unit
-from ._solving.user_functions import at_stack, call
+from ._solving.user_functions import call, caller_line
 
 
 class UnitsState(eqx.Module):
@@ -161,12 +161,10 @@ def _loss_of(grads: Any, params: TreeUnits) -> InternedUnit:
 
 def _refuse_staging() -> None:
     if MODE.staging:
-        raise at_stack(
-            RuleError(
-                "`with_units` is called within `quaxify`, where units are not known yet.",
-                "Call it outside: it takes quantities by itself, under `jax.jit` too.",
-            )
-        )
+        raise RuleError(
+            "`with_units` is called within `quaxify`, where units are not known yet.",
+            "Call it outside: it takes quantities by itself, under `jax.jit` too.",
+        ).at(caller_line())
 
 
 # -- conversions and their errors ------------------------------------------------------------------
@@ -176,12 +174,10 @@ def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
     """A tree's magnitudes in the units due. `complaint` makes the error, by a leaf's number."""
     structure = TreeUnits.of(tree).tree
     if structure != target.tree:
-        raise at_stack(
-            RuleError(
-                f"Optax got {complaint.what} {structure}, and the parameters are {target.tree}.",
-                "Give it the structure of the parameters.",
-            )
-        )
+        raise RuleError(
+            f"Optax got {complaint.what} {structure}, and the parameters are {target.tree}.",
+            "Give it the structure of the parameters.",
+        ).at(caller_line())
     leaves = target.tree.flatten_up_to(tree)
     bare = []
     for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
@@ -204,7 +200,9 @@ class _Complaint:
     def error(self, x: Any, due: InternedUnit, number: int) -> LocatedError:
         name, unit = self.units.names()[number], self.units.units[number]
         message = f"Optax got {self.what} {name} {_came(x)}, and {self.because(unit, due)}."
-        return at_stack(DimensionalityError(message, own_unit(x).pint, due.pint, self.remedy(due)))
+        return DimensionalityError(message, own_unit(x).pint, due.pint, self.remedy(due)).at(
+            caller_line()
+        )
 
     def because(self, unit: InternedUnit, due: InternedUnit) -> str:
         return f"the parameter is in '{unit}'"
@@ -242,7 +240,7 @@ class _Gradient(_Complaint):
 def _wrong_value(loss: InternedUnit) -> Callable[[Any], LocatedError]:
     def complain(x: Any) -> LocatedError:
         message = f"Optax got a value of the loss {_came(x)}, and the loss is in '{loss}'."
-        return at_stack(DimensionalityError(message, own_unit(x).pint, loss.pint))
+        return DimensionalityError(message, own_unit(x).pint, loss.pint).at(caller_line())
 
     return complain
 

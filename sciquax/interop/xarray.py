@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from sciquax.core import is_value, locate_stack
+from sciquax.core import is_value, user_line
 from sciquax.named import AxisError, NamedArray
 from sciquax.units import Quantity, UndefinedUnitError, unit
 
@@ -43,7 +43,7 @@ def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
     """
     dims = [d if d is not None else f"dim_{i}" for i, d in enumerate(a.dims)]
     if len(set(dims)) != len(dims):
-        raise locate_stack(AxisError(f"`to_xarray` needs names for all axes: {a.dims}."))
+        raise AxisError(f"`to_xarray` needs names for all axes: {a.dims}.").at(user_line())
     values, own = _split(a.array)
     attrs = {**a.attrs, **own}
     if not own:
@@ -109,9 +109,7 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
         items[dim] = own
     values = np.asarray(data.values)
     if values.dtype.kind not in "biufc":
-        raise locate_stack(
-            TypeError(f"A named array holds numbers, and {data.name!r} holds {values.dtype}.")
-        )
+        raise TypeError(f"A named array holds numbers, and {data.name!r} holds {values.dtype}.")
     array = jax.numpy.asarray(values)
     held = array if found is None else Quantity(array, found)
     name = None if data.name is None else str(data.name)
@@ -151,8 +149,8 @@ def _unit(attrs: dict[str, Any], units: Any, what: str) -> Any:
                 f"It is in `attrs['units']` of {what}: give `units='...'`, or `units=None` for "
                 "numbers."
             )
-            raise locate_stack(error) from None
-        raise locate_stack(UndefinedUnitError(text)) from None
+            raise error.at(user_line()) from None
+        raise UndefinedUnitError(text).at(user_line()) from None
     attrs.pop("units")
     return found
 

@@ -199,7 +199,7 @@ class LoraArray(
         return ArrayValue.default(primitive, values, params)
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """Two of one form as such, of the larger rank; with another array, dense if allowed."""
         if type(lhs) is type(rhs) and _stopped(lhs) == _stopped(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v.weight)] for v in (lhs, rhs)]
@@ -214,7 +214,7 @@ class LoraArray(
         return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         if type(value) is type(example) is LoraArray:
             if _stopped(value) != _stopped(example) or value.rank > example.rank:
                 raise Unsettled

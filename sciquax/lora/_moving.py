@@ -9,7 +9,7 @@ from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, move
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import bind, is_value, register_family, strip
+from sciquax.core import Structure, bind, facts_of, is_value, register_family, strip
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
 from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scaled, _shape
@@ -61,6 +61,11 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     weight = bind(primitive, lora.w, *indices, **params)
     return _result(lora, weight, a, b, kinds)
+
+
+def _copy(primitive: Any, operands: Operands, params: Params) -> Any:
+    """What only copies its operand moves it nowhere."""
+    return _move(primitive, operands, params) if facts_of(primitive).copies else NotImplemented
 
 
 def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -228,10 +233,10 @@ def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
 
 register_family(
     LoraArray,
-    "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice copy "
-    "copy_p".split(),
+    "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice".split(),
     _move,
 )
+register_family(LoraArray, Structure.ELEMENTWISE, _copy)
 register_family(LoraArray, "gather", _gather)
 
 register_family(LoraArray, "concatenate", _concatenate)

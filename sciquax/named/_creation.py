@@ -4,11 +4,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax.core import is_value
+from sciquax.core import is_value, user_line
 
 from ._array.axes import axes, name_of, size_given, sizes_of
 from ._array.base import as_named, bare
-from ._array.errors import AxisError, AxisSizeError, located
+from ._array.errors import AxisError, AxisSizeError
 from ._by_name.call_jax import apply
 from ._named_array import NamedArray
 
@@ -87,11 +87,15 @@ def arange(axis: Any, *args: Any, dtype: Any = None) -> NamedArray:
     name, stated = name_of(axis), size_given(axis)
     if not args:
         if stated is None:
-            raise located(AxisError("`arange` needs a size.", f"Write `arange({name!r}, 4)`."))
+            raise AxisError("`arange` needs a size.", f"Write `arange({name!r}, 4)`.").at(
+                user_line()
+            )
         args = (stated,)
     out = jnp.arange(*args, dtype=dtype)
     if stated is not None and out.shape[0] != stated:
-        raise located(AxisSizeError(f"`arange` got {axis!r}, and makes {out.shape[0]} elements."))
+        raise AxisSizeError(f"`arange` got {axis!r}, and makes {out.shape[0]} elements.").at(
+            user_line()
+        )
     return bare(out, axes((name,)))
 
 
@@ -100,11 +104,9 @@ def linspace(axis: Any, start: Any, stop: Any, num: int | None = None, **kwargs:
     name, stated = name_of(axis), size_given(axis)
     num = stated if num is None else num
     if num is None or stated is not None and stated != num:
-        raise located(
-            AxisSizeError(
-                f"`linspace` got {axis!r} and {num} elements.", "Give one number of them."
-            )
-        )
+        raise AxisSizeError(
+            f"`linspace` got {axis!r} and {num} elements.", "Give one number of them."
+        ).at(user_line())
     return bare(apply(jnp.linspace, start, stop, num, **kwargs), axes((name,)))
 
 
@@ -113,7 +115,7 @@ def eye(row: Any, column: Any, size: int | None = None, dtype: Any = None) -> Na
     rows, columns = name_of(row), name_of(column)
     sizes = {s for s in (size, size_given(row), size_given(column)) if s is not None}
     if len(sizes) != 1:
-        raise located(
-            AxisSizeError(f"`eye` got the sizes {sorted(sizes)}.", "Give one size, that of both.")
-        )
+        raise AxisSizeError(
+            f"`eye` got the sizes {sorted(sizes)}.", "Give one size, that of both."
+        ).at(user_line())
     return NamedArray(jnp.eye(sizes.pop(), dtype=dtype), (rows, columns))

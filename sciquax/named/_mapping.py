@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import OutsideQuaxifyError, coerce, is_value, quaxify
+from sciquax.core import OutsideQuaxifyError, convert_to, is_value, quaxify, user_line
 
 from ._array.axes import Axes, Axis, as_names, axes, name_of
 from ._array.base import bare
 from ._array.coordinates import Coordinate, merge
-from ._array.errors import AxisError, CoordinateError, PositionalError, absent, located, show_dims
+from ._array.errors import AxisError, CoordinateError, PositionalError, absent, show_dims
 from ._by_name.alignment import sizes_differ
 from ._by_name.call_jax import apply
 from ._named_array import NamedArray
@@ -80,13 +80,11 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
                     raise outside from None
             for x in _flatten(out)[0]:
                 if isinstance(x, NamedArray):
-                    raise located(
-                        PositionalError(
-                            "The function of `cmap` returned a named array.",
-                            "It sees and returns plain arrays; `named_vmap` takes functions of "
-                            "named arrays.",
-                        )
-                    )
+                    raise PositionalError(
+                        "The function of `cmap` returned a named array.",
+                        "It sees and returns plain arrays; `named_vmap` takes functions of "
+                        "named arrays.",
+                    ).at(user_line())
             return out
 
         call = inner
@@ -113,12 +111,12 @@ def _common(what: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, C
     for a in arrays:
         for name, size in a.sizes.items():
             if sizes.setdefault(name, size) != size:
-                raise located(sizes_differ(what, name, [sizes[name], size]))
+                raise sizes_differ(what, name, [sizes[name], size]).at(user_line())
         for name, own in a._axes.coords.items():
             try:
                 coords[name] = merge(what, name, coords[name], own) if name in coords else own
             except CoordinateError as error:
-                raise located(error) from None
+                raise error.at(user_line()) from None
     return list(sizes), coords
 
 
@@ -141,7 +139,7 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
     """
     names = list(as_names(over))
     if not names:
-        raise located(AxisError("`named_vmap` needs a name."))
+        raise AxisError("`named_vmap` needs a name.").at(user_line())
     if len(names) > 1:
         for name in reversed(names):
             function = named_vmap(function, name)
@@ -158,13 +156,13 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
         ]
         if not chosen:
             every = dict.fromkeys(d for x in leaves if isinstance(x, NamedArray) for d in x.dims)
-            raise located(absent("named_vmap", name, tuple(every)))
+            raise absent("named_vmap", name, tuple(every)).at(user_line())
         _, coords = _common("named_vmap", [leaves[i] for i in chosen])
         for i in chosen:
             leaves[i]._axes.position("named_vmap", axis, leaves[i])
         sizes = [leaves[i].sizes[name] for i in chosen]
         if sizes.count(sizes[0]) != len(sizes):
-            raise located(sizes_differ("named_vmap", name, sizes))
+            raise sizes_differ("named_vmap", name, sizes).at(user_line())
         layouts: list[Axes | None] = []
         out_tree: Any = None
 
@@ -186,12 +184,10 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
             dims = (None,) * (x.ndim - 1) if layout is None else layout.dims
             own = {} if layout is None else layout.coords
             if name in dims:
-                raise located(
-                    AxisError(
-                        f"A result of `named_vmap` over {name!r} has the dims {show_dims(dims)}.",
-                        f"Rename that axis in the function: `.rename({name}='{name}2')`.",
-                    )
-                )
+                raise AxisError(
+                    f"A result of `named_vmap` over {name!r} has the dims {show_dims(dims)}.",
+                    f"Rename that axis in the function: `.rename({name}='{name}2')`.",
+                ).at(user_line())
             known = {**own, name: coords[name]} if name in coords else own
             results.append(bare(x, axes((name, *dims), known)))
         return jtu.tree_unflatten(out_tree, results)
@@ -234,12 +230,10 @@ def scan(
     moved, layouts = [], []
     for x in leaves:
         if not isinstance(x, NamedArray):
-            raise located(
-                PositionalError(
-                    f"`scan` over {name!r} got {type(x).__name__} without names.",
-                    "Name its axes, or let the function capture it.",
-                )
-            )
+            raise PositionalError(
+                f"`scan` over {name!r} got {type(x).__name__} without names.",
+                "Name its axes, or let the function capture it.",
+            ).at(user_line())
         i = x._axes.position("scan", axis, x)
         rest = [k for k in range(x.ndim) if k != i]
         moved.append(x.array if i == 0 else apply(jnp.moveaxis, x.array, i, 0))
@@ -247,9 +241,9 @@ def scan(
     _, coords = _common("scan", leaves)
     length = axis.size if isinstance(axis, Axis) else None
     if not leaves and length is None:
-        raise located(
-            AxisError("`scan` without arrays needs the number of steps.", f"Axis({name!r}, 5).")
-        )
+        raise AxisError(
+            "`scan` without arrays needs the number of steps.", f"Axis({name!r}, 5)."
+        ).at(user_line())
     out_layouts: list[Axes | None] = []
     out_tree: Any = None
 
@@ -267,12 +261,10 @@ def scan(
     for x, layout in zip(outs, out_layouts, strict=True):
         dims = (None,) * (x.ndim - 1) if layout is None else layout.dims
         if name in dims:
-            raise located(
-                AxisError(
-                    f"An output of `scan` over {name!r} has the dims {show_dims(dims)}.",
-                    f"Rename that axis: `.rename({name}='{name}2')`.",
-                )
-            )
+            raise AxisError(
+                f"An output of `scan` over {name!r} has the dims {show_dims(dims)}.",
+                f"Rename that axis: `.rename({name}='{name}2')`.",
+            ).at(user_line())
         known = dict({} if layout is None else layout.coords)
         if name in coords:
             known[name] = coords[name]
@@ -297,23 +289,23 @@ def _same_carry(old: Any, new: Any) -> Any:
             if b_dims is None and a_dims == ():
                 b, b_dims = bare(b, axes(())), ()
             if a_dims is None or b_dims is None or set(a_dims) != set(b_dims):
-                raise located(
-                    AxisError(
-                        f"Carry {number} of `scan` goes in with the dims "
-                        f"{'none' if a_dims is None else show_dims(a_dims)} and comes out with "
-                        f"{'none' if b_dims is None else show_dims(b_dims)}.",
-                        "Start the loop with the names that the function returns.",
-                    )
-                )
+                raise AxisError(
+                    f"Carry {number} of `scan` goes in with the dims "
+                    f"{'none' if a_dims is None else show_dims(a_dims)} and comes out with "
+                    f"{'none' if b_dims is None else show_dims(b_dims)}.",
+                    "Start the loop with the names that the function returns.",
+                ).at(user_line())
             if a.sizes != b.sizes:
                 name = next(n for n in a.sizes if a.sizes[n] != b.sizes[n])
-                raise located(sizes_differ("scan", name, [a.sizes[name], b.sizes[name]]))
+                raise sizes_differ("scan", name, [a.sizes[name], b.sizes[name]]).at(user_line())
             if a_dims != b_dims:
                 b = b.transpose(*a_dims)
-            held = coerce(b.array, a.array) if is_value(a.array) or is_value(b.array) else b.array
+            held = (
+                convert_to(b.array, a.array) if is_value(a.array) or is_value(b.array) else b.array
+            )
             out.append(bare(held, a._axes))
         elif is_value(a) or is_value(b):
-            out.append(coerce(b, a))
+            out.append(convert_to(b, a))
         else:
             out.append(b)
     return jtu.tree_unflatten(tree if tree == new_tree else new_tree, out)

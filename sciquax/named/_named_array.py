@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax
 import numpy as np
 
-from sciquax.core import ArrayValue, aval_of, is_value
+from sciquax.core import ArrayValue, aval_of, is_value, user_line
 
 from ._array.annotations import annotation
 from ._array.axes import Attributes, axes
 from ._array.base import NamedBase, _as_array, bare, checked_axes
-from ._array.errors import AxisError, PositionalError, located, show_dims
+from ._array.errors import AxisError, PositionalError, show_dims
 from ._array.flattening import _flatten, _flatten_with_keys, _unflatten
 from ._array.printing import Printing
 from ._array.value_contract import Nesting
@@ -76,15 +76,13 @@ class NamedArray(
 
     def __init__(self, array: Any, dims: Any, coords: Mapping[Any, Any] | None = None):
         if isinstance(array, (str, bytes)) or array is None:
-            raise located(PositionalError(f"{array!r} is not an array."))
+            raise PositionalError(f"{array!r} is not an array.").at(user_line())
         array = array.canonical() if is_value(array) else _as_array(array)
         if isinstance(array, NamedArray):
-            raise located(
-                AxisError(
-                    f"The array has dims already: {show_dims(array.dims)}.",
-                    "Use `rename` for other names, `tag` for axes without one.",
-                )
-            )
+            raise AxisError(
+                f"The array has dims already: {show_dims(array.dims)}.",
+                "Use `rename` for other names, `tag` for axes without one.",
+            ).at(user_line())
         self.array = array
         self._axes = checked_axes(array.shape, dims, coords)
 
@@ -133,22 +131,17 @@ class NamedArray(
     def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
         if function in (np.shape, np.ndim, np.size):
             return function(self.__array__())
-        raise located(
-            PositionalError(
-                f"`numpy.{function.__name__}` knows no names.",
-                "Use a function of `sciquax.named` or a method, or `.array` of each operand.",
-            )
-        )
+        raise PositionalError(
+            f"`numpy.{function.__name__}` knows no names.",
+            "Use a function of `sciquax.named` or a method, or `.array` of each operand.",
+        ).at(user_line())
 
     def _scalar(self, what: str) -> Any:
         if self.size != 1 or self.ndim > 0:
-            raise located(
-                PositionalError(
-                    f"`{what}` takes one number, and this array has the dims "
-                    f"{show_dims(self.dims)}.",
-                    "Reduce or select by name first.",
-                )
-            )
+            raise PositionalError(
+                f"`{what}` takes one number, and this array has the dims {show_dims(self.dims)}.",
+                "Reduce or select by name first.",
+            ).at(user_line())
         return self.array
 
     def __float__(self) -> float:
@@ -167,19 +160,19 @@ class NamedArray(
         return bool(self._scalar("bool"))
 
     def __len__(self) -> int:
-        raise located(
-            PositionalError("A named array has no length.", "Ask for `.sizes['x']` by name.")
+        raise PositionalError("A named array has no length.", "Ask for `.sizes['x']` by name.").at(
+            user_line()
         )
 
     def __iter__(self) -> Iterator[Any]:
-        raise located(
-            PositionalError(
-                "A named array is not iterated by position.", "Use `.unstack('x')` by name."
-            )
-        )
+        raise PositionalError(
+            "A named array is not iterated by position.", "Use `.unstack('x')` by name."
+        ).at(user_line())
 
     def __contains__(self, item: Any) -> bool:
-        raise located(PositionalError("`in` is not defined for a named array.", "Use `.dims`."))
+        raise PositionalError("`in` is not defined for a named array.", "Use `.dims`.").at(
+            user_line()
+        )
 
     def item(self) -> Any:
         """The Python number that an array without axes holds."""

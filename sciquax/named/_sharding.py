@@ -7,12 +7,12 @@ import jax
 import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sciquax.core import is_value
+from sciquax.core import is_value, user_line
 from sciquax.core.internal import Tracer
 
 from ._array.axes import name_of
 from ._array.base import bare
-from ._array.errors import AxisError, AxisSizeError, absent, located, suggestion
+from ._array.errors import AxisError, AxisSizeError, absent, suggestion
 from ._named_array import NamedArray
 
 
@@ -37,7 +37,7 @@ def shard(tree: Any, mesh: Any, names: Mapping[Any, Any]) -> Any:
     every = tuple(dict.fromkeys(d for a in arrays for d in a.dims))
     for name in known:
         if name not in every:
-            raise located(absent("shard", name, every))
+            raise absent("shard", name, every).at(user_line())
     return jtu.tree_unflatten(
         treedef, [_shard(x, mesh, known) if isinstance(x, NamedArray) else x for x in leaves]
     )
@@ -47,12 +47,10 @@ def _mesh_axes(mesh: Any, given: Any) -> tuple[str, ...]:
     found = () if given is None else (given,) if isinstance(given, str) else tuple(given)
     for axis in found:
         if axis not in mesh.shape:
-            raise located(
-                AxisError(
-                    f"`shard` got the mesh axis {axis!r}, and the mesh has {dict(mesh.shape)}.",
-                    suggestion(axis, mesh.shape),
-                )
-            )
+            raise AxisError(
+                f"`shard` got the mesh axis {axis!r}, and the mesh has {dict(mesh.shape)}.",
+                suggestion(axis, mesh.shape),
+            ).at(user_line())
     return found
 
 
@@ -62,21 +60,17 @@ def _shard(a: NamedArray, mesh: Any, names: dict[str, tuple[str, ...]]) -> Named
         parts = 1
         for axis in names.get(name, ()):
             if axis in used:
-                raise located(
-                    AxisError(
-                        f"`shard` would split both {used[axis]!r} and {name!r} over the mesh axis "
-                        f"{axis!r}.",
-                        "A mesh axis splits one axis of an array.",
-                    )
-                )
+                raise AxisError(
+                    f"`shard` would split both {used[axis]!r} and {name!r} over the mesh axis "
+                    f"{axis!r}.",
+                    "A mesh axis splits one axis of an array.",
+                ).at(user_line())
             used[axis] = name
             parts *= mesh.shape[axis]
         if size % parts:
-            raise located(
-                AxisSizeError(
-                    f"`shard` cannot split {name!r} of size {size} in {parts} equal parts."
-                )
-            )
+            raise AxisSizeError(
+                f"`shard` cannot split {name!r} of size {size} in {parts} equal parts."
+            ).at(user_line())
     spec = PartitionSpec(*[names.get(d) or None if d is not None else None for d in a.dims])
     sharding = NamedSharding(mesh, spec)
 
@@ -87,5 +81,7 @@ def _shard(a: NamedArray, mesh: Any, names: dict[str, tuple[str, ...]]) -> Named
 
     leaves = jtu.tree_leaves(a.array)
     if any(getattr(x, "shape", None) != a.shape for x in leaves):
-        raise located(AxisError(f"`shard` cannot split a {type(a.array).__name__} by its axes."))
+        raise AxisError(f"`shard` cannot split a {type(a.array).__name__} by its axes.").at(
+            user_line()
+        )
     return bare(jtu.tree_map(place, a.array), a._axes)

@@ -9,9 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciquax.core import user_line
+
 from ._array.axes import axes, check_distinct, name_of
 from ._array.base import bare
-from ._array.errors import AxisError, AxisSizeError, located, show_dims
+from ._array.errors import AxisError, AxisSizeError, show_dims
 from ._by_name.alignment import _operands, alignment, sizes_differ
 from ._by_name.call_jax import apply
 from ._by_name.shapes import permuted
@@ -23,12 +25,10 @@ def _matrix(what: str, a: Any, row: Any, column: Any, square: bool) -> NamedArra
     (a,) = _operands(what, [a])
     places = a._axes.positions(what, (row, column), a)
     if square and a.shape[places[0]] != a.shape[places[1]]:
-        raise located(
-            AxisSizeError(
-                f"`{what}` needs a square matrix, and {name_of(row)!r} has size "
-                f"{a.shape[places[0]]}, {name_of(column)!r} {a.shape[places[1]]}."
-            )
-        )
+        raise AxisSizeError(
+            f"`{what}` needs a square matrix, and {name_of(row)!r} has size "
+            f"{a.shape[places[0]]}, {name_of(column)!r} {a.shape[places[1]]}."
+        ).at(user_line())
     rest = tuple(i for i in range(a.ndim) if i not in places)
     return permuted(a, (*rest, *places))
 
@@ -49,15 +49,13 @@ def solve(a: Any, b: Any, row: Any, column: Any) -> NamedArray:
     i = rhs._axes.position("solve", row, rhs)
     col = name_of(column)
     if col in rhs._axes.place:
-        raise located(
-            AxisError(
-                f"`solve` got a right-hand side with the dims {show_dims(rhs.dims)}, which has the "
-                f"column axis {col!r}.",
-                "Rename it.",
-            )
-        )
+        raise AxisError(
+            f"`solve` got a right-hand side with the dims {show_dims(rhs.dims)}, which has the "
+            f"column axis {col!r}.",
+            "Rename it.",
+        ).at(user_line())
     if rhs.shape[i] != matrix.shape[-2]:
-        raise located(sizes_differ("solve", name_of(row), [matrix.shape[-2], rhs.shape[i]]))
+        raise sizes_differ("solve", name_of(row), [matrix.shape[-2], rhs.shape[i]]).at(user_line())
     batch = matrix._axes.keep(range(matrix.ndim - 2))
     others = [k for k in range(rhs.ndim) if k != i]
     shared = [k for k in others if rhs.dims[k] in batch.place]
@@ -191,7 +189,7 @@ def norm(a: Any, names: Any, ord: Any = 2) -> NamedArray:
         return size.sum(names)
     if ord == float("inf"):
         return size.max(names)
-    raise located(AxisError(f"`norm` got ord={ord!r}.", "It is 1, 2 or inf."))
+    raise AxisError(f"`norm` got ord={ord!r}.", "It is 1, 2 or inf.").at(user_line())
 
 
 def expm(a: Any, row: Any, column: Any) -> NamedArray:

@@ -8,9 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
+from sciquax.core import user_line
+
 from ._array.axes import axes, check_distinct, sizes_of
 from ._array.base import as_named, bare
-from ._array.errors import AxisError, located, show_dims
+from ._array.errors import AxisError, show_dims
 from ._named_array import NamedArray
 
 
@@ -19,13 +21,11 @@ def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
         return as_named(value, what).array
     for name in value.dims:
         if name not in sizes:
-            raise located(
-                AxisError(
-                    f"`{what}` got a parameter with the dims {show_dims(value.dims)} for the sizes "
-                    f"{sizes}.",
-                    "Parameters have no other names than the result.",
-                )
-            )
+            raise AxisError(
+                f"`{what}` got a parameter with the dims {show_dims(value.dims)} for the sizes "
+                f"{sizes}.",
+                "Parameters have no other names than the result.",
+            ).at(user_line())
     return value.broadcast_to(sizes).array
 
 

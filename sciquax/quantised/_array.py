@@ -125,7 +125,7 @@ class QuantisedArray(
         return self.dequantise()
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """Two of one structure as they are, anything else dequantised."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
@@ -135,7 +135,7 @@ class QuantisedArray(
         return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value

@@ -10,7 +10,7 @@ from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, move
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import Scaling, aval_of, is_value, register_family, strip
+from sciquax.core import Scaling, Structure, aval_of, facts_of, is_value, register_family, strip
 
 from ._array import Operands, Params, QuantisedArray, _blocked, _read
 
@@ -80,6 +80,11 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     codes = primitive.bind(q.codes, *indices, **params)
     master = None if q.master is None else primitive.bind(q.master, *indices, **params)
     return _with(q, codes, scale, zero_point, master)
+
+
+def _copy(primitive: Any, operands: Operands, params: Params) -> Any:
+    """What only copies its operand moves it nowhere."""
+    return _move(primitive, operands, params) if facts_of(primitive).copies else NotImplemented
 
 
 def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -180,10 +185,10 @@ register_family(
 )
 register_family(
     QuantisedArray,
-    "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice copy "
-    "copy_p".split(),
+    "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice".split(),
     _move,
 )
+register_family(QuantisedArray, Structure.ELEMENTWISE, _copy)
 register_family(QuantisedArray, "gather", _gather)
 register_family(QuantisedArray, "convert_element_type", _convert)
 register_family(QuantisedArray, "stop_gradient", _stop_gradient)

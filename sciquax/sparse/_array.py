@@ -234,7 +234,7 @@ class BCOO(
         return ArrayValue.default(primitive, values, params)
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """Two of one structure and number of elements as they are."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
@@ -246,7 +246,7 @@ class BCOO(
         return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value

@@ -38,10 +38,7 @@ from ._moving import repeated
 Params = dict[str, Any]
 Operands = Sequence[Any]
 
-_LINEAR = {
-    "neg", "real", "imag", "conj", "copy", "copy_p", "stop_gradient", "reduce_precision", "name",
-    "sharding_constraint", "nonbatchable",
-}  # fmt: skip
+_LINEAR = {"neg", "real", "imag", "conj", "reduce_precision", "sharding_constraint"}
 
 
 def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -50,11 +47,16 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
     if primitive.multiple_results or foreign(*plain):
         return NotImplemented
     mats = [x for x in plain if isinstance(x, BCOO)]
-    if len(plain) == 1 and facts_of(primitive).zero:
+    facts = facts_of(primitive)
+    if len(plain) == 1 and facts.zero:
         (x,) = mats
-        linear = primitive.name in _LINEAR or (
-            primitive.name == "convert_element_type"
-            and jnp.issubdtype(params["new_dtype"], jnp.inexact)
+        linear = (
+            facts.copies
+            or primitive.name in _LINEAR
+            or (
+                primitive.name == "convert_element_type"
+                and jnp.issubdtype(params["new_dtype"], jnp.inexact)
+            )
         )
         x = x if linear else unique(x)
         return x.with_payload(primitive.bind(data_of(x), **params))

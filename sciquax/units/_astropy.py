@@ -12,8 +12,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import locate_stack
-
 from ._quantity.quantity import Quantity
 from ._unit.parsing import as_unit
 from ._unit.registry import PINT, get_registry
@@ -197,8 +195,6 @@ def _astropy_by_name(name: str, unit: InternedUnit) -> Any:
 
 
 def _refuse(unit: Any) -> TypeError:
-    error = TypeError(
+    return TypeError(
         f"The unit '{unit}' has no counterpart in the other library: convert to SI units first."
     )
-    locate_stack(error)
-    return error

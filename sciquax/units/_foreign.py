@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pint
 
-from sciquax.core import locate_stack, register_foreign
+from sciquax.core import register_foreign
 
 from ._astropy import from_astropy
 from ._quantity.conversions import from_pint_quantity
@@ -46,21 +46,17 @@ def _has_unit(kind: type) -> bool:
 
 
 def _refuse_uncertain(x: Any) -> Quantity:
-    raise locate_stack(
-        TypeError(
-            "A `pint.Measurement` has an uncertainty, which a Quantity does not carry. Take the "
-            "two apart with `sciquax.interop.uncertainties.from_uncertainties`."
-        )
+    raise TypeError(
+        "A `pint.Measurement` has an uncertainty, which a Quantity does not carry. Take the "
+        "two apart with `sciquax.interop.uncertainties.from_uncertainties`."
     )
 
 
 def _refuse(x: Any) -> Quantity:
     name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
-    raise locate_stack(
-        TypeError(
-            f"A `{name}` has a unit that sciquax cannot read, and is not taken for bare numbers. "
-            "Make a quantity of its parts: `Quantity(value, unit)`."
-        )
+    raise TypeError(
+        f"A `{name}` has a unit that sciquax cannot read, and is not taken for bare numbers. "
+        "Make a quantity of its parts: `Quantity(value, unit)`."
     )
 
 

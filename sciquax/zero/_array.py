@@ -75,7 +75,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
         return jnp.zeros(aval.shape, aval.dtype)
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """What the other is. Two zeros of one shape are a zero; the dtypes are promoted."""
         zero, other = (lhs, rhs) if type(lhs) is Zero else (rhs, lhs)
         if type(other) is Polymorphic:
@@ -92,7 +92,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
         return jax.ShapeDtypeStruct(aval.shape, dtype, weak_type=weak)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         value = strip(value)
         if type(example) is Zero:
             if type(value) is not Zero:

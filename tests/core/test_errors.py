@@ -13,8 +13,8 @@ from jax import lax
 import sciquax
 import sciquax.numpy as sqnp
 from sciquax import ArrayValue, Value, quaxify, register
-from sciquax.core import LocatedError, OutsideQuaxifyError, RuleError, aval_of
-from sciquax.units import DimensionalityError, Quantity
+from sciquax.core import LocatedError, Location, OutsideQuaxifyError, RuleError, aval_of
+from sciquax.units import DimensionalityError, Quantity, get_registry
 from tests.helpers import assert_raises, marked_line
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
@@ -241,6 +241,22 @@ def test_rule_error_pickles():
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy)) == (RuleError, "what\nremedy")
     assert isinstance(OutsideQuaxifyError("x"), TypeError)
+
+
+class CountError(LocatedError, ValueError):
+    def __init__(self, count, unit):
+        super().__init__(f"There are {count}.", "Count again.", count=count, unit=unit)
+
+
+def test_an_error_carries_its_data_and_pickles_with_its_place():
+    error = CountError(3, get_registry().meter).at(Location("a.py", 7, 2, "f"))
+    assert error.at(None).location.line == 7
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (
+        CountError,
+        "There are 3.\n  at a.py:7:2 (f)\nCount again.",
+    )
+    assert (copy.count, copy.unit) == (3, "meter")
 
 
 def test_errors_do_not_leave_modes_behind():

@@ -1,16 +1,24 @@
 """The table of facts covers what JAX and Equinox define, and is what it says."""
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.extend.core.primitives as exported
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from jax.extend.core import Primitive
 
-from sciquax.core import Facts, Scaling, Structure, facts_of
+from sciquax import quaxify
+from sciquax.core import Facts, Scaling, Structure, facts_of, register_facts
 from sciquax.core._dispatch.tables import HIGHER_ORDER
 from sciquax.core._facts import FACTS, REASONS
+from sciquax.lora import LoraArray
+from sciquax.quantised import quantise
+from sciquax.sparse import BCOO
+from sciquax.structured import DiagonalMatrix, KroneckerMatrix, TridiagonalMatrix
+from sciquax.units import Quantity
 
 
 def _primitives_of(module):
@@ -163,3 +171,24 @@ def test_scaling_of_binary_primitives(name):
     np.testing.assert_allclose(both, once * degrees[facts.scaling], rtol=1e-5)
     if facts.scaling in (Scaling.PRODUCT, Scaling.QUOTIENT):
         np.testing.assert_allclose(first, 8 * once, rtol=1e-6)
+
+
+def test_a_copy_of_ones_own_needs_one_line_of_facts():
+    keep_p = Primitive("keep_as_it_is")
+    keep_p.def_impl(lambda x: x)
+    keep_p.def_abstract_eval(lambda x: x)
+    register_facts(
+        keep_p, Facts(Structure.ELEMENTWISE, Scaling.FIRST, zero=True, moves_only=True, copies=True)
+    )
+    x = jnp.arange(6.0).reshape(2, 3)
+    values = [
+        Quantity(x, "degC"),
+        KroneckerMatrix(DiagonalMatrix(x[0]), TridiagonalMatrix(x[1, :2], x[0], x[0, 1:])),
+        LoraArray(x, rank=1, key=jr.key(0)),
+        quantise(x),
+        BCOO.from_dense(x),
+    ]
+    for value in values:
+        kept = quaxify(keep_p.bind)(value)
+        assert jax.tree.structure(kept) == jax.tree.structure(value)
+        assert eqx.tree_equal(kept, value)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from sciquax import quaxify
-from sciquax.core import CarryError, Polymorphic, Unsettled, coerce, join
+from sciquax import ArrayValue, quaxify
+from sciquax.core import CarryError, Polymorphic, Unsettled, aval_of, common_type, convert_to
 from sciquax.units import DimensionalityError, Quantity
 from tests.helpers import Wrapped, assert_raises, assert_same
 
@@ -123,18 +123,21 @@ def test_wrapped_and_plain():
 # -- the functions themselves
 
 
-def test_join_and_coerce():
-    assert join(M, KM)._unit is M._unit and join(KM, M)._unit is KM._unit
-    assert join(Polymorphic(X), KM)._unit is KM._unit and join(KM, Polymorphic(X))._unit is KM._unit
-    assert type(join(Polymorphic(X), Polymorphic(Y))) is Polymorphic
-    assert join(X, Polymorphic(Y)) is X and join(Polymorphic(Y), X) is X
+def test_common_type_and_convert_to():
+    assert common_type(M, KM)._unit is M._unit and common_type(KM, M)._unit is KM._unit
+    assert (
+        common_type(Polymorphic(X), KM)._unit is KM._unit
+        and common_type(KM, Polymorphic(X))._unit is KM._unit
+    )
+    assert type(common_type(Polymorphic(X), Polymorphic(Y))) is Polymorphic
+    assert common_type(X, Polymorphic(Y)) is X and common_type(Polymorphic(Y), X) is X
     with pytest.raises(Unsettled):
-        join(M, Quantity(X, "s"))
+        common_type(M, Quantity(X, "s"))
     with pytest.raises(Unsettled):
-        join(M, X)
-    assert_same(coerce(KM, M), Quantity(1000 * Y, "m"))
-    assert_same(coerce(Polymorphic(0 * X), M), Quantity(0 * X, "m"))
-    assert coerce(M, M) is M and coerce(X, Y) is X
+        common_type(M, X)
+    assert_same(convert_to(KM, M), Quantity(1000 * Y, "m"))
+    assert_same(convert_to(Polymorphic(0 * X), M), Quantity(0 * X, "m"))
+    assert convert_to(M, M) is M and convert_to(X, Y) is X
 
 
 # -- what does not settle
@@ -194,3 +197,33 @@ def test_carry_from_zero_whose_unit_grows():
 def test_wrong_branches_among_right_ones():
     with pytest.raises(DimensionalityError, match="^Output . of a conditional is Quantity"):
         quaxify(lambda a, b: lax.cond(True, lambda: (a, a), lambda: (a, b)))(M, Quantity(X, "s"))
+
+
+class Masked(ArrayValue):
+    data: jax.Array
+    mask: jax.Array
+
+    def aval(self):
+        return aval_of(self.data)
+
+    @staticmethod
+    def default(primitive, values, params):
+        data = [x.data if isinstance(x, Masked) else x for x in values]
+        mask = next(x.mask for x in values if isinstance(x, Masked))
+        return Masked(primitive.bind(*data, **params), mask)
+
+    @classmethod
+    def common_type(cls, lhs, rhs):
+        return next(x for x in (lhs, rhs) if isinstance(x, Masked))
+
+    @classmethod
+    def convert_to(cls, value, example):
+        return value if isinstance(value, Masked) else Masked(value, jnp.ones(value.shape, bool))
+
+
+@pytest.mark.parametrize("start", [1.5, 0.0, np.float32(1.5)], ids=repr)
+def test_a_literal_is_an_array_to_convert_to(start):
+    """A scan from a number that stands in the program, which JAX hands on as a number."""
+    f = lambda xs: lax.scan(lambda c, x: (c + x, None), start, xs)[0]
+    out = quaxify(f)(Masked(X, jnp.array([True, False, True])))
+    np.testing.assert_allclose(out.data, start + X.sum(), rtol=1e-6)

@@ -12,7 +12,7 @@ from jax.custom_derivatives import linear_call as _linear_call
 from .._compat.jaxprs import open_jaxpr
 from .._interpret import interpret
 from .._stage.quaxify import quaxify
-from .._values.common_type import coerce
+from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES
 from .._values.types import Type, flatten, regroup, stacked_type, type_of, unflatten
 from .._values.unit_polymorphic import strip
@@ -53,7 +53,7 @@ def custom_vmap(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
         out_values = jtu.tree_leaves(out, is_leaf=lambda x: type(x) in VALUE_TYPES)
         out_leaves, out_flags = [], []
         for x, flag, t in zip(out_values, jtu.tree_leaves(out_batched), outs, strict=True):
-            x = coerce(x, (stacked_type(t, size) if flag else t).example())
+            x = convert_to(x, (stacked_type(t, size) if flag else t).example())
             own = jtu.tree_leaves(x)
             out_leaves += own
             out_flags += [flag] * len(own)
@@ -96,7 +96,7 @@ def linear_call(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
             example = t.example()
             if type(example) in VALUE_TYPES:
                 zeros = [jnp.zeros(a.shape, a.dtype) for a in t.avals]
-                x = coerce(x, example.as_cotangent(zeros))
+                x = convert_to(x, example.as_cotangent(zeros))
             out += jtu.tree_leaves(x)
         return out
 

@@ -14,7 +14,7 @@ from .._compat.derivatives import is_symbolic_zero
 from .._compat.jaxprs import open_jaxpr
 from .._interpret import interpret
 from .._stage.quaxify import quaxify
-from .._values.common_type import coerce
+from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.mode import staging
 from .._values.types import Type, flatten, type_of, unflatten
@@ -98,7 +98,7 @@ def _tangent_values(
 def _tangent_leaves(tangent: Any, value: Any) -> list[Any]:
     value, leaves = strip(value), jtu.tree_leaves(value)
     if type(value) in VALUE_TYPES:
-        tangent = coerce(tangent, value.as_tangent(leaves))
+        tangent = convert_to(tangent, value.as_tangent(leaves))
     else:
         tangent = strip(tangent)
     return jtu.tree_leaves(tangent)
@@ -167,7 +167,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
                 out += jtu.tree_leaves(ct)
             elif type(example) in VALUE_TYPES:
                 like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
-                out += jtu.tree_leaves(coerce(ct, like))
+                out += jtu.tree_leaves(convert_to(ct, like))
             else:
                 out.append(strip(ct))
         return tuple(out)

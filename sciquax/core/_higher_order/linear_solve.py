@@ -11,7 +11,7 @@ from jax import lax
 from .._compat.jaxprs import open_jaxpr
 from .._errors import Unsettled
 from .._interpret import interpret
-from .._values.common_type import coerce
+from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES
 from .._values.types import convert, flatten, regroup, type_of, unflatten
 from .._values.unit_polymorphic import strip
@@ -42,7 +42,7 @@ def custom_linear_solve(
     try:
         jax.eval_shape(
             lambda leaves: [
-                coerce(x, t.example())
+                convert_to(x, t.example())
                 for x, t in zip(
                     run(bodies.matvec, matvec_consts, unflatten(x_types, leaves)),
                     b_types,
@@ -73,7 +73,7 @@ def custom_linear_solve(
         for ct, t in zip(out, b_types, strict=True):
             example = t.example()
             if type(example) in VALUE_TYPES:
-                ct = coerce(
+                ct = convert_to(
                     ct, example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])
                 )
             result += jtu.tree_leaves(strip(ct))

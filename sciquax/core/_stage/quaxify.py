@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 
 from .._compat.frames import user_location
 from .._compat.jaxprs import Literal, as_array
-from .._errors import LocatedError, Location, locate_stack
+from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import rules_of, stage_whole
 from .._interpret import interpret
@@ -130,7 +130,7 @@ def _located(function: Callable, *args: Any) -> Any:
         return function(*args)
     except LocatedError as error:
         if error.location is None:
-            locate_stack(error)
+            error.at(user_line())
         raise
 
 
@@ -202,7 +202,7 @@ def _staged_and_interpreted(
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
         if error.location is None:
-            locate_stack(error)
+            error.at(user_line())
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
     if kept is not None:

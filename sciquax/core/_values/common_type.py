@@ -1,48 +1,57 @@
-"""Joining types: what two branches, or a loop's carry before and after its body, both become.
+"""The common type that two branches, or a loop's carry before and after its body, both become.
 
-`join(a, b)` gives an example of the common type; `coerce(x, example)` takes a value there. Types
-say what they do in `Value.join` and `Value.coerce`; here is what holds for all of them.
+`common_type(a, b)` gives an example of it; `convert_to(x, example)` takes a value there. Types say
+what they do in `Value.common_type` and `Value.convert_to`; here is what holds for all of them.
 """
 
 from typing import Any
 
 import jax.tree_util as jtu
 
+from .._compat.jaxprs import as_array
 from .kinds import VALUE_TYPES
 from .unit_polymorphic import Polymorphic, strip
 
 
-def join(lhs: Any, rhs: Any) -> Any:
+def common_type(lhs: Any, rhs: Any) -> Any:
     """An example of the type that both become.
 
     **Raises** `Unsettled` if there is none.
     """
     if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
         return lhs
-    lhs, rhs = _mark(lhs, rhs), _mark(rhs, lhs)
+    lhs, rhs = _mark(_shaped(lhs), rhs), _mark(_shaped(rhs), lhs)
     if type(lhs) is Polymorphic and type(rhs) is Polymorphic:
-        return Polymorphic(join(lhs.inner, rhs.inner))
+        return Polymorphic(common_type(lhs.inner, rhs.inner))
     owner = _owner(lhs, rhs)
     if owner is None:  # a polymorphic constant and a plain array
         return rhs if type(lhs) is Polymorphic else lhs
     if type(lhs) is Polymorphic and type(rhs) in VALUE_TYPES:
-        return owner.join(rhs, lhs) if owner.polymorphic_constants else owner.join(rhs, strip(lhs))
-    return owner.join(lhs, rhs if owner.polymorphic_constants else strip(rhs))
+        lhs, rhs = rhs, lhs
+    return owner.common_type(lhs, rhs if owner.polymorphic_constants else strip(rhs))
 
 
-def coerce(value: Any, example: Any) -> Any:
-    """`value` in the type of `example`, an outcome of `join` that involved it."""
+def convert_to(value: Any, example: Any) -> Any:
+    """`value` in the type of `example`, an outcome of `common_type` that involved it."""
     if type(value) not in VALUE_TYPES and type(example) not in VALUE_TYPES:
         return value
     if _form(value) == _form(example):
         return value
-    value = _mark(value, example)
+    value = _mark(_shaped(value), example)
     if type(example) is Polymorphic:
-        return Polymorphic(coerce(strip(value), example.inner))
+        return Polymorphic(convert_to(strip(value), example.inner))
     owner = _owner(value, example)
     if owner is None:
         return strip(value)
-    return owner.coerce(value if owner.polymorphic_constants else strip(value), example)
+    return owner.convert_to(value if owner.polymorphic_constants else strip(value), example)
+
+
+def _shaped(x: Any) -> Any:
+    """`x`, or an array for a number that stands in the program: types may ask for its shape."""
+    inner = strip(x)
+    if type(inner) in VALUE_TYPES or hasattr(inner, "shape"):
+        return x
+    return Polymorphic(as_array(inner)) if type(x) is Polymorphic else as_array(inner)
 
 
 def _form(x: Any) -> Any:

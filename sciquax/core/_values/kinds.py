@@ -11,7 +11,7 @@ import numpy as np
 
 from .._compat.jaxprs import ShapedArray, typeof
 from .._compat.registries import guard_array_type
-from .._errors import RuleError, locate_stack
+from .._errors import RuleError, user_line
 from .mode import MODE
 
 VALUE_TYPES: set[type] = set()
@@ -95,13 +95,11 @@ def _refuse_while_staging(x: Any) -> None:
 def captured_foreign(x: Any) -> RuleError:
     """The error for another library's object that a staged function captured."""
     name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
-    error = RuleError(
+    return RuleError(
         f"A `{name}` that a quaxified function captured met an array of the program, which would "
         "read it as bare numbers.",
         "Pass it as an argument, or capture it as a value: `sciquax.units.Quantity(x)`.",
-    )
-    locate_stack(error)
-    return error
+    ).at(user_line())
 
 
 def taker_of(kind: type) -> Taker | None:

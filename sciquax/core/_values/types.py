@@ -11,7 +11,7 @@ from jax import lax
 from .._compat import jaxprs
 from .._compat.jaxprs import typeof
 from .._errors import RuleError, Unsettled
-from .common_type import coerce, join
+from .common_type import common_type, convert_to
 from .kinds import VALUE_TYPES, aval_of, describe, short_aval
 from .unit_polymorphic import Polymorphic, strip
 
@@ -123,8 +123,8 @@ def unflatten(types: Sequence[Type], leaves: Sequence[Any]) -> list[Any]:
 
 
 def convert(value: Any, target: Type) -> Any:
-    """`value` in exactly a type: its structure by `coerce`, its leaves' dtypes by conversion."""
-    leaves, tree = jtu.tree_flatten(coerce(value, target.example()))
+    """`value` in exactly a type: its structure by `convert_to`, its leaves' dtypes too."""
+    leaves, tree = jtu.tree_flatten(convert_to(value, target.example()))
     leaves = [
         x
         if (a := typeof(x)).dtype == t.dtype and getattr(a, "weak_type", False) == t.weak_type
@@ -135,11 +135,11 @@ def convert(value: Any, target: Type) -> Any:
 
 
 def join_types(lhs: Type, rhs: Type) -> Type:
-    """The type that values of both become: structures by `join`, dtypes by promotion."""
+    """The type that values of both become: structures by `common_type`, dtypes by promotion."""
     if lhs == rhs:
         return lhs
     examples = lhs.example(), rhs.example()
-    leaves, tree = jtu.tree_flatten(join(*examples))
+    leaves, tree = jtu.tree_flatten(common_type(*examples))
     avals = list(map(_aval, leaves))
     if tree == _ARRAY:
         return Type(tree, (_join_avals(*map(aval_of, examples)),))

@@ -90,18 +90,35 @@ class Value(eqx.Module, metaclass=ValueMeta):
         arrays = [_materialise(x, primitive, values) for x in values]
         return primitive.bind(*arrays, **primitive.get_bind_params(params))
 
-    # -- joining: loops and conditionals ----------------------------------------------------------
+    # -- common types: loops and conditionals -----------------------------------------------------
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
-        """An example of the type that both `lhs` and `rhs` can become. Raises `Unsettled`."""
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
+        """The type that the branches of a conditional, or a loop's carry, both become.
+
+        **Arguments**: `lhs` and `rhs`, at least one of this class. The other may be a value of an
+        inner layer, a plain array, or a `jax.ShapeDtypeStruct` in its place; and, if the class
+        says `polymorphic_constants`, a `Polymorphic` around one of these, for literal 0, inf, nan.
+
+        **Returns** an example of the common type: its leaves count by shape and dtype alone.
+
+        **Raises** `Unsettled` if there is none.
+        """
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             return lhs
         raise Unsettled
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
-        """`value` in the type of `example`, which came from `join`."""
+    def convert_to(cls, value: Any, example: Any) -> Any:
+        """`value` in the type of `example`, which came from `common_type`.
+
+        **Arguments**: as for `common_type`, but that numbers are there, and have become arrays: a
+        literal of the program too. `example` may be plain, where `value` is of this class.
+
+        **Returns** a value, or an array, with the structure and the shapes of `example`.
+
+        **Raises** `Unsettled` if it cannot be converted.
+        """
         raise Unsettled
 
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------
@@ -247,7 +264,7 @@ class ArrayValue(Value):
         return int(np.prod(self.aval().shape, dtype=np.int64))
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """Types that materialise by default become a plain array with a plain array or another."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             return lhs
@@ -258,7 +275,7 @@ class ArrayValue(Value):
         return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         if type(value) in VALUE_TYPES and type(example) not in VALUE_TYPES:
             return materialised(value, "join")
         raise Unsettled

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.interpreters import ad
 
-from sciquax.core import Polymorphic, RuleError, jvp, locate_stack, strip, vjp
+from sciquax.core import Polymorphic, RuleError, jvp, strip, user_line, vjp
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def differentiate(primitive: Any) -> None:
                 "rule for.",
                 "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves.",
             )
-            raise locate_stack(error)
+            raise error.at(user_line())
         del avals
         known = [i for i, ct in enumerate(cotangents) if type(ct) is not ad.Zero]
         sides = (call.varied, call.wanted)

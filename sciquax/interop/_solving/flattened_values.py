@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import Polymorphic, Unsettled, coerce, is_value, join, quaxify
+from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_value, quaxify
 from sciquax.core.internal import Literal, open_jaxpr
 from sciquax.named import NamedArray
 from sciquax.units import Quantity
@@ -49,10 +49,10 @@ class Storage(eqx.Module):
         if jtu.tree_structure(value) != self.tree:
             example = self.tree.unflatten([jnp.zeros(*shape) for shape in self.shapes])
             try:
-                kept = example.sums_by_parts or type(join(example, value)) is type(example)
+                kept = example.sums_by_parts or type(common_type(example, value)) is type(example)
                 if not kept:
                     return None  # it has more entries, say
-                value = coerce(value, example).unclaimed()
+                value = convert_to(value, example).unclaimed()
             except Unsettled:
                 return None
             if jtu.tree_structure(value) != self.tree:

@@ -11,7 +11,7 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units.internal import InternedUnit, convert, dimensionless
 
 from .tree_units import TreeUnits, Working, has_quantity, is_quantity
-from .user_functions import at_stack
+from .user_functions import caller_line
 
 
 class TreeTolerance(eqx.Module):
@@ -41,7 +41,7 @@ def number(x: Any, field: str, owner: str) -> Any:
             dimensionless().pint,
             f"An absolute tolerance is `atol`; `{field}` is a fraction of the state.",
         )
-        raise at_stack(error)
+        raise error.at(caller_line())
     return convert(x.magnitude, x._unit, dimensionless())
 
 
@@ -76,7 +76,7 @@ def _broadcast(leaves: list[Any], structure: Any, state: TreeUnits, owner: str) 
             f"`{owner}` got `atol` as a tree, {structure}, that does not fit `y0`, {state.tree}.",
             "Give it shaped like `y0`, or one number for all leaves.",
         )
-        raise at_stack(error) from None
+        raise error.at(caller_line()) from None
     return [x for x, sub in zip(leaves, subtrees, strict=True) for _ in jtu.tree_leaves(sub)]
 
 
@@ -91,7 +91,7 @@ def _to_leaf(x: Any, unit: InternedUnit, name: str, owner: str) -> Any:
             unit.pint,
             f"Give it in '{unit}'.",
         )
-        raise at_stack(error)
+        raise error.at(caller_line())
     if not x._unit.compatible(unit):
         error = DimensionalityError(
             f"`{owner}` got `atol` in '{x._unit}', and {name} is in '{unit}'.",
@@ -100,16 +100,14 @@ def _to_leaf(x: Any, unit: InternedUnit, name: str, owner: str) -> Any:
             "Give `atol` as a tree shaped like `y0`, or as a number, which counts in the units of "
             "`y0`, leaf by leaf.",
         )
-        raise at_stack(error)
+        raise error.at(caller_line())
     return convert(x.magnitude, x._unit, unit)
 
 
 def refuse_quantities(part: Any) -> None:
     """**Raises** `RuleError` for a part of a solve that holds quantities nobody has converted."""
     if has_quantity(part):
-        raise at_stack(
-            RuleError(
-                f"`{type(part).__name__}` holds quantities, and what they are is not known.",
-                "Hold plain numbers, in the units of `t0` and `y0`.",
-            )
-        )
+        raise RuleError(
+            f"`{type(part).__name__}` holds quantities, and what they are is not known.",
+            "Hold plain numbers, in the units of `t0` and `y0`.",
+        ).at(caller_line())

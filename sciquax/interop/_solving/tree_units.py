@@ -35,7 +35,7 @@ from sciquax.units.internal import (
 )
 
 from .flattened_values import Storage, aligned, is_stored, kind_of
-from .user_functions import at_function, at_output, at_stack
+from .user_functions import caller_line, definition_of, line_of_output
 
 
 def is_quantity(x: Any) -> bool:
@@ -189,12 +189,12 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
             time.pint,
             "Convert to an absolute scale first, `.to('kelvin')`.",
         )
-        raise at_stack(error)
+        raise error.at(caller_line())
     state = TreeUnits.of(y0)
     try:
         state.map(difference_unit)
     except LocatedError as error:
-        raise at_stack(error) from None
+        raise error.at(caller_line()) from None
     return Working(time, state)
 
 
@@ -253,7 +253,7 @@ def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolv
                 f"Give it a unit, `Quantity(x, '{unit}')`. "
                 "Only literal 0, inf and nan belong to every unit."
             )
-        return at_stack(DimensionalityError(message, own_unit(x).pint, unit.pint, remedy))
+        return DimensionalityError(message, own_unit(x).pint, unit.pint, remedy).at(caller_line())
 
     return to_unit(x, unit, complain)
 
@@ -282,7 +282,7 @@ def tree_to_units(
     if structure != target.tree:
         if target.plain and not any(map(is_quantity, leaves)):
             return tree  # Diffrax says so itself
-        raise at_function(StructureError(what, target.tree, structure), function)
+        raise StructureError(what, target.tree, structure).at(definition_of(function))
     magnitudes = []
     for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
 
@@ -297,14 +297,14 @@ def tree_to_units(
                     f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
                 )
             error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
-            return at_output(error, function, arguments, i)
+            return error.at(line_of_output(function, arguments, i))
 
         magnitudes.append(to_unit(x, unit, complain))
     arrays = target.parts(magnitudes)
     if arrays is None:
         due = ", ".join("array" if s is None else s.kind for s in target._storages)
         got = ", ".join(kind_of(x) if is_value(x) else "array" for x in magnitudes)
-        raise at_function(StructureError(what, due, got), function)
+        raise StructureError(what, due, got).at(definition_of(function))
     return target.bare.unflatten(arrays)
 
 

@@ -25,7 +25,7 @@ from sciquax.units.internal import (
 )
 
 from .tree_units import TreeUnits
-from .user_functions import at_stack
+from .user_functions import caller_line
 
 TAKES, GIVES = "x", "vector"
 
@@ -117,19 +117,17 @@ def linear(owner: str, unit: InternedUnit) -> InternedUnit:
     try:
         return multiplicative(owner, unit)
     except LocatedError as error:
-        raise at_stack(error) from None
+        raise error.at(caller_line()) from None
 
 
 def unit_of_all(operator: UnitLinearOperator) -> InternedUnit:
     """The unit of the whole matrix. **Raises** `RuleError` if its blocks have several."""
     units = {give / take for give in operator.gives.units for take in operator.takes.units}
     if len(units) > 1:
-        raise at_stack(
-            RuleError(
-                "The blocks of this operator have several units: there is no one matrix.",
-                "`operator.operator` is the bare operator.",
-            )
-        )
+        raise RuleError(
+            "The blocks of this operator have several units: there is no one matrix.",
+            "`operator.operator` is the bare operator.",
+        ).at(caller_line())
     return next(iter(units), dimensionless())
 
 
@@ -143,22 +141,18 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
     """
     given = TreeUnits.of(vector, due.name)
     if given.tree != due.tree:
-        raise at_stack(
-            RuleError(
-                f"`{owner}` got a tree {given.tree}, and the operator has {due.tree} there.",
-                "Give it the structure of the operator.",
-            )
-        )
+        raise RuleError(
+            f"`{owner}` got a tree {given.tree}, and the operator has {due.tree} there.",
+            "Give it the structure of the operator.",
+        ).at(caller_line())
     given = given.map(lambda unit: linear(owner, unit))
     factor, factors = ratio(given, due, lambda a, b: uneven(owner, a, b))
     bare = due.parts(list(map(magnitude_of, due.tree.flatten_up_to(vector))))
     if bare is None:
-        raise at_stack(
-            RuleError(
-                f"`{owner}` got a vector whose leaves are not of the kind that the operator has.",
-                "Give it arrays where the operator was made with arrays.",
-            )
-        )
+        raise RuleError(
+            f"`{owner}` got a vector whose leaves are not of the kind that the operator has.",
+            "Give it arrays where the operator was made with arrays.",
+        ).at(caller_line())
     numbers = jtu.tree_leaves(due.spread(factors))
     scaled = [x if f == 1.0 else x * f for x, f in zip(bare, numbers, strict=True)]
     return due.bare.unflatten(scaled), factor
@@ -187,7 +181,7 @@ def ratio(
         want = want * factor
         if not have.compatible(want):
             names = given.names()
-            raise at_stack(complain((names[0], given.units[0]), (names[i], have, want)))
+            raise complain((names[0], given.units[0]), (names[i], have, want)).at(caller_line())
         numbers.append(have.conversion(want)[0])
     return factor, numbers
 

@@ -3,25 +3,22 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax.tree_util as jtu
 
 from sciquax.core import (
-    LocatedError,
     Location,
     Polymorphic,
     is_value,
-    locate_stack,
     output_places,
     run,
     strip,
+    user_line,
 )
 
 from .captured_tracers import Traced
 from .deferred_calls import PLACE
-
-Error = TypeVar("Error", bound=BaseException)
 
 
 def call(
@@ -70,34 +67,24 @@ def place_of(fn: Any) -> Location | None:
     return Location(code.co_filename, code.co_firstlineno, 0, code.co_qualname)
 
 
-def at_function(error: Error, fn: Callable[..., Any]) -> Error:
-    """`error` with the place where a function is defined."""
-    place = place_of(fn)
-    if place is None:
-        return at_stack(error)
-    error._sciquax_located = True  # type: ignore[attr-defined]  # the innermost place stays
-    if isinstance(error, LocatedError):
-        error.location = place
-    return error
+def definition_of(fn: Callable[..., Any]) -> Location | None:
+    """The place of an error about a function: where it is defined, else the line that calls."""
+    return place_of(fn) or caller_line()
 
 
-def at_output(error: Error, fn: Callable[..., Any], arguments: tuple[Any, ...], leaf: int) -> Error:
-    """`error` with the line that made one leaf of what `fn` returned, else where it is defined."""
+def line_of_output(
+    fn: Callable[..., Any], arguments: tuple[Any, ...], leaf: int
+) -> Location | None:
+    """The line that made one leaf of what `fn` returned, else where it is defined."""
+    place = None
     if arguments and not isinstance(fn, Traced):
         try:
             place = output_places(fn, arguments, {})[leaf]
         except Exception:  # it cannot be traced again: it uses the quantities' own methods, say
-            place = None
-        if place is not None:
-            error._sciquax_located = True  # type: ignore[attr-defined]
-            if isinstance(error, LocatedError):
-                error.location = place
-            return error
-    return at_function(error, fn)
+            pass
+    return place or definition_of(fn)
 
 
-def at_stack(error: Error) -> Error:
-    """`error` with the user's line that is running; a deferred call's, its interpreter fills in."""
-    if not PLACE.deferred:
-        locate_stack(error, depth=2)
-    return error
+def caller_line() -> Location | None:
+    """The user's line that is running; None in a deferred call, whose interpreter knows it."""
+    return None if PLACE.deferred else user_line()

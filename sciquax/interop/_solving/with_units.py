@@ -22,7 +22,7 @@ from sciquax.units.internal import (
 
 from .tree_units import TreeUnits, has_quantity, without_units
 from .unit_operator import GIVES, TAKES, UnitLinearOperator, linear, ratio, uneven
-from .user_functions import at_function, at_stack, call
+from .user_functions import call, caller_line, definition_of
 
 
 def labelled(operator: Any) -> UnitLinearOperator:
@@ -31,22 +31,18 @@ def labelled(operator: Any) -> UnitLinearOperator:
     **Raises** `RuleError` for a class of operators that holds quantities and is not known.
     """
     if not isinstance(operator, lx.AbstractLinearOperator):
-        raise at_stack(
-            RuleError(
-                f"`linear_solve` got a `{type(operator).__name__}` as its operator.",
-                "Make it one: `MatrixLinearOperator(matrix)`, or `to_lineax(matrix)`.",
-            )
-        )
+        raise RuleError(
+            f"`linear_solve` got a `{type(operator).__name__}` as its operator.",
+            "Make it one: `MatrixLinearOperator(matrix)`, or `to_lineax(matrix)`.",
+        ).at(caller_line())
     for kind, rule in _RULES.items():
         if isinstance(operator, kind):
             return rule(operator)
     if has_quantity(operator):
-        raise at_stack(
-            RuleError(
-                f"`{type(operator).__name__}` holds quantities, and what they are is not known.",
-                "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
-            )
-        )
+        raise RuleError(
+            f"`{type(operator).__name__}` holds quantities, and what they are is not known.",
+            "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
+        ).at(caller_line())
     return with_unit(operator, dimensionless())
 
 
@@ -154,7 +150,7 @@ def in_one_unit(arrays: tuple, owner: str) -> tuple[list[Any], InternedUnit]:
     try:
         return unify(owner, arrays)
     except LocatedError as error:
-        raise at_stack(error) from None
+        raise error.at(caller_line()) from None
 
 
 class _BareLinear(eqx.Module):
@@ -186,7 +182,7 @@ def _function(operator: lx.FunctionLinearOperator) -> UnitLinearOperator:
     gives = _units_given(operator.fn, takes.label(takes.strip(structure)))
     if any(unit.offset for unit in gives.units):
         error = RuleError("A linear function returned a quantity whose scale has an offset.")
-        raise at_function(error, operator.fn)
+        raise error.at(definition_of(operator.fn))
     bare = lx.FunctionLinearOperator(
         _BareLinear(operator.fn, takes, gives), takes.strip(structure), operator.tags
     )
@@ -220,15 +216,13 @@ def _sum(operator: lx.AddLinearOperator) -> UnitLinearOperator:
             lhs.gives.units[0] / lhs.takes.units[0],
             rhs.gives.units[0] / rhs.takes.units[0],
         )
-        raise at_stack(
-            DimensionalityError(
-                f"The sum of linear operators in '{unit}' and '{other}', which measure different "
-                "things.",
-                unit.pint,
-                other.pint,
-                "Multiply one by a quantity: `MulLinearOperator(operator, quantity)`.",
-            )
-        )
+        raise DimensionalityError(
+            f"The sum of linear operators in '{unit}' and '{other}', which measure different "
+            "things.",
+            unit.pint,
+            other.pint,
+            "Multiply one by a quantity: `MulLinearOperator(operator, quantity)`.",
+        ).at(caller_line())
     number = (out / into).conversion(dimensionless())[0]
     inner = _scaled(rhs.operator, [1 / f for f in of_inputs], inputs=True)
     bare = lhs.operator + _scaled(inner, [number * f for f in of_outputs])

@@ -17,7 +17,7 @@ from sciquax.units.internal import InternedUnit, own_unit, wrap
 from .._solving.deferred_calls import deferrable
 from .._solving.tolerances import number
 from .._solving.tree_units import TreeUnits, has_quantity, time_to_unit
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 
 
 def root(time: InternedUnit) -> InternedUnit:
@@ -133,10 +133,8 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
         return bare
     if time.plain and not has_quantity(path):
         return path
-    raise at_stack(
-        RuleError(
-            f"`{type(path).__name__}` is no Brownian path of Diffrax's: which of its numbers are "
-            "times is not known.",
-            "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
-        )
-    )
+    raise RuleError(
+        f"`{type(path).__name__}` is no Brownian path of Diffrax's: which of its numbers are "
+        "times is not known.",
+        "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
+    ).at(caller_line())

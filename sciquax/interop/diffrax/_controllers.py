@@ -17,7 +17,7 @@ from sciquax.units import Quantity
 
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, stack_times, time_to_unit
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 
 
 class StepTo(diffrax.StepTo):
@@ -185,13 +185,11 @@ def _bare_pid(controller: diffrax.PIDController, working: Working) -> diffrax.PI
     if not isinstance(controller.atol, TreeTolerance):
         return controller
     if type(controller) not in (PIDController, diffrax.PIDController):
-        raise at_stack(
-            RuleError(
-                f"`{name}`, a subclass of `PIDController`, got an `atol` that differs from leaf to "
-                "leaf, which Diffrax's controllers do not know.",
-                "Use `PIDController`, or give `atol` as one number.",
-            )
-        )
+        raise RuleError(
+            f"`{name}`, a subclass of `PIDController`, got an `atol` that differs from leaf to "
+            "leaf, which Diffrax's controllers do not know.",
+            "Use `PIDController`, or give `atol` as one number.",
+        ).at(caller_line())
     return TreePIDController(**{k: getattr(controller, k) for k in _PID_FIELDS})
 
 

@@ -17,7 +17,7 @@ from sciquax.units.internal import InternedUnit, difference_unit, own_unit, wrap
 
 from .._solving.tree_units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
 from .._solving.unit_operator import UnitLinearOperator
-from .._solving.user_functions import at_function, call
+from .._solving.user_functions import call, definition_of
 from .._solving.with_units import between, fitted, labelled
 from ._brownian import bare_path, root
 from ._interpolations import QuantityPath
@@ -143,7 +143,7 @@ class Diffusion(eqx.Module):
                 raise self._unknown()
             return between(known, self.controls, due, self._complain)
         except LocatedError as error:
-            raise at_function(error, self.fn) from None
+            raise error.at(definition_of(self.fn)) from None
 
     def _complain(self, name: str, have: InternedUnit, due: InternedUnit) -> LocatedError:
         return DimensionalityError(
@@ -172,7 +172,7 @@ class Diffusion(eqx.Module):
                 unit.pint,
                 f"Return something that converts to '{unit}'.",
             )
-            return at_function(error, self.fn)
+            return error.at(definition_of(self.fn))
 
         return to_unit(x, unit, complain)
 
@@ -182,7 +182,7 @@ class Diffusion(eqx.Module):
             "each array in it multiplies.",
             "Return a tree shaped like `y0` and the control, or a `DiagonalLinearOperator` of one.",
         )
-        return at_function(error, self.fn)
+        return error.at(definition_of(self.fn))
 
     @property
     def _plain(self) -> bool:
@@ -203,5 +203,5 @@ class DiffusionShapes(eqx.Module):
                 "`quaxify`.",
                 "Solve outside of `quaxify`: `diffeqsolve` takes quantities by itself.",
             )
-            raise at_function(error, self.fn)
+            raise error.at(definition_of(self.fn))
         return jtu.tree_map(lambda y, c: jnp.zeros((*y.shape, *c.shape), y.dtype), y, increment)

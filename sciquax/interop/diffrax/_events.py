@@ -16,7 +16,7 @@ from sciquax.units.internal import own_unit, wrap
 
 from .._solving.tolerances import TreeTolerance, atol_to_units
 from .._solving.tree_units import TreeUnits, Working, has_quantity, is_quantity, to_unit
-from .._solving.user_functions import at_function, at_stack, call
+from .._solving.user_functions import call, caller_line, definition_of
 
 TIMES = ("t0", "t1", "dt0")
 
@@ -63,7 +63,7 @@ class SteadyState(eqx.Module):
                 rate.pint,
                 f"Give it in a unit that converts to '{rate}'.",
             )
-            return at_stack(error)
+            return error.at(caller_line())
 
         rtol, atol = self.rtol, self.atol
         if isinstance(rtol, Quantity):
@@ -133,7 +133,7 @@ class Condition(eqx.Module):
                     "is: its change of sign means nothing.",
                     "Subtract the value to watch for, or convert with `.to('kelvin')`.",
                 )
-                raise at_function(error, fn)
+                raise error.at(definition_of(fn))
             return out.magnitude
         return out
 
@@ -149,13 +149,11 @@ def bare_event(event: Any, working: Working) -> Any:
         quantity = next(
             x for x in jtu.tree_leaves(event.root_finder, is_leaf=is_quantity) if is_quantity(x)
         )
-        raise at_stack(
-            RuleError(
-                f"The root finder of an `Event` holds {quantity!r}: its tolerances are used for "
-                "the time of the event and for the condition's value alike, in their own units.",
-                "Give plain numbers: of the unit of `t0`, and of what the condition returns.",
-            )
-        )
+        raise RuleError(
+            f"The root finder of an `Event` holds {quantity!r}: its tolerances are used for "
+            "the time of the event and for the condition's value alike, in their own units.",
+            "Give plain numbers: of the unit of `t0`, and of what the condition returns.",
+        ).at(caller_line())
     conditions = jtu.tree_map(
         lambda fn: Condition(fn, working.time, working.state), event.cond_fn, is_leaf=callable
     )

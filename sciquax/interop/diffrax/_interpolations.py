@@ -25,7 +25,7 @@ from .._solving.tree_units import (
     to_unit,
     without_units,
 )
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 
 
 class QuantityPath:
@@ -200,7 +200,7 @@ def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
             unit.pint,
             "`backward_hermite_coefficients` gives all four.",
         )
-        return at_stack(error)
+        return error.at(caller_line())
 
     return units.bare.unflatten(
         [
@@ -318,7 +318,7 @@ def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
             unit.pint,
             f"Give it in a unit that converts to '{unit}'.",
         )
-        return at_stack(error)
+        return error.at(caller_line())
 
     leaves: Sequence[Any] = units.tree.flatten_up_to(given)
     return units.bare.unflatten(

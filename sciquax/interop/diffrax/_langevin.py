@@ -28,7 +28,7 @@ from .._solving.tree_units import (
     tree_to_units,
     without_units,
 )
-from .._solving.user_functions import at_stack, call
+from .._solving.user_functions import call, caller_line
 from ._brownian import bare_path
 
 LANGEVIN = (diffrax.UnderdampedLangevinDriftTerm, diffrax.UnderdampedLangevinDiffusionTerm)
@@ -65,7 +65,7 @@ def velocities_in_working_units(y0: Any, time: InternedUnit) -> Any:
                 rate.pint,
                 f"Give it in a unit that converts to '{rate}'; `y0` is (positions, velocities).",
             )
-            return at_stack(error)
+            return error.at(caller_line())
 
         return wrap(to_unit(v, rate, complain), rate)
 
@@ -160,7 +160,7 @@ def _coefficient(given: Any, due: TreeUnits, name: str, owner: str) -> Any:
             f"Give it in a unit that converts to '{unit}'. `gamma` is a rate, `u` the square of a "
             "velocity: k T over the mass.",
         )
-        return at_stack(error)
+        return error.at(caller_line())
 
     def in_unit(x: Any, unit: InternedUnit, leaf: str) -> Any:
         return to_unit(x, unit, lambda x: complain(x, unit, leaf))

@@ -13,7 +13,7 @@ from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.flattened_values import unpack
 from .._solving.tree_units import TreeUnits, Working
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 from ._interpolations import DENSE_FIELDS, DenseInterpolation
 from ._saveat import label_saved
 
@@ -117,23 +117,19 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
     if given is None or working.plain and not isinstance(given, WorkingState):
         return given
     if not isinstance(given, WorkingState):
-        raise at_stack(
-            RuleError(
-                f"`diffeqsolve` got `{name}` as bare numbers: in what units they are is not known.",
-                f"Pass the `{name}` of a solution of this module's `diffeqsolve`.",
-            )
-        )
+        raise RuleError(
+            f"`diffeqsolve` got `{name}` as bare numbers: in what units they are is not known.",
+            f"Pass the `{name}` of a solution of this module's `diffeqsolve`.",
+        ).at(caller_line())
     units = given.units
     assert units is not None
     if given.time is not working.time or units != working.state:
-        raise at_stack(
-            RuleError(
-                f"`diffeqsolve` got a `{name}` of a solve in other units: time in "
-                f"'{given.time}' and states in {_list(units)}, now '{working.time}' and "
-                f"{_list(working.state)}.",
-                "Start both solves with `t0` and `y0` in the same units, by `.to(...)`.",
-            )
-        )
+        raise RuleError(
+            f"`diffeqsolve` got a `{name}` of a solve in other units: time in "
+            f"'{given.time}' and states in {_list(units)}, now '{working.time}' and "
+            f"{_list(working.state)}.",
+            "Start both solves with `t0` and `y0` in the same units, by `.to(...)`.",
+        ).at(caller_line())
     return given.state
 
 

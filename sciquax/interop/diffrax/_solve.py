@@ -19,7 +19,7 @@ from .._solving.tree_units import (
     without_units,
     working_units,
 )
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 from ._controllers import bare_controller
 from ._events import bare_event
 from ._langevin import has_langevin, to_units_of, velocities_in_working_units, with_atol_in_units_of
@@ -134,7 +134,7 @@ def _not_additive(storage: Storage) -> RuleError:
         "the sums of theirs, so that a solver cannot step it.",
         "Give `.materialise()` of it.",
     )
-    return at_stack(error)
+    return error.at(caller_line())
 
 
 _NUMBERS = ("t0", "t1", "dt0", "y0", "solver", "saveat", "stepsize_controller", "adjoint", "event")
@@ -171,12 +171,10 @@ def _solve_in(
 ) -> diffrax.Solution:
     """Solve in the working units given."""
     if deprecated and not working.plain:
-        raise at_stack(
-            RuleError(
-                f"`diffeqsolve` does not take quantities together with `{next(iter(deprecated))}`.",
-                "Use `event=Event(...)`.",
-            )
-        )
+        raise RuleError(
+            f"`diffeqsolve` does not take quantities together with `{next(iter(deprecated))}`.",
+            "Use `event=Event(...)`.",
+        ).at(caller_line())
     controller = bare_controller(stepsize_controller, working)
     solution = diffrax.diffeqsolve(
         bare_terms(terms, solver, working),
@@ -212,19 +210,15 @@ def _bare_adjoint(adjoint: Any, controller: Any, working: Working) -> Any:
         given["stepsize_controller"] = bare_controller(given["stepsize_controller"], working)
     backward = given.get("stepsize_controller", controller)
     if isinstance(getattr(backward, "atol", None), TreeTolerance):
-        raise at_stack(
-            RuleError(
-                "`BacksolveAdjoint` solves for the state and its adjoints together, to which an "
-                "`atol` shaped like `y0` does not apply.",
-                "Give it its own, `BacksolveAdjoint(stepsize_controller=PIDController(rtol=..., "
-                "atol=...))`, with `atol` a number.",
-            )
-        )
+        raise RuleError(
+            "`BacksolveAdjoint` solves for the state and its adjoints together, to which an "
+            "`atol` shaped like `y0` does not apply.",
+            "Give it its own, `BacksolveAdjoint(stepsize_controller=PIDController(rtol=..., "
+            "atol=...))`, with `atol` a number.",
+        ).at(caller_line())
     if has_quantity(given):
-        raise at_stack(
-            RuleError(
-                "`BacksolveAdjoint` holds quantities in a place where they are not understood.",
-                "Give plain numbers, in the units of `t0` and `y0`.",
-            )
-        )
+        raise RuleError(
+            "`BacksolveAdjoint` holds quantities in a place where they are not understood.",
+            "Give plain numbers, in the units of `t0` and `y0`.",
+        ).at(caller_line())
     return diffrax.BacksolveAdjoint(**given)

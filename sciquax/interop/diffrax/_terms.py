@@ -10,7 +10,7 @@ from sciquax.core import RuleError
 from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.tree_units import TreeUnits, Working, has_quantity, tree_to_units, without_units
-from .._solving.user_functions import at_stack, call
+from .._solving.user_functions import call, caller_line
 from ._controls import Diffusion, DiffusionShapes, bare_control
 from ._custom_terms import bare_own_term
 from ._langevin import LANGEVIN, bare_langevin_term
@@ -63,13 +63,11 @@ def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
         terms = diffrax.MultiTerm(*terms)  # the old way to write it
         return _bare_term(terms, working, working.state, working.rates)
-    raise at_stack(
-        RuleError(
-            f"`{type(solver).__name__}` takes several terms, and what part of the state each one "
-            "sees is not known.",
-            "Strip the units by hand: solve on `.m_as(unit)` and put the units back.",
-        )
-    )
+    raise RuleError(
+        f"`{type(solver).__name__}` takes several terms, and what part of the state each one "
+        "sees is not known.",
+        "Strip the units by hand: solve on `.m_as(unit)` and put the units back.",
+    ).at(caller_line())
 
 
 def crossed(terms: Any, solver: Any) -> bool:

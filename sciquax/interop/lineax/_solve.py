@@ -15,7 +15,7 @@ from sciquax.units.internal import dimensionless
 from .._solving.deferred_calls import deferred
 from .._solving.tree_units import TreeUnits, has_quantity, without_units
 from .._solving.unit_operator import UnitLinearOperator, tidied, to_units_up_to_a_factor
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 from .._solving.with_units import fitted, labelled
 from ._constructors import FunctionLinearOperator
 
@@ -143,15 +143,13 @@ def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str,
                 units.units[0].pint,
                 f"Give it in a unit that converts to '{units.units[0]}'.",
             )
-            raise at_stack(error)
+            raise error.at(caller_line())
         options["y0"] = jtu.tree_map(lambda x: x * number, guess)
     if has_quantity(options):
-        raise at_stack(
-            RuleError(
-                "`linear_solve` got options with quantities, and what they are is not known.",
-                "Give plain numbers.",
-            )
-        )
+        raise RuleError(
+            "`linear_solve` got options with quantities, and what they are is not known.",
+            "Give plain numbers.",
+        ).at(caller_line())
     return options
 
 

@@ -10,7 +10,7 @@ from sciquax.units.internal import InternedUnit, dimensionless, own_unit
 
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._solving.tree_units import TreeUnits, Working, has_quantity, to_unit
-from .._solving.user_functions import at_stack
+from .._solving.user_functions import caller_line
 
 
 def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bool) -> Any:
@@ -31,14 +31,12 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bo
     name, rtol, given = type(solver).__name__, solver.rtol, solver.atol
     atol = atol_to_units(given, Working(dimensionless(), takes), name)
     if isinstance(atol, TreeTolerance) and (not may_be_tree or takes.bare != gives.bare):
-        raise at_stack(
-            RuleError(
-                f"`{name}` got a tolerance for each leaf of `y0`, and compares it with what the "
-                "function returns, which has other leaves.",
-                "Give `atol` as one number: it counts in the units of `y0` and in those of what "
-                "the function returns.",
-            )
-        )
+        raise RuleError(
+            f"`{name}` got a tolerance for each leaf of `y0`, and compares it with what the "
+            "function returns, which has other leaves.",
+            "Give `atol` as one number: it counts in the units of `y0` and in those of what "
+            "the function returns.",
+        ).at(caller_line())
     solver = eqx.tree_at(lambda s: s.atol, solver, atol, is_leaf=lambda x: x is given)
     if isinstance(rtol, Quantity):
         rtol_ = number(rtol, "rtol", name)
@@ -61,13 +59,10 @@ def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -
             options[key] = _bound(options[key], key, takes, owner)
     if has_quantity(options):
         key = next(k for k, v in options.items() if has_quantity(v))
-        raise at_stack(
-            RuleError(
-                f"`{owner}` got `options[{key!r}]` with quantities, and what they are is not "
-                "known.",
-                "Give plain numbers, in the units of `y0`.",
-            )
-        )
+        raise RuleError(
+            f"`{owner}` got `options[{key!r}]` with quantities, and what they are is not known.",
+            "Give plain numbers, in the units of `y0`.",
+        ).at(caller_line())
     return options
 
 
@@ -76,13 +71,11 @@ def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
     if structure != takes.tree:
         if not has_quantity(bound) and takes.plain:
             return bound  # Optimistix says what is wrong
-        raise at_stack(
-            RuleError(
-                f"`{owner}` got `options[{key!r}]` as a tree, {structure}, that does not fit `y0`, "
-                f"{takes.tree}.",
-                "Give it shaped like `y0`.",
-            )
-        )
+        raise RuleError(
+            f"`{owner}` got `options[{key!r}]` as a tree, {structure}, that does not fit `y0`, "
+            f"{takes.tree}.",
+            "Give it shaped like `y0`.",
+        ).at(caller_line())
     names = takes.names()
 
     def convert(x: Any, unit: InternedUnit, name: str) -> Any:
@@ -94,7 +87,7 @@ def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
                 unit.pint,
                 f"Give it in a unit that converts to '{unit}'.",
             )
-            return at_stack(error)
+            return error.at(caller_line())
 
         return to_unit(x, unit, complain)
 

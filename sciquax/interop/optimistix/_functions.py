@@ -10,7 +10,7 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError
 from sciquax.units.internal import InternedUnit, dimensionless, from_pint
 
 from .._solving.tree_units import TreeUnits, is_literal_of_every_unit, tree_to_units
-from .._solving.user_functions import at_function, at_output, call
+from .._solving.user_functions import call, definition_of, line_of_output
 
 WHAT = {
     "root_find": "The function to find a root of",
@@ -101,7 +101,7 @@ def _mixed(
         units[other].pint,
         "Divide each residual by its own scale, such as its standard deviation.",
     )
-    return at_function(error, fn) if has_aux else at_output(error, fn, given, other)
+    return error.at(definition_of(fn)) if has_aux else error.at(line_of_output(fn, given, other))
 
 
 def _offset(
@@ -114,4 +114,4 @@ def _offset(
         dimensionless().pint,
         "Return a difference, or convert with `.to('kelvin')`.",
     )
-    return at_function(error, fn) if has_aux else at_output(error, fn, given, number)
+    return error.at(definition_of(fn)) if has_aux else error.at(line_of_output(fn, given, number))

@@ -17,7 +17,7 @@ from sciquax.core.internal import adopt_all
 from .._solving.captured_tracers import without_captured_tracers
 from .._solving.deferred_calls import deferred
 from .._solving.tree_units import TreeUnits, is_quantity, without_units
-from .._solving.user_functions import at_function, place_of
+from .._solving.user_functions import definition_of, place_of
 from ._arguments import bare_options, bare_solver
 from ._functions import BareFunction, units_returned
 
@@ -279,7 +279,7 @@ def _shapes(fn: Callable, y0: Any, args: Any, has_aux: bool, max_steps: Any, **_
             "known yet and `fn` uses a quantity's own methods.",
             "Write it without, solve outside of `quaxify`, or return no auxiliary data.",
         )
-        raise at_function(error, fn) from None
+        raise error.at(definition_of(fn)) from None
     results = optimistix.RESULTS
     done = results.where(jnp.array(True), results.successful, results.successful)
     stats = {"num_steps": jnp.array(0), "max_steps": max_steps}

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from sciquax.core import user_line
+
 from .base import NamedBase
-from .errors import AxisError, located
+from .errors import AxisError
 
 
 class _ByName(type):
@@ -42,7 +44,9 @@ def annotation(spec: Any) -> type:
                 continue
             name, _, size = token.partition("=")
             if name in names:
-                raise located(AxisError(f"An annotation got the name {name!r} twice: {text!r}."))
+                raise AxisError(f"An annotation got the name {name!r} twice: {text!r}.").at(
+                    user_line()
+                )
             names[name] = int(size) if size else None
         namespace = {
             "_names": names, "_more": "..." in tokens, "__module__": "sciquax.named",

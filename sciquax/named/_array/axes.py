@@ -9,8 +9,10 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sciquax.core import user_line
+
 from .coordinates import Coordinate
-from .errors import AxisError, AxisSizeError, absent, located, repeated, show_dims
+from .errors import AxisError, AxisSizeError, absent, repeated, show_dims
 
 Dims = tuple[str | None, ...]
 
@@ -39,7 +41,7 @@ class Axis:
         if size is not None:
             size = size.__index__()
             if size < 0:
-                raise located(AxisSizeError(f"The size of axis {name!r} is {size}."))
+                raise AxisSizeError(f"The size of axis {name!r} is {size}.").at(user_line())
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "size", size)
 
@@ -66,9 +68,9 @@ class Axis:
 def check_name(name: Any) -> str:
     """`name`, if it is a name. **Raises** `AxisError`."""
     if type(name) is not str or not name:
-        raise located(
-            AxisError(f"A name is a string or an `Axis`, and {name!r} is a {type(name).__name__}.")
-        )
+        raise AxisError(
+            f"A name is a string or an `Axis`, and {name!r} is a {type(name).__name__}."
+        ).at(user_line())
     return name
 
 
@@ -86,12 +88,10 @@ def as_names(names: Any) -> tuple[Any, ...]:
     if isinstance(names, (str, Axis)):
         return (names,)
     if isinstance(names, (int, slice)) or not isinstance(names, Iterable):
-        raise located(
-            AxisError(
-                f"Axes are given by name, and {names!r} is not one.",
-                "Positions belong to code that runs under `quaxify`.",
-            )
-        )
+        raise AxisError(
+            f"Axes are given by name, and {names!r} is not one.",
+            "Positions belong to code that runs under `quaxify`.",
+        ).at(user_line())
     return tuple(names)
 
 
@@ -104,14 +104,14 @@ def sizes_of(what: str, sizes: Any) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, stated, size in pairs:
         if size is None:
-            raise located(
-                AxisError(f"`{what}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`.")
-            )
+            raise AxisError(
+                f"`{what}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`."
+            ).at(user_line())
         size = size.__index__()
         if name in found:
-            raise located(repeated(what, name))
+            raise repeated(what, name).at(user_line())
         if size < 0 or stated is not None and stated != size:
-            raise located(AxisSizeError(f"`{what}` got the size {size} for axis {name!r}."))
+            raise AxisSizeError(f"`{what}` got the size {size} for axis {name!r}.").at(user_line())
         found[name] = size
     return found
 
@@ -158,16 +158,14 @@ class Axes:
         name = name_of(axis)
         found = self.place.get(name)
         if found is None:
-            raise located(absent(what, name, self.dims))
+            raise absent(what, name, self.dims).at(user_line())
         if array is not None and isinstance(axis, Axis) and axis.size is not None:
             size = array.shape[found]
             if size != axis.size:
-                raise located(
-                    AxisSizeError(
-                        f"`{what}` got {axis!r}, and the array's {name!r} has size {size}.",
-                        "Give the name alone, or the right size.",
-                    )
-                )
+                raise AxisSizeError(
+                    f"`{what}` got {axis!r}, and the array's {name!r} has size {size}.",
+                    "Give the name alone, or the right size.",
+                ).at(user_line())
         return found
 
     def positions(self, what: str, names: Any, array: Any = None) -> tuple[int, ...]:
@@ -176,7 +174,7 @@ class Axes:
         for axis in as_names(names):
             position = self.position(what, axis, array)
             if position in found:
-                raise located(repeated(what, name_of(axis)))
+                raise repeated(what, name_of(axis)).at(user_line())
             found.append(position)
         return tuple(found)
 
@@ -257,10 +255,8 @@ def check_distinct(what: str, dims: Sequence[str | None]) -> None:
         if name is None:
             continue
         if name in seen:
-            raise located(
-                AxisError(
-                    f"`{what}` would put the name {name!r} on two axes: {show_dims(dims)}.",
-                    f"Rename one first: `.rename({name}='{name}2')`.",
-                )
-            )
+            raise AxisError(
+                f"`{what}` would put the name {name!r} on two axes: {show_dims(dims)}.",
+                f"Rename one first: `.rename({name}='{name}2')`.",
+            ).at(user_line())
         seen.add(name)

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import is_value, strip
+from sciquax.core import is_value, strip, user_line
 from sciquax.core.internal import Tracer
 
 from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
 from .coordinates import Coordinate, as_array
-from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, located, show_dims
+from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, show_dims
 from .flattening import _new, _set
 
 _class: Any = None  # `NamedArray`, which stands above the mixins that it is made of
@@ -83,12 +83,10 @@ class NamedBase:
         name = self._axes.dims[place]
         found = self._axes.coords.get(name)
         if found is None:
-            raise located(
-                AxisError(
-                    f"{name!r} has no coordinates.",
-                    f"Give them with `.assign_coords({name}=values)`.",
-                )
-            )
+            raise AxisError(
+                f"{name!r} has no coordinates.",
+                f"Give them with `.assign_coords({name}=values)`.",
+            ).at(user_line())
         value = as_array(found.value())
         if isinstance(value, np.ndarray):
             return value
@@ -158,19 +156,17 @@ def checked_axes(
         a.name if isinstance(a, Axis) else None if a is None else check_name(a) for a in given
     )
     if len(names) != len(shape):
-        raise located(
-            AxisError(
-                f"An array of shape {shape} got {len(names)} names, {show_dims(names)}.",
-                "Give one for each axis; None for an axis without a name.",
-            )
-        )
+        raise AxisError(
+            f"An array of shape {shape} got {len(names)} names, {show_dims(names)}.",
+            "Give one for each axis; None for an axis without a name.",
+        ).at(user_line())
     check_distinct("NamedArray", names)
     for axis, size in zip(given, shape, strict=True):
         stated = size_given(axis)
         if stated is not None and stated != size:
-            raise located(
-                AxisSizeError(f"{axis!r} got an axis of size {size}; the array's shape is {shape}.")
-            )
+            raise AxisSizeError(
+                f"{axis!r} got an axis of size {size}; the array's shape is {shape}."
+            ).at(user_line())
     if not coords:
         return axes(names)
     made: dict[str, Coordinate] = {}
@@ -185,9 +181,9 @@ def checked_axes(
 def _fitting(name: str, value: Any, size: int) -> Coordinate:
     made = coordinate(value, name)
     if len(made) != size:
-        raise located(
-            CoordinateError(f"The coordinate of {name!r} has {len(made)} values for size {size}.")
-        )
+        raise CoordinateError(
+            f"The coordinate of {name!r} has {len(made)} values for size {size}."
+        ).at(user_line())
     return made
 
 
@@ -208,12 +204,10 @@ def as_named(x: Any, what: str) -> Any:
             return x
     elif not hasattr(x, "shape"):
         if not isinstance(x, (bool, int, float, complex, np.generic)):
-            raise located(
-                PositionalError(
-                    f"`{what}` got a `{type(x).__name__}`, which is no named array.",
-                    "Give it names: `NamedArray(x, ('x', ...))`.",
-                )
-            )
+            raise PositionalError(
+                f"`{what}` got a `{type(x).__name__}`, which is no named array.",
+                "Give it names: `NamedArray(x, ('x', ...))`.",
+            ).at(user_line())
         return bare(jnp.asarray(x), axes(()))
     if x.shape != ():
         raise plain_operand(what, x)
@@ -221,12 +215,10 @@ def as_named(x: Any, what: str) -> Any:
 
 
 def plain_operand(what: str, x: Any) -> PositionalError:
-    return located(
-        PositionalError(
-            f"`{what}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
-            "Name its axes, `NamedArray(x, ('x', ...))`; or run positional code under `quaxify`.",
-        )
-    )
+    return PositionalError(
+        f"`{what}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
+        "Name its axes, `NamedArray(x, ('x', ...))`; or run positional code under `quaxify`.",
+    ).at(user_line())
 
 
 def coordinate(value: Any, name: str) -> Coordinate:
@@ -241,29 +233,25 @@ def coordinate(value: Any, name: str) -> Coordinate:
     if is_value(value):
         if isinstance(value, NamedBase):
             if value.dims != (name,):
-                raise located(
-                    CoordinateError(
-                        f"The coordinate of {name!r} has the dims {value.dims}.",
-                        f"Give one with the single name {name!r}.",
-                    )
-                )
+                raise CoordinateError(
+                    f"The coordinate of {name!r} has the dims {value.dims}.",
+                    f"Give one with the single name {name!r}.",
+                ).at(user_line())
             return coordinate(value.array, name)
         leaves, tree = jtu.tree_flatten(value)
         if len(leaves) != 1:
-            raise located(CoordinateError(f"A {type(value).__name__} cannot be a coordinate."))
+            raise CoordinateError(f"A {type(value).__name__} cannot be a coordinate.").at(
+                user_line()
+            )
         leaf = leaves[0]
     if isinstance(leaf, Tracer):
-        raise located(
-            CoordinateError(
-                f"The coordinate of {name!r} is only known when the program runs.",
-                "Coordinates are checked when a program is traced: give known arrays.",
-            )
-        )
+        raise CoordinateError(
+            f"The coordinate of {name!r} is only known when the program runs.",
+            "Coordinates are checked when a program is traced: give known arrays.",
+        ).at(user_line())
     values = np.asarray(leaf)
     if values.ndim != 1:
-        raise located(
-            CoordinateError(
-                f"The coordinate of {name!r} has {values.ndim} axes.", "Give one value per place."
-            )
-        )
+        raise CoordinateError(
+            f"The coordinate of {name!r} has {values.ndim} axes.", "Give one value per place."
+        ).at(user_line())
     return Coordinate(values, tree)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import Unsettled, coerce
+from sciquax.core import Unsettled, convert_to
 
 from .errors import CoordinateError
 
@@ -86,9 +86,9 @@ class Coordinate:
         try:
             with jax.ensure_compile_time_eval():
                 value = (
-                    coerce(jtu.tree_unflatten(self.tree, [self.values]), like.value())
+                    convert_to(jtu.tree_unflatten(self.tree, [self.values]), like.value())
                     if (self.tree is not None)
-                    else coerce(self.values, like.value())
+                    else convert_to(self.values, like.value())
                 )
         except Unsettled:
             raise CoordinateError("Coordinates of different kinds.") from None

@@ -4,18 +4,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sciquax.core import LocatedError, locate_stack
+from sciquax.core import LocatedError
 
 
 class AxisError(LocatedError, ValueError):
     """A name that is absent, repeated, ambiguous, or of another size."""
-
-    def __init__(self, message: str, remedy: str = ""):
-        super().__init__(message)
-        self.remedy = remedy
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.args[0], self.remedy), {"location": self.location}
 
 
 class AxisSizeError(AxisError):
@@ -32,18 +25,6 @@ class PlaceError(AxisError, IndexError):
 
 class PositionalError(LocatedError, TypeError):
     """Something without names where names decide."""
-
-    def __init__(self, message: str, remedy: str = ""):
-        super().__init__(message)
-        self.remedy = remedy
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.args[0], self.remedy), {"location": self.location}
-
-
-def located(error: Any) -> Any:
-    """`error` with the user's line on the Python stack."""
-    return locate_stack(error, depth=2)
 
 
 def show_dims(dims: Sequence[Any]) -> str:

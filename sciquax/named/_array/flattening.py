@@ -4,10 +4,11 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from sciquax.core import user_line
 from sciquax.core.internal import Tracer, axes_of_outputs, mapped_axis
 
 from .axes import Axes, axes
-from .errors import AxisError, located, show_dims
+from .errors import AxisError, show_dims
 
 _set = object.__setattr__
 _new = object.__new__
@@ -29,16 +30,14 @@ class Misplaced:
         if name.startswith("__"):
             raise AttributeError(name)
         first = next((d for d in self._axes.dims if d is not None), "x")
-        raise located(
-            AxisError(
-                f"A named array with the dims {show_dims(self._axes.dims)} and the shape "
-                f"{self._shape} had its array replaced by one of shape {self._got}, as `jax.vmap` "
-                "over a named axis, or with several `out_axes`, or `jax.tree.map` does.",
-                f"Untag first: `jax.vmap` and `jax.lax.scan` take the leading axis of "
-                f"`a.untag({first!r})`, which has no name; or use `named_vmap`, `cmap` or "
-                "`named.scan`, which take names.",
-            )
-        )
+        raise AxisError(
+            f"A named array with the dims {show_dims(self._axes.dims)} and the shape "
+            f"{self._shape} had its array replaced by one of shape {self._got}, as `jax.vmap` "
+            "over a named axis, or with several `out_axes`, or `jax.tree.map` does.",
+            f"Untag first: `jax.vmap` and `jax.lax.scan` take the leading axis of "
+            f"`a.untag({first!r})`, which has no name; or use `named_vmap`, `cmap` or "
+            "`named.scan`, which take names.",
+        ).at(user_line())
 
 
 def _flatten(a: Any) -> tuple[tuple[Any], Any]:

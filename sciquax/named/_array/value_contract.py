@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, aval_of, coerce, is_value, join, strip
+from sciquax.core import Polymorphic, Unsettled, aval_of, common_type, convert_to, is_value, strip
 from sciquax.core.internal import derivative, owner_of
 
 from .axes import Dims, axes
@@ -40,30 +40,30 @@ class Nesting:
     """How [`sciquax.named.NamedArray`][] joins, nests and differentiates."""
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         (a, a_dims, a_coords), (b, b_dims, b_coords) = _parts(lhs), _parts(rhs)
         dims = unified(a_dims, b_dims)
         if dims is None:
             raise Unsettled(AxisError)
         coords = {n: c for n, c in a_coords.items() if b_coords.get(n) == c}
-        joined = join(a, b)
+        joined = common_type(a, b)
         joined = strip(joined)
         return bare(joined, axes(dims, coords))
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         held, dims, _ = _parts(value)
         example_held, example_dims, example_coords = _parts(example)
         if not isinstance(strip(example), NamedBase):
             if any(d is not None for d in dims):
                 raise Unsettled(AxisError)
-            return strip(coerce(held, example_held))
+            return strip(convert_to(held, example_held))
         if unified(dims, example_dims) != example_dims:
             raise AxisError(
                 f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
                 "Transpose or rename it.",
             )
-        return bare(strip(coerce(held, example_held)), axes(example_dims, example_coords))
+        return bare(strip(convert_to(held, example_held)), axes(example_dims, example_coords))
 
     def canonical(self: Any) -> Any:
         """Checked: as many names as axes; names within names are one set of names."""

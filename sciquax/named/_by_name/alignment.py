@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core import user_line
+
 from .._array.axes import Axes, axes
 from .._array.base import N, NamedBase, plain_operand
 from .._array.coordinates import merge
@@ -14,7 +16,6 @@ from .._array.errors import (
     AxisSizeError,
     CoordinateError,
     PositionalError,
-    located,
     show_dims,
 )
 from .call_jax import apply
@@ -53,7 +54,7 @@ class Alignment(NamedTuple):
         for name, places in self.shared:
             sizes = [shapes[operand][axis] for operand, axis in places]
             if sizes.count(sizes[0]) != len(sizes):
-                raise located(sizes_differ(what, name, sizes))
+                raise sizes_differ(what, name, sizes).at(user_line())
 
 
 def sizes_differ(what: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
@@ -83,7 +84,7 @@ def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
     if len(with_axes) > 1:
         for layout in with_axes:
             if not layout.named:
-                raise located(unnamed(what, layout))
+                raise unnamed(what, layout).at(user_line())
     dims = tuple(dict.fromkeys(name for layout in layouts for name in layout.dims))
     if len(with_axes) == 1:
         dims = with_axes[0].dims
@@ -104,7 +105,7 @@ def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
             try:
                 coords[name] = merge(what, name, coords[name], own) if name in coords else own
             except CoordinateError as error:
-                raise located(error) from None
+                raise error.at(user_line()) from None
     shared = tuple((n, tuple(p)) for n, p in places.items() if len(p) > 1)
     return Alignment(axes(dims, coords), tuple(steps), shared)
 
@@ -125,13 +126,11 @@ def _operands(what: str, operands: Sequence[N | Any]) -> list[N]:
         if not isinstance(x, NamedBase):
             if getattr(x, "shape", None) is not None and x.shape != ():
                 raise plain_operand(what, x)
-            raise located(
-                PositionalError(
-                    f"`{what}` takes named arrays, and got {type(x).__name__}.",
-                    "Multiply by numbers with `*`.",
-                )
-            )
+            raise PositionalError(
+                f"`{what}` takes named arrays, and got {type(x).__name__}.",
+                "Multiply by numbers with `*`.",
+            ).at(user_line())
         if not x._axes.named:
-            raise located(unnamed(what, x._axes))
+            raise unnamed(what, x._axes).at(user_line())
         out.append(x)
     return out

@@ -15,9 +15,9 @@ from sciquax.core import (
     interpret,
     is_compiled_function,
     is_value,
-    locate_stack,
     quaxify,
     strip,
+    user_line,
 )
 from sciquax.core.internal import Staged, Tracer, stage, trace_context
 
@@ -62,7 +62,7 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         outs = interpret(found.jaxpr, found.consts, values)
     except LocatedError as error:  # its place would be that of the call that was staged
         error.location = None
-        locate_stack(error)
+        error.at(user_line())
         raise
     return found.rebuild([*map(strip, outs)])
 

@@ -6,10 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core import user_line
+
 from .._array.axes import axes, name_of, size_given
 from .._array.base import N, NamedBase, bare
 from .._array.coordinates import Coordinate, merge
-from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, located, show_dims
+from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, show_dims
 from .alignment import _operands, sizes_differ
 from .call_jax import apply
 from .shapes import permuted
@@ -17,12 +19,12 @@ from .shapes import permuted
 
 def _arrays(what: str, arrays: Sequence[N | Any]) -> list[N]:
     if isinstance(arrays, NamedBase):
-        raise located(
-            AxisError(f"`{what}` takes a list of arrays.", f"Write `{what}([a, b], 'x')`.")
+        raise AxisError(f"`{what}` takes a list of arrays.", f"Write `{what}([a, b], 'x')`.").at(
+            user_line()
         )
     out = _operands(what, list(arrays))
     if not out:
-        raise located(AxisError(f"`{what}` needs at least one array."))
+        raise AxisError(f"`{what}` needs at least one array.").at(user_line())
     return out
 
 
@@ -32,16 +34,14 @@ def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
     out = []
     for number, a in enumerate(arrays):
         if set(a.dims) != set(first.dims):
-            raise located(
-                AxisError(
-                    f"`{what}` got the dims {show_dims(first.dims)} and, in array {number}, "
-                    f"{show_dims(a.dims)}.",
-                    "All arrays have the same names, in any order.",
-                )
-            )
+            raise AxisError(
+                f"`{what}` got the dims {show_dims(first.dims)} and, in array {number}, "
+                f"{show_dims(a.dims)}.",
+                "All arrays have the same names, in any order.",
+            ).at(user_line())
         for name, size in a.sizes.items():
             if name != along and size != first.sizes[name]:
-                raise located(sizes_differ(what, name, [first.sizes[name], size]))
+                raise sizes_differ(what, name, [first.sizes[name], size]).at(user_line())
         out.append(permuted(a, tuple(a._axes.place[str(n)] for n in first.dims)))
     return out
 
@@ -55,7 +55,7 @@ def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict
             try:
                 coords[name] = merge(what, name, coords[name], own) if name in coords else own
             except CoordinateError as error:
-                raise located(error) from None
+                raise error.at(user_line()) from None
     return coords
 
 
@@ -70,19 +70,17 @@ def concatenate(arrays: Sequence[N | Any], name: Any) -> N:
     along = name_of(name)
     for a in given:
         if along not in a._axes.place:
-            raise located(absent("concatenate", along, a.dims))
+            raise absent("concatenate", along, a.dims).at(user_line())
     given = _like_first("concatenate", given, along)
     coords = _merged("concatenate", given, along)
     own = [a._axes.coords.get(along) for a in given]
     if any(own):
         if not all(own):
-            raise located(
-                CoordinateError(
-                    f"`concatenate` got coordinates along {along!r} for some arrays and not for "
-                    "others.",
-                    f"Give them to all, or drop them: `.drop_coords({along!r})`.",
-                )
-            )
+            raise CoordinateError(
+                f"`concatenate` got coordinates along {along!r} for some arrays and not for "
+                "others.",
+                f"Give them to all, or drop them: `.drop_coords({along!r})`.",
+            ).at(user_line())
         coords[along] = _joined(along, [c for c in own if c is not None])
     axis = given[0]._axes.place[along]
     out = apply(jnp.concatenate, [a.array for a in given], axis=axis)
@@ -95,9 +93,9 @@ def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
     try:
         values = [parts[0].values, *(p.converted(parts[0]) for p in parts[1:])]
     except CoordinateError:
-        raise located(
-            CoordinateError(f"`concatenate` got coordinates of different kinds along {name!r}.")
-        ) from None
+        raise CoordinateError(
+            f"`concatenate` got coordinates of different kinds along {name!r}."
+        ).at(user_line()) from None
     return Coordinate(np.concatenate(values), parts[0].tree)
 
 
@@ -109,15 +107,13 @@ def stack(arrays: Sequence[N | Any], name: Any) -> N:
     given = _arrays("stack", arrays)
     new, size = name_of(name), size_given(name)
     if size is not None and size != len(given):
-        raise located(AxisSizeError(f"`stack` got {name!r} for {len(given)} arrays."))
+        raise AxisSizeError(f"`stack` got {name!r} for {len(given)} arrays.").at(user_line())
     given = _like_first("stack", given, None)
     if new in given[0]._axes.place:
-        raise located(
-            AxisError(
-                f"`stack` got {new!r}, which the arrays have: {show_dims(given[0].dims)}.",
-                "Use `concatenate` to join along it, or choose another name.",
-            )
-        )
+        raise AxisError(
+            f"`stack` got {new!r}, which the arrays have: {show_dims(given[0].dims)}.",
+            "Use `concatenate` to join along it, or choose another name.",
+        ).at(user_line())
     coords = _merged("stack", given, None)
     out = apply(jnp.stack, [a.array for a in given])
     return bare(out, axes((new, *given[0].dims), coords))

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from sciquax.core import user_line
+
 from .._array.axes import as_names, axes, name_of
 from .._array.base import N, NamedBase, bare
 from .._array.coordinates import Coordinate, merge
@@ -12,7 +14,6 @@ from .._array.errors import (
     AxisError,
     CoordinateError,
     absent,
-    located,
     repeated,
     show_dims,
     suggestion,
@@ -34,7 +35,7 @@ def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any
     for a, labels in zip(given.arrays, given.labels, strict=True):
         for label, size, name in zip(labels, a.shape, a.dims, strict=True):
             if sizes.setdefault(label, size) != size:
-                raise located(sizes_differ(what, label, [sizes[label], size]))
+                raise sizes_differ(what, label, [sizes[label], size]).at(user_line())
             own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
             if own is not None:
                 try:
@@ -42,7 +43,7 @@ def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any
                         merge(what, label, coords[label], own) if label in coords else own
                     )
                 except CoordinateError as error:
-                    raise located(error) from None
+                    raise error.at(user_line()) from None
     letters = {label: _LETTERS[i] for i, label in enumerate(sizes)}
     inputs = ",".join("".join(letters[n] for n in labels) for labels in given.labels)
     spec = f"{inputs}->{''.join(letters[n] for n in output)}"
@@ -77,25 +78,25 @@ def dot(*operands: N | Any, **kwargs: Any) -> N:
     else:
         *operands, names = operands  # pyright: ignore[reportAssignmentType]
     if isinstance(names, NamedBase) or not operands:
-        raise located(AxisError("`dot` needs the names to sum over.", "Write `dot(a, b, 'y')`."))
+        raise AxisError("`dot` needs the names to sum over.", "Write `dot(a, b, 'y')`.").at(
+            user_line()
+        )
     arrays = _operands("dot", operands)
     contracted: list[str] = []
     for axis in as_names(names):
         name = name_of(axis)
         if name in contracted:
-            raise located(repeated("dot", name))
+            raise repeated("dot", name).at(user_line())
         owners = [a for a in arrays if name in a._axes.place]
         every = tuple(dict.fromkeys(n for a in arrays for n in a.dims))
         if not owners:
-            raise located(absent("dot", name, every))
+            raise absent("dot", name, every).at(user_line())
         if len(owners) == 1:
-            raise located(
-                AxisError(
-                    f"`dot` got the name {name!r}, which only one operand has: "
-                    f"{' and '.join(show_dims(a.dims) for a in arrays)}.",
-                    f"Sum that operand alone, `.sum({name!r})`, or rename an axis of another.",
-                )
-            )
+            raise AxisError(
+                f"`dot` got the name {name!r}, which only one operand has: "
+                f"{' and '.join(show_dims(a.dims) for a in arrays)}.",
+                f"Sum that operand alone, `.sum({name!r})`, or rename an axis of another.",
+            ).at(user_line())
         for a in owners:
             a._axes.position("dot", axis, a)
         contracted.append(name)
@@ -128,21 +129,21 @@ def einsum(spec: str, *operands: N | Any, **kwargs: Any) -> N:
     arrays = _operands("einsum", operands)
     left, arrow, right = spec.partition("->")
     if not arrow:
-        raise located(AxisError(f"`einsum` got {spec!r}, without an output.", "Write `-> names`."))
+        raise AxisError(f"`einsum` got {spec!r}, without an output.", "Write `-> names`.").at(
+            user_line()
+        )
     if not arrays:
-        raise located(AxisError("`einsum` needs arrays."))
+        raise AxisError("`einsum` needs arrays.").at(user_line())
     if not left.strip():
         if len(arrays) > 1 and "," in left:
-            raise located(AxisError(f"`einsum` got {spec!r}, whose operands have no names."))
+            raise AxisError(f"`einsum` got {spec!r}, whose operands have no names.").at(user_line())
         inputs = [[str(n) for n in a.dims] for a in arrays]
     else:
         inputs = [part.split() for part in left.split(",")]
     if len(inputs) != len(arrays):
-        raise located(
-            AxisError(
-                f"`einsum` got {len(arrays)} arrays for the {len(inputs)} operands of {spec!r}."
-            )
-        )
+        raise AxisError(
+            f"`einsum` got {len(arrays)} arrays for the {len(inputs)} operands of {spec!r}."
+        ).at(user_line())
     labels, free = [], []
     for number, (tokens, a) in enumerate(zip(inputs, arrays, strict=True)):
         own, rest = _labels(number, tokens, a)
@@ -159,32 +160,28 @@ def _labels(number: int, tokens: list[str], a: NamedBase) -> tuple[tuple[str, ..
     for token in tokens:
         if token == "...":
             if ellipsis:
-                raise located(AxisError(f"`einsum` got `...` twice for operand {number}."))
+                raise AxisError(f"`einsum` got `...` twice for operand {number}.").at(user_line())
             ellipsis = True
             continue
         name, colon, alias = token.partition(":")
         if colon and not alias or not name:
-            raise located(AxisError(f"`einsum` cannot read {token!r}; write `name:alias`."))
+            raise AxisError(f"`einsum` cannot read {token!r}; write `name:alias`.").at(user_line())
         if name not in a._axes.place:
-            raise located(
-                AxisError(
-                    f"`einsum` got the name {name!r} for operand {number}, whose dims are "
-                    f"{show_dims(a.dims)}.",
-                    suggestion(name, a.dims),
-                )
-            )
+            raise AxisError(
+                f"`einsum` got the name {name!r} for operand {number}, whose dims are "
+                f"{show_dims(a.dims)}.",
+                suggestion(name, a.dims),
+            ).at(user_line())
         if name in aliases:
-            raise located(repeated("einsum", name))
+            raise repeated("einsum", name).at(user_line())
         aliases[name] = alias or name
     missing = [str(n) for n in a.dims if n not in aliases]
     if missing and not ellipsis:
-        raise located(
-            AxisError(
-                f"`einsum` got {' '.join(tokens)!r} for operand {number}, whose dims are "
-                f"{show_dims(a.dims)}: {show_dims(missing)} not mentioned.",
-                "Name every axis, or write `...` for the others.",
-            )
-        )
+        raise AxisError(
+            f"`einsum` got {' '.join(tokens)!r} for operand {number}, whose dims are "
+            f"{show_dims(a.dims)}: {show_dims(missing)} not mentioned.",
+            "Name every axis, or write `...` for the others.",
+        ).at(user_line())
     return tuple(aliases.get(str(n), str(n)) for n in a.dims), missing
 
 
@@ -195,28 +192,24 @@ def _output(
     rest = dict.fromkeys(n for own in free for n in own)
     any_ellipsis = any("..." in part.split() for part in spec.partition("->")[0].split(","))
     if tokens.count("...") > 1:
-        raise located(AxisError("`einsum` got `...` twice in its output."))
+        raise AxisError("`einsum` got `...` twice in its output.").at(user_line())
     if any_ellipsis and "..." not in tokens:
-        raise located(
-            AxisError(
-                f"`einsum` got `...` in an operand of {spec!r} and not in the output.",
-                "Names that `...` stands for are kept: write it in the output, or name those to "
-                "sum over.",
-            )
-        )
+        raise AxisError(
+            f"`einsum` got `...` in an operand of {spec!r} and not in the output.",
+            "Names that `...` stands for are kept: write it in the output, or name those to "
+            "sum over.",
+        ).at(user_line())
     if "..." in tokens and not any_ellipsis:
-        raise located(AxisError(f"`einsum` got `...` in the output of {spec!r} alone."))
+        raise AxisError(f"`einsum` got `...` in the output of {spec!r} alone.").at(user_line())
     named = [t for t in tokens if t != "..."]
     for token in named:
         if token not in known:
-            raise located(
-                AxisError(
-                    f"`einsum` got {token!r} in its output, which no operand has.",
-                    suggestion(token, known),
-                )
-            )
+            raise AxisError(
+                f"`einsum` got {token!r} in its output, which no operand has.",
+                suggestion(token, known),
+            ).at(user_line())
         if named.count(token) > 1:
-            raise located(repeated("einsum", token))
+            raise repeated("einsum", token).at(user_line())
     output: list[str] = []
     for token in tokens:
         output += [n for n in rest if n not in named] if token == "..." else [token]

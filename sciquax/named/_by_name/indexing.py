@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from sciquax.core import user_line
+
 from .._array.base import NamedBase, bare
-from .._array.errors import AxisError, PositionalError, located, show_dims
+from .._array.errors import AxisError, PositionalError, show_dims
 from .concatenation import concatenate
 from .places import isel
 from .selecting import _interpolated, _locate
@@ -43,19 +45,14 @@ class Indexing:
         if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
             if index.ndim == 1 and index.dims[0] is not None:
                 return isel(self, "[]", {index.dims[0]: index})
-            raise located(
-                AxisError(
-                    f"A mask with the dims {show_dims(index.dims)} would leave elements without "
-                    "axes.",
-                    "Use `named.where(mask, a, fill)`, or `flatten` both first.",
-                )
-            )
-        raise located(
-            PositionalError(
-                f"A named array is indexed by name, and got {index!r}.",
-                f"Write `a[{{{next((d for d in self.dims if d), 'x')!r}: 3}}]` or `a.isel(...)`.",
-            )
-        )
+            raise AxisError(
+                f"A mask with the dims {show_dims(index.dims)} would leave elements without axes.",
+                "Use `named.where(mask, a, fill)`, or `flatten` both first.",
+            ).at(user_line())
+        raise PositionalError(
+            f"A named array is indexed by name, and got {index!r}.",
+            f"Write `a[{{{next((d for d in self.dims if d), 'x')!r}: 3}}]` or `a.isel(...)`.",
+        ).at(user_line())
 
     @property
     def at(self: Any) -> "At":
@@ -107,7 +104,9 @@ class Indexing:
         """
         i = self._axes.position("differentiate", name, self)
         if self.shape[i] < 2:
-            raise located(AxisError(f"`differentiate` needs two places along {self.dims[i]!r}."))
+            raise AxisError(f"`differentiate` needs two places along {self.dims[i]!r}.").at(
+                user_line()
+            )
         n = self.dims[i]
         x, y = self.coord(n).drop_coords(), self.drop_coords(n)
         step = x.diff(n)

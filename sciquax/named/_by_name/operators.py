@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import MODE, VALUE_TYPES, is_value, quaxify
+from sciquax.core import MODE, VALUE_TYPES, is_value, quaxify, user_line
 from sciquax.core.internal import Tracer
 
 from .._array.base import NamedBase, bare, plain_operand
-from .._array.errors import PositionalError, located
+from .._array.errors import PositionalError
 from .alignment import _LIMIT, Alignment, alignment
 from .call_jax import apply
 
@@ -144,10 +144,8 @@ class Operators:
         return self // other, self % other
 
     def __matmul__(self, other: Any) -> Any:
-        raise located(
-            PositionalError(
-                "`@` says nothing about names.", "Use `a.dot(b, 'x')` or `named.einsum`."
-            )
-        )
+        raise PositionalError(
+            "`@` says nothing about names.", "Use `a.dot(b, 'x')` or `named.einsum`."
+        ).at(user_line())
 
     __rmatmul__ = __matmul__

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import is_value
+from sciquax.core import is_value, user_line
 from sciquax.core.internal import Tracer
 
 from .._array.axes import Axes, axes, check_distinct
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate, merge
-from .._array.errors import AxisError, PlaceError, PositionalError, located, show_dims
+from .._array.errors import AxisError, PlaceError, PositionalError, show_dims
 from .alignment import alignment, sizes_differ, unnamed
 from .call_jax import apply
 from .shapes import permuted
@@ -31,18 +31,16 @@ def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
     for axis, index in indexers.items():
         i = a._axes.position(what, axis, a)
         if i in basic or i in arrays:
-            raise located(AxisError(f"`{what}` got {a.dims[i]!r} twice."))
+            raise AxisError(f"`{what}` got {a.dims[i]!r} twice.").at(user_line())
         name, size = a.dims[i], a.shape[i]
         assert name is not None
         if isinstance(index, slice):
             basic[i] = _checked_slice(what, name, index)
             continue
         if isinstance(index, (bool, np.bool_)):
-            raise located(
-                PositionalError(
-                    f"`{what}` got {index!r} as a place along {name!r}; places are integers."
-                )
-            )
+            raise PositionalError(
+                f"`{what}` got {index!r} as a place along {name!r}; places are integers."
+            ).at(user_line())
         if isinstance(index, (int, np.integer)):
             basic[i] = _checked_place(what, name, int(index), size)
             continue
@@ -57,22 +55,20 @@ def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
 def _checked_slice(what: str, name: str, index: slice) -> slice:
     for part in (index.start, index.stop, index.step):
         if part is not None and not isinstance(part, (int, np.integer)):
-            raise located(
-                PositionalError(
-                    f"`{what}` got {index} along {name!r}; places are integers.",
-                    "`sel` takes values of coordinates.",
-                )
-            )
+            raise PositionalError(
+                f"`{what}` got {index} along {name!r}; places are integers.",
+                "`sel` takes values of coordinates.",
+            ).at(user_line())
     if index.step == 0:
-        raise located(PlaceError(f"`{what}` got a slice along {name!r} with the step 0."))
+        raise PlaceError(f"`{what}` got a slice along {name!r} with the step 0.").at(user_line())
     return index
 
 
 def _checked_place(what: str, name: str, place: int, size: int) -> int:
     if not -size <= place < size:
-        raise located(
-            PlaceError(f"`{what}` got the place {place} along {name!r}, whose size is {size}.")
-        )
+        raise PlaceError(
+            f"`{what}` got the place {place} along {name!r}, whose size is {size}."
+        ).at(user_line())
     return place + size if place < 0 else place
 
 
@@ -82,12 +78,10 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
     if isinstance(index, NamedBase):
         layout, index = index._axes, index.array
     if is_value(index):
-        raise located(
-            PositionalError(
-                f"`{what}` got a {type(index).__name__} as places along {name!r}.",
-                "Places are integers; `sel` takes values of coordinates.",
-            )
-        )
+        raise PositionalError(
+            f"`{what}` got a {type(index).__name__} as places along {name!r}.",
+            "Places are integers; `sel` takes values of coordinates.",
+        ).at(user_line())
     if not isinstance(index, Tracer):
         index = np.asarray(index)
         if index.size == 0 and index.dtype == float:
@@ -96,32 +90,25 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
     if kind == "b":
         return _masked(what, name, index, layout, size)
     if kind not in "iu":
-        raise located(
-            PositionalError(
-                f"`{what}` got an array of {index.dtype} as places along {name!r}.",
-                "Places are integers; `sel` takes values of coordinates.",
-            )
-        )
+        raise PositionalError(
+            f"`{what}` got an array of {index.dtype} as places along {name!r}.",
+            "Places are integers; `sel` takes values of coordinates.",
+        ).at(user_line())
     if layout is None:
         if index.ndim > 1:
-            raise located(
-                PositionalError(
-                    f"`{what}` got places along {name!r} of shape {index.shape} without names.",
-                    "Name their axes: `NamedArray(places, ('u', 'v'))`.",
-                )
-            )
+            raise PositionalError(
+                f"`{what}` got places along {name!r} of shape {index.shape} without names.",
+                "Name their axes: `NamedArray(places, ('u', 'v'))`.",
+            ).at(user_line())
         layout = axes((name,) if index.ndim else ())
     elif not layout.named:
-        raise located(unnamed(what, layout))
+        raise unnamed(what, layout).at(user_line())
     if isinstance(index, np.ndarray):
         outside = index[(index < -size) | (index >= size)]
         if outside.size:
-            raise located(
-                PlaceError(
-                    f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is "
-                    f"{size}."
-                )
-            )
+            raise PlaceError(
+                f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is {size}."
+            ).at(user_line())
         index = np.where(index < 0, index + size, index)
     return bare(index, layout)
 
@@ -129,23 +116,19 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
 def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
     if mask.ndim != 1 or layout is not None and layout.dims != (name,):
         dims = () if layout is None else layout.dims
-        raise located(
-            AxisError(
-                f"`{what}` got a mask of shape {mask.shape} with the dims {show_dims(dims)} for "
-                f"{name!r}.",
-                f"A mask for {name!r} has that axis alone; or use `named.where(mask, a, fill)`.",
-            )
-        )
+        raise AxisError(
+            f"`{what}` got a mask of shape {mask.shape} with the dims {show_dims(dims)} for "
+            f"{name!r}.",
+            f"A mask for {name!r} has that axis alone; or use `named.where(mask, a, fill)`.",
+        ).at(user_line())
     if mask.shape[0] != size:
-        raise located(sizes_differ(what, name, [size, mask.shape[0]]))
+        raise sizes_differ(what, name, [size, mask.shape[0]]).at(user_line())
     if isinstance(mask, Tracer):
-        raise located(
-            PositionalError(
-                f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
-                "that the result's size is not known.",
-                "Use `named.where(mask, a, fill)`.",
-            )
-        )
+        raise PositionalError(
+            f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
+            "that the result's size is not known.",
+            "Use `named.where(mask, a, fill)`.",
+        ).at(user_line())
     return bare(np.flatnonzero(mask), axes((name,)))
 
 
@@ -169,7 +152,7 @@ def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwi
             i = a._axes.place[name]
             size = next(x.sizes[name] for x in arrays.values() if name in x.dims)
             if size != a.shape[i]:
-                raise located(sizes_differ(what, name, [a.shape[i], size]))
+                raise sizes_differ(what, name, [a.shape[i], size]).at(user_line())
             known: dict[Any, Coordinate] = (
                 {name: a._axes.coords[name]} if name in a._axes.coords else {}
             )

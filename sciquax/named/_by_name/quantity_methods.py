@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sciquax.core import is_value
+from sciquax.core import is_value, user_line
 from sciquax.core.internal import adapter
 
 from .._array.base import bare
-from .._array.errors import PositionalError, located
+from .._array.errors import PositionalError
 from .contractions import dot
 from .elementwise import clip, where
 from .rolling import Rolling, pairs_of_windows
@@ -15,12 +15,10 @@ from .rolling import Rolling, pairs_of_windows
 def _inner(a: Any, what: str) -> Any:
     inner = a.array
     if not is_value(inner) or not hasattr(inner, what):
-        raise located(
-            PositionalError(
-                f"`.{what}` needs a quantity inside, and this holds a plain array.",
-                "Make one with `NamedArray(Quantity(x, 'm/s'), dims)`.",
-            )
-        )
+        raise PositionalError(
+            f"`.{what}` needs a quantity inside, and this holds a plain array.",
+            "Make one with `NamedArray(Quantity(x, 'm/s'), dims)`.",
+        ).at(user_line())
     return inner
 
 

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from sciquax.core import user_line
+
 from .._array.axes import Axes, Axis, axes
 from .._array.base import NamedBase, as_named, bare
-from .._array.errors import AxisError, AxisSizeError, located, show_dims
+from .._array.errors import AxisError, AxisSizeError, show_dims
 from .alignment import alignment
 from .call_jax import apply
 
@@ -33,13 +35,11 @@ def _mask(a: NamedBase, what: str, where: Any) -> Any:
     plan = alignment(what, (a._axes, mask._axes))
     plan.check(what, (a.shape, mask.shape))
     if plan.axes.dims != a.dims:
-        raise located(
-            AxisError(
-                f"`{what}` got a mask with the dims {show_dims(mask.dims)} for an array with "
-                f"{show_dims(a.dims)}.",
-                "Broadcast the array first: `a.broadcast_like(mask)`.",
-            )
-        )
+        raise AxisError(
+            f"`{what}` got a mask with the dims {show_dims(mask.dims)} for an array with "
+            f"{show_dims(a.dims)}.",
+            "Broadcast the array first: `a.broadcast_like(mask)`.",
+        ).at(user_line())
     return jnp.broadcast_to(plan.steps[1](mask.array), a.shape)
 
 
@@ -55,12 +55,10 @@ def only_name(a: NamedBase, what: str, name: Any) -> Any:
         return name
     if a.ndim == 1 and a.dims[0] is not None:
         return a.dims[0]
-    raise located(
-        AxisError(
-            f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
-            f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
-        )
-    )
+    raise AxisError(
+        f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
+        f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
+    ).at(user_line())
 
 
 def unsorted(layout: Axes, *names: Any) -> Axes:
@@ -87,12 +85,10 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable:
 def _no_positions(what: str, kwargs: dict[str, Any]) -> None:
     for key in ("axis", "keepdims", "out"):
         if key in kwargs:
-            raise located(
-                AxisError(
-                    f"`{what}` takes names, not `{key}`.",
-                    "Name the axes to reduce; broadcasting by name needs no `keepdims`.",
-                )
-            )
+            raise AxisError(
+                f"`{what}` takes names, not `{key}`.",
+                "Name the axes to reduce; broadcasting by name needs no `keepdims`.",
+            ).at(user_line())
 
 
 def _logsumexp(x: Any, axis: Any) -> Any:
@@ -219,7 +215,7 @@ class Reductions:
         axis = self._axes.position("top_k", name, self)
         size = self.shape[axis]
         if not 0 <= k <= size:
-            raise located(AxisSizeError(f"`top_k` got k = {k} for an axis of size {size}."))
+            raise AxisSizeError(f"`top_k` got k = {k} for an axis of size {size}.").at(user_line())
         moved = apply(jnp.moveaxis, self.array, axis, -1)
         values, places = apply(lax.top_k, moved, k)
         layout = unsorted(self._axes, self.dims[axis])
@@ -250,13 +246,11 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     q = as_named(q, what)
     for name in q.dims:
         if name in a.dims or name is None:
-            raise located(
-                AxisError(
-                    f"`{what}` got quantiles with the dims {show_dims(q.dims)} for an array with "
-                    f"{show_dims(a.dims)}.",
-                    "Name the axis of the quantiles apart.",
-                )
-            )
+            raise AxisError(
+                f"`{what}` got quantiles with the dims {show_dims(q.dims)} for an array with "
+                f"{show_dims(a.dims)}.",
+                "Name the axis of the quantiles apart.",
+            ).at(user_line())
     positions = tuple(range(a.ndim)) if names is None else a._axes.positions(what, names, a)
     rest = [i for i in range(a.ndim) if i not in positions]
     out = apply(function, a.array, q.array, axis=positions, method=method)
@@ -268,13 +262,11 @@ def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:
     name = _name(a, what, only_name(a, what, name))
     coordinate = a.coord(name)
     if type(coordinate) is not type(a):
-        raise located(
-            AxisError(
-                f"`{what}` needs coordinates that are numbers, and those of {name!r} are "
-                f"{coordinate.dtype}.",
-                "Use `argmax` or `argmin`, and look the places up.",
-            )
-        )
+        raise AxisError(
+            f"`{what}` needs coordinates that are numbers, and those of {name!r} are "
+            f"{coordinate.dtype}.",
+            "Use `argmax` or `argmin`, and look the places up.",
+        ).at(user_line())
     return coordinate.drop_coords().isel({name: places})
 
 

@@ -5,9 +5,11 @@ from typing import Any, Generic
 
 import numpy as np
 
+from sciquax.core import user_line
+
 from .._array.axes import axes, name_of
 from .._array.base import N, NamedBase, bare
-from .._array.errors import AxisError, AxisSizeError, located
+from .._array.errors import AxisError, AxisSizeError
 from .elementwise import where
 from .shapes import _pairs
 
@@ -39,20 +41,19 @@ class Rolling(Generic[N]):
         self._center, self._valid = options.get("center", False), options.get("valid", False)
         self._windows: dict[str, int] = {}
         if not options["windows"]:
-            raise located(AxisError("`rolling` needs a name and a size.", "`.rolling(time=3)`."))
+            raise AxisError("`rolling` needs a name and a size.", "`.rolling(time=3)`.").at(
+                user_line()
+            )
         for axis, size in options["windows"].items():
             i = a._axes.position("rolling", axis, a)
             name = name_of(axis)
             if name in self._windows:
-                raise located(AxisError(f"`rolling` got {name!r} twice."))
+                raise AxisError(f"`rolling` got {name!r} twice.").at(user_line())
             size = size.__index__()
             if not 1 <= size <= a.shape[i]:
-                raise located(
-                    AxisSizeError(
-                        f"`rolling` got a window of {size} along {name!r}, whose size is "
-                        f"{a.shape[i]}."
-                    )
-                )
+                raise AxisSizeError(
+                    f"`rolling` got a window of {size} along {name!r}, whose size is {a.shape[i]}."
+                ).at(user_line())
             self._windows[name] = size
 
     def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> N:
@@ -62,17 +63,15 @@ class Rolling(Generic[N]):
         """
         pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
         if set(pairs) != set(self._windows):
-            raise located(
-                AxisError(
-                    f"`construct` needs a new name for each of {list(self._windows)}.",
-                    "Write `.construct(time='lag')`.",
-                )
-            )
+            raise AxisError(
+                f"`construct` needs a new name for each of {list(self._windows)}.",
+                "Write `.construct(time='lag')`.",
+            ).at(user_line())
         out: Any = self._array
         for name, size in self._windows.items():
             new = pairs[name]
             if new in out._axes.place:
-                raise located(AxisError(f"`construct` got {new!r}, which the array has."))
+                raise AxisError(f"`construct` got {new!r}, which the array has.").at(user_line())
             whole = out.sizes[name] - size + 1
             known = out._axes.coords.get(name)
             index = np.arange(whole)[:, None] + np.arange(size)

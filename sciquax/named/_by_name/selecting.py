@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import coerce, is_value
+from sciquax.core import convert_to, is_value, user_line
 from sciquax.core.internal import Tracer
 
 from .._array.axes import axes
 from .._array.base import NamedBase, bare, coordinate
 from .._array.coordinates import Coordinate
-from .._array.errors import AxisError, CoordinateError, PositionalError, located
+from .._array.errors import AxisError, CoordinateError, PositionalError
 
 # -- by coordinate --------------------------------------------------------------------------------
 
@@ -23,12 +23,10 @@ def _converted(known: Coordinate, name: str, value: Any) -> np.ndarray:
         value = value.array
     leaf = jax.tree_util.tree_leaves(value)[0] if is_value(value) else value
     if isinstance(leaf, Tracer):
-        raise located(
-            CoordinateError(
-                f"`sel` got a value along {name!r} that is only known when the program runs.",
-                "Use `interp`, which takes such values.",
-            )
-        )
+        raise CoordinateError(
+            f"`sel` got a value along {name!r} that is only known when the program runs.",
+            "Use `interp`, which takes such values.",
+        ).at(user_line())
     if is_value(value):
         shape = value.shape
         flat = Coordinate(
@@ -45,7 +43,9 @@ def _converted(known: Coordinate, name: str, value: Any) -> np.ndarray:
 
 def _locate(known: Coordinate, name: str, value: Any, method: str | None, tolerance: Any) -> Any:
     if method not in (None, "exact", "nearest"):
-        raise located(AxisError(f"`sel` got method={method!r}.", "It is 'exact' or 'nearest'."))
+        raise AxisError(f"`sel` got method={method!r}.", "It is 'exact' or 'nearest'.").at(
+            user_line()
+        )
     if isinstance(value, slice):
         return _between(known, name, value)
     given = _converted(known, name, value)
@@ -66,13 +66,11 @@ def _locate(known: Coordinate, name: str, value: Any, method: str | None, tolera
             if known.numeric and len(values) and not len(found):
                 near = f" The nearest is {values[np.argmin(np.abs(values - wanted))]}."
             count = "more than once" if len(found) else "not"
-            raise located(
-                CoordinateError(
-                    f"`sel` got {wanted} along {name!r}, which is {count} among its "
-                    f"{len(values)} coordinates.{near}",
-                    "Use method='nearest', a slice, or `isel`.",
-                )
-            )
+            raise CoordinateError(
+                f"`sel` got {wanted} along {name!r}, which is {count} among its "
+                f"{len(values)} coordinates.{near}",
+                "Use method='nearest', a slice, or `isel`.",
+            ).at(user_line())
         places[at] = found[0]
     if isinstance(value, NamedBase):
         return bare(places, value._axes)
@@ -81,17 +79,15 @@ def _locate(known: Coordinate, name: str, value: Any, method: str | None, tolera
 
 def _between(known: Coordinate, name: str, value: slice) -> Any:
     if value.step is not None:
-        raise located(CoordinateError(f"`sel` got a slice with a step along {name!r}."))
+        raise CoordinateError(f"`sel` got a slice with a step along {name!r}.").at(user_line())
     values = known.values
     ascending = bool(np.all(values[1:] >= values[:-1]))
     descending = bool(np.all(values[1:] <= values[:-1]))
     if not (ascending or descending):
-        raise located(
-            CoordinateError(
-                f"`sel` got a slice along {name!r}, whose coordinates are in no order.",
-                "Sort first, or select by a mask.",
-            )
-        )
+        raise CoordinateError(
+            f"`sel` got a slice along {name!r}, whose coordinates are in no order.",
+            "Sort first, or select by a mask.",
+        ).at(user_line())
     low = None if value.start is None else _converted(known, name, value.start)
     high = None if value.stop is None else _converted(known, name, value.stop)
     if values.dtype.kind == "M" and isinstance(value.stop, str):
@@ -103,11 +99,9 @@ def _between(known: Coordinate, name: str, value: slice) -> Any:
         high = after - np.timedelta64(1, instant)
     if low is not None and high is not None and low > high:
         if ascending and len(values) > 1:
-            raise located(
-                CoordinateError(
-                    f"`sel` got the slice {low} to {high} along {name!r}, which ascends."
-                )
-            )
+            raise CoordinateError(
+                f"`sel` got the slice {low} to {high} along {name!r}, which ascends."
+            ).at(user_line())
         low, high = high, low
     if descending and not ascending and (low is None) != (high is None):
         low, high = high, low  # `slice(60, None)` goes on in the direction of storage
@@ -122,22 +116,22 @@ def _between(known: Coordinate, name: str, value: slice) -> Any:
 
 def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
     if method not in ("linear", "nearest"):
-        raise located(AxisError(f"`interp` got method={method!r}.", "It is 'linear' or 'nearest'."))
+        raise AxisError(f"`interp` got method={method!r}.", "It is 'linear' or 'nearest'.").at(
+            user_line()
+        )
     i = a._axes.position("interp", axis, a)
     name = a.dims[i]
     a.coord(name)
     known = a._axes.coords[name]
     if not known.numeric or len(known) < 2:
-        raise located(
-            CoordinateError(
-                f"`interp` needs two coordinates along {name!r} that are numbers.",
-                "Give numbers, such as the days since the first date.",
-            )
-        )
+        raise CoordinateError(
+            f"`interp` needs two coordinates along {name!r} that are numbers.",
+            "Give numbers, such as the days since the first date.",
+        ).at(user_line())
     steps = np.diff(known.values.astype(float))
     if not (np.all(steps > 0) or np.all(steps < 0)):
-        raise located(
-            CoordinateError(f"`interp` needs the coordinates of {name!r} in strict order.")
+        raise CoordinateError(f"`interp` needs the coordinates of {name!r} in strict order.").at(
+            user_line()
         )
     layout = None
     if isinstance(value, NamedBase):
@@ -146,14 +140,12 @@ def _interpolated(a: Any, axis: Any, value: Any, method: str) -> Any:
         value = jnp.asarray(value)
     if layout is None:
         if value.ndim > 1:
-            raise located(
-                PositionalError(
-                    f"`interp` got values along {name!r} of shape {value.shape} without names.",
-                    "Name their axes.",
-                )
-            )
+            raise PositionalError(
+                f"`interp` got values along {name!r} of shape {value.shape} without names.",
+                "Name their axes.",
+            ).at(user_line())
         layout = axes((name,) if value.ndim else ())
-    plain = coerce(value, known.value())
+    plain = convert_to(value, known.value())
     at = jax.tree_util.tree_leaves(plain)[0]
     dtype = jnp.result_type(float)
     if jnp.issubdtype(a.dtype, jnp.inexact):

@@ -5,9 +5,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from sciquax.core import user_line
+
 from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
 from .._array.base import NamedBase, as_named, bare
-from .._array.errors import AxisError, AxisSizeError, PlaceError, located, repeated, show_dims
+from .._array.errors import AxisError, AxisSizeError, PlaceError, repeated, show_dims
 from .alignment import sizes_differ, unnamed
 from .call_jax import apply
 from .reductions import only_name, unsorted
@@ -27,10 +29,10 @@ def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> 
     names = {name_of(k) for k in pairs}
     for name, value in more.items():
         if name in names:
-            raise located(repeated(what, name))
+            raise repeated(what, name).at(user_line())
         pairs[name] = value
     if len({name_of(k) for k in pairs}) != len(pairs):
-        raise located(AxisError(f"`{what}` got a name twice: {list(pairs)}."))
+        raise AxisError(f"`{what}` got a name twice: {list(pairs)}.").at(user_line())
     return pairs
 
 
@@ -60,7 +62,7 @@ class Shapes:
         if not names:
             return permuted(self, tuple(reversed(range(self.ndim))))
         if sum(n is ... for n in names) > 1:
-            raise located(AxisError("`transpose` got `...` twice."))
+            raise AxisError("`transpose` got `...` twice.").at(user_line())
         positions = self._axes.positions("transpose", [n for n in names if n is not ...], self)
         rest = tuple(i for i in range(self.ndim) if i not in positions)
         if ... in names:
@@ -68,12 +70,10 @@ class Shapes:
             order = (*positions[:place], *rest, *positions[place:])
         elif rest:
             left = show_dims([self.dims[i] for i in rest])
-            raise located(
-                AxisError(
-                    f"`transpose` got {show_dims([name_of(n) for n in names])} and not {left}.",
-                    "Name every axis, or write `...` for the others.",
-                )
-            )
+            raise AxisError(
+                f"`transpose` got {show_dims([name_of(n) for n in names])} and not {left}.",
+                "Name every axis, or write `...` for the others.",
+            ).at(user_line())
         else:
             order = positions
         return permuted(self, order)
@@ -102,15 +102,15 @@ class Shapes:
         stated = getattr(axis, "size", None)
         if stated is not None:
             if size not in (1, stated):
-                raise located(AxisSizeError(f"`expand_dims` got {axis!r} and the size {size}."))
+                raise AxisSizeError(f"`expand_dims` got {axis!r} and the size {size}.").at(
+                    user_line()
+                )
             size = stated
         if name in self._axes.place:
-            raise located(
-                AxisError(
-                    f"`expand_dims` got {name!r}, which the array has: {show_dims(self.dims)}.",
-                    f"Choose another name, or rename first: `.rename({name}='{name}2')`.",
-                )
-            )
+            raise AxisError(
+                f"`expand_dims` got {name!r}, which the array has: {show_dims(self.dims)}.",
+                f"Choose another name, or rename first: `.rename({name}='{name}2')`.",
+            ).at(user_line())
         size = sizes_of("expand_dims", {name: size})[name]
         out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
         return bare(out, self._axes.with_dims((name, *self.dims)))
@@ -126,12 +126,10 @@ class Shapes:
             positions = self._axes.positions("squeeze", names, self)
         for i in positions:
             if self.shape[i] != 1:
-                raise located(
-                    AxisSizeError(
-                        f"`squeeze` got {self.dims[i]!r}, whose size is {self.shape[i]}.",
-                        "Only an axis of size 1 can go; select or reduce others.",
-                    )
-                )
+                raise AxisSizeError(
+                    f"`squeeze` got {self.dims[i]!r}, whose size is {self.shape[i]}.",
+                    "Only an axis of size 1 can go; select or reduce others.",
+                ).at(user_line())
         rest = [i for i in range(self.ndim) if i not in positions]
         return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
 
@@ -142,11 +140,13 @@ class Shapes:
         """
         positions = self._axes.positions("flatten", names, self)
         if not positions:
-            raise located(AxisError("`flatten` needs names.", "`expand_dims` makes a new axis."))
+            raise AxisError("`flatten` needs names.", "`expand_dims` makes a new axis.").at(
+                user_line()
+            )
         new = name_of(into)
         rest = [i for i in range(self.ndim) if i not in positions]
         if any(self.dims[i] == new for i in rest):
-            raise located(repeated("flatten", new))
+            raise repeated("flatten", new).at(user_line())
         before = [i for i in rest if i < positions[0]]
         after = [i for i in rest if i > positions[0]]
         a = permuted(self, (*before, *positions, *after))
@@ -176,12 +176,10 @@ class Shapes:
             total *= n
         if total != self.shape[place]:
             shown = " * ".join(f"{n} ({k})" for k, n in new.items())
-            raise located(
-                AxisSizeError(
-                    f"`unflatten` got {shown} = {total} for {self.dims[place]!r}, whose size is "
-                    f"{self.shape[place]}."
-                )
-            )
+            raise AxisSizeError(
+                f"`unflatten` got {shown} = {total} for {self.dims[place]!r}, whose size is "
+                f"{self.shape[place]}."
+            ).at(user_line())
         dims = (*self.dims[:place], *new, *self.dims[place + 1 :])
         check_distinct("unflatten", dims)
         shape = (*self.shape[:place], *new.values(), *self.shape[place + 1 :])
@@ -197,17 +195,15 @@ class Shapes:
         wanted = sizes_of("broadcast_to", sizes)
         for name, size in self.sizes.items():
             if name not in wanted:
-                raise located(
-                    AxisError(
-                        f"`broadcast_to` got the names {show_dims(tuple(wanted))} for an array "
-                        f"with {show_dims(self.dims)}.",
-                        "Name all of the array's axes, too.",
-                    )
-                )
+                raise AxisError(
+                    f"`broadcast_to` got the names {show_dims(tuple(wanted))} for an array "
+                    f"with {show_dims(self.dims)}.",
+                    "Name all of the array's axes, too.",
+                ).at(user_line())
             if wanted[name] != size:
-                raise located(sizes_differ("broadcast_to", name, [size, wanted[name]]))
+                raise sizes_differ("broadcast_to", name, [size, wanted[name]]).at(user_line())
         if not self._axes.named:
-            raise located(unnamed("broadcast_to", self._axes))
+            raise unnamed("broadcast_to", self._axes).at(user_line())
         a = permuted(self, tuple(self._axes.place[n] for n in wanted if n in self._axes.place))
         new = tuple(i for i, n in enumerate(wanted) if n not in self._axes.place)
         array = apply(jnp.expand_dims, a.array, new) if new else a.array
@@ -218,7 +214,7 @@ class Shapes:
         """With the names of another array, in its order, and its own others in front."""
         other = as_named(other, "broadcast_like")
         if not other._axes.named:
-            raise located(unnamed("broadcast_like", other._axes))
+            raise unnamed("broadcast_like", other._axes).at(user_line())
         own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
         return self.broadcast_to({**own, **other.sizes})
 
@@ -246,9 +242,9 @@ class Shapes:
         """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
         place = self._axes.position("diff", only_name(self, "diff", name), self)
         if not 0 <= n <= self.shape[place]:
-            raise located(
-                AxisSizeError(f"`diff` of order {n} along an axis of size {self.shape[place]}.")
-            )
+            raise AxisSizeError(
+                f"`diff` of order {n} along an axis of size {self.shape[place]}."
+            ).at(user_line())
         coords = dict(self._axes.coords)
         if n and self.dims[place] in coords:
             coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
@@ -287,12 +283,10 @@ class Shapes:
         """
         places = [i for i, n in enumerate(self.dims) if n is None]
         if len(names) != len(places):
-            raise located(
-                AxisError(
-                    f"`tag` got {len(names)} names for {len(places)} axes without one: "
-                    f"{show_dims(self.dims)}."
-                )
-            )
+            raise AxisError(
+                f"`tag` got {len(names)} names for {len(places)} axes without one: "
+                f"{show_dims(self.dims)}."
+            ).at(user_line())
         dims = list(self.dims)
         for i, name in zip(places, names, strict=True):
             dims[i] = name_of(name)
@@ -321,15 +315,15 @@ class Shapes:
         size, own = self.shape[place], self.dims[place]
         if isinstance(parts, int):
             if parts <= 0 or size % parts:
-                raise located(
-                    AxisSizeError(f"`split` cannot cut {own!r} of size {size} in {parts} parts.")
-                )
+                raise AxisSizeError(
+                    f"`split` cannot cut {own!r} of size {size} in {parts} parts."
+                ).at(user_line())
             cuts = [size // parts * i for i in range(1, parts)]
         else:
             cuts = [int(i) for i in parts]
             if cuts != sorted(cuts) or any(not 0 <= i <= size for i in cuts):
-                raise located(
-                    PlaceError(f"`split` got the places {cuts} along {own!r} of size {size}.")
+                raise PlaceError(f"`split` got the places {cuts} along {own!r} of size {size}.").at(
+                    user_line()
                 )
         edges = [0, *cuts, size]
         return [self.isel({own: slice(i, j)}) for i, j in zip(edges[:-1], edges[1:], strict=True)]

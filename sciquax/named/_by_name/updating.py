@@ -6,10 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core import user_line
+
 from .._array.axes import Axes, axes
 from .._array.base import NamedBase, as_named, bare
 from .._array.coordinates import Coordinate
-from .._array.errors import AxisError, PositionalError, located, show_dims
+from .._array.errors import AxisError, PositionalError, show_dims
 from .alignment import alignment, sizes_differ
 from .call_jax import apply
 from .elementwise import where
@@ -31,12 +33,10 @@ class At:
         if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
             return MaskedUpdate(self._array, index)
         if not isinstance(index, Mapping):
-            raise located(
-                PositionalError(
-                    f"A named array is indexed by name, and got {index!r}.",
-                    "Write `a.at[{'x': 3}]`.",
-                )
-            )
+            raise PositionalError(
+                f"A named array is indexed by name, and got {index!r}.",
+                "Write `a.at[{'x': 3}]`.",
+            ).at(user_line())
         return IndexedUpdate(self._array, dict(index))
 
 
@@ -141,16 +141,14 @@ def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
     v = as_named(value, f"at[...].{what}")
     for name in v.dims:
         if name is None or name not in region.place:
-            raise located(
-                AxisError(
-                    f"`at[...].{what}` got values with the dims {show_dims(v.dims)} for places "
-                    f"with {show_dims(region.dims)}.",
-                    "Values have no other names than the places they are written to.",
-                )
-            )
+            raise AxisError(
+                f"`at[...].{what}` got values with the dims {show_dims(v.dims)} for places "
+                f"with {show_dims(region.dims)}.",
+                "Values have no other names than the places they are written to.",
+            ).at(user_line())
         size = shape[region.place[name]]
         if v.sizes[name] != size:
-            raise located(sizes_differ(f"at[...].{what}", name, [size, v.sizes[name]]))
+            raise sizes_differ(f"at[...].{what}", name, [size, v.sizes[name]]).at(user_line())
     if not v.dims:
         return v.array
     plan = alignment(f"at[...].{what}", (region, v._axes))

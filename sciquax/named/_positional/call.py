@@ -107,7 +107,7 @@ def _rule(infer: Infer) -> Callable:
         try:
             return _label(infer, primitive, operands, params)
         except AxisError as error:  # its place is the equation's, which the interpreter knows
-            error.location, error._sciquax_located = None, False  # pyright: ignore[reportAttributeAccessIssue]
+            error.location = None
             raise
 
     return rule

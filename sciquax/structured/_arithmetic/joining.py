@@ -19,7 +19,7 @@ from .layouts import _DIAGONAL, _made, elementwise
 
 
 @operations.common_type.register()
-def join(lhs: Any, rhs: Any) -> Any:
+def common_type(lhs: Any, rhs: Any) -> Any:
     """An example of the type that both become, for carries and branches. Raises `Unsettled`."""
     if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and _shapes(lhs) == _shapes(rhs):
         return lhs
@@ -83,7 +83,7 @@ def _zeros(*matrices: Any) -> list[Any]:
 
 
 @operations.convert_to.register()
-def coerce(value: Any, example: Any) -> Any:
+def convert_to(value: Any, example: Any) -> Any:
     """`value` in the type of `example`. Raises `Unsettled`."""
     if not isinstance(value, StructuredMatrix):
         raise Unsettled

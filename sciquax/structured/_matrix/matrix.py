@@ -386,11 +386,11 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
     # -- meeting other values ---------------------------------------------------------------------
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         return operations.common_type(lhs, rhs)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         return operations.convert_to(value, example)
 
     def unclaimed(self) -> Any:

@@ -47,6 +47,6 @@ add = Operation("add")
 kept_product = Operation("kept_product")
 """The product of two matrices as such, whatever their types."""
 common_type = Operation("common_type")
-"""What `StructuredMatrix.join` gives."""
+"""What `StructuredMatrix.common_type` gives."""
 convert_to = Operation("convert_to")
-"""What `StructuredMatrix.coerce` gives."""
+"""What `StructuredMatrix.convert_to` gives."""

@@ -21,7 +21,6 @@ from sciquax.core import (
     RuleError,
     Structure,
     current_location,
-    locate_at,
     register_family,
     strip,
 )
@@ -67,7 +66,7 @@ class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
         try:
             refuse_unless_allowed(self.origin.operation, [self.inside])
         except RuleError as error:
-            locate_at(error, self.origin.location)
+            error.at(self.origin.location)
             raise
         return self.dense()
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import BandMask, Filled, Transient
-from sciquax.core import Structure, register_family, strip
+from sciquax.core import Structure, facts_of, register_family, strip
 
 from .._arithmetic import arithmetic as pairs, layouts
 from .._arithmetic.band_part import masked
@@ -26,10 +26,6 @@ from .constant_background import surround
 
 # -- elementwise ----------------------------------------------------------------------------------
 
-_COPIES = {
-    "copy", "copy_p", "stop_gradient", "name", "reduce_precision", "nonbatchable", "pvary",
-    "nontraceable", "nondifferentiable_backward",
-}  # fmt: skip
 _MULTIPLICATIVE = {"abs", "sign", "square", "integer_pow"}
 
 
@@ -40,7 +36,7 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
     plain = _plain(operands)
     if plain is None:
         return NotImplemented
-    if primitive.name in _COPIES and len(plain) == 1:
+    if len(plain) == 1 and (facts_of(primitive).copies or primitive.name == "reduce_precision"):
         return _each_array(plain[0], lambda x: primitive.bind(x, **params))
     structured = [x for x in plain if _is(x)]
     numbers = [None if _is(x) else static_number(x) for x in plain]

@@ -207,8 +207,7 @@ def _require(out: Any, returns: Any) -> None:
 def _explained(error: DimensionalityError, system: System) -> ContradictionError:
     """The error of the line that contradicts, with the lines that it contradicts."""
     assert system.contradiction is not None
-    made = ContradictionError(error.message, error.units1, error.units2)
-    made.location = error.location
+    made = ContradictionError(error.what(), error.units1, error.units2).at(error.location)
     because = []
     for equation in system.why(system.contradiction.exponents):
         where = f"  at {equation.location}" if equation.location is not None else ""

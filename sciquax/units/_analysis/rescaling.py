@@ -27,8 +27,8 @@ from sciquax.core import (
     adopt,
     is_value,
     is_value_or_foreign,
-    locate_stack,
     quaxify,
+    user_line,
 )
 from sciquax.core.internal import Tracer
 
@@ -88,11 +88,9 @@ def _rescaled(q: Quantity, target: InternedUnit) -> Quantity:
         before, after = (np.abs(np.asarray(jtu.tree_leaves(x)[0])) for x in (magnitude, out))
         lost = np.isfinite(before) & (before > 0) & ((after == 0) | ~np.isfinite(after))
         if lost.any():
-            raise locate_stack(
-                OverflowError(
-                    f"A result in '{target}' is beyond {after.dtype.name}. Name another unit: "
-                    "`nondimensionalise(f, returns=...)`."
-                )
+            raise OverflowError(
+                f"A result in '{target}' is beyond {after.dtype.name}. Name another unit: "
+                "`nondimensionalise(f, returns=...)`."
             )
     return bare(out, target)
 
@@ -237,13 +235,11 @@ def _typical(scales: Any) -> tuple[Any, list[tuple[Any, float]]]:
         if dimension is not None:
             wanted = registry.get_dimensionality(dimension)
             if unit.dimensionality != wanted:
-                raise locate_stack(
-                    DimensionalityError(
-                        f"The scale of {dimension} is in '{unit}', which measures "
-                        f"{unit.dimensionality}.",
-                        unit.pint,
-                    )
-                )
+                raise DimensionalityError(
+                    f"The scale of {dimension} is in '{unit}', which measures "
+                    f"{unit.dimensionality}.",
+                    unit.pint,
+                ).at(user_line())
         if unit.pure or unit.logarithmic or size is None:
             continue
         base = base_unit(unit)
@@ -266,11 +262,9 @@ def _parse_scale(scale: Any) -> tuple[InternedUnit, float]:
 def _size(magnitude: Any) -> float | None:
     """The geometric mean of what is neither zero nor infinite; None if nothing is."""
     if any(isinstance(x, (Tracer, jax.ShapeDtypeStruct)) for x in jtu.tree_leaves(magnitude)):
-        raise locate_stack(
-            TypeError(
-                "Scales cannot be chosen from arrays that are being traced. Give them: "
-                "`nondimensionalise(f, scales=[...])`."
-            )
+        raise TypeError(
+            "Scales cannot be chosen from arrays that are being traced. Give them: "
+            "`nondimensionalise(f, scales=[...])`."
         )
     if not hasattr(magnitude, "dtype") or is_value(magnitude):
         leaves = jtu.tree_leaves(magnitude)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg as iterative
 
-from sciquax.core import coerce
+from sciquax.core import convert_to
 
 from .._quantity.arithmetic import as_number, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -208,7 +208,7 @@ def _iterative(name: str) -> None:
         denominator = multiplicative(name, own_unit(A))
         unit = own_unit(b) if denominator.plain else own_unit(b) / denominator
         if x0 is not None:
-            x0 = coerce(x0, wrap(jax.ShapeDtypeStruct(x0.shape, x0.dtype), unit))
+            x0 = convert_to(x0, wrap(jax.ShapeDtypeStruct(x0.shape, x0.dtype), unit))
         (b, atol), _ = unify(name, (b, atol))
         x, info = call(
             getattr(iterative, name),

@@ -24,15 +24,6 @@ from .._quantity.arithmetic import (
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 
-_AFFINE = {  # of `Scaling.FIRST`, those that only move or pick elements: fine on offset scales
-    "broadcast_in_dim", "broadcast_to", "tile", "reshape", "squeeze", "expand_dims", "transpose",
-    "rev", "slice", "split", "unstack", "dynamic_slice", "gather", "copy", "copy_p",
-    "convert_element_type", "reduce_precision", "stop_gradient", "name", "nonbatchable",
-    "nontraceable", "nondifferentiable_backward", "pvary", "sharding_constraint", "reduce_max",
-    "layout_constraint", "reduce_min", "cummax", "cummin", "reduce_window_max", "real",
-    "reduce_window_min", "zeros_like", "reshard",
-}  # fmt: skip
-
 
 def _first(primitive: Any, operands: Operands, params: Params) -> Any:
     """Linear in the data: its unit passes through."""
@@ -40,7 +31,7 @@ def _first(primitive: Any, operands: Operands, params: Params) -> Any:
     name = primitive.name
     first = 0 if facts.data is None else facts.data[0]
     unit = own_unit(operands[first])
-    if name not in _AFFINE:
+    if not facts.moves_only:
         multiplicative(name, unit)
     magnitudes = [
         magnitude_of(x) if facts.is_data(i) else as_plain(name, x, "index")
@@ -55,7 +46,7 @@ def _first(primitive: Any, operands: Operands, params: Params) -> Any:
 def _each(primitive: Any, operands: Operands, params: Params) -> Any:
     """Every output in the unit of its operand."""
     units = [own_unit(x) for x in operands]
-    if primitive.name in ("psum", "reduce_scatter", "psum_invariant"):
+    if not facts_of(primitive).moves_only:
         for unit in units:
             multiplicative(primitive.name, unit)
     out = bind(primitive, *map(magnitude_of, operands), **params)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from sciquax.core import bind, coerce, register_family
+from sciquax.core import bind, convert_to, register_family
 
 from .._quantity.arithmetic import Operands, Params, multiplicative, unify, wrap_all
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -55,7 +55,7 @@ def _symmetric_product(primitive: Any, operands: Operands, params: Params) -> An
     unit = multiplicative(primitive.name, own_unit(a))
     square = unit if unit.plain else unit**2
     example = wrap(jax.ShapeDtypeStruct(c.shape, c.dtype), square)
-    c = magnitude_of(coerce(c, example))
+    c = magnitude_of(convert_to(c, example))
     return wrap(bind(primitive, magnitude_of(a), c, **params), square)
 
 

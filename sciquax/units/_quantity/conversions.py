@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pint.compat
 
-from sciquax.core import LocatedError, locate_stack
+from sciquax.core import LocatedError, user_line
 
 from .._unit.contexts import active, cannot_convert, combine, context
 from .._unit.convert import convert
@@ -25,7 +25,7 @@ def _parse(text: str) -> Any:
         try:
             return from_pint_quantity(registry.Quantity(text))
         except pint.UndefinedUnitError as error:
-            raise locate_stack(undefined(error, registry)) from None
+            raise undefined(error, registry).at(user_line()) from None
 
 
 def from_pint_quantity(value: Any) -> Any:
@@ -93,11 +93,11 @@ class Conversions(QuantityBase):
                 with block:
                     return bare(convert(self.magnitude, unit, target), target)
             except LocatedError as error:
-                raise (locate_stack(error) if error.location is None else error) from None
+                raise (error.at(user_line()) if error.location is None else error) from None
         found = combine(active(), unit.registry, contexts, parameters or {})
         if found is None:
             refuse_pint_context(unit.registry)
-            raise locate_stack(cannot_convert(unit, target, None))
+            raise cannot_convert(unit, target, None).at(user_line())
         return bare(found.convert(self.magnitude, unit, target), target)
 
     def to(self: C, unit: Any, *contexts: Any, **parameters: Any) -> C:

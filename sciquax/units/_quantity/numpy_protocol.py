@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import sciquax.numpy as sqnp
-from sciquax.core import locate_stack
+from sciquax.core import user_line
 
 from .._unit.errors import DimensionalityError
 from .annotations import annotation
@@ -44,7 +44,7 @@ class NumpyProtocol(QuantityBase):
             return as_number(what, self)
         except DimensionalityError as error:
             error.remedy = "Use `.m_as(unit)` for the magnitude in a unit of your choice."
-            raise locate_stack(error) from None
+            raise error.at(user_line()) from None
 
     def __float__(self) -> float:
         return float(self._number("float"))

@@ -21,9 +21,9 @@ from sciquax.core import (
     adopt,
     call_compiled,
     is_compiled_function,
-    locate_stack,
     quaxify,
     taker_of,
+    user_line,
 )
 
 from .._unit.parsing import as_unit
@@ -216,7 +216,7 @@ class _Located:
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, LocatedError) and error.location is None:
-            locate_stack(error)
+            error.at(user_line())
 
 
 def _by_rules(function: Callable, *operands: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, coerce, join, strip
+from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, strip
 
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
@@ -19,9 +19,9 @@ class ValueContract(QuantityBase):
     """The common type of two quantities, and the units of tangents and derivatives."""
 
     @classmethod
-    def join(cls, lhs: Any, rhs: Any) -> Any:
+    def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """In the first one's unit; what the magnitudes are is joined too."""
-        joined = join(magnitude_of(lhs), magnitude_of(rhs))
+        joined = common_type(magnitude_of(lhs), magnitude_of(rhs))
         if type(rhs) is Polymorphic:
             return bare(joined, lhs._unit)
         if type(lhs) is Polymorphic:
@@ -34,7 +34,7 @@ class ValueContract(QuantityBase):
         return bare(joined, lhs._unit)
 
     @classmethod
-    def coerce(cls, value: Any, example: Any) -> Any:
+    def convert_to(cls, value: Any, example: Any) -> Any:
         target = example._unit if isinstance(example, QuantityBase) else dimensionless()
         if type(value) is Polymorphic:
             inner = strip(value)
@@ -46,8 +46,8 @@ class ValueContract(QuantityBase):
             magnitude = value.magnitude if isinstance(value, QuantityBase) else value
             magnitude = convert(magnitude, unit, target)
         if isinstance(example, QuantityBase):
-            return bare(coerce(magnitude, example.magnitude), target)
-        return coerce(magnitude, example)
+            return bare(convert_to(magnitude, example.magnitude), target)
+        return convert_to(magnitude, example)
 
     def as_tangent(self, leaves: Any) -> Any:
         tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)

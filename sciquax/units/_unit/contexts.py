@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pint
 
-from sciquax.core import is_value, locate_stack, quaxify
+from sciquax.core import is_value, quaxify, user_line
 from sciquax.core.internal import Tracer
 
 from .errors import DimensionalityError
@@ -56,7 +56,7 @@ class Active:
         try:
             return (quaxify(transform) if is_value(magnitude) else transform)(magnitude)
         except pint.DimensionalityError:
-            raise locate_stack(cannot_convert(source, target, self)) from None
+            raise cannot_convert(source, target, self).at(user_line()) from None
 
     def conversion(self, source: InternedUnit, target: InternedUnit) -> tuple[float, float]:
         """`(factor, offset)` between two units of one dimension, under redefinitions."""
@@ -133,9 +133,7 @@ def combine(
     if not contexts:
         if parameters:
             names = ", ".join(parameters)
-            raise locate_stack(
-                TypeError(f"Parameters ({names}) without a context to give them to.")
-            )
+            raise TypeError(f"Parameters ({names}) without a context to give them to.")
         return None if not before else outer
     found = [_find(c, registry) for c in contexts]
     inherited = {k: v for c in before for k, v in c.defaults.items()}
@@ -154,12 +152,10 @@ def _find(c: Any, registry: Any) -> pint.Context:
         return c
     if not isinstance(c, str):
         kind = type(c).__name__
-        raise locate_stack(TypeError(f"A context is a name or a `pint.Context`, not {kind}."))
+        raise TypeError(f"A context is a name or a `pint.Context`, not {kind}.")
     if c not in registry._contexts:
         known = ", ".join(sorted({str(x.name) for x in registry._contexts.values()}))
-        raise locate_stack(
-            KeyError(f"'{c}' is not a context of the unit registry, which has: {known}.")
-        )
+        raise KeyError(f"'{c}' is not a context of the unit registry, which has: {known}.")
     return registry._contexts[c]
 
 
@@ -182,11 +178,9 @@ def _hashable(x: Any) -> Any:
     if isinstance(x, pint.Quantity):
         return str(x.units), _hashable(x.magnitude)
     if isinstance(x, Tracer):
-        raise locate_stack(
-            TypeError(
-                "A context's parameter is a traced array, which a block cannot hold. Give it to "
-                "the conversion, `.to(unit, context, parameter=...)`."
-            )
+        raise TypeError(
+            "A context's parameter is a traced array, which a block cannot hold. Give it to "
+            "the conversion, `.to(unit, context, parameter=...)`."
         )
     if isinstance(x, (jax.Array, np.ndarray)):
         array = np.asarray(x)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, locate_stack, quaxify
+from sciquax.core import VALUE_TYPES, quaxify
 
 from .contexts import redefinitions
 from .logarithmic import from_linear, to_linear
@@ -64,12 +64,10 @@ def _inexact(magnitude: Any) -> Any:
 def _check_range(factor: float, source: InternedUnit, target: InternedUnit, dtype: Any) -> None:
     limits = jnp.finfo(dtype)
     if not float(limits.tiny) <= abs(factor) <= float(limits.max):
-        raise locate_stack(
-            OverflowError(
-                f"'{source}' to '{target}' is a factor of {factor:.6g}, which is beyond "
-                f"{np.dtype(dtype).name}. Choose a nearer unit, or a wider dtype "
-                '(`jax.config.update("jax_enable_x64", True)`).'
-            )
+        raise OverflowError(
+            f"'{source}' to '{target}' is a factor of {factor:.6g}, which is beyond "
+            f"{np.dtype(dtype).name}. Choose a nearer unit, or a wider dtype "
+            '(`jax.config.update("jax_enable_x64", True)`).'
         )
 
 

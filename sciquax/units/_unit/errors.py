@@ -17,66 +17,32 @@ class DimensionalityError(LocatedError, pint.DimensionalityError):
     """
 
     def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
-        pint.DimensionalityError.__init__(
-            self, units1, units2, _dimensionality(units1), _dimensionality(units2)
-        )
-        self.args: tuple[Any, ...] = (message,)
-        self.message = message
-        self.remedy = remedy
-
-    def what(self) -> str:
-        return self.message
-
-    def __str__(self) -> str:
-        return LocatedError.__str__(self)
-
-    def __reduce__(self) -> Any:
-        state = {"location": self.location}
-        return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
+        dims = {"dim1": _dimensionality(units1), "dim2": _dimensionality(units2)}
+        super().__init__(message, remedy, units1=units1, units2=units2, **dims)
 
 
 class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
     """A unit that the registry does not know. **Attributes**: `unit_names`, `suggestions`."""
 
     def __init__(self, unit_names: Any, suggestions: tuple[str, ...] = ()):
-        pint.UndefinedUnitError.__init__(self, unit_names)
-        self.suggestions: tuple[str, ...] = tuple(suggestions)
-        if self.suggestions:
-            self.remedy: str = "Did you mean " + ", ".join(f"'{s}'" for s in self.suggestions) + "?"
-
-    def what(self) -> str:
-        names = self.unit_names
-        names = [names] if isinstance(names, str) else list(names)
+        names = [unit_names] if isinstance(unit_names, str) else list(unit_names)
         listed = ", ".join(f"'{n}'" for n in names)
-        return f"{listed} {'is' if len(names) == 1 else 'are'} not defined in the unit registry."
-
-    def __str__(self) -> str:
-        return LocatedError.__str__(self)
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.unit_names, self.suggestions), {"location": self.location}
+        near = ", ".join(f"'{s}'" for s in suggestions)
+        super().__init__(
+            f"{listed} {'is' if len(names) == 1 else 'are'} not defined in the unit registry.",
+            f"Did you mean {near}?" if near else "",
+            unit_names=unit_names,
+        )
+        self.suggestions: tuple[str, ...] = tuple(suggestions)
 
 
 class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
     """Ambiguous arithmetic on a scale with an offset, such as degrees Celsius."""
 
     def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
-        pint.OffsetUnitCalculusError.__init__(self, units1, units2)
+        super().__init__(message, remedy)
         self.units1: Any = units1
         self.units2: Any = units2
-        self.args: tuple[Any, ...] = (message,)
-        self.message = message
-        self.remedy = remedy
-
-    def what(self) -> str:
-        return self.message
-
-    def __str__(self) -> str:
-        return LocatedError.__str__(self)
-
-    def __reduce__(self) -> Any:
-        state = {"location": self.location}
-        return type(self), (self.message, str(self.units1), str(self.units2), self.remedy), state
 
 
 class MixedRegistriesError(LocatedError, ValueError):
@@ -91,9 +57,6 @@ class MixedRegistriesError(LocatedError, ValueError):
         super().__init__(f"'{unit1}' and '{unit2}' belong to two pint registries.")
         self.unit1: str = unit1
         self.unit2: str = unit2
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.unit1, self.unit2), {"location": self.location}
 
 
 def _dimensionality(unit: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pint
 
-from sciquax.core import locate_stack
+from sciquax.core import user_line
 
 from .errors import undefined
 from .registry import PINT, get_registry
@@ -83,8 +83,8 @@ def _parse(registry: Any, text: str) -> InternedUnit:
         return intern(registry, _normal(registry, parsed._units))
     except pint.UndefinedUnitError as error:
         if _names_logarithm(error, registry):
-            raise locate_stack(_logarithm_in_product(text)) from None
-        raise locate_stack(undefined(error, registry)) from None
+            raise _logarithm_in_product(text).at(user_line()) from None
+        raise undefined(error, registry).at(user_line()) from None
     except Exception as error:
         raise ValueError(f"'{text}' is not a unit: {error}") from None
 
@@ -128,8 +128,8 @@ def base_unit(unit: InternedUnit, system: str | None = None) -> InternedUnit:
     with PINT:
         if system is not None and system not in registry._systems:
             known = ", ".join(sorted(map(str, registry._systems)))
-            raise locate_stack(
-                ValueError(f"'{system}' is not a unit system of the registry, which has: {known}.")
+            raise ValueError(
+                f"'{system}' is not a unit system of the registry, which has: {known}."
             )
         base = registry.get_base_units(unit.pint, check_nonmult=False, system=system)[1]
     return from_pint(base, registry)

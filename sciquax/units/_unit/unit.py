@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pint
 
-from sciquax.core import locate_stack
+from sciquax.core import user_line
 
 from .errors import DimensionalityError, MixedRegistriesError, OffsetUnitCalculusError
 from .registry import PINT, get_registry
@@ -265,17 +265,15 @@ def base_names(registry: Any) -> dict[str, str]:
 def check_same_registry(lhs: InternedUnit, rhs: InternedUnit) -> None:
     """**Raises** `MixedRegistriesError`, as pint's ValueError, for units of two registries."""
     if lhs.registry is not rhs.registry:
-        raise locate_stack(MixedRegistriesError(str(lhs), str(rhs)))
+        raise MixedRegistriesError(str(lhs), str(rhs)).at(user_line())
 
 
 def refuse_pint_context(registry: Any) -> None:
     """**Raises** RuntimeError within `registry.context(...)`: what it changes would be kept."""
     if registry._active_ctx:
-        raise locate_stack(
-            RuntimeError(
-                "A context is active on the pint registry itself, which compiled functions cannot "
-                "see. Use `with sciquax.units.context(...)` or `.to(unit, context)` instead."
-            )
+        raise RuntimeError(
+            "A context is active on the pint registry itself, which compiled functions cannot "
+            "see. Use `with sciquax.units.context(...)` or `.to(unit, context)` instead."
         )
 
 
