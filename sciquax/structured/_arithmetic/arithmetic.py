@@ -19,7 +19,8 @@ from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.triangular import TriangularMatrix
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix, allow_both
+from .._matrix.base import allow_both
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .layouts import _DIAGONAL, _MULTIPLE, _TRIANGLES, elementwise
 

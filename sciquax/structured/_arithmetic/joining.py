@@ -12,7 +12,8 @@ from .._matrices.banded import BandedMatrix
 from .._matrices.bands import BandMatrix, from_bands
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix, allow_both
+from .._matrix.base import allow_both
+from .._matrix.matrix import StructuredMatrix
 from .layouts import _DIAGONAL, _made, elementwise
 
 # -- loops and conditionals -----------------------------------------------------------------------

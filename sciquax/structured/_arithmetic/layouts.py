@@ -14,7 +14,8 @@ from .._matrices.identity import IdentityMatrix, ScalarMatrix
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrices.triangular import TriangularMatrix
-from .._matrix.matrix import allow_both
+from .._matrix.base import allow_both
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 
 _MULTIPLE = (IdentityMatrix, ScalarMatrix)
@@ -106,18 +107,14 @@ def _triangle(lower: bool) -> Callable:
 _TRIANGLES = (_triangle(True), _triangle(False))
 
 
-def _made(cls: type, arrays: Sequence[Any], like: Any, **static: Any) -> Any:
+def _made(cls: type[StructuredMatrix], arrays: Sequence[Any], like: Any, **static: Any) -> Any:
     """A matrix of `cls` that equals `like`, of which it knows what `like` knew."""
-    made = object.__new__(cls)
-    for name, x in zip(cls.LEAVES, arrays, strict=True):
-        object.__setattr__(made, name, x)
-    static |= {
-        "allow_materialise": like.allow_materialise,
-        "properties": like.known() - {"unit_diagonal"},
-    }
-    for name in cls.STATIC:
-        object.__setattr__(made, name, static[name])
-    return made
+    return cls.build(
+        arrays,
+        allow_materialise=like.allow_materialise,
+        properties=like.known() - {"unit_diagonal"},
+        **static,
+    )
 
 
 def elementwise(matrices: Sequence[Any], function: Callable[..., Any], zero: bool) -> Any:

@@ -11,13 +11,13 @@ from sciquax.core.internal import ShapedArray
 
 from .._matrices.bands import BandMatrix, from_bands, rows_of
 from .._matrices.permutation import PermutationMatrix
-from .._matrix.matrix import StructuredMatrix, real_dtype
+from .._matrix.base import real_dtype
+from .._matrix.fields import leaf, static
+from .._matrix.matrix import StructuredMatrix
 from .lazy import by_columns, scaled
 
 
-class ReflectorsMatrix(
-    StructuredMatrix, leaves=("v", "tau"), static=("adjoint_", "allow_materialise", "properties")
-):
+class ReflectorsMatrix(StructuredMatrix):
     """The orthogonal factor Q of a band matrix: a product of Householder reflections.
 
     **Attributes**: `v`, of shape (..., n, lower), each reflector below its leading 1; `tau`,
@@ -25,17 +25,14 @@ class ReflectorsMatrix(
     `jnp.linalg.qr` gives; products cost O(n lower).
     """
 
-    LEAVES: ClassVar = ("v", "tau")
-    CORE: ClassVar = (2, 1)
-    STATIC: ClassVar = ("adjoint_", "allow_materialise", "properties")
     claims: ClassVar = frozenset({"orthogonal"})
 
-    v: Any
-    tau: Any
-    adjoint_: bool
+    v: Any = leaf(core_ndim=2)
+    tau: Any = leaf(core_ndim=1)
+    adjoint_: bool = static(converter=bool)
 
     def aval(self):
-        return self._aval((*self.tau.shape, self.tau.shape[-1]))
+        return self.matrix_aval((*self.tau.shape, self.tau.shape[-1]))
 
     def matmat(self, x: Any) -> Any:
         dtype = jnp.promote_types(self.dtype, x.dtype)
@@ -98,24 +95,16 @@ class ReflectorsMatrix(
         return by_columns(self, i, j)
 
 
-class EliminationMatrix(
-    StructuredMatrix,
-    leaves=("multipliers", "places"),
-    static=("upper", "allow_materialise", "properties"),
-):
+class EliminationMatrix(StructuredMatrix):
     """The unit triangular factor L of a band matrix, whose rows were exchanged: or its transpose.
 
     **Attributes**: `multipliers` and `places`, (..., n, lower): the elements of each column below
     the diagonal, and their rows; n where there is none. What `jax.scipy.linalg.lu` gives.
     """
 
-    LEAVES: ClassVar = ("multipliers", "places")
-    CORE: ClassVar = (2, 2)
-    STATIC: ClassVar = ("upper", "allow_materialise", "properties")
-
-    multipliers: Any
-    places: Any
-    upper: bool
+    multipliers: Any = leaf(core_ndim=2)
+    places: Any = leaf(core_ndim=2)
+    upper: bool = static(converter=bool)
 
     @classmethod
     def index_leaves(cls) -> tuple[str, ...]:
@@ -242,13 +231,11 @@ def qr(a: BandMatrix) -> tuple[Any, Any]:
         return _shifted(window, row), (window[..., 0, :], v, tau)
 
     _, (rows, v, tau) = lax.scan(step, window, rest)
-    q = object.__new__(ReflectorsMatrix)
-    static = {
-        "adjoint_": False,
-        "allow_materialise": a.allow_materialise,
-        "properties": frozenset(),
-    }
-    _assign(q, v=jnp.moveaxis(v, 0, -2), tau=jnp.moveaxis(tau, 0, -1), **static)
+    q = ReflectorsMatrix.build(
+        [jnp.moveaxis(v, 0, -2), jnp.moveaxis(tau, 0, -1)],
+        adjoint_=False,
+        allow_materialise=a.allow_materialise,
+    )
     return q, _upper_bands(rows, a, lower + upper + 1)
 
 
@@ -288,9 +275,12 @@ def lu(a: BandMatrix) -> tuple[Any, Any, Any]:
     ahead = jnp.concatenate([when, jnp.full((*batch, 2 * lower + 1), n, np.int32)], -1)
     below = orders[..., 1:]
     places = jnp.take_along_axis(ahead, below.reshape(*batch, -1), -1).reshape(below.shape)
-    left = object.__new__(EliminationMatrix)
-    static = {"upper": False, "allow_materialise": a.allow_materialise}
-    _assign(left, multipliers=m, places=places, properties=frozenset({"unit_diagonal"}), **static)
+    left = EliminationMatrix.build(
+        [m, places],
+        upper=False,
+        allow_materialise=a.allow_materialise,
+        properties=frozenset({"unit_diagonal"}),
+    )
     p = PermutationMatrix(when, real_dtype(a.dtype), allow_materialise=a.allow_materialise)
     return p, left, _upper_bands(rows, a, lower + upper + 1)
 
@@ -298,8 +288,3 @@ def lu(a: BandMatrix) -> tuple[Any, Any, Any]:
 def _size(x: Any) -> Any:
     """What LAPACK picks pivots by: of complex numbers, the sum of the parts' sizes."""
     return jnp.abs(x.real) + jnp.abs(x.imag) if jnp.iscomplexobj(x) else jnp.abs(x)
-
-
-def _assign(made: Any, **fields: Any) -> None:
-    for name, x in fields.items():
-        object.__setattr__(made, name, x)

@@ -1,7 +1,7 @@
 """Cholesky factors that are dense but made of few numbers: of low-rank and Toeplitz matrices."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,13 @@ from .._matrices.circulant import CirculantMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
+from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.solve import solve
 from .lazy import InverseMatrix, by_columns, scaled
 
 
-class SemiseparableMatrix(
-    StructuredMatrix,
-    leaves=("diag", "u", "w"),
-    static=("upper", "allow_materialise", "properties"),
-):
+class SemiseparableMatrix(StructuredMatrix):
     """The matrix `diag(diag) + tril(u @ w, -1)`, or its transpose.
 
     **Attributes**: `diag` (..., n), `u` (..., n, rank), `w` (..., rank, n), and whether it is upper
@@ -29,17 +26,13 @@ class SemiseparableMatrix(
     O(n rank).
     """
 
-    LEAVES: ClassVar = ("diag", "u", "w")
-    CORE: ClassVar = (1, 2, 2)
-    STATIC: ClassVar = ("upper", "allow_materialise", "properties")
-
-    diag: Any
-    u: Any
-    w: Any
-    upper: bool
+    diag: Any = leaf(core_ndim=1)
+    u: Any = leaf(core_ndim=2)
+    w: Any = leaf(core_ndim=2)
+    upper: bool = static(converter=bool)
 
     def aval(self):
-        return self._aval((*self.diag.shape, self.diag.shape[-1]))
+        return self.matrix_aval((*self.diag.shape, self.diag.shape[-1]))
 
     def _sides(self) -> tuple[Any, Any]:
         """Row i times what columns have gathered: (..., n, rank) each."""
@@ -128,14 +121,14 @@ def low_rank_cholesky(a: Any) -> Any:
         jnp.moveaxis(a.v, -1, 0),
     )
     _, (diag, w) = lax.scan(step, start, rows)
-    static = {"upper": False, "allow_materialise": a.allow_materialise}
-    arrays = {"diag": jnp.moveaxis(diag, 0, -1), "u": a.u, "w": jnp.moveaxis(w, 0, -1)}
-    return _made(SemiseparableMatrix, **arrays, **static)
+    return SemiseparableMatrix.build(
+        [jnp.moveaxis(diag, 0, -1), a.u, jnp.moveaxis(w, 0, -1)],
+        upper=False,
+        allow_materialise=a.allow_materialise,
+    )
 
 
-class ToeplitzCholeskyMatrix(
-    StructuredMatrix, leaves=("column",), static=("upper", "allow_materialise", "properties")
-):
+class ToeplitzCholeskyMatrix(StructuredMatrix):
     """The lower Cholesky factor of a Hermitian Toeplitz matrix, or its transpose.
 
     **Attributes**: the matrix's first `column`. The factor's columns are made one after the other
@@ -144,19 +137,15 @@ class ToeplitzCholeskyMatrix(
     and O(n) memory.
     """
 
-    LEAVES: ClassVar = ("column",)
-    CORE: ClassVar = (1,)
-    STATIC: ClassVar = ("upper", "allow_materialise", "properties")
-
-    column: Any
-    upper: bool
+    column: Any = leaf(core_ndim=1)
+    upper: bool = static(converter=bool)
 
     @staticmethod
     def of(column: Any, allow: bool) -> Any:
-        return _made(ToeplitzCholeskyMatrix, column=column, upper=False, allow_materialise=allow)
+        return ToeplitzCholeskyMatrix.build([column], upper=False, allow_materialise=allow)
 
     def aval(self):
-        return self._aval((*self.column.shape, self.column.shape[-1]))
+        return self.matrix_aval((*self.column.shape, self.column.shape[-1]))
 
     def _columns(self, step: Any, start: Any, extra: Any) -> tuple[Any, Any]:
         """A scan of `step(carry, k, column k of the factor, row k of extra)`.
@@ -220,8 +209,7 @@ class ToeplitzCholeskyMatrix(
         batch = np.broadcast_shapes(self.batch_shape(), b.shape[:-2])
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
         if self.upper:  # L^-T = conj(A^-1) conj(L), since A = L L^H
-            column = jnp.conj(self.column)
-            whole = _made(ToeplitzMatrix, column=column, row=self.column, allow_materialise=False)
+            whole = ToeplitzMatrix.build([jnp.conj(self.column), self.column])
             return solve(whole, self.transpose().conj().matmat(b))
 
         def step(rest: Any, k: Any, column: Any, _: Any) -> Any:
@@ -262,10 +250,3 @@ class ToeplitzCholeskyMatrix(
 @operations.cholesky.register(ToeplitzMatrix)
 def _toeplitz_cholesky(a: Any) -> Any:
     return ToeplitzCholeskyMatrix.of(a.column, a.allow_materialise)
-
-
-def _made(cls: type, **fields: Any) -> Any:
-    made = object.__new__(cls)
-    for name, x in {"properties": frozenset(), **fields}.items():
-        object.__setattr__(made, name, x)
-    return made

@@ -1,6 +1,6 @@
 """The exponential of a structured matrix whose elements would be dense: products of it."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox.internal as eqxi
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from jax import lax
 from .._matrices.kronecker import KroneckerMatrix, linalg
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.permutation import PermutationMatrix
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .lazy import ProductMatrix, SumMatrix, by_columns, scaled
 
@@ -21,9 +22,7 @@ _CHECKPOINTS = 32
 """How many states between steps a gradient keeps; it computes the others again."""
 
 
-class ExponentialMatrix(
-    StructuredMatrix, leaves=("matrix",), static=("allow_materialise", "properties")
-):
+class ExponentialMatrix(StructuredMatrix):
     """The exponential of a structured matrix that is kept: products and systems cost products.
 
     What `jax.scipy.linalg.expm` gives where the exponential is dense. `expm(A) @ b` takes steps of
@@ -34,23 +33,18 @@ class ExponentialMatrix(
     Derivatives are by reverse mode alone: how many steps are taken depends on the numbers.
     """
 
-    LEAVES: ClassVar = ("matrix",)
-    CORE: ClassVar = (2,)
-
-    matrix: Any
+    matrix: Any = leaf(core_ndim=2)
 
     @staticmethod
     def of(matrix: Any) -> Any:
-        made = object.__new__(ExponentialMatrix)
         known = matrix.known() & {"symmetric", "hermitian"}
         known |= {"positive_definite"} if "hermitian" in known else set()
-        object.__setattr__(made, "matrix", matrix)
-        object.__setattr__(made, "allow_materialise", matrix.allow_materialise)
-        object.__setattr__(made, "properties", frozenset(known))
-        return made
+        return ExponentialMatrix.build(
+            [matrix], allow_materialise=matrix.allow_materialise, properties=known
+        )
 
     def aval(self):
-        return self._aval(self.matrix.shape)
+        return self.matrix_aval(self.matrix.shape)
 
     def matmat(self, x: Any) -> Any:
         a = self.matrix

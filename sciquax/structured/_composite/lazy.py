@@ -1,7 +1,7 @@
 """Inverses, products and sums that no other type can hold, kept as such."""
 
 import functools
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -12,18 +12,11 @@ from .._matrices.identity import IdentityMatrix, ScalarMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix, allow_both
+from .._matrix.base import allow_both
+from .._matrix.fields import leaf
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .._matrix.solve import solve
-
-
-def _make(cls: type, arrays: Any, allow: bool, properties: Any) -> Any:
-    made = object.__new__(cls)
-    for name, x in zip(cls.LEAVES, arrays, strict=True):
-        object.__setattr__(made, name, x)
-    object.__setattr__(made, "allow_materialise", allow)
-    object.__setattr__(made, "properties", frozenset(properties))
-    return made
 
 
 def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
@@ -39,27 +32,24 @@ def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
     return broadcast(left), broadcast(right)
 
 
-class InverseMatrix(
-    StructuredMatrix, leaves=("matrix",), static=("allow_materialise", "properties")
-):
+class InverseMatrix(StructuredMatrix):
     """The inverse of a structured matrix whose elements are not stored: products solve systems.
 
     What `jnp.linalg.inv` gives for tridiagonal, banded and Toeplitz matrices, whose inverses are
     dense.
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("matrix",)
-    CORE: ClassVar[tuple[int, ...]] = (2,)
-
-    matrix: Any
+    matrix: Any = leaf(core_ndim=2)
 
     @staticmethod
     def of(matrix: Any) -> Any:
         properties = surviving("inverse", matrix.known())
-        return _make(InverseMatrix, [matrix], matrix.allow_materialise, properties)
+        return InverseMatrix.build(
+            [matrix], allow_materialise=matrix.allow_materialise, properties=properties
+        )
 
     def aval(self) -> Any:
-        return self._aval(self.matrix.shape)
+        return self.matrix_aval(self.matrix.shape)
 
     def matmat(self, x: Any) -> Any:
         return solve(self.matrix, x)
@@ -101,26 +91,23 @@ class InverseMatrix(
         return by_columns(self, i, j)
 
 
-class ProductMatrix(
-    StructuredMatrix, leaves=("left", "right"), static=("allow_materialise", "properties")
-):
+class ProductMatrix(StructuredMatrix):
     """The product of two structured matrices that has no structure of one type."""
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
-    CORE: ClassVar[tuple[int, ...]] = (2, 2)
-
-    left: Any
-    right: Any
+    left: Any = leaf(core_ndim=2)
+    right: Any = leaf(core_ndim=2)
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
         left, right = _aligned(left, right)
         properties = surviving("matmul", left.known(), right.known())
-        return _make(ProductMatrix, [left, right], allow_both(left, right), properties)
+        return ProductMatrix.build(
+            [left, right], allow_materialise=allow_both(left, right), properties=properties
+        )
 
     def aval(self) -> Any:
         batch = jnp.broadcast_shapes(self.left.shape[:-2], self.right.shape[:-2])
-        return self._aval((*batch, self.left.shape[-2], self.right.shape[-1]))  # pyright: ignore[reportArgumentType]
+        return self.matrix_aval((*batch, self.left.shape[-2], self.right.shape[-1]))  # pyright: ignore[reportArgumentType]
 
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(self.right.matmat(x))
@@ -189,9 +176,7 @@ class ProductMatrix(
         return by_columns(self, i, j)
 
 
-class SumMatrix(
-    StructuredMatrix, leaves=("left", "right"), static=("allow_materialise", "properties")
-):
+class SumMatrix(StructuredMatrix):
     """The sum of two structured matrices that has no structure of one type.
 
     It multiplies, transposes, and has elements, rows, a diagonal and a trace. Systems have a direct
@@ -200,20 +185,19 @@ class SumMatrix(
     `jax.scipy.sparse.linalg.cg` and `gmres`.
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("left", "right")
-    CORE: ClassVar[tuple[int, ...]] = (2, 2)
-
-    left: Any
-    right: Any
+    left: Any = leaf(core_ndim=2)
+    right: Any = leaf(core_ndim=2)
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
         left, right = _aligned(left, right)
         properties = surviving("add", left.known(), right.known())
-        return _make(SumMatrix, [left, right], allow_both(left, right), properties)
+        return SumMatrix.build(
+            [left, right], allow_materialise=allow_both(left, right), properties=properties
+        )
 
     def aval(self) -> Any:
-        return self._aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
+        return self.matrix_aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
 
     def _split(self) -> tuple[Any, Any] | None:
         """What is solved directly, and what is of low rank besides; None if that is not all."""

@@ -14,7 +14,7 @@ from .._matrices.identity import IdentityMatrix
 from .._matrices.kronecker import KroneckerMatrix, linalg
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.triangular import TriangularMatrix
-from .._matrix.matrix import real_dtype
+from .._matrix.base import real_dtype
 from .eigen import symmetrised
 from .function_rule import _inexact, _rule
 

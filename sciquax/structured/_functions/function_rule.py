@@ -15,8 +15,9 @@ from sciquax.core import materialised, register_function
 from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.identity import IdentityMatrix, ScalarMatrix
 from .._matrices.kronecker import linalg
-from .._matrix.matrix import StructuredMatrix, refuse_unless_allowed
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is
+from .._matrix.value_contract import refuse_unless_allowed
 
 _DIAGONAL = (IdentityMatrix, ScalarMatrix, DiagonalMatrix)
 

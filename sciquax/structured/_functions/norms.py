@@ -7,7 +7,7 @@ import numpy as np
 
 from .._matrices.kronecker import KroneckerMatrix
 from .._matrices.permutation import PermutationMatrix
-from .._matrix.matrix import real_dtype
+from .._matrix.base import real_dtype
 from .function_rule import _inexact, _rule
 from .singular import _singular_values
 

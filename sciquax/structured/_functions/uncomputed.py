@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from sciquax.core import ArrayValue, RuleError
 from sciquax.core.internal import ShapedArray
 
-from .._matrix.matrix import REMEDY
+from .._matrix.fields import unchecked
+from .._matrix.value_contract import REMEDY
 
 
 class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
@@ -23,10 +24,7 @@ class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
 
     @staticmethod
     def of(operation: str, shape: tuple[int, ...], dtype: Any) -> "Withheld":
-        made = object.__new__(Withheld)
-        for name, x in (("operation", operation), ("extent", tuple(shape)), ("kind", dtype)):
-            object.__setattr__(made, name, x)
-        return made
+        return unchecked(Withheld, operation=operation, extent=tuple(shape), kind=dtype)
 
     def aval(self) -> Any:
         return ShapedArray(self.extent, self.kind)

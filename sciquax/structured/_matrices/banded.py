@@ -1,19 +1,16 @@
 """Banded matrices."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands, pad
+from .._matrix.fields import leaf, static
 from .bands import BandMatrix, Layout, from_bands, narrowest
 
 
-class BandedMatrix(
-    BandMatrix,
-    leaves=("bands",),
-    static=("lower", "upper", "allow_materialise", "properties"),
-):
+class BandedMatrix(BandMatrix):
     """A square matrix with `lower` diagonals below the main one and `upper` above it.
 
     **Arguments**
@@ -36,26 +33,11 @@ class BandedMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("bands",)
-    CORE: ClassVar[tuple[int, ...]] = (2,)
-    STATIC: ClassVar[tuple[str, ...]] = ("lower", "upper", "allow_materialise", "properties")
     sums_by_parts: ClassVar[bool] = True  # but for the corners, which are no elements
 
-    bands: Any
-    lower: int
-    upper: int
-
-    def __init__(
-        self,
-        bands: Any,
-        lower: int,
-        upper: int,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.bands, self.lower, self.upper = bands, int(lower), int(upper)
-        self._finish(allow_materialise, properties)
+    bands: Any = leaf(core_ndim=2)
+    lower: int = static(converter=int)
+    upper: int = static(converter=int)
 
     def check(self) -> None:
         rows, n = self.bands.shape[-2:]
@@ -72,7 +54,7 @@ class BandedMatrix(
 
     def aval(self) -> Any:
         n = self.bands.shape[-1]
-        return self._aval((*self.bands.shape[:-2], n, n))
+        return self.matrix_aval((*self.bands.shape[:-2], n, n))
 
     def unclaimed(self) -> Any:
         """Without properties, and with zeros in the corners, which then do not count in a norm."""

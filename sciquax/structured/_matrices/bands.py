@@ -218,7 +218,7 @@ def _grow(x: Any, batch_ndim: int) -> Any:
     return jnp.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
 
 
-Layout = tuple[type, list[Any], dict[str, Any]]
+Layout = tuple[type[BandMatrix], list[Any], dict[str, Any]]
 """A type, its defining arrays, and what else defines it."""
 
 narrowest: dict[tuple[int, int] | None, Callable[[Callable[[int], Any], int, int], Layout]] = {}
@@ -258,16 +258,6 @@ def from_bands(
 
     layout = narrowest.get(None if banded else (low, high), narrowest[None])
     cls, arrays, static = layout(band, low, high)
-    return _finish(allow_materialise, properties, cls, *arrays, **static)
-
-
-def _finish(
-    allow_materialise: bool, properties: Iterable[str], cls: Any, *arrays: Any, **static: Any
-) -> Any:
-    made = object.__new__(cls)
-    for name, x in zip(cls.LEAVES, arrays, strict=True):
-        object.__setattr__(made, name, x)
-    static |= {"allow_materialise": allow_materialise, "properties": frozenset(properties)}
-    for name in cls.STATIC:
-        object.__setattr__(made, name, static[name])
-    return made
+    return cls.build(
+        arrays, allow_materialise=allow_materialise, properties=frozenset(properties), **static
+    )

@@ -1,17 +1,14 @@
 """Bidiagonal matrices."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from .._kernels.bands import Bands
+from .._matrix.fields import leaf, static
 from .bands import BandMatrix, Layout, narrowest
 
 
-class BidiagonalMatrix(
-    BandMatrix,
-    leaves=("main_diag", "off_diag"),
-    static=("lower", "allow_materialise", "properties"),
-):
+class BidiagonalMatrix(BandMatrix):
     """A bidiagonal matrix.
 
     **Arguments**
@@ -30,31 +27,15 @@ class BidiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("main_diag", "off_diag")
-    CORE: ClassVar[tuple[int, ...]] = (1, 1)
-    STATIC: ClassVar[tuple[str, ...]] = ("lower", "allow_materialise", "properties")
-
-    main_diag: Any
-    off_diag: Any
-    lower: bool
-
-    def __init__(
-        self,
-        main_diag: Any,
-        off_diag: Any,
-        lower: bool = False,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.main_diag, self.off_diag, self.lower = main_diag, off_diag, bool(lower)
-        self._finish(allow_materialise, properties)
+    main_diag: Any = leaf(core_ndim=1)
+    off_diag: Any = leaf(core_ndim=1)
+    lower: bool = static(converter=bool, default=False)
 
     def check(self) -> None:
         check_lengths(self, main_diag=0, off_diag=1)
 
     def aval(self) -> Any:
-        return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
+        return self.matrix_aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:
         return {0: self.main_diag, -1 if self.lower else 1: self.off_diag}

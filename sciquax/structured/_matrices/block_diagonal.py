@@ -1,19 +1,18 @@
 """Block-diagonal matrices."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .triangular import check_square
 
 
-class BlockDiagonalMatrix(
-    StructuredMatrix, leaves=("blocks",), static=("allow_materialise", "properties")
-):
+class BlockDiagonalMatrix(StructuredMatrix):
     """A matrix of square blocks along the diagonal.
 
     **Arguments**
@@ -34,23 +33,14 @@ class BlockDiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("blocks",)
-    CORE: ClassVar[tuple[int, ...]] = (3,)
-
-    blocks: Any
-
-    def __init__(
-        self, blocks: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
-    ):
-        self.blocks = blocks
-        self._finish(allow_materialise, properties)
+    blocks: Any = leaf(core_ndim=3)
 
     def check(self) -> None:
         check_square(self, self.blocks)
 
     def aval(self) -> Any:
         *batch, k, m, _ = self.blocks.shape
-        return self._aval((*batch, k * m, k * m))
+        return self.matrix_aval((*batch, k * m, k * m))
 
     def sizes(self) -> tuple[int, int]:
         """The number of blocks, and their size."""

@@ -1,18 +1,17 @@
 """Circulant matrices."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 
 
-class CirculantMatrix(
-    StructuredMatrix, leaves=("column",), static=("allow_materialise", "properties")
-):
+class CirculantMatrix(StructuredMatrix):
     """A circulant matrix: element (i, j) is `column[(i - j) % n]`.
 
     **Arguments**
@@ -32,19 +31,10 @@ class CirculantMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("column",)
-    CORE: ClassVar[tuple[int, ...]] = (1,)
-
-    column: Any
-
-    def __init__(
-        self, column: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
-    ):
-        self.column = column
-        self._finish(allow_materialise, properties)
+    column: Any = leaf(core_ndim=1)
 
     def aval(self) -> Any:
-        return self._aval((*self.column.shape, self.column.shape[-1]))
+        return self.matrix_aval((*self.column.shape, self.column.shape[-1]))
 
     def materialise(self) -> Any:
         n = self.shape[-1]

@@ -1,11 +1,12 @@
 """Diagonal matrices."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands
+from .._matrix.fields import leaf
 from .._matrix.properties import surviving
 from .bands import BandMatrix, Layout, narrowest
 
@@ -17,7 +18,7 @@ def positive_root(d: Any) -> Any:
     return jnp.where(real > 0, root, jnp.nan).astype(d.dtype)
 
 
-class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", "properties")):
+class DiagonalMatrix(BandMatrix):
     """A diagonal matrix.
 
     **Arguments**
@@ -40,20 +41,12 @@ class DiagonalMatrix(BandMatrix, leaves=("diag",), static=("allow_materialise", 
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("diag",)
-    CORE: ClassVar[tuple[int, ...]] = (1,)
     claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
-    diag: Any
-
-    def __init__(
-        self, diag: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
-    ):
-        self.diag = diag
-        self._finish(allow_materialise, properties)
+    diag: Any = leaf(core_ndim=1)
 
     def aval(self) -> Any:
-        return self._aval((*self.diag.shape, self.diag.shape[-1]))
+        return self.matrix_aval((*self.diag.shape, self.diag.shape[-1]))
 
     def diagonals(self) -> Bands:
         return {0: self.diag}

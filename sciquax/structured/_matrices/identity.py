@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands
-from .._matrix.properties import surviving
+from .._matrix.fields import leaf, static
+from .._matrix.properties import checked, surviving
 from .bands import BandMatrix
 from .diagonal import positive_root
 
 
-class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialise", "properties")):
+class IdentityMatrix(BandMatrix):
     """The identity matrix.
 
     **Arguments**: its size `n`, its `dtype` (JAX's default float), `allow_materialise`.
@@ -30,15 +31,12 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("one",)
-    CORE: ClassVar[tuple[int, ...]] = (0,)
-    STATIC: ClassVar[tuple[str, ...]] = ("n", "allow_materialise", "properties")
     claims: ClassVar[frozenset[str]] = frozenset(
         {"symmetric", "hermitian", "positive_definite", "orthogonal", "unit_diagonal"}
     )
 
-    one: Any
-    n: int
+    one: Any = leaf(core_ndim=0)
+    n: int = static(converter=int)
 
     def __init__(
         self,
@@ -48,11 +46,11 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
         allow_materialise: bool = False,
         properties: Iterable[str] = (),
     ):
-        self.one, self.n = jnp.ones((), dtype), int(n)
-        self._finish(allow_materialise, properties)
+        self.one, self.n = jnp.ones((), dtype), n
+        self.allow_materialise, self.properties = allow_materialise, checked(properties)
 
     def aval(self) -> Any:
-        return self._aval((*self.one.shape, self.n, self.n))
+        return self.matrix_aval((*self.one.shape, self.n, self.n))
 
     def diagonals(self) -> Bands:
         return {0: jnp.ones((*self.one.shape, self.n), self.dtype)}
@@ -96,43 +94,29 @@ class IdentityMatrix(BandMatrix, leaves=("one",), static=("n", "allow_materialis
         return self.scale(1, lambda one, _: function(one))
 
 
-class ScalarMatrix(BandMatrix, leaves=("scalar",), static=("n", "allow_materialise", "properties")):
+class ScalarMatrix(BandMatrix):
     """A multiple of the identity: `2.0 * IdentityMatrix(n)` is one.
 
     **Arguments**: the `scalar`, of the batch shape; the size `n`; `allow_materialise`.
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("scalar",)
-    CORE: ClassVar[tuple[int, ...]] = (0,)
-    STATIC: ClassVar[tuple[str, ...]] = ("n", "allow_materialise", "properties")
     claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
-    scalar: Any
-    n: int
-
-    def __init__(
-        self,
-        scalar: Any,
-        n: int,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.scalar, self.n = scalar, int(n)
-        self._finish(allow_materialise, properties)
+    scalar: Any = leaf(core_ndim=0)
+    n: int = static(converter=int)
 
     @staticmethod
     def of(scalar: Any, like: Any, properties: Iterable[str] = ()) -> Any:
         """The multiple of the identity of the size of `like`."""
-        made = object.__new__(ScalarMatrix)
-        object.__setattr__(made, "scalar", scalar)
-        object.__setattr__(made, "n", like.shape[-1])
-        object.__setattr__(made, "allow_materialise", like.allow_materialise)
-        object.__setattr__(made, "properties", frozenset(properties))
-        return made
+        return ScalarMatrix.build(
+            [scalar],
+            n=like.shape[-1],
+            allow_materialise=like.allow_materialise,
+            properties=frozenset(properties),
+        )
 
     def aval(self) -> Any:
-        return self._aval((*self.scalar.shape, self.n, self.n))
+        return self.matrix_aval((*self.scalar.shape, self.n, self.n))
 
     def diagonals(self) -> Bands:
         return {0: jnp.broadcast_to(self.scalar[..., None], (*self.scalar.shape, self.n))}

@@ -1,6 +1,6 @@
 """Kronecker products."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -9,14 +9,13 @@ from jax import lax
 
 from sciquax.core import VALUE_TYPES, quaxify
 
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .triangular import TriangularMatrix
 
 
-class KroneckerMatrix(
-    StructuredMatrix, leaves=("a", "b"), static=("allow_materialise", "properties")
-):
+class KroneckerMatrix(StructuredMatrix):
     """The Kronecker product of two matrices, which may be structured themselves.
 
     **Arguments**
@@ -37,19 +36,11 @@ class KroneckerMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("a", "b")
-    CORE: ClassVar[tuple[int, ...]] = (2, 2)
     scaled_leaves: ClassVar[tuple[str, ...] | None] = ("a",)
     scaling: ClassVar[str] = "product"
 
-    a: Any
-    b: Any
-
-    def __init__(
-        self, a: Any, b: Any, *, allow_materialise: bool = False, properties: Iterable[str] = ()
-    ):
-        self.a, self.b = a, b
-        self._finish(allow_materialise, properties)
+    a: Any = leaf(core_ndim=2)
+    b: Any = leaf(core_ndim=2)
 
     def known(self) -> frozenset[str]:
         own = StructuredMatrix.known(self)
@@ -60,7 +51,7 @@ class KroneckerMatrix(
     def aval(self) -> Any:
         *batch, p, q = self.a.shape
         *other, r, s = self.b.shape
-        return self._aval((*np.broadcast_shapes(tuple(batch), tuple(other)), p * r, q * s))
+        return self.matrix_aval((*np.broadcast_shapes(tuple(batch), tuple(other)), p * r, q * s))
 
     def materialise(self) -> Any:
         a, b = dense(self.a), dense(self.b)

@@ -1,12 +1,13 @@
 """Diagonal matrices with a correction of low rank."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 
@@ -16,9 +17,7 @@ def mm(x: Any, y: Any) -> Any:
     return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
-class LowRankPlusDiagonalMatrix(
-    StructuredMatrix, leaves=("diag", "u", "v"), static=("allow_materialise", "properties")
-):
+class LowRankPlusDiagonalMatrix(StructuredMatrix):
     """The matrix `diag(diag) + u @ v`.
 
     **Arguments**
@@ -44,26 +43,12 @@ class LowRankPlusDiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("diag", "u", "v")
-    CORE: ClassVar[tuple[int, ...]] = (1, 2, 2)
     scaled_leaves: ClassVar[tuple[str, ...] | None] = ("diag", "u")
     scaling: ClassVar[str] = "join_first_two"
 
-    diag: Any
-    u: Any
-    v: Any
-
-    def __init__(
-        self,
-        diag: Any,
-        u: Any,
-        v: Any,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.diag, self.u, self.v = diag, u, v
-        self._finish(allow_materialise, properties)
+    diag: Any = leaf(core_ndim=1)
+    u: Any = leaf(core_ndim=2)
+    v: Any = leaf(core_ndim=2)
 
     def check(self) -> None:
         n, (rows, rank) = self.diag.shape[-1], self.u.shape[-2:]
@@ -74,7 +59,7 @@ class LowRankPlusDiagonalMatrix(
             )
 
     def aval(self) -> Any:
-        return self._aval((*self.diag.shape, self.diag.shape[-1]))
+        return self.matrix_aval((*self.diag.shape, self.diag.shape[-1]))
 
     def matmat(self, x: Any) -> Any:
         return self.diag[..., None] * x + mm(self.u, mm(self.v, x))

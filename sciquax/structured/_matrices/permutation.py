@@ -10,14 +10,14 @@ import numpy as np
 from sciquax.core.internal import ShapedArray, Tracer
 
 from .._matrix import operations
+from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
+from .._matrix.properties import checked
 from .diagonal import DiagonalMatrix
 from .identity import IdentityMatrix
 
 
-class PermutationMatrix(
-    StructuredMatrix, leaves=("perm",), static=("kind", "allow_materialise", "properties")
-):
+class PermutationMatrix(StructuredMatrix):
     """A permutation matrix: `(A @ x)[i] == x[perm[i]]`.
 
     **Arguments**
@@ -35,13 +35,10 @@ class PermutationMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("perm",)
-    CORE: ClassVar[tuple[int, ...]] = (1,)
-    STATIC: ClassVar[tuple[str, ...]] = ("kind", "allow_materialise", "properties")
     claims: ClassVar[frozenset[str]] = frozenset({"orthogonal"})
 
-    perm: Any
-    kind: str
+    perm: Any = leaf(core_ndim=1)
+    kind: str = static()
 
     def __init__(
         self,
@@ -53,7 +50,9 @@ class PermutationMatrix(
     ):
         self.perm = perm
         self.kind = np.dtype(jnp.ones((), dtype).dtype).name
-        self._finish(allow_materialise, properties)
+        self.allow_materialise, self.properties = allow_materialise, checked(properties)
+
+    def check(self) -> None:
         if not jnp.issubdtype(self.perm.dtype, jnp.integer):
             raise ValueError(f"`perm` holds integers; got {self.perm.dtype}.")
 

@@ -1,19 +1,18 @@
 """Toeplitz matrices."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .circulant import CirculantMatrix
 
 
-class ToeplitzMatrix(
-    StructuredMatrix, leaves=("column", "row"), static=("allow_materialise", "properties")
-):
+class ToeplitzMatrix(StructuredMatrix):
     """A Toeplitz matrix: constant along each diagonal.
 
     **Arguments**
@@ -35,26 +34,15 @@ class ToeplitzMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("column", "row")
-    CORE: ClassVar[tuple[int, ...]] = (1, 1)
+    column: Any = leaf(core_ndim=1)
+    row: Any = leaf(core_ndim=1, default=None)
 
-    column: Any
-    row: Any
-
-    def __init__(
-        self,
-        column: Any,
-        row: Any = None,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.column = column
-        self.row = jnp.conj(jnp.asarray(column)) if row is None else row
-        self._finish(allow_materialise, properties)
+    def __check_init__(self) -> None:
+        if self.row is None:
+            object.__setattr__(self, "row", jnp.conj(jnp.asarray(self.column)))
 
     def aval(self) -> Any:
-        return self._aval((*self.column.shape, self.row.shape[-1]))
+        return self.matrix_aval((*self.column.shape, self.row.shape[-1]))
 
     def _joined(self) -> Any:
         """The values from the last column's top to the first column's bottom, (..., m + n - 1)."""
@@ -70,7 +58,7 @@ class ToeplitzMatrix(
         size = fast_length(m + n - 1)
         gap = jnp.zeros((*self.batch_shape(), size - (m + n - 1)), self.dtype)
         column = jnp.concatenate([self.column, gap, jnp.flip(self.row[..., 1:], -1)], -1)
-        made = _circulant(column)
+        made = CirculantMatrix.build([column])
         padded = jnp.pad(x, [*[(0, 0)] * (x.ndim - 2), (0, size - n), (0, 0)])
         return made.matmat(padded)[..., :m, :]
 
@@ -161,11 +149,3 @@ def fast_length(n: int) -> int:
             three *= 3
         five *= 5
     return best
-
-
-def _circulant(column: Any) -> CirculantMatrix:
-    made = object.__new__(CirculantMatrix)
-    for name, value in (("column", column), ("allow_materialise", False)):
-        object.__setattr__(made, name, value)
-    object.__setattr__(made, "properties", frozenset())
-    return made

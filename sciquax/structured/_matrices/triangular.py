@@ -1,20 +1,17 @@
 """Triangular matrices."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 
 
-class TriangularMatrix(
-    StructuredMatrix,
-    leaves=("array",),
-    static=("lower", "allow_materialise", "properties"),
-):
+class TriangularMatrix(StructuredMatrix):
     """A triangular matrix, stored as a square array whose other half is ignored.
 
     **Arguments**
@@ -35,29 +32,14 @@ class TriangularMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("array",)
-    CORE: ClassVar[tuple[int, ...]] = (2,)
-    STATIC: ClassVar[tuple[str, ...]] = ("lower", "allow_materialise", "properties")
-
-    array: Any
-    lower: bool
-
-    def __init__(
-        self,
-        array: Any,
-        lower: bool = True,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.array, self.lower = array, bool(lower)
-        self._finish(allow_materialise, properties)
+    array: Any = leaf(core_ndim=2)
+    lower: bool = static(converter=bool, default=True)
 
     def check(self) -> None:
         check_square(self, self.array)
 
     def aval(self) -> Any:
-        return self._aval(self.array.shape)
+        return self.matrix_aval(self.array.shape)
 
     def _unit(self) -> bool:
         return "unit_diagonal" in self.properties

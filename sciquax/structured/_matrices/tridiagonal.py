@@ -1,6 +1,6 @@
 """Tridiagonal matrices."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jax import lax
 
 from .._kernels import thomas
 from .._kernels.bands import Bands, pad
+from .._matrix.fields import leaf
 from .bands import BandMatrix, Layout, narrowest
 from .bidiagonal import check_lengths
 
@@ -103,11 +104,7 @@ def _without_pivoting(lower: Any, main: Any, upper: Any, b: Any, batch: tuple[in
     return jnp.moveaxis(thomas.thomas(*rows, jnp.moveaxis(b, -2, 0)), 0, -2)
 
 
-class TridiagonalMatrix(
-    _Tridiagonal,
-    leaves=("lower_diag", "main_diag", "upper_diag"),
-    static=("allow_materialise", "properties"),
-):
+class TridiagonalMatrix(_Tridiagonal):
     """A tridiagonal matrix.
 
     **Arguments**
@@ -133,40 +130,21 @@ class TridiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("lower_diag", "main_diag", "upper_diag")
-    CORE: ClassVar[tuple[int, ...]] = (1, 1, 1)
-
-    lower_diag: Any
-    main_diag: Any
-    upper_diag: Any
-
-    def __init__(
-        self,
-        lower_diag: Any,
-        main_diag: Any,
-        upper_diag: Any,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.lower_diag, self.main_diag, self.upper_diag = lower_diag, main_diag, upper_diag
-        self._finish(allow_materialise, properties)
+    lower_diag: Any = leaf(core_ndim=1)
+    main_diag: Any = leaf(core_ndim=1)
+    upper_diag: Any = leaf(core_ndim=1)
 
     def check(self) -> None:
         check_lengths(self, lower_diag=1, upper_diag=1)
 
     def aval(self) -> Any:
-        return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
+        return self.matrix_aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:
         return {-1: self.lower_diag, 0: self.main_diag, 1: self.upper_diag}
 
 
-class SymmetricTridiagonalMatrix(
-    _Tridiagonal,
-    leaves=("main_diag", "off_diag"),
-    static=("allow_materialise", "properties"),
-):
+class SymmetricTridiagonalMatrix(_Tridiagonal):
     """A symmetric tridiagonal matrix.
 
     **Arguments**
@@ -188,29 +166,16 @@ class SymmetricTridiagonalMatrix(
     ```
     """
 
-    LEAVES: ClassVar[tuple[str, ...]] = ("main_diag", "off_diag")
-    CORE: ClassVar[tuple[int, ...]] = (1, 1)
     claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
-    main_diag: Any
-    off_diag: Any
-
-    def __init__(
-        self,
-        main_diag: Any,
-        off_diag: Any,
-        *,
-        allow_materialise: bool = False,
-        properties: Iterable[str] = (),
-    ):
-        self.main_diag, self.off_diag = main_diag, off_diag
-        self._finish(allow_materialise, properties)
+    main_diag: Any = leaf(core_ndim=1)
+    off_diag: Any = leaf(core_ndim=1)
 
     def check(self) -> None:
         check_lengths(self, off_diag=1)
 
     def aval(self) -> Any:
-        return self._aval((*self.main_diag.shape, self.main_diag.shape[-1]))
+        return self.matrix_aval((*self.main_diag.shape, self.main_diag.shape[-1]))
 
     def diagonals(self) -> Bands:
         return {-1: self.off_diag, 0: self.main_diag, 1: self.off_diag}

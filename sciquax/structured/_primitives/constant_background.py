@@ -30,7 +30,9 @@ from .._arithmetic import layouts
 from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.triangular import TriangularMatrix
-from .._matrix.matrix import StructuredMatrix, refuse_unless_allowed
+from .._matrix.fields import unchecked
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.value_contract import refuse_unless_allowed
 
 
 class Origin:
@@ -134,12 +136,9 @@ def surround(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) ->
     outside = _of_numbers(primitive, outer, params)
     if not isinstance(outside, Tracer) and not np.any(np.asarray(outside)):
         return made
-    out = object.__new__(Surrounded)
-    object.__setattr__(out, "inside", made)
-    object.__setattr__(out, "outside", outside)
     origin = next((x.origin for x in map(strip, operands) if isinstance(x, Surrounded)), None)
-    object.__setattr__(out, "origin", origin or Origin(primitive.name, current_location()))
-    return out
+    origin = origin or Origin(primitive.name, current_location())
+    return unchecked(Surrounded, inside=made, outside=outside, origin=origin)
 
 
 _ONE = ((), (1, 1))
@@ -290,10 +289,7 @@ def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
 
 
 def _like(x: Surrounded, inside: Any) -> Surrounded:
-    out = object.__new__(Surrounded)
-    for name, item in (("inside", inside), ("outside", x.outside), ("origin", x.origin)):
-        object.__setattr__(out, name, item)
-    return out
+    return unchecked(Surrounded, inside=inside, outside=x.outside, origin=x.origin)
 
 
 register_family(Surrounded, Structure.ELEMENTWISE, _elementwise)

@@ -22,6 +22,7 @@ from sciquax.core import (
     strip,
 )
 
+from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.solve import solve_sided
 
@@ -37,10 +38,7 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
 
     @staticmethod
     def of(matrix: StructuredMatrix) -> "LuFactor":
-        made = object.__new__(LuFactor)
-        object.__setattr__(made, "matrix", matrix)
-        object.__setattr__(made, "_static", None)
-        return made
+        return unchecked(LuFactor, matrix=matrix, _static=None)
 
     def aval(self) -> Any:
         return self.matrix.aval()
@@ -77,10 +75,7 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
 
     @staticmethod
     def by(factor: str, array: Any) -> "HalfSolved":
-        made = object.__new__(HalfSolved)
-        object.__setattr__(made, "array", array)
-        object.__setattr__(made, "_factor", factor)
-        return made
+        return unchecked(HalfSolved, array=array, _factor=factor)
 
     def aval(self) -> Any:
         return aval_of(self.array)

@@ -11,7 +11,8 @@ from sciquax.core import Structure, register_family
 from .._arithmetic import layouts
 from .._arithmetic.products import transpose
 from .._matrices.bands import BandMatrix, from_bands
-from .._matrix.matrix import StructuredMatrix, allow_both
+from .._matrix.base import allow_both
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
 from .raveled import Raveled
 

@@ -10,7 +10,9 @@ from sciquax.core import VALUE_TYPES, ArrayValue, Structure, bind, facts_of, reg
 from sciquax.core.internal import ShapedArray
 
 from .._arithmetic.products import inner_product
-from .._matrix.matrix import StructuredMatrix, refuse_unless_allowed
+from .._matrix.fields import unchecked
+from .._matrix.matrix import StructuredMatrix
+from .._matrix.value_contract import refuse_unless_allowed
 
 
 class Raveled(ArrayValue, leaves=("matrix",), static=("_static",)):
@@ -25,10 +27,7 @@ class Raveled(ArrayValue, leaves=("matrix",), static=("_static",)):
 
     @staticmethod
     def of(matrix: StructuredMatrix) -> "Raveled":
-        made = object.__new__(Raveled)
-        object.__setattr__(made, "matrix", matrix)
-        object.__setattr__(made, "_static", None)
-        return made
+        return unchecked(Raveled, matrix=matrix, _static=None)
 
     def aval(self) -> Any:
         return ShapedArray((int(np.prod(self.matrix.shape)),), self.matrix.dtype)

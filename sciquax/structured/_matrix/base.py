@@ -1,0 +1,109 @@
+"""The data of a matrix's class: its fields, and matrices made of other arrays."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax._storage.promotion import lenient
+from sciquax.core import VALUE_TYPES, ArrayValue
+from sciquax.core.internal import ShapedArray
+
+from .fields import StructuredMeta, static, unchecked
+from .properties import checked
+
+
+class MatrixBase(ArrayValue, metaclass=StructuredMeta):
+    """The fields that all matrices have, and what their class says of them."""
+
+    layer: ClassVar[int] = 100
+    LEAVES: ClassVar[tuple[str, ...]]
+    CORE: ClassVar[tuple[int, ...]]
+    STATIC: ClassVar[tuple[str, ...]]
+    scaled_leaves: ClassVar[tuple[str, ...] | None] = None
+    scaling: ClassVar[str] = "join"
+    claims: ClassVar[frozenset[str]] = frozenset()
+
+    allow_materialise: bool = static(default=False, kw_only=True, converter=bool)
+    properties: frozenset[str] = static(default=frozenset(), kw_only=True, converter=checked)
+
+    def arrays(self) -> list[Any]:
+        """The defining arrays."""
+        return [getattr(self, name) for name in self.LEAVES]
+
+    def rebuild(self, arrays: Iterable[Any], **static: Any) -> Any:
+        """A matrix of this structure and other arrays, unchecked; unless given, without properties.
+
+        **Arguments**: the defining arrays, in their order; by name, other static fields.
+        """
+        own = {name: getattr(self, name) for name in self.STATIC}
+        return self.build(arrays, **{**own, "properties": frozenset(), **static})
+
+    @classmethod
+    def build(cls, arrays: Iterable[Any], **static: Any) -> Self:
+        """A matrix of these arrays, without the constructor: nothing is converted or checked.
+
+        **Arguments**: the defining arrays, in their order, of one dtype and one batch shape; by
+        name, the static fields: `allow_materialise` and `properties` are False and none unless
+        given.
+        """
+        fields = {"allow_materialise": False, "properties": frozenset(), **static}
+        return unchecked(cls, **dict(zip(cls.LEAVES, arrays, strict=True)), **fields)
+
+    def __check_init__(self) -> None:
+        """The end of each constructor."""
+        for name in self.LEAVES:
+            x = getattr(self, name)
+            object.__setattr__(self, name, x if type(x) in VALUE_TYPES else jnp.asarray(x))
+        with lenient():
+            self.normalise()
+
+    def normalise(self) -> None:
+        """The defining arrays in one dtype and one batch shape, their sizes checked.
+
+        **Raises** ValueError if they do not make a matrix.
+        """
+        arrays = self.arrays()
+        for name, x, ndim in zip(self.LEAVES, arrays, self.CORE, strict=True):
+            if x.ndim < ndim:
+                raise ValueError(
+                    f"`{name}` of a `{type(self).__name__}` has {ndim} axes and leading batch "
+                    f"axes; got shape {x.shape}."
+                )
+        self.check()
+        if any(type(x) in VALUE_TYPES for x in arrays):
+            return
+        numbers = [n for n in self.LEAVES if n not in self.index_leaves()]
+        dtype = functools.reduce(jnp.promote_types, [getattr(self, n).dtype for n in numbers], bool)
+        batch = np.broadcast_shapes(
+            *[x.shape[: x.ndim - ndim] for x, ndim in zip(arrays, self.CORE, strict=True)]
+        )
+        for name, x, ndim in zip(self.LEAVES, arrays, self.CORE, strict=True):
+            if name in numbers and x.dtype != dtype:
+                x = x.astype(dtype)
+            shape = (*batch, *x.shape[x.ndim - ndim :])
+            object.__setattr__(self, name, x if x.shape == shape else jnp.broadcast_to(x, shape))
+
+    def check(self) -> None:
+        """**Raises** ValueError if the defining arrays' sizes do not make a matrix."""
+
+    def matrix_aval(self, shape: tuple[int, ...]) -> ShapedArray:
+        """What `aval` gives: this shape, batch axes included, in the arrays' dtype."""
+        return ShapedArray(shape, jnp.result_type(*[x.dtype for x in self.arrays()]))
+
+    @classmethod
+    def index_leaves(cls) -> tuple[str, ...]:
+        """The defining arrays that are indices rather than numbers."""
+        return ()
+
+
+def real_dtype(dtype: Any) -> Any:
+    """The dtype of absolute values, and of the permutations that JAX's `lu` gives."""
+    return jnp.zeros((), dtype).real.dtype
+
+
+def allow_both(*matrices: Any) -> bool:
+    """A result may become dense only if everything that went into it may."""
+    return all(x.allow_materialise for x in matrices if isinstance(x, MatrixBase))
