@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax import ArrayValue, quaxify
-from sciquax.core import Scaling, aval_of, bind, facts_of, is_value, register_family, strip
+from sciquax.core import Scaling, aval_of, bind, facts_of, is_value, register_rule, strip
 
 
 class Wrapped(ArrayValue, leaves=("array",), static=("_static",)):
@@ -50,7 +50,7 @@ def _transparent(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     return [Wrapped(x) for x in out] if primitive.multiple_results else Wrapped(out)
 
 
-register_family(
+register_rule(
     Wrapped, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _transparent
 )
 

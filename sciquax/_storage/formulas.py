@@ -19,7 +19,7 @@ from sciquax.core import (
     aval_of,
     bind,
     register_deferred,
-    register_family,
+    register_rule,
     strip,
 )
 from sciquax.core.internal import ShapedArray
@@ -241,9 +241,9 @@ def _logic(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
     return NotImplemented
 
 
-register_family(Transient, Structure.ELEMENTWISE, _filled)
-register_family(Transient, Structure.BROADCAST, _rebroadcast)
-register_family(Transient, ("add", "sub"), _shifted)
-register_family(Transient, tuple(_RELATIONS), _compared)
+register_rule(Transient, Structure.ELEMENTWISE, _filled)
+register_rule(Transient, Structure.BROADCAST, _rebroadcast)
+register_rule(Transient, ("add", "sub"), _shifted)
+register_rule(Transient, tuple(_RELATIONS), _compared)
 
-register_family(Transient, ("and", "not"), _logic)
+register_rule(Transient, ("and", "not"), _logic)

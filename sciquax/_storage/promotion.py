@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 import jax
 
-from sciquax.core import register_family
-
 F = TypeVar("F", bound=Callable)
 
 
@@ -28,8 +26,3 @@ def leniently(rule: F) -> F:
             return rule(*args, **kwargs)
 
     return call  # pyright: ignore[reportReturnType]
-
-
-def register_leniently(cls: Any, keys: Any, rule: Callable) -> None:
-    """`register_family`, of the rule called within `lenient()`."""
-    register_family(cls, keys, leniently(rule))

@@ -16,7 +16,6 @@ from ._autodiff.transforms import (
     vjp as vjp,
 )
 from ._dispatch.resolve import bind as bind
-from ._dispatch.tables import register_family as register_family
 from ._errors import (
     AmbiguousRuleError as AmbiguousRuleError,
     CarryError as CarryError,
@@ -36,10 +35,8 @@ from ._facts import (
     facts_of as facts_of,
     register_facts as register_facts,
 )
-from ._functions.intercept import register_named as register_named
 from ._functions.rules import (
     held_by as held_by,
-    register_function as register_function,
     register_labelling as register_labelling,
 )
 from ._higher_order import (
@@ -48,7 +45,7 @@ from ._higher_order import (
 )
 from ._interpret import interpret as interpret
 from ._namespaces import Namespace as Namespace
-from ._register import register as register
+from ._register import register as register, register_rule as register_rule
 from ._show import show as show
 from ._stage.compiled import (
     call_compiled as call_compiled,

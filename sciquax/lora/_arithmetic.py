@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import bind, quaxify, register_family, strip
+from sciquax.core import bind, quaxify, register_rule, strip
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make
 from ._factors import Operands, Params, _folded, _folded_as, _result, _scaled, _shape
@@ -95,13 +95,13 @@ def _sum(primitive: Any, operands: Operands, params: Params) -> Any:
     return _result(lora, bind(primitive, lora.w, **params), a, b, kept)
 
 
-register_family(
+register_rule(
     LoraArray,
     "convert_element_type stop_gradient reduce_precision name sharding_constraint conj".split(),
     _apply_all,
 )
 
-register_family(LoraArray, "neg", _neg)
-register_family(LoraArray, "mul div".split(), _scale)
-register_family(LoraArray, "add sub add_any".split(), _add)
-register_family(LoraArray, "reduce_sum", _sum)
+register_rule(LoraArray, "neg", _neg)
+register_rule(LoraArray, "mul div".split(), _scale)
+register_rule(LoraArray, "add sub add_any".split(), _add)
+register_rule(LoraArray, "reduce_sum", _sum)

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import aval_of, bind, quaxify, register_family, strip
+from sciquax.core import aval_of, bind, quaxify, register_rule, strip
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned
 from ._factors import Operands, Params, _add_arrays, _shape
@@ -135,5 +135,5 @@ def _conv(primitive: Any, operands: Operands, params: Params) -> Any:
     return _plus(whole, out, kernel.scaling)
 
 
-register_family(LoraArray, "dot_general", _dot_general)
-register_family(LoraArray, "conv_general_dilated", _conv)
+register_rule(LoraArray, "dot_general", _dot_general)
+register_rule(LoraArray, "conv_general_dilated", _conv)

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import RuleError, describe, quaxify, register_function
+from sciquax.core import RuleError, describe, quaxify, register_rule
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned
 from ._factors import _add_arrays, _shape
@@ -49,6 +49,6 @@ def _trace(
     return quaxify(lambda d: jnp.sum(d, -1, dtype=dtype))(diagonal)
 
 
-register_function(LoraArray, jnp.diagonal, _diagonal)
-register_function(LoraArray, jnp.diag, _diag)
-register_function(LoraArray, jnp.trace, _trace)
+register_rule(LoraArray, jnp.diagonal, _diagonal)
+register_rule(LoraArray, jnp.diag, _diag)
+register_rule(LoraArray, jnp.trace, _trace)

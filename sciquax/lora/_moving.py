@@ -9,7 +9,7 @@ from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, move
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import Structure, bind, facts_of, is_value, register_family, strip
+from sciquax.core import Structure, bind, facts_of, is_value, register_rule, strip
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
 from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scaled, _shape
@@ -231,19 +231,19 @@ def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
     return bind(lax.concatenate_p, *grown, dimension=axis)
 
 
-register_family(
+register_rule(
     LoraArray,
     "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice".split(),
     _move,
 )
-register_family(LoraArray, Structure.ELEMENTWISE, _copy)
-register_family(LoraArray, "gather", _gather)
+register_rule(LoraArray, Structure.ELEMENTWISE, _copy)
+register_rule(LoraArray, "gather", _gather)
 
-register_family(LoraArray, "concatenate", _concatenate)
-register_family(LoraArray, "stack", _stack)
-register_family(LoraArray, "pad", _pad)
-register_family(LoraArray, "tile", _tile)
+register_rule(LoraArray, "concatenate", _concatenate)
+register_rule(LoraArray, "stack", _stack)
+register_rule(LoraArray, "pad", _pad)
+register_rule(LoraArray, "tile", _tile)
 
-register_family(LoraArray, "split", split)
-register_family(LoraArray, "unstack", unstack)
-register_family(LoraArray, "optimization_barrier", barrier)
+register_rule(LoraArray, "split", split)
+register_rule(LoraArray, "unstack", unstack)
+register_rule(LoraArray, "optimization_barrier", barrier)

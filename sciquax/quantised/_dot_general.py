@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import aval_of, bind, is_value, register_family, strip
+from sciquax.core import aval_of, bind, is_value, register_rule, strip
 
 from ._array import FORMATS, Operands, Params, QuantisedArray, _blocked, _read, decode
 
@@ -170,4 +170,4 @@ def _one_tile(primitive: Any, q: QuantisedArray, x: Any, params: Params, side: i
     return out * scale.astype(out.dtype)
 
 
-register_family(QuantisedArray, "dot_general", _dot_general)
+register_rule(QuantisedArray, "dot_general", _dot_general)

@@ -10,7 +10,7 @@ from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, move
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import Scaling, Structure, aval_of, facts_of, is_value, register_family, strip
+from sciquax.core import Scaling, Structure, aval_of, facts_of, is_value, register_rule, strip
 
 from ._array import Operands, Params, QuantisedArray, _blocked, _read
 
@@ -178,23 +178,23 @@ def _scale(primitive: Any, operands: Operands, params: Params) -> Any:
     return _with(q, q.codes, scale, zero_point, master)
 
 
-register_family(
+register_rule(
     QuantisedArray,
     (Scaling.JOIN, Scaling.COMPARE, Scaling.PRODUCT, Scaling.QUOTIENT, Scaling.POWER),
     _read,
 )
-register_family(
+register_rule(
     QuantisedArray,
     "transpose reshape squeeze expand_dims broadcast_in_dim slice rev dynamic_slice".split(),
     _move,
 )
-register_family(QuantisedArray, Structure.ELEMENTWISE, _copy)
-register_family(QuantisedArray, "gather", _gather)
-register_family(QuantisedArray, "convert_element_type", _convert)
-register_family(QuantisedArray, "stop_gradient", _stop_gradient)
-register_family(QuantisedArray, "neg", _neg)
-register_family(QuantisedArray, "mul div".split(), _scale)
+register_rule(QuantisedArray, Structure.ELEMENTWISE, _copy)
+register_rule(QuantisedArray, "gather", _gather)
+register_rule(QuantisedArray, "convert_element_type", _convert)
+register_rule(QuantisedArray, "stop_gradient", _stop_gradient)
+register_rule(QuantisedArray, "neg", _neg)
+register_rule(QuantisedArray, "mul div".split(), _scale)
 
-register_family(QuantisedArray, "split", split)
-register_family(QuantisedArray, "unstack", unstack)
-register_family(QuantisedArray, "optimization_barrier", barrier)
+register_rule(QuantisedArray, "split", split)
+register_rule(QuantisedArray, "unstack", unstack)
+register_rule(QuantisedArray, "optimization_barrier", barrier)

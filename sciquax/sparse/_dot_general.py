@@ -10,8 +10,8 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import register_leniently
-from sciquax.core import RuleError, describe, strip
+from sciquax._storage.promotion import leniently
+from sciquax.core import RuleError, describe, register_rule, strip
 from sciquax.core.internal import Tracer
 
 from ._array import BCOO, wrap
@@ -199,4 +199,4 @@ def _known_product(lhs: BCOO, rhs: BCOO, lhs_axis: int, rhs_axis: int) -> Any:
     )
 
 
-register_leniently(BCOO, "dot_general", _dot_general)
+register_rule(BCOO, "dot_general", leniently(_dot_general))

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import bind, register_family, strip
+from sciquax.core import bind, register_rule, strip
 from sciquax.structured import BandMatrix
 
 from ._array import BCOO
@@ -39,4 +39,4 @@ def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, An
     return bind(primitive, *both, **params)
 
 
-register_family(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)
+register_rule(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)

@@ -9,7 +9,7 @@ from jax.experimental import sparse as jsparse
 from jax.experimental.sparse.linalg import spsolve
 
 from sciquax._storage.promotion import leniently
-from sciquax.core import RuleError, describe, register_function
+from sciquax.core import RuleError, describe, register_rule
 
 from ._array import BCOO
 from ._indices import array_of, data_of, unique
@@ -66,8 +66,8 @@ def _refuse_inverse(a: Any) -> Any:
     )
 
 
-register_function(BCOO, jnp.diagonal, leniently(_diagonal))
-register_function(BCOO, jnp.diag, leniently(_diag))
-register_function(BCOO, jnp.trace, leniently(_trace))
-register_function(BCOO, jnp.linalg.solve, leniently(_solve))
-register_function(BCOO, jnp.linalg.inv, leniently(_refuse_inverse))
+register_rule(BCOO, jnp.diagonal, leniently(_diagonal))
+register_rule(BCOO, jnp.diag, leniently(_diag))
+register_rule(BCOO, jnp.trace, leniently(_trace))
+register_rule(BCOO, jnp.linalg.solve, leniently(_solve))
+register_rule(BCOO, jnp.linalg.inv, leniently(_refuse_inverse))

@@ -8,9 +8,9 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import register_leniently
+from sciquax._storage.promotion import leniently
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import RuleError, describe, register_family, strip
+from sciquax.core import RuleError, describe, register_rule, strip
 
 from ._array import BCOO, wrap
 from ._dot_general import product
@@ -216,19 +216,21 @@ def _slice(mat: Any, *, start_indices: Any, limit_indices: Any, strides: Any) ->
     )
 
 
-register_leniently(BCOO, "transpose", _kernel(jsparse.bcoo_transpose, "permutation"))
-register_leniently(BCOO, "squeeze", _kernel(jsparse.bcoo_squeeze, "dimensions"))
-register_leniently(BCOO, "rev", _kernel(jsparse.bcoo_rev, "dimensions"))
-register_leniently(BCOO, "reshape", _reshape)
-register_leniently(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
-register_leniently(BCOO, "dynamic_slice", _dynamic_slice)
-register_leniently(BCOO, "broadcast_in_dim", _broadcast)
-register_leniently(BCOO, "tile", _tile)
-register_leniently(BCOO, "pad", _pad)
-register_leniently(BCOO, "concatenate", _concatenate)
-register_leniently(BCOO, "stack", _stack)
-register_leniently(BCOO, "gather", _gather)
+register_rule(BCOO, "transpose", leniently(_kernel(jsparse.bcoo_transpose, "permutation")))
+register_rule(BCOO, "squeeze", leniently(_kernel(jsparse.bcoo_squeeze, "dimensions")))
+register_rule(BCOO, "rev", leniently(_kernel(jsparse.bcoo_rev, "dimensions")))
+register_rule(BCOO, "reshape", leniently(_reshape))
+register_rule(
+    BCOO, "slice", leniently(_kernel(_slice, "start_indices", "limit_indices", "strides"))
+)
+register_rule(BCOO, "dynamic_slice", leniently(_dynamic_slice))
+register_rule(BCOO, "broadcast_in_dim", leniently(_broadcast))
+register_rule(BCOO, "tile", leniently(_tile))
+register_rule(BCOO, "pad", leniently(_pad))
+register_rule(BCOO, "concatenate", leniently(_concatenate))
+register_rule(BCOO, "stack", leniently(_stack))
+register_rule(BCOO, "gather", leniently(_gather))
 
-register_family(BCOO, "split", split)
-register_family(BCOO, "unstack", unstack)
-register_family(BCOO, "optimization_barrier", barrier)
+register_rule(BCOO, "split", split)
+register_rule(BCOO, "unstack", unstack)
+register_rule(BCOO, "optimization_barrier", barrier)

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import register_leniently
+from sciquax._storage.promotion import leniently
+from sciquax.core import register_rule
 
 from ._array import BCOO, wrap
 from ._indices import data_of, inside, unique, without_batch
@@ -127,6 +128,8 @@ def _arg(primitive: Any, operands: Operands, params: Params) -> Any:
     return out.astype(params["index_dtype"]).reshape(groups.shape)
 
 
-register_leniently(BCOO, "reduce_sum", _sum)
-register_leniently(BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), _reduce)
-register_leniently(BCOO, "argmax argmin".split(), _arg)
+register_rule(BCOO, "reduce_sum", leniently(_sum))
+register_rule(
+    BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), leniently(_reduce)
+)
+register_rule(BCOO, "argmax argmin".split(), leniently(_arg))

@@ -26,7 +26,7 @@ from sciquax.core import (
     facts_of,
     is_value,
     quaxify,
-    register_family,
+    register_rule,
     strip,
 )
 from sciquax.core.internal import wants_deferred
@@ -233,29 +233,29 @@ def _each(primitive: Any, operands: Operands, params: Params) -> Any:
     return [strip(x) if is_zero(x) else next(given) for x in operands]
 
 
-register_family(Zero, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _by_facts)
-register_family(Zero, "device_put optimization_barrier psum sort".split(), _each)
-register_family(Zero, "mul dot_general ragged_dot_general conv_general_dilated".split(), _product)
-register_family(Zero, "div", _div)
-register_family(Zero, "add sub add_any".split(), _add)
-register_family(Zero, "or xor".split(), _or)
-register_family(Zero, "and", _and)
-register_family(Zero, "shift_left shift_right_arithmetic shift_right_logical".split(), _shift)
-register_family(Zero, "integer_pow", _integer_pow)
-register_family(Zero, "pow", _pow)
-register_family(
+register_rule(Zero, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _by_facts)
+register_rule(Zero, "device_put optimization_barrier psum sort".split(), _each)
+register_rule(Zero, "mul dot_general ragged_dot_general conv_general_dilated".split(), _product)
+register_rule(Zero, "div", _div)
+register_rule(Zero, "add sub add_any".split(), _add)
+register_rule(Zero, "or xor".split(), _or)
+register_rule(Zero, "and", _and)
+register_rule(Zero, "shift_left shift_right_arithmetic shift_right_logical".split(), _shift)
+register_rule(Zero, "integer_pow", _integer_pow)
+register_rule(Zero, "pow", _pow)
+register_rule(
     Zero,
     "reduce_sum reduce_max reduce_min reduce_prod reduce_or reduce_xor reduce_and".split(),
     _reduce,
 )
-register_family(Zero, "select_n", _select)
-register_family(Zero, "gather", _gather)
-register_family(Zero, "scatter-add scatter-sub".split(), _scatter_add)
-register_family(Zero, "scatter-mul", _scatter_mul)
+register_rule(Zero, "select_n", _select)
+register_rule(Zero, "gather", _gather)
+register_rule(Zero, "scatter-add scatter-sub".split(), _scatter_add)
+register_rule(Zero, "scatter-mul", _scatter_mul)
 # 0 rem 0 is nan, a window of nothing but padding is -inf, and zeros may be ties among others.
-register_family(
+register_rule(
     Zero,
     "rem reduce_window_max reduce_window_min select_and_scatter_add select_and_gather_add".split(),
     _dense,
 )
-register_family(Zero, ("cumprod", "sign", "population_count"), _zeros)
+register_rule(Zero, ("cumprod", "sign", "population_count"), _zeros)

@@ -18,7 +18,7 @@ from sciquax.core import (
     Structure,
     aval_of,
     bind,
-    register_family,
+    register_rule,
 )
 from tests.helpers import Wrapped, assert_raises, assert_same
 
@@ -305,12 +305,12 @@ def test_a_rule_that_uses_jax_on_its_inside(tagged):
 
 def test_primitive_beats_scaling_beats_structure(tagged):
     rule = lambda number: lambda primitive, operands, params: jnp.float32(number)
-    register_family(tagged, Structure.ELEMENTWISE, rule(1))
+    register_rule(tagged, Structure.ELEMENTWISE, rule(1))
     f = lambda x: (jnp.sin(x), jnp.exp(x), jnp.log(x), -x)
     assert quaxify(f)(tagged(X)) == (1, 1, 1, 1)
-    register_family(tagged, Scaling.PURE, rule(2))
+    register_rule(tagged, Scaling.PURE, rule(2))
     assert quaxify(f)(tagged(X)) == (1, 2, 2, 1)
-    register_family(tagged, ("log", jax.lax.neg_p), rule(3))
+    register_rule(tagged, ("log", jax.lax.neg_p), rule(3))
     assert quaxify(f)(tagged(X)) == (1, 2, 3, 3)
 
     @register(jax.lax.exp_p)
@@ -321,42 +321,42 @@ def test_primitive_beats_scaling_beats_structure(tagged):
 
 
 def test_subclass_inherits_families(tagged):
-    register_family(tagged, Scaling.PURE, lambda p, xs, params: jnp.float32(1))
+    register_rule(tagged, Scaling.PURE, lambda p, xs, params: jnp.float32(1))
 
     class Sub(tagged):
         pass
 
     assert quaxify(jnp.exp)(Sub(X)) == 1
-    register_family(Sub, Scaling.PURE, lambda p, xs, params: jnp.float32(2))
+    register_rule(Sub, Scaling.PURE, lambda p, xs, params: jnp.float32(2))
     assert quaxify(jnp.exp)(Sub(X)) == 2 and quaxify(jnp.exp)(tagged(X)) == 1
 
 
 def test_second_family_rule_is_an_error(tagged):
-    register_family(tagged, (Scaling.PURE, "neg"), lambda p, xs, params: xs[0])
+    register_rule(tagged, (Scaling.PURE, "neg"), lambda p, xs, params: xs[0])
     with pytest.raises(AmbiguousRuleError) as info:
-        register_family(tagged, jax.lax.neg_p, lambda p, xs, params: xs[0])
+        register_rule(tagged, jax.lax.neg_p, lambda p, xs, params: xs[0])
     assert str(info.value) == "`Tagged` already has a rule for neg."
     with pytest.raises(AmbiguousRuleError):
-        register_family(tagged, Scaling.PURE, lambda p, xs, params: xs[0])
+        register_rule(tagged, Scaling.PURE, lambda p, xs, params: xs[0])
 
 
 def test_not_implemented_passes_to_the_next_type():
     outer, inner = new_type("Outer", layer_=50), new_type("Inner")
-    register_family(outer, Scaling.PRODUCT, lambda p, xs, params: NotImplemented)
-    register_family(inner, Scaling.PRODUCT, lambda p, xs, params: jnp.float32(7))
+    register_rule(outer, Scaling.PRODUCT, lambda p, xs, params: NotImplemented)
+    register_rule(inner, Scaling.PRODUCT, lambda p, xs, params: jnp.float32(7))
     assert quaxify(jnp.multiply)(outer(X), inner(Y)) == 7
     assert quaxify(jnp.multiply)(inner(Y), outer(X)) == 7
 
 
 def test_not_implemented_of_the_only_type_falls_to_its_default(tagged):
-    register_family(tagged, Scaling.PRODUCT, lambda p, xs, params: NotImplemented)
+    register_rule(tagged, Scaling.PRODUCT, lambda p, xs, params: NotImplemented)
     assert_same(quaxify(jnp.multiply)(tagged(X), Y), X * Y)
 
 
 def test_outermost_layer_is_asked_first():
     outer, inner = new_type("Outer", layer_=150), new_type("Inner", layer_=120)
-    register_family(outer, Scaling.JOIN, lambda p, xs, params: jnp.float32(1))
-    register_family(inner, Scaling.JOIN, lambda p, xs, params: jnp.float32(2))
+    register_rule(outer, Scaling.JOIN, lambda p, xs, params: jnp.float32(1))
+    register_rule(inner, Scaling.JOIN, lambda p, xs, params: jnp.float32(2))
     f = quaxify(jnp.add)
     assert f(inner(X), outer(Y)) == 1 and f(outer(X), inner(Y)) == 1 and f(inner(X), inner(Y)) == 2
 
@@ -425,9 +425,23 @@ def test_rule_that_declines_leaves_it_to_the_base_class():
     derived = new_type("Derived", base)
     base.default = staticmethod(lambda *_: pytest.fail("nobody is to be asked"))
     asked = []
-    register_family(base, "sinh", lambda p, xs, params: asked.append("base") or xs[0].array)
-    register_family(derived, "sinh", lambda p, xs, params: asked.append("own") or NotImplemented)
+    register_rule(base, "sinh", lambda p, xs, params: asked.append("base") or xs[0].array)
+    register_rule(derived, "sinh", lambda p, xs, params: asked.append("own") or NotImplemented)
     assert_same(quaxify(jnp.sinh)(derived(X)), X)
     assert asked == ["own", "base"]
     assert_same(quaxify(jnp.sinh)(base(X)), X)
     assert asked == ["own", "base", "base"]
+
+
+def test_register_rule_tells_its_targets_apart(tagged):
+    on_primitives = lambda primitive, operands, params: tagged(operands[0].array + 1)
+    assert register_rule(tagged, (Scaling.PURE, jax.lax.neg_p, "abs"), on_primitives)
+    for f in (jnp.exp, jnp.negative, jnp.abs):
+        assert_same(quaxify(f)(tagged(X)), tagged(X + 1))
+    register_rule(tagged, jnp.linalg.norm, lambda x, **_: jnp.float32(7))
+    assert quaxify(jnp.linalg.norm)(tagged(X)) == 7
+    register_rule(tagged, "jax.numpy.ptp", lambda x, **_: jnp.float32(8))
+    assert quaxify(jnp.ptp)(tagged(X)) == 8
+    with pytest.raises(TypeError) as info:
+        register_rule(tagged, 3, on_primitives)
+    assert str(info.value) == "A rule is for a family, a primitive or a function, and not 3."

@@ -204,7 +204,7 @@ def test_primitive_without_a_rule():
         general,
         "`ffi_call` has no rule for units, and got (Quantity(f32[3], 'km')).\n{place}\n"
         "Divide by a reference scale first, or register a rule: "
-        "`sciquax.core.register_family(Quantity, 'ffi_call', rule)`.",
+        "`sciquax.core.register_rule(Quantity, 'ffi_call', rule)`.",
     )
 
 

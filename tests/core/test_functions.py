@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 from sciquax import quaxify, register
-from sciquax.core import register_function
+from sciquax.core import register_rule
 from tests.core.test_dispatch import new_type
 from tests.helpers import Wrapped, assert_same, unwrap
 
@@ -30,7 +30,7 @@ class Recorder:
             plain = [a.array if isinstance(a, cls) else a for a in args]
             return jax.tree.map(lambda x: x * 0 + 77, function(*plain, **kwargs))
 
-        register_function(cls, function, rule)
+        register_rule(cls, function, rule)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_an_output_that_is_not_mapped():
     def rule(x, **_):
         return jnp.zeros(()) + 5.0
 
-    register_function(cls, jnp.linalg.det, rule)
+    register_rule(cls, jnp.linalg.det, rule)
     f = jax.vmap(lambda i, x: (i, jnp.linalg.det(x)), in_axes=(0, None), out_axes=(0, None))
     assert_same(quaxify(f)(jnp.arange(2), cls(A))[1], jnp.asarray(5.0, jnp.float32))
 

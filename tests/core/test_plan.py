@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sciquax import quaxify
-from sciquax.core import register_family
+from sciquax.core import register_rule
 from sciquax.core._stage import replay
 from sciquax.units import DimensionalityError, Quantity
 from tests.core.test_dispatch import new_type
@@ -434,7 +434,7 @@ def test_rules_of_the_users_are_called_every_time(plans):
         seen.append(primitive.name)
         return operands[0]
 
-    register_family(cls, "sin", rule)
+    register_rule(cls, "sin", rule)
     for _ in range(3):
         quaxify(lambda x: jnp.sin(x))(cls(X))
     assert len(seen) == 3

@@ -9,7 +9,7 @@ import pytest
 
 import sciquax
 from sciquax import explain_rules, quaxify, show
-from sciquax.core import MODE, Scaling, register_family
+from sciquax.core import MODE, Scaling, register_rule
 from sciquax.named import NamedArray
 from sciquax.structured import DiagonalMatrix
 from sciquax.units import DimensionalityError, Quantity
@@ -156,8 +156,8 @@ def test_explains_primitives(capsys):
     def joined(primitive, operands, params):
         raise NotImplementedError
 
-    register_family(Summed, Scaling.JOIN, joined)
-    register_family(Summed, "max", lambda primitive, operands, params: NotImplemented)
+    register_rule(Summed, Scaling.JOIN, joined)
+    register_rule(Summed, "max", lambda primitive, operands, params: NotImplemented)
     explain_rules(jax.lax.add_p, types=[AlsoSummed, Summed, Dense])
     explain_rules(jax.lax.max_p, types=[AlsoSummed])
     explain_rules(jax.lax.scan_p)

@@ -4,7 +4,7 @@ Three sources, asked in this order:
 
 1. rules registered on a signature, `@register(mul_p)` with plum annotations;
 2. the handlers of primitives that hold functions, the same for every type;
-3. the outermost operand type's rule for the primitive or its family, `register_family`;
+3. the outermost operand type's rule for the primitive or its family, `register_rule`;
 
 and then the type's `default`. A resolution is kept in a plain dictionary that registration clears,
 unless a signature depends on more than its operands' classes.

@@ -1,6 +1,6 @@
 """Rules by family and by higher-order primitive, and the caches that depend on them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._compat.jaxprs import Primitive
@@ -30,27 +30,14 @@ def has_family_rules(cls: type) -> bool:
 # -- rules by family ------------------------------------------------------------------------------
 
 
-def register_family(cls: type[Value], keys: Iterable[Any] | Any, rule: Rule) -> Rule:
-    """Give a type its rule for families of primitives, or for single ones.
-
-    **Arguments**: the type; one or several of `Scaling`, `Structure`, primitives or their names;
-    and the rule, called as `rule(primitive, operands, params)` whenever the type is the outermost
-    among the operands. A rule for a primitive wins over one for its scaling, that over its
-    structure. A rule may return NotImplemented to leave the operation to the rule that a base class
-    has for the same key, and then to the next type.
-
-    **Raises** `AmbiguousRuleError` if the type already has a rule for a key.
-    """
+def add_family_rule(cls: type[Value], key: Key | Primitive, rule: Rule) -> None:
+    """A type's rule for a family of primitives, or for one: see `register_rule`."""
     table = _family_rules.setdefault(cls, {})
-    if isinstance(keys, (Scaling, Structure, str, Primitive)):
-        keys = (keys,)
-    for key in keys:
-        key = key.name if isinstance(key, Primitive) else key
-        if key in table and not _same_definition(table[key], rule):
-            raise AmbiguousRuleError(f"`{cls.__name__}` already has a rule for {key}.")
-        table[key] = rule
+    key = key.name if isinstance(key, Primitive) else key
+    if key in table and not _same_definition(table[key], rule):
+        raise AmbiguousRuleError(f"`{cls.__name__}` already has a rule for {key}.")
+    table[key] = rule
     clear_caches()
-    return rule
 
 
 def find_family_rule(cls: type[Value], primitive: Any) -> tuple[type, Key, Rule] | None:

@@ -35,16 +35,8 @@ _lock = threading.Lock()
 _users = 0
 
 
-def register_named(
-    cls: type, name: str, rule: Callable[..., Any], direct_only: bool = False
-) -> None:
-    """Give a type its rule for a function by its public name, `"jax.scipy.stats.norm.pdf"`.
-
-    The function is looked up when its module has been imported; a name that this release of JAX
-    does not have is passed over. The rule has the function's signature, and may return
-    NotImplemented to go on with what the function consists of. A rule that is `direct_only` serves
-    the quaxified function itself, called on concrete values (`sciquax.numpy.where(mask)`).
-    """
+def add_named_rule(cls: type, name: str, rule: Callable[..., Any], direct_only: bool) -> None:
+    """A type's rule for a function by its public name: see `register_rule`."""
     module, _, attribute = name.rpartition(".")
     _pending.setdefault(module, []).append((attribute, cls, rule, direct_only))
 

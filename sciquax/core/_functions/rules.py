@@ -57,7 +57,7 @@ class FunctionRules(SignatureRules):
         super().__init__(function_name(function))
         self.function = function
         self.families: dict[type, Callable] = {}
-        self.direct_only = False  # see `_standins.register_named`
+        self.direct_only = False  # see `register_rule`
         self.parameters = [
             p
             for p in inspect.signature(function).parameters.values()
@@ -222,17 +222,10 @@ def known_rules(function: Callable[..., Any]) -> list[FunctionRules]:
     return [r for r in _rules.get(function_name(function), ()) if r.function is function]
 
 
-def register_function(
-    cls: type, function: Callable[..., Any], rule: Callable[..., Any]
-) -> Callable[..., Any]:
-    """Give a type its rule for a whole JAX function; the rule has the function's signature.
-
-    Used whenever the type is the outermost among the arguments, as `register_family` is for
-    primitives.
-    """
+def add_function_rule(cls: type, function: Callable[..., Any], rule: Callable[..., Any]) -> None:
+    """A type's rule for a whole JAX function: see `register_rule`."""
     function_rules(function).families[cls] = rule
     _known_calls.clear()
-    return rule
 
 
 def register_labelling(cls: type[Value], through: Callable[..., Any]) -> Callable[..., Any]:

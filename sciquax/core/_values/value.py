@@ -27,7 +27,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     A value is an Equinox module: its fields are its leaves, or are marked
     `eqx.field(static=True)`. Register rules for it with [`sciquax.register`][], or give whole
-    families with `register_family`; what has neither goes to `default`.
+    families with `register_rule`; what has neither goes to `default`.
 
     **Attributes for subclasses**
 
@@ -43,7 +43,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `own_operators`: whether operators and methods mean something else than JAX's. Functions given
       to `sciquax.grad` and its siblings are then called on the values first, and staged only if
       they hand one to JAX; and values of inner layers leave mixed operators to this type's.
-    - `families`: this type's rules by primitive, filled by `register_family`.
+    - `families`: this type's rules by primitive, filled by `register_rule`.
     - `wants_deferred`: whether it would rather meet masks and constants as formulas than as arrays;
       `transient`: whether it is such a formula. See `formulas.py`.
     - `of_every_unit`: whether the value measures anything, as a literal 0 does.

@@ -17,7 +17,7 @@ from sciquax.core import (
     bind,
     describe,
     is_value,
-    register_family,
+    register_rule,
     strip,
 )
 
@@ -168,7 +168,7 @@ def _coordinates(call: Call, coords: Sequence[dict]) -> dict:
 
 
 def _enrol(keys: Any, infer: Infer) -> None:
-    register_family(NamedArray, keys, _rule(infer))
+    register_rule(NamedArray, keys, _rule(infer))
 
 
 def _refuse(primitive: Any, operands: Sequence[Any], params: Params) -> Any:
@@ -177,7 +177,7 @@ def _refuse(primitive: Any, operands: Sequence[Any], params: Params) -> Any:
     raise RuleError(
         f"`{primitive.name}` has no rule for names, and got ({shown}).",
         "Take `.array` and name the result, or register a rule: "
-        f"`sciquax.core.register_family(NamedArray, '{primitive.name}', rule)`.",
+        f"`sciquax.core.register_rule(NamedArray, '{primitive.name}', rule)`.",
     )
 
 

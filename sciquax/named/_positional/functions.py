@@ -17,8 +17,8 @@ from sciquax.core import (
     held_by,
     is_value,
     quaxify,
-    register_function,
     register_labelling,
+    register_rule,
     strip,
 )
 
@@ -73,7 +73,7 @@ def _of_matrix(function: Callable, *outputs: str) -> None:
         return tuple(_named(y, d) for y, d in zip(out, dims, strict=True))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
-    register_function(NamedArray, function, rule)
+    register_rule(NamedArray, function, rule)
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -111,7 +111,7 @@ def _of_quantiles(function: Callable) -> None:
         return bare(out, axes(named.dims, {n: c for n, c in coords.items() if n in rest}))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
-    register_function(NamedArray, function, rule)
+    register_rule(NamedArray, function, rule)
 
 
 def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -149,8 +149,8 @@ def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | No
 
 
 register_labelling(NamedArray, _through)
-register_function(NamedArray, jnp.linalg.solve, _solve)
-register_function(NamedArray, jnp.diagonal, _diagonal)
+register_rule(NamedArray, jnp.linalg.solve, _solve)
+register_rule(NamedArray, jnp.diagonal, _diagonal)
 for _function in (jnp.quantile, jnp.percentile, jnp.nanquantile, jnp.nanpercentile):
     _of_quantiles(_function)
 _of_matrix(jnp.linalg.inv, "cr")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.promotion import lenient
-from sciquax.core import aval_of, interpret, register_function, strip
+from sciquax.core import aval_of, interpret, register_rule, strip
 
 from .._arithmetic.band_part import part
 from .._matrices.bidiagonal import BidiagonalMatrix
@@ -97,4 +97,4 @@ def _as_bidiagonal(a: Any) -> Any:
     return BidiagonalMatrix(d, zeros, allow_materialise=a.allow_materialise)
 
 
-register_function(StructuredMatrix, jnp.isclose, _isclose)
+register_rule(StructuredMatrix, jnp.isclose, _isclose)

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from sciquax._storage.promotion import lenient
-from sciquax.core import materialised, register_function
+from sciquax.core import materialised, register_rule
 
 from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.identity import IdentityMatrix, ScalarMatrix
@@ -45,7 +45,7 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
 
         whole.__name__ = whole.__qualname__ = rule.__name__
         whole.__module__ = rule.__module__
-        register_function(StructuredMatrix, function, whole)
+        register_rule(StructuredMatrix, function, whole)
         return whole
 
     return decorator

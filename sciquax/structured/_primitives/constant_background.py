@@ -21,7 +21,7 @@ from sciquax.core import (
     RuleError,
     Structure,
     current_location,
-    register_family,
+    register_rule,
     strip,
 )
 from sciquax.core.internal import ShapedArray, Tracer
@@ -292,8 +292,8 @@ def _like(x: Surrounded, inside: Any) -> Surrounded:
     return unchecked(Surrounded, inside=inside, outside=x.outside, origin=x.origin)
 
 
-register_family(Surrounded, Structure.ELEMENTWISE, _elementwise)
-register_family(
+register_rule(Surrounded, Structure.ELEMENTWISE, _elementwise)
+register_rule(
     Surrounded, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
 )
-register_family(Surrounded, Structure.PERMUTE, _transposed)
+register_rule(Surrounded, Structure.PERMUTE, _transposed)

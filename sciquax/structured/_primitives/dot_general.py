@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, register_family
+from sciquax.core import VALUE_TYPES, register_rule
 
 from .._arithmetic import arithmetic as pairs
 from .._arithmetic.products import reorder_batch, times_array, transpose
@@ -151,4 +151,4 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
     return pairs.matmul(a, b)
 
 
-register_family(StructuredMatrix, "dot_general", _guarded(dot_general))
+register_rule(StructuredMatrix, "dot_general", _guarded(dot_general))

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import BandMask, Filled, Transient
-from sciquax.core import Structure, facts_of, register_family, strip
+from sciquax.core import Structure, facts_of, register_rule, strip
 
 from .._arithmetic import arithmetic as pairs, layouts
 from .._arithmetic.band_part import masked
@@ -275,13 +275,13 @@ def _square(primitive: Any, operands: Operands, params: Params) -> Any:
     return _elementwise(primitive, operands, params)
 
 
-register_family(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))
-register_family(StructuredMatrix, "mul", _guarded(_mul))
-register_family(StructuredMatrix, "div", _guarded(_div))
-register_family(StructuredMatrix, ("add", "sub", "add_any"), _guarded(_add))
-register_family(StructuredMatrix, "neg", _guarded(_neg))
-register_family(StructuredMatrix, "conj", _guarded(_conj))
-register_family(StructuredMatrix, "convert_element_type", _guarded(_convert))
-register_family(StructuredMatrix, "select_n", _guarded(_select))
-register_family(StructuredMatrix, "integer_pow", _guarded(_integer_pow))
-register_family(StructuredMatrix, "square", _guarded(_square))
+register_rule(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))
+register_rule(StructuredMatrix, "mul", _guarded(_mul))
+register_rule(StructuredMatrix, "div", _guarded(_div))
+register_rule(StructuredMatrix, ("add", "sub", "add_any"), _guarded(_add))
+register_rule(StructuredMatrix, "neg", _guarded(_neg))
+register_rule(StructuredMatrix, "conj", _guarded(_conj))
+register_rule(StructuredMatrix, "convert_element_type", _guarded(_convert))
+register_rule(StructuredMatrix, "select_n", _guarded(_select))
+register_rule(StructuredMatrix, "integer_pow", _guarded(_integer_pow))
+register_rule(StructuredMatrix, "square", _guarded(_square))

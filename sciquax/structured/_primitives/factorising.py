@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.promotion import lenient
-from sciquax.core import VALUE_TYPES, register_family
+from sciquax.core import VALUE_TYPES, register_rule
 
 from .._arithmetic.band_part import part
 from .._functions.eigen import _eig, _eigh, _eigvals
@@ -66,10 +66,10 @@ def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     return NotImplemented if found is NotImplemented else list(found)
 
 
-register_family(StructuredMatrix, "qr", _qr_primitive)
-register_family(StructuredMatrix, "eig", _eig_primitive)
-register_family(StructuredMatrix, "eigh", _eigh_primitive)
-register_family(StructuredMatrix, "svd", _svd_primitive)
+register_rule(StructuredMatrix, "qr", _qr_primitive)
+register_rule(StructuredMatrix, "eig", _eig_primitive)
+register_rule(StructuredMatrix, "eigh", _eigh_primitive)
+register_rule(StructuredMatrix, "svd", _svd_primitive)
 
 
 # -- factorisations -------------------------------------------------------------------------------
@@ -109,6 +109,6 @@ def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any
     return solve_sided(half, b, params)
 
 
-register_family(StructuredMatrix, "lu", _guarded(_lu))
-register_family(StructuredMatrix, "cholesky", _guarded(_cholesky))
-register_family(StructuredMatrix, "triangular_solve", _guarded(_triangular_solve))
+register_rule(StructuredMatrix, "lu", _guarded(_lu))
+register_rule(StructuredMatrix, "cholesky", _guarded(_cholesky))
+register_rule(StructuredMatrix, "triangular_solve", _guarded(_triangular_solve))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, register_family
+from sciquax.core import VALUE_TYPES, register_rule
 
 from .._arithmetic.layouts import _as_toeplitz
 from .._matrices.bands import BandMatrix
@@ -196,6 +196,6 @@ def _filled(out: Any, inside: Any, params: dict[str, Any]) -> Any:
     return jnp.where(inside, out, jnp.asarray(fill, out.dtype))
 
 
-register_family(StructuredMatrix, "slice", _guarded(slice_))
-register_family(StructuredMatrix, "dynamic_slice", _guarded(dynamic_slice))
-register_family(StructuredMatrix, "gather", _guarded(gather))
+register_rule(StructuredMatrix, "slice", _guarded(slice_))
+register_rule(StructuredMatrix, "dynamic_slice", _guarded(dynamic_slice))
+register_rule(StructuredMatrix, "gather", _guarded(gather))

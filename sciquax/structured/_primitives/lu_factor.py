@@ -17,8 +17,7 @@ from sciquax.core import (
     Structure,
     aval_of,
     bind,
-    register_family,
-    register_function,
+    register_rule,
     strip,
 )
 
@@ -118,14 +117,14 @@ def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
     return LuFactor.of(out) if isinstance(out, StructuredMatrix) else NotImplemented
 
 
-register_function(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)
-register_family(LuFactor, "triangular_solve", _triangular_solve)
-register_family(HalfSolved, "triangular_solve", _triangular_solve)
-register_family(
+register_rule(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)
+register_rule(LuFactor, "triangular_solve", _triangular_solve)
+register_rule(HalfSolved, "triangular_solve", _triangular_solve)
+register_rule(
     HalfSolved,
     "transpose reshape squeeze expand_dims broadcast_in_dim stop_gradient copy".split(),
     _half_moved,
 )
-register_family(
+register_rule(
     LuFactor, (Structure.BROADCAST, "reshape", "squeeze", "stop_gradient", "copy"), _moved
 )

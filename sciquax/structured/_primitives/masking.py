@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import BandMask, Filled, IndexGrid, Transient, _filled
-from sciquax.core import register_family, strip
+from sciquax.core import register_rule, strip
 
 from .._arithmetic.band_part import masked
 from .._matrices.bands import from_bands
@@ -51,6 +51,6 @@ def _selected(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
     return masked(which, *cases, allow=True)
 
 
-register_family(Transient, "select_n", _selected)
+register_rule(Transient, "select_n", _selected)
 
-register_family(Transient, "convert_element_type", _converted)
+register_rule(Transient, "convert_element_type", _converted)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from sciquax._storage.splitting import barrier
-from sciquax.core import Structure, register_family
+from sciquax.core import Structure, register_rule
 
 from .._arithmetic import layouts
 from .._arithmetic.products import transpose
@@ -16,7 +16,7 @@ from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
 from .raveled import Raveled
 
-register_family(StructuredMatrix, "optimization_barrier", barrier)
+register_rule(StructuredMatrix, "optimization_barrier", barrier)
 
 
 # -- moving axes ----------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
     )
 
 
-register_family(StructuredMatrix, Structure.PERMUTE, _guarded(_transpose))
-register_family(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
-register_family(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
-register_family(StructuredMatrix, "concatenate", _guarded(_concatenate))
+register_rule(StructuredMatrix, Structure.PERMUTE, _guarded(_transpose))
+register_rule(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
+register_rule(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
+register_rule(StructuredMatrix, "concatenate", _guarded(_concatenate))

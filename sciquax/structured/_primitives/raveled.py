@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, ArrayValue, Structure, bind, facts_of, register_family, strip
+from sciquax.core import VALUE_TYPES, ArrayValue, Structure, bind, facts_of, register_rule, strip
 from sciquax.core.internal import ShapedArray
 
 from .._arithmetic.products import inner_product
@@ -86,9 +86,9 @@ def _elementwise(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     return Raveled.of(out) if isinstance(out, StructuredMatrix) else NotImplemented
 
 
-register_family(Raveled, "dot_general", _dot)
-register_family(Raveled, "reshape", _reshape)
-register_family(
+register_rule(Raveled, "dot_general", _dot)
+register_rule(Raveled, "reshape", _reshape)
+register_rule(
     Raveled, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
 )
-register_family(Raveled, Structure.ELEMENTWISE, _elementwise)
+register_rule(Raveled, Structure.ELEMENTWISE, _elementwise)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import register_family
+from sciquax.core import register_rule
 
 from .._arithmetic.layouts import stores_elements
 from .._matrices.bands import BandMatrix, rows_of
@@ -132,7 +132,7 @@ def _extreme_along(x: Any, name: str, axes: set[int]) -> Any:
     return function(out, batch) if batch else out
 
 
-register_family(StructuredMatrix, "reduce_sum", _guarded(_reduce_sum))
-register_family(
+register_rule(StructuredMatrix, "reduce_sum", _guarded(_reduce_sum))
+register_rule(
     StructuredMatrix, ("reduce_max", "reduce_min", "reduce_or", "reduce_and"), _guarded(_extreme)
 )

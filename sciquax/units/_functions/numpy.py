@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import quaxify, register_function, strip
+from sciquax.core import quaxify, register_rule, strip
 from sciquax.core.internal import Tracer
 
 from .._quantity.arithmetic import ANY, as_number, mismatch, multiplicative, radian, unify, unit_of
@@ -172,8 +172,8 @@ def _next(function: Any) -> Any:
     return rule
 
 
-register_function(Quantity, eqxi.nextafter, _next(eqxi.nextafter))
-register_function(Quantity, eqxi.prevbefore, _next(eqxi.prevbefore))
+register_rule(Quantity, eqxi.nextafter, _next(eqxi.nextafter))
+register_rule(Quantity, eqxi.prevbefore, _next(eqxi.prevbefore))
 
 
 # -- angles ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import is_value, quaxify, register_named
+from sciquax.core import is_value, quaxify, register_rule
 from sciquax.core.internal import StandIn
 
 from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
@@ -125,7 +125,7 @@ def enrol(
     """
     for name in names.split():
         kind = _OffsetRule if only_affine else _NestedRule if only_nested else _Rule
-        register_named(
+        register_rule(
             Quantity,
             f"{module}.{name}",
             kind(f"{module}.{name}", Signature(signature), affine or only_affine, tuple(counts)),
@@ -260,7 +260,7 @@ def rule(
 
     def decorator(function: Callable) -> Callable:
         for name in names:
-            register_named(Quantity, name, function, direct_only)
+            register_rule(Quantity, name, function, direct_only=direct_only)
         return function
 
     return decorator

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sciquax.core import Polymorphic, Scaling, bind, facts_of, register_family
+from sciquax.core import Polymorphic, Scaling, bind, facts_of, register_rule
 
 from .._quantity.arithmetic import (
     Operands,
@@ -117,18 +117,18 @@ def _bits(primitive: Any, operands: Operands, params: Params) -> Any:
     return bind(primitive, *[as_plain(primitive.name, x, "operand") for x in operands], **params)
 
 
-register_family(Quantity, Scaling.FIRST, _first)
-register_family(Quantity, Scaling.EACH, _each)
-register_family(Quantity, Scaling.JOIN, _join)
-register_family(Quantity, Scaling.COMPARE, _compare)
-register_family(Quantity, ("add", "sub"), _add)
+register_rule(Quantity, Scaling.FIRST, _first)
+register_rule(Quantity, Scaling.EACH, _each)
+register_rule(Quantity, Scaling.JOIN, _join)
+register_rule(Quantity, Scaling.COMPARE, _compare)
+register_rule(Quantity, ("add", "sub"), _add)
 
-register_family(Quantity, Scaling.PREDICATE, _predicate)
-register_family(Quantity, Scaling.ROUND, _round)
-register_family(Quantity, Scaling.PURE, _pure)
-register_family(Quantity, Scaling.ANGLE, _angle)
-register_family(Quantity, Scaling.ARC, _arc)
-register_family(Quantity, Scaling.BITS, _bits)
+register_rule(Quantity, Scaling.PREDICATE, _predicate)
+register_rule(Quantity, Scaling.ROUND, _round)
+register_rule(Quantity, Scaling.PURE, _pure)
+register_rule(Quantity, Scaling.ANGLE, _angle)
+register_rule(Quantity, Scaling.ARC, _arc)
+register_rule(Quantity, Scaling.BITS, _bits)
 
 
 def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -138,4 +138,4 @@ def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any
     return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
 
 
-register_family(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)
+register_rule(Quantity, ("rem", "complex", "add_any", "nextafter"), _join_differences)

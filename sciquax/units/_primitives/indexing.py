@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, aval_of, bind, interpret, quaxify, register_family
+from sciquax.core import VALUE_TYPES, aval_of, bind, interpret, quaxify, register_rule
 
 from .._quantity.arithmetic import (
     ANY,
@@ -128,10 +128,10 @@ def _scatter_extremum(primitive: Any, operands: Operands, params: Params) -> Any
     return wrap(_bind_scatter(primitive, magnitudes, params, aval_of(operands[0]).dtype), unit)
 
 
-register_family(Quantity, "scatter", _scatter)
-register_family(Quantity, ("scatter-add", "scatter-sub"), _scatter_add)
-register_family(Quantity, ("scatter-min", "scatter-max"), _scatter_extremum)
+register_rule(Quantity, "scatter", _scatter)
+register_rule(Quantity, ("scatter-add", "scatter-sub"), _scatter_add)
+register_rule(Quantity, ("scatter-min", "scatter-max"), _scatter_extremum)
 
-register_family(Quantity, "gather", _gather)
-register_family(Quantity, "scatter-mul", _scatter_mul)
-register_family(Quantity, ("top_k", "approx_top_k"), _values_and_indices)
+register_rule(Quantity, "gather", _gather)
+register_rule(Quantity, "scatter-mul", _scatter_mul)
+register_rule(Quantity, ("top_k", "approx_top_k"), _values_and_indices)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from sciquax.core import bind, convert_to, register_family
+from sciquax.core import bind, convert_to, register_rule
 
 from .._quantity.arithmetic import Operands, Params, multiplicative, unify, wrap_all
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -59,15 +59,15 @@ def _symmetric_product(primitive: Any, operands: Operands, params: Params) -> An
     return wrap(bind(primitive, magnitude_of(a), c, **params), square)
 
 
-register_family(Quantity, "cholesky", _cholesky)
-register_family(Quantity, "tridiagonal", _factors(True, True, True, False, False))
-register_family(Quantity, "symmetric_product", _symmetric_product)
-register_family(Quantity, "lu", _factors(True, False, False))
-register_family(Quantity, "qr", _factors(False, True, False))
-register_family(Quantity, ("geqrf", "hessenberg"), _factors(True, False))
-register_family(Quantity, "eigh", _factors(False, True))
-register_family(Quantity, "eig", _factors(True, False, False))
-register_family(Quantity, "svd", _factors(True, False, False))
-register_family(Quantity, "schur", _factors(True, False))
-register_family(Quantity, "triangular_solve", _triangular_solve)
-register_family(Quantity, "tridiagonal_solve", _tridiagonal_solve)
+register_rule(Quantity, "cholesky", _cholesky)
+register_rule(Quantity, "tridiagonal", _factors(True, True, True, False, False))
+register_rule(Quantity, "symmetric_product", _symmetric_product)
+register_rule(Quantity, "lu", _factors(True, False, False))
+register_rule(Quantity, "qr", _factors(False, True, False))
+register_rule(Quantity, ("geqrf", "hessenberg"), _factors(True, False))
+register_rule(Quantity, "eigh", _factors(False, True))
+register_rule(Quantity, "eig", _factors(True, False, False))
+register_rule(Quantity, "svd", _factors(True, False, False))
+register_rule(Quantity, "schur", _factors(True, False))
+register_rule(Quantity, "triangular_solve", _triangular_solve)
+register_rule(Quantity, "tridiagonal_solve", _tridiagonal_solve)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sciquax.core import Scaling, bind, describe, facts_of, register_family
+from sciquax.core import Scaling, bind, describe, facts_of, register_rule
 
 from .._quantity.arithmetic import (
     Operands,
@@ -54,9 +54,9 @@ def _power(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude_of(x), **params), own_unit(x) ** degree)
 
 
-register_family(Quantity, Scaling.PRODUCT, _product)
-register_family(Quantity, Scaling.QUOTIENT, _quotient)
-register_family(Quantity, Scaling.POWER, _power)
+register_rule(Quantity, Scaling.PRODUCT, _product)
+register_rule(Quantity, Scaling.QUOTIENT, _quotient)
+register_rule(Quantity, Scaling.POWER, _power)
 
 
 # -- exceptions -----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def _is_angle(unit: InternedUnit) -> bool:
     return root == radian().pint
 
 
-register_family(Quantity, "mul", _mul)
-register_family(Quantity, "integer_pow", _integer_pow)
-register_family(Quantity, "pow", _pow)
-register_family(Quantity, "reduce_prod", _reduce_prod)
+register_rule(Quantity, "mul", _mul)
+register_rule(Quantity, "integer_pow", _integer_pow)
+register_rule(Quantity, "pow", _pow)
+register_rule(Quantity, "reduce_prod", _reduce_prod)

@@ -138,7 +138,7 @@ class Quantity(
         raise DimensionalityError(
             f"`{primitive.name}` has no rule for units, and got ({shown}).",
             remedy=f"Divide by a reference scale first, or register a rule: "
-            f"`sciquax.core.register_family(Quantity, '{primitive.name}', rule)`.",
+            f"`sciquax.core.register_rule(Quantity, '{primitive.name}', rule)`.",
         )
 
 
