@@ -34,6 +34,7 @@ from ._matrices.tridiagonal import (
     SymmetricTridiagonalMatrix as SymmetricTridiagonalMatrix,
     TridiagonalMatrix as TridiagonalMatrix,
 )
+from ._matrix import operations as operations
 from ._matrix.fields import leaf as leaf, static as static
 from ._matrix.matrix import StructuredMatrix as StructuredMatrix
 from ._matrix.properties import PROPERTIES as PROPERTIES

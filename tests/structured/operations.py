@@ -40,6 +40,7 @@ OPERATIONS = {
     "rows": lambda A: b[:, None] * A / b,
     "tanh": jnp.tanh,
     "where": lambda A: jnp.where(A > 0, A, 0),
+    "stack": lambda A: jnp.stack([A, A]),
     "abs": jnp.abs,
     # elements
     "A[1, 2]": lambda A: A[1, 2],
@@ -85,7 +86,7 @@ OPERATIONS = {
     "kron": lambda A: jnp.kron(A, D[:2, :2]),
 }
 
-_NO_SPECTRUM = {"toeplitz", "low rank"}
+_NO_SPECTRUM = {"toeplitz", "low rank", "cyclic tridiagonal"}
 _NO_ELEMENTS = {"kronecker", "low rank"}
 REFUSED: dict[str, set[str]] = {
     "where": _NO_ELEMENTS,
@@ -100,16 +101,16 @@ REFUSED: dict[str, set[str]] = {
     "svdvals": _NO_SPECTRUM,
     "eigvalsh": {
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
-        "permutation",
+        "permutation", "cyclic tridiagonal",
     },
     "eigh": {
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
-        "permutation",
+        "permutation", "cyclic tridiagonal",
     },
-    "cho_solve": {"lower triangular", "upper triangular", "toeplitz"},
-    "cholesky": {"lower triangular", "upper triangular", "toeplitz"},
-    "qr": {"lower triangular", "toeplitz", "circulant", "low rank"},
-    "lu": {"lower triangular", "toeplitz", "circulant", "low rank"},
+    "cho_solve": {"lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
+    "cholesky": {"lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
+    "qr": {"lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
+    "lu": {"lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
 }  # fmt: skip
 """What has no structured result, by operation."""
 

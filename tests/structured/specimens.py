@@ -1,6 +1,7 @@
 """Specimens: one factory per structured type, enrolled in every test of `test_operations.py`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,17 @@ from sciquax.structured import (
 )
 
 N = 6
+GUIDE = Path(__file__).parents[2] / "docs" / "add-a-matrix.md"
+
+
+def _from_guide(name: str) -> Any:
+    """The type that the first code of the guide adds, as its reader writes it."""
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(GUIDE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], names)
+    return names[name]
+
+
+CyclicTridiagonal = _from_guide("CyclicTridiagonal")
 
 
 class Specimen(NamedTuple):
@@ -139,6 +151,11 @@ def _scalar(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     return ScalarMatrix(_normal(rng, *batch) + 3, N, **options)
 
 
+def _cyclic(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    lower, main, upper = (_normal(rng, *batch, N) for _ in range(3))
+    return CyclicTridiagonal(lower, main + 6, upper, **options)
+
+
 SPECIMENS = [
     Specimen("diagonal", _diagonal),
     Specimen("upper bidiagonal", _upper),
@@ -157,6 +174,7 @@ SPECIMENS = [
     Specimen("permutation", _permutation),
     Specimen("identity", _identity),
     Specimen("scalar", _scalar),
+    Specimen("cyclic tridiagonal", _cyclic),
 ]
 
 

@@ -32,7 +32,10 @@ def assert_close(actual, expected):
 # Compiling these for every structure takes as long as all the others.
 COSTLY = ["gmres", "solve B", "lu_solve", "power -1", "expm", "astype", "norm 2"]
 FEW = ("tridiagonal",)
-QUICK = ("tridiagonal", "banded", "circulant", "low rank", "permutation", "diagonal")
+QUICK = (
+    "tridiagonal", "banded", "circulant", "low rank", "permutation", "diagonal",
+    "cyclic tridiagonal",
+)  # fmt: skip
 
 
 def _maybe_slow(specimen):

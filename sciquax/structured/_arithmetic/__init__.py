@@ -2,5 +2,6 @@
 
 from . import (  # enrol their rules
     arithmetic as arithmetic,
+    band_part as band_part,
     joining as joining,
 )

@@ -9,15 +9,10 @@ from sciquax._storage.formulas import BandMask, Filled, Transient
 from sciquax.core import VALUE_TYPES
 
 from .._matrices.bands import BandMatrix, from_bands
-from .._matrices.block_diagonal import BlockDiagonalMatrix
-from .._matrices.circulant import CirculantMatrix
 from .._matrices.diagonal import DiagonalMatrix
-from .._matrices.kronecker import KroneckerMatrix
-from .._matrices.permutation import PermutationMatrix
-from .._matrices.toeplitz import ToeplitzMatrix
-from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is, static_number
-from . import layouts
 
 
 def masked(mask: BandMask, off: Any, on: Any, allow: bool = True) -> Any:
@@ -29,7 +24,7 @@ def masked(mask: BandMask, off: Any, on: Any, allow: bool = True) -> Any:
         if mask.high is None and mask.low is not None:
             return masked(BandMask(mask.extent, None, mask.low - 1), on, off)
     if _is(on) and _is_zero(off):
-        return part(on, mask.low, mask.high)
+        return operations.band_part(on, mask.low, mask.high)
     if mask.finite() and mask.extent[-1] == mask.extent[-2]:
         base: dict[int, Any] = {}
         if not _is_zero(off):
@@ -70,57 +65,17 @@ def _on_diagonal(x: Any, k: int, n: int) -> Any:
     return jnp.diagonal(x, k, -2, -1)
 
 
-def part(matrix: Any, low: int | None, high: int | None) -> Any:
-    """The elements on the diagonals from `low` to `high`: `tril`, `triu`, `diag`."""
+@operations.band_part.register(StructuredMatrix)
+def _part(matrix: Any, low: int | None, high: int | None) -> Any:
+    """Half of what is triangular; a few diagonals of what has elements."""
     m, n = matrix.shape[-2:]
-    if isinstance(matrix, BandMatrix):
-        return matrix.masked(low, high)
-    if isinstance(matrix, ToeplitzMatrix) or isinstance(matrix, CirculantMatrix):
-        return _toeplitz_part(matrix, low, high)
-    if isinstance(matrix, TriangularMatrix):
-        cut = np.arange(n)[None, :] - np.arange(n)[:, None]
-        keep = (cut >= (low if low is not None else -n)) & (
-            cut <= (high if high is not None else n)
-        )
-        return matrix.rebuild([jnp.where(keep, matrix.full_array(), 0)])
-    if isinstance(matrix, BlockDiagonalMatrix) and (low is None or high is None):
-        return matrix.each(
-            lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0)
-        )
     if (half := matrix.half()) is not None and (low, high) in ((None, 0), (0, None)):
         if half == ("lower" if high == 0 else "upper"):
             return matrix
         return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
-    if isinstance(matrix, PermutationMatrix):
-        return matrix.masked(low, high)
-    if isinstance(matrix, KroneckerMatrix) and (low, high) in ((None, 0), (0, None)):
-        factors = matrix.arrays()
-        if all(isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in factors):
-            return matrix
     if low is not None and high is not None and m == n and high - low < 8:
-        bands = {k: matrix.entries(*_places(k, n)) for k in range(low, high + 1) if abs(k) < n}
+        bands = {k: _on_diagonal(matrix, k, n) for k in range(low, high + 1) if abs(k) < n}
         if any(x is NotImplemented for x in bands.values()):
             return NotImplemented
         return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
     return NotImplemented
-
-
-def _places(k: int, n: int) -> tuple[Any, Any]:
-    i = np.arange(n - abs(k))
-    return i + max(0, -k), i + max(0, k)
-
-
-def _toeplitz_part(matrix: Any, low: int | None, high: int | None) -> Any:
-    m, n = matrix.shape[-2:]
-    if m == n and low is not None and high is not None and high - low < 8:
-        bands = {k: matrix.entries(*_places(k, n)) for k in range(low, high + 1)}
-        return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
-    fitted = layouts._as_toeplitz(matrix)
-    below, above = -np.arange(m), np.arange(n)
-    keep = [
-        (k >= (low if low is not None else -m)) & (k <= (high if high is not None else n))
-        for k in (below, above)
-    ]
-    return fitted.rebuild(
-        [jnp.where(k, x, 0) for k, x in zip(keep, (fitted.column, fitted.row), strict=True)]
-    )

@@ -10,16 +10,17 @@ from sciquax.core import Unsettled, aval_of, materialised
 
 from .._matrices.banded import BandedMatrix
 from .._matrices.bands import BandMatrix, from_bands
+from .._matrices.identity import DIAGONAL
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
-from .layouts import _DIAGONAL, _made, elementwise
+from .layouts import elementwise
 
 # -- loops and conditionals -----------------------------------------------------------------------
 
 
-@operations.common_type.register()
+@operations.common_type.register(object, object)
 def common_type(lhs: Any, rhs: Any) -> Any:
     """An example of the type that both become, for carries and branches. Raises `Unsettled`."""
     if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and _shapes(lhs) == _shapes(rhs):
@@ -59,7 +60,7 @@ def _rank(m: Any) -> int:
     """The rank that `_of_rank` needs for a matrix. Raises `Unsettled`."""
     if isinstance(m, LowRankPlusDiagonalMatrix):
         return m.u.shape[-1]
-    if isinstance(m, _DIAGONAL):
+    if isinstance(m, DIAGONAL):
         return 0
     raise Unsettled
 
@@ -69,10 +70,10 @@ def _of_rank(m: Any, rank: int) -> Any:
     missing = rank - _rank(m)
     if missing < 0:
         raise Unsettled
-    if isinstance(m, _DIAGONAL):
+    if isinstance(m, DIAGONAL):
         d = m.diagonal()
         u = jnp.zeros((*d.shape, rank), d.dtype)
-        return _made(LowRankPlusDiagonalMatrix, [d, u, jnp.swapaxes(u, -1, -2)], m)
+        return LowRankPlusDiagonalMatrix.build_equal(m, [d, u, jnp.swapaxes(u, -1, -2)])
     batch = [(0, 0)] * (m.u.ndim - 2)
     u = jnp.pad(m.u, [*batch, (0, 0), (0, missing)])
     v = jnp.pad(m.v, [*batch, (0, missing), (0, 0)])
@@ -83,7 +84,7 @@ def _zeros(*matrices: Any) -> list[Any]:
     return [jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), m) for m in matrices]
 
 
-@operations.convert_to.register()
+@operations.convert_to.register(object, object)
 def convert_to(value: Any, example: Any) -> Any:
     """`value` in the type of `example`. Raises `Unsettled`."""
     if not isinstance(value, StructuredMatrix):

@@ -10,14 +10,14 @@ from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
-from . import arithmetic as pairs
 
 
 def inner_product(lhs: Any, rhs: Any) -> Any:
     """The sum of the products of all elements of two matrices, or of a matrix and an array."""
     if isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix):
-        product = pairs.hadamard(lhs, rhs)
+        product = operations.hadamard(lhs, rhs)
     elif isinstance(lhs, StructuredMatrix):
         product = times_array(lhs, rhs)
     else:

@@ -15,7 +15,7 @@ from .._matrix import operations
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.solve import solve
-from .lazy import InverseMatrix, by_columns, scaled
+from .lazy import by_columns, scaled
 
 
 class SemiseparableMatrix(StructuredMatrix):
@@ -91,9 +91,6 @@ class SemiseparableMatrix(StructuredMatrix):
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         return scaled(self, s, function)
-
-    def inverse(self) -> Any:
-        return InverseMatrix.of(self)
 
 
 @operations.cholesky.register(LowRankPlusDiagonalMatrix)
@@ -241,9 +238,6 @@ class ToeplitzCholeskyMatrix(StructuredMatrix):
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         return scaled(self, s, function)
-
-    def inverse(self) -> Any:
-        return InverseMatrix.of(self)
 
 
 @operations.cholesky.register(CirculantMatrix)

@@ -6,11 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from .._matrices.bands import BandMatrix
 from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.identity import IdentityMatrix, ScalarMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
-from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
@@ -243,9 +241,6 @@ class SumMatrix(StructuredMatrix):
         inner = jnp.linalg.slogdet(_capacitance(update, rest.solve(update.u)))
         return own[0] * inner[0], own[1] + inner[1]
 
-    def inverse(self) -> Any:
-        return InverseMatrix.of(self) if self.can_solve() else NotImplemented
-
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(x) + self.right.matmat(x)
 
@@ -303,8 +298,11 @@ def by_columns(matrix: Any, i: Any, j: Any) -> Any:
     return jnp.take(column, i, axis=-1)
 
 
-for _cls in (BandMatrix, ToeplitzMatrix):
-    operations.inverse.register(_cls)(InverseMatrix.of)
+@operations.inverse.register(StructuredMatrix)
+def _kept_inverse(matrix: Any) -> Any:
+    return InverseMatrix.of(matrix) if matrix.can_solve() else NotImplemented
+
+
 operations.kept_product.register(StructuredMatrix, StructuredMatrix)(ProductMatrix.of)
 
 

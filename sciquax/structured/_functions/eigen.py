@@ -4,21 +4,21 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .._arithmetic import arithmetic as pairs
 from .._composite.lazy import ProductMatrix
 from .._kernels import spectra
 from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.circulant import CirculantMatrix
-from .._matrices.identity import IdentityMatrix
+from .._matrices.identity import DIAGONAL, IdentityMatrix
 from .._matrices.kronecker import KroneckerMatrix, linalg, outer, square
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrices.triangular import TriangularMatrix
 from .._matrices.tridiagonal import SymmetricTridiagonalMatrix, TridiagonalMatrix
+from .._matrix import operations
 from .._matrix.properties import surviving
-from .function_rule import _DIAGONAL, _inexact, _rule
+from .function_rule import _inexact, _rule
 from .uncomputed import Withheld
 
 
@@ -48,7 +48,7 @@ def symmetrised(a: Any) -> Any:
             properties=surviving("add", a.properties),
         )
     if isinstance(a, (BandMatrix, CirculantMatrix)):
-        total = pairs.add(a, a.adjoint()).scale(jnp.asarray(0.5, a.dtype))
+        total = operations.add(a, a.adjoint()).scale(jnp.asarray(0.5, a.dtype))
         return total.rebuild(
             total.arrays(), properties=surviving("add", a.properties) | {"hermitian"}
         )
@@ -77,11 +77,11 @@ def _eigenvalues(a: Any) -> Any:
     a = symmetrised(a)
     if a is NotImplemented:
         return NotImplemented
-    if isinstance(a, _DIAGONAL):
+    if isinstance(a, DIAGONAL):
         return jnp.sort(a.diagonal().real, -1)
     if isinstance(a, BandMatrix):
         return spectra.eigenvalues({k: x for k, x in a.diagonals().items() if k >= 0})
-    return a.eigenvalues() if hasattr(a, "eigenvalues") else NotImplemented
+    return a.eigenvalues()
 
 
 @_rule(jnp.linalg.eigvalsh)
@@ -111,7 +111,7 @@ def _eig(a: Any) -> Any:
     """Eigenvalues and right eigenvectors; those without structure are withheld."""
     a = _inexact(a)
     dtype = jnp.promote_types(a.dtype, jnp.complex64)
-    if isinstance(a, _DIAGONAL):
+    if isinstance(a, DIAGONAL):
         return a.diagonal().astype(dtype), _identity(a, dtype)
     if isinstance(a, BlockDiagonalMatrix):
         values, vectors = jnp.linalg.eig(a.blocks)
@@ -153,7 +153,7 @@ def _eigenvectors(a: Any) -> Any:
     if matrix is NotImplemented:
         return NotImplemented
     allow = a.allow_materialise
-    if isinstance(matrix, _DIAGONAL):
+    if isinstance(matrix, DIAGONAL):
         one = IdentityMatrix(a.shape[-1], matrix.dtype, allow_materialise=allow)
         return _sorting(matrix.diagonal().real, one, allow)
     if isinstance(matrix, BlockDiagonalMatrix):

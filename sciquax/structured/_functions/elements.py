@@ -9,12 +9,13 @@ import numpy as np
 from sciquax._storage.promotion import lenient
 from sciquax.core import aval_of, interpret, register_rule, strip
 
-from .._arithmetic.band_part import part
 from .._matrices.bidiagonal import BidiagonalMatrix
+from .._matrices.identity import DIAGONAL
 from .._matrices.kronecker import KroneckerMatrix, linalg
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is, static_number
-from .function_rule import _DIAGONAL, _rule
+from .function_rule import _rule
 
 # -- elements -------------------------------------------------------------------------------------
 
@@ -61,12 +62,12 @@ def _trace(
 
 @_rule(jnp.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return part(m, None, k)
+    return operations.band_part(m, None, k)
 
 
 @_rule(jnp.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return part(m, k, None)
+    return operations.band_part(m, k, None)
 
 
 @_rule(jnp.kron)
@@ -81,9 +82,9 @@ def _kron(a: Any, b: Any) -> Any:
 
 def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """Of diagonal matrices as of bidiagonal ones: with a number added they would be of rank one."""
-    if not any(isinstance(x, _DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
+    if not any(isinstance(x, DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
         return NotImplemented
-    operands = [_as_bidiagonal(x) if isinstance(x, _DIAGONAL) else strip(x) for x in (a, b)]
+    operands = [_as_bidiagonal(x) if isinstance(x, DIAGONAL) else strip(x) for x in (a, b)]
     program = jax.make_jaxpr(lambda a, b: jnp.isclose(a, b, rtol, atol, equal_nan))
     avals = map(aval_of, operands)
     closed = program(*[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals])

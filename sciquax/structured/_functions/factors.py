@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 
-from .._arithmetic import arithmetic as pairs
 from .._composite import band_factors
 from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
@@ -14,6 +13,7 @@ from .._matrices.identity import IdentityMatrix
 from .._matrices.kronecker import KroneckerMatrix, linalg
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
 from .._matrix.base import real_dtype
 from .eigen import symmetrised
 from .function_rule import _inexact, _rule
@@ -71,14 +71,14 @@ def _lu(
         flat = a.blocks.reshape(-1, *a.blocks.shape[-2:])
         parts = [x.reshape(a.blocks.shape) for x in jax.vmap(jsp.linalg.lu)(flat)]
         p, lower, u = (a.rebuild([x]) for x in parts)
-        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
+        return (operations.matmul(p, lower), u) if permute_l else (p, lower, u)
     if isinstance(a, KroneckerMatrix):
         parts = [linalg(lambda x: tuple(jsp.linalg.lu(x)), x) for x in a.arrays()]
         p, lower, u = (a.rebuild(list(factors)) for factors in zip(*parts, strict=True))
-        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
+        return (operations.matmul(p, lower), u) if permute_l else (p, lower, u)
     if isinstance(a, BandMatrix) and a.is_square() and a.widths()[0] > 0:
         p, lower, u = band_factors.lu(a)
-        return (pairs.matmul(p, lower), u) if permute_l else (p, lower, u)
+        return (operations.matmul(p, lower), u) if permute_l else (p, lower, u)
     permutes = isinstance(a, PermutationMatrix)
     upper = upper or isinstance(a, BandMatrix) and a.widths()[0] == 0
     if a.batch_shape() or not (upper or permutes):

@@ -12,14 +12,10 @@ import jax.numpy as jnp
 from sciquax._storage.promotion import lenient
 from sciquax.core import materialised, register_rule
 
-from .._matrices.diagonal import DiagonalMatrix
-from .._matrices.identity import IdentityMatrix, ScalarMatrix
 from .._matrices.kronecker import linalg
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is
 from .._matrix.value_contract import refuse_unless_allowed
-
-_DIAGONAL = (IdentityMatrix, ScalarMatrix, DiagonalMatrix)
 
 
 def _rule(function: Callable, opened: Callable | None = None) -> Callable:

@@ -5,16 +5,16 @@ from typing import Any
 import jax.numpy as jnp
 import jax.scipy as jsp
 
-from .._arithmetic import arithmetic as pairs
 from .._composite.exponential import ExponentialMatrix
 from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.circulant import CirculantMatrix
-from .._matrices.identity import IdentityMatrix
+from .._matrices.identity import DIAGONAL, IdentityMatrix
 from .._matrices.triangular import TriangularMatrix
-from .function_rule import _DIAGONAL, _inexact, _rule
+from .._matrix import operations
+from .function_rule import _inexact, _rule
 
-_SPECTRAL = (*_DIAGONAL, CirculantMatrix)
+_SPECTRAL = (*DIAGONAL, CirculantMatrix)
 
 
 # -- functions of matrices ------------------------------------------------------------------------
@@ -33,16 +33,16 @@ def _matrix_power(a: Any, n: int) -> Any:
         a, n = _inexact(a).inverse(), -n
         if a is NotImplemented:
             return NotImplemented
-    if isinstance(a, _DIAGONAL):
+    if isinstance(a, DIAGONAL):
         return a.apply_spectrum(lambda d: d**n)
     power = None
     while True:
         if n & 1:
-            power = a if power is None else pairs.matmul(power, a)
+            power = a if power is None else operations.matmul(power, a)
         n >>= 1
         if not n:
             return power
-        a = pairs.matmul(a, a)
+        a = operations.matmul(a, a)
 
 
 @_rule(jsp.linalg.expm)

@@ -62,8 +62,8 @@ def _vector_norms(x: Any, ord: Any, rows: bool) -> Any:
 
 def _matrix_norm(x: Any, ord: Any) -> Any:
     if ord is None or isinstance(ord, str) and ord == "fro":
-        if hasattr(x, "frobenius"):
-            return jnp.sqrt(x.frobenius())
+        if (own := x.frobenius()) is not NotImplemented:
+            return jnp.sqrt(own)
         squares = x.map_entries(lambda y: jnp.abs(y) ** 2, True)
         if squares is NotImplemented:
             if "orthogonal" not in x.known():

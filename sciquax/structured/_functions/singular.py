@@ -4,16 +4,17 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .._arithmetic import arithmetic as pairs
 from .._kernels import spectra
 from .._matrices.bands import BandMatrix
 from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.diagonal import DiagonalMatrix
+from .._matrices.identity import DIAGONAL
 from .._matrices.kronecker import KroneckerMatrix, linalg, outer, square
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
 from .eigen import _eigenvalues, _identity
-from .function_rule import _DIAGONAL, _inexact, _rule
+from .function_rule import _inexact, _rule
 from .uncomputed import Withheld
 
 # -- norms and singular values --------------------------------------------------------------------
@@ -24,9 +25,9 @@ def _singular_values(a: Any) -> Any:
     a = _inexact(a)
     if "orthogonal" in a.known():
         return jnp.ones(a.shape[:-1], jnp.abs(jnp.zeros((), a.dtype)).dtype)
-    if hasattr(a, "singular_values"):
-        return a.singular_values()
-    if isinstance(a, _DIAGONAL):
+    if (own := a.singular_values()) is not NotImplemented:
+        return own
+    if isinstance(a, DIAGONAL):
         return jnp.sort(jnp.abs(a.diagonal()), -1)[..., ::-1]
     if isinstance(a, BandMatrix) and a.is_hermitian():
         return jnp.sort(jnp.abs(_eigenvalues(a)), -1)[..., ::-1]
@@ -57,7 +58,7 @@ def _singular_vectors(a: Any) -> Any:
     one = _identity(matrix, dtype)
     if "orthogonal" in matrix.known():
         return matrix, _singular_values(matrix), one
-    if isinstance(matrix, _DIAGONAL):
+    if isinstance(matrix, DIAGONAL):
         d = matrix.diagonal()
         size = jnp.abs(d)
         phase = jnp.where(size == 0, 1, d / jnp.where(size == 0, 1, size))
@@ -91,7 +92,7 @@ def _descending(left: Any, values: Any, right: Any, allow: bool) -> tuple[Any, A
     order = jnp.argsort(-values, -1)
     rows = PermutationMatrix(order, left.dtype, allow_materialise=allow)
     values = jnp.take_along_axis(values, order, -1)
-    return pairs.matmul(left, rows.transpose()), values, pairs.matmul(rows, right)
+    return operations.matmul(left, rows.transpose()), values, operations.matmul(rows, right)
 
 
 @_rule(jnp.linalg.svdvals)

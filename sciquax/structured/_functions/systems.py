@@ -7,11 +7,10 @@ import jax.scipy as jsp
 
 from sciquax.core import VALUE_TYPES
 
-from .._arithmetic import arithmetic as pairs
-from .._arithmetic.band_part import part
 from .._composite.lazy import ProductMatrix
 from .._matrices.bands import BandMatrix
 from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
 from .._matrix.operands import _is
 from .._matrix.solve import solve_any, solve_sided
 from .function_rule import _inexact, _rule
@@ -25,7 +24,7 @@ def _solve(a: Any, b: Any) -> Any:
         return NotImplemented
     if _is(b):
         inverse = _inexact(a).inverse()
-        return NotImplemented if inverse is NotImplemented else pairs.matmul(inverse, b)
+        return NotImplemented if inverse is NotImplemented else operations.matmul(inverse, b)
     if type(b) in VALUE_TYPES:
         return NotImplemented
     return solve_any(a, b)
@@ -64,7 +63,11 @@ def _solve_triangular(
 ) -> Any:
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
-    half = part(_inexact(a), None, 0) if lower else part(_inexact(a), 0, None)
+    half = (
+        operations.band_part(_inexact(a), None, 0)
+        if lower
+        else operations.band_part(_inexact(a), 0, None)
+    )
     if half is NotImplemented or isinstance(half, ProductMatrix):
         return NotImplemented
     if unit_diagonal:

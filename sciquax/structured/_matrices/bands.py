@@ -5,23 +5,58 @@ gives. Everything else is written once here, and `from_bands` returns the narrow
 type for a set of offsets. So sums, products and elementwise functions of such matrices are closed.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._kernels import elimination
 from .._kernels.bands import Bands, _along, _product, pad
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 
 
 class BandMatrix(StructuredMatrix):
-    """The base of matrices that store diagonals."""
+    """The base of matrices that store diagonals.
+
+    A subclass says what its `diagonals()` are, and has products, systems, determinants, Cholesky
+    factors and all that the other bands have. Results come in the narrowest type: a subclass enters
+    in `narrowest`, for the pair of its lowest and highest offset, a function that gives its class,
+    its arrays and its static fields, if they are to come in it.
+
+    ```python
+    >>> from typing import Any
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import BandMatrix, leaf
+    >>> class UnitLower(BandMatrix):
+    ...     below: Any = leaf(core_ndim=1)
+    ...
+    ...     def aval(self):
+    ...         *batch, n = self.below.shape
+    ...         return self.matrix_aval((*batch, n + 1, n + 1))
+    ...
+    ...     def diagonals(self):
+    ...         ones = jnp.ones((*self.below.shape[:-1], self.shape[-1]), self.dtype)
+    ...         return {0: ones, -1: self.below}
+    >>> a = UnitLower([2.0, 3.0])
+    >>> a @ jnp.ones(3)
+    Array([1., 3., 4.], dtype=float32)
+    >>> a + a.T
+    TridiagonalMatrix(lower_diag=[2., 3.], main_diag=[2., 2., 2.], upper_diag=[2., 3.])
+
+    ```
+    """
+
+    arrays_are_entries: ClassVar[bool] = True
 
     def diagonals(self) -> Bands:
-        """The stored diagonals by offset, each (..., n - abs(offset))."""
+        """The stored diagonals by offset, each (..., n - abs(offset)): what `jnp.diagonal` gives.
+
+        One array for the offsets k and -k says that the matrix is symmetric.
+        """
         raise NotImplementedError
 
     def like(self, bands: Bands, properties: Iterable[str] = (), **static: Any) -> Any:
@@ -77,6 +112,11 @@ class BandMatrix(StructuredMatrix):
         if not zero:
             return NotImplemented
         return self.map_bands([self], lambda x: function(x))
+
+    def map_together(
+        self, matrices: Sequence[Any], function: Callable[..., Any], zero: bool
+    ) -> Any:
+        return self.map_bands(matrices, function) if zero else NotImplemented
 
     def map_bands(self, matrices: Any, function: Callable[..., Any]) -> Any:
         """`function` of the elements of several matrices that store diagonals, zeros filled in.
@@ -237,7 +277,22 @@ def from_bands(
     properties: Iterable[str] = (),
     banded: bool = False,
 ) -> Any:
-    """The narrowest matrix with these diagonals, by offset; a `BandedMatrix` if so asked."""
+    """The narrowest matrix with these diagonals, by offset.
+
+    **Arguments**: the diagonals, each (..., n - abs(offset)); the size `n`; `allow_materialise`
+    and `properties` as for all matrices; `banded` asks for a `BandedMatrix`, however narrow.
+
+    **Returns** a matrix whose batch shape is what the diagonals' broadcast to. One array for the
+    offsets 1 and -1 makes it symmetric.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.structured import from_bands
+    >>> from_bands({-1: jnp.ones(2), 0: jnp.arange(3.0)}, 3)
+    BidiagonalMatrix(main_diag=[0., 1., 2.], off_diag=[1., 1.], lower=True)
+
+    ```
+    """
     some = next(iter(bands.values()))
     bands = {k: x for k, x in bands.items() if abs(k) < n}
     bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}
@@ -261,3 +316,31 @@ def from_bands(
     return cls.build(
         arrays, allow_materialise=allow_materialise, properties=frozenset(properties), **static
     )
+
+
+operations.matmul.register(BandMatrix, BandMatrix)(BandMatrix.times)
+operations.band_part.register(BandMatrix)(lambda a, low, high: a.masked(low, high))
+
+
+@operations.hadamard.register(BandMatrix, BandMatrix)
+def _hadamard_bands(lhs: BandMatrix, rhs: BandMatrix) -> Any:
+    mine, theirs = lhs.diagonals(), rhs.diagonals()
+    both = {k: mine[k] * theirs[k] for k in mine if k in theirs}
+    if all(m.diagonals().get(1) is m.diagonals().get(-1) for m in (lhs, rhs)) and 1 in both:
+        both[-1] = both[1]
+    properties = surviving("hadamard", lhs.known(), rhs.known())
+    return lhs.like(both, properties, allow_materialise=allow_both(lhs, rhs))
+
+
+@operations.both_orders(operations.hadamard, BandMatrix, StructuredMatrix)
+def _hadamard_entries(a: BandMatrix, b: Any) -> Any:
+    n = a.shape[-1]
+    bands = {}
+    for k, band in a.diagonals().items():
+        i = np.arange(n - abs(k))
+        found = b.entries(i + max(0, -k), i + max(0, k))
+        if found is NotImplemented:
+            return NotImplemented
+        bands[k] = band * found
+    properties = surviving("hadamard", a.known(), b.known())
+    return a.like(bands, properties, allow_materialise=allow_both(a, b))

@@ -1,37 +1,45 @@
 """Block-diagonal matrices."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .triangular import check_square
+from .identity import DIAGONAL
+from .permutation import PermutationMatrix
+from .triangular import TriangularMatrix, check_square
 
 
 class BlockDiagonalMatrix(StructuredMatrix):
     """A matrix of square blocks along the diagonal.
 
-    **Arguments**
+        **Arguments**
 
-    - `blocks`: (..., k, m, m); the matrix has k * m rows.
-    - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
+        - `blocks`: (..., k, m, m); the matrix has k * m rows.
+        - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
 
-    Everything is done block by block, batched.
+        Everything is done block by block, batched.
 
-    ```python
-    >>> import jax.numpy as jnp
-    >>> from sciquax import quaxify
-    >>> from sciquax.structured import BlockDiagonalMatrix
-    >>> a = BlockDiagonalMatrix(jnp.array([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.0], [0.0, 2.0]]]))
-    >>> quaxify(jnp.linalg.det)(a).round(4)
-    Array(-8., dtype=float32)
+        ```python
+        >>> import jax.numpy as jnp
+    import numpy as np
+        >>> from sciquax import quaxify
+        >>> from sciquax.structured import BlockDiagonalMatrix
+        >>> a = BlockDiagonalMatrix(jnp.array([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.0], [0.0, 2.0]]]))
+        >>> quaxify(jnp.linalg.det)(a).round(4)
+        Array(-8., dtype=float32)
 
-    ```
+        ```
     """
+
+    arrays_are_entries: ClassVar[bool] = True
 
     blocks: Any = leaf(core_ndim=3)
 
@@ -79,9 +87,6 @@ class BlockDiagonalMatrix(StructuredMatrix):
         found = self.blocks[..., i // m, i % m, j % m]
         return jnp.where(i // m == j // m, found, jnp.zeros((), self.dtype))
 
-    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
-        return self.rebuild([function(self.blocks)]) if zero else NotImplemented
-
     def each(self, function: Callable[..., Any], properties: Iterable[str] = ()) -> Any:
         """A matrix of `function` of each block."""
         return self.rebuild([function(self.blocks)], properties=frozenset(properties))
@@ -117,5 +122,54 @@ class BlockDiagonalMatrix(StructuredMatrix):
         values = jnp.linalg.svd(self.blocks, compute_uv=False)
         return jnp.sort(self.joined(values), -1)[..., ::-1]
 
-    def add_dense(self, x: Any) -> Any:
-        return x + self.materialise()
+
+def _fitted_diagonal(m: Any, example: BlockDiagonalMatrix) -> Any:
+    k, size = example.sizes()
+    d = m.diagonal()
+    blocks = d.reshape(*d.shape[:-1], k, size, 1) * jnp.eye(size, dtype=d.dtype)
+    return BlockDiagonalMatrix.build_equal(m, [blocks])
+
+
+for _cls in DIAGONAL:
+    operations.fitted.register(_cls, BlockDiagonalMatrix)(_fitted_diagonal)
+
+
+@operations.matmul.register(BlockDiagonalMatrix, BlockDiagonalMatrix)
+def _product(a: BlockDiagonalMatrix, b: BlockDiagonalMatrix) -> Any:
+    if a.sizes() != b.sizes():
+        return NotImplemented
+    return a.rebuild(
+        [jnp.matmul(a.blocks, b.blocks, precision=lax.Precision.HIGHEST)],
+        allow_materialise=allow_both(a, b),
+        properties=surviving("matmul", a.known(), b.known()),
+    )
+
+
+@operations.hadamard.register(BlockDiagonalMatrix, BlockDiagonalMatrix)
+def _hadamard(a: BlockDiagonalMatrix, b: BlockDiagonalMatrix) -> Any:
+    if a.sizes() != b.sizes():
+        return NotImplemented
+    return a.rebuild(
+        [a.blocks * b.blocks],
+        allow_materialise=allow_both(a, b),
+        properties=surviving("hadamard", a.known(), b.known()),
+    )
+
+
+@operations.both_orders(operations.hadamard, BlockDiagonalMatrix, PermutationMatrix)
+@operations.both_orders(operations.hadamard, BlockDiagonalMatrix, StructuredMatrix)
+@operations.hadamard.register(BlockDiagonalMatrix, TriangularMatrix)
+def _hadamard_blocks(a: BlockDiagonalMatrix, b: Any) -> Any:
+    k, m = a.sizes()
+    start, inner = m * np.arange(k)[:, None, None], np.arange(m)
+    found = b.entries(start + inner[:, None] + 0 * inner, start + inner + 0 * inner[:, None])
+    if found is NotImplemented:
+        return NotImplemented
+    return a.rebuild([a.blocks * found], allow_materialise=allow_both(a, b))
+
+
+@operations.band_part.register(BlockDiagonalMatrix)
+def _part(matrix: BlockDiagonalMatrix, low: int | None, high: int | None) -> Any:
+    if low is not None and high is not None:
+        return NotImplemented
+    return matrix.each(lambda x: jnp.triu(x, low) if low is not None else jnp.tril(x, high or 0))

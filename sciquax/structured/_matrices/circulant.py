@@ -1,14 +1,16 @@
 """Circulant matrices."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
+from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .identity import MULTIPLES
 
 
 class CirculantMatrix(StructuredMatrix):
@@ -30,6 +32,9 @@ class CirculantMatrix(StructuredMatrix):
 
     ```
     """
+
+    arrays_are_entries: ClassVar[bool] = True
+    covers_all: ClassVar[bool] = True
 
     column: Any = leaf(core_ndim=1)
 
@@ -73,7 +78,7 @@ class CirculantMatrix(StructuredMatrix):
         return made.rebuild(made.arrays(), properties=surviving("inverse", self.known()))
 
     def transpose(self) -> Any:
-        return self.rebuild([_reflected(self.column)], properties=self.properties)
+        return self.rebuild([reflected(self.column)], properties=self.properties)
 
     def diagonal(self) -> Any:
         return jnp.broadcast_to(self.column[..., :1], self.column.shape)
@@ -81,9 +86,6 @@ class CirculantMatrix(StructuredMatrix):
     def entries(self, i: Any, j: Any) -> Any:
         place = (jnp.asarray(i) - jnp.asarray(j)) % self.shape[-1]
         return jnp.take(self.column, place, axis=-1)
-
-    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
-        return self.rebuild([function(self.column)])
 
     def slogdet(self) -> Any:
         modes = self.spectrum()
@@ -115,5 +117,16 @@ def _real(x: Any) -> Any:
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
 
 
-def _reflected(x: Any) -> Any:
+def reflected(x: Any) -> Any:
     return jnp.concatenate([x[..., :1], jnp.flip(x[..., 1:], -1)], -1)
+
+
+def _fitted_multiple(m: Any, example: CirculantMatrix) -> CirculantMatrix:
+    first = np.arange(m.shape[-1]) == 0
+    column = jnp.where(first, m.diagonal(), jnp.zeros((), m.dtype))
+    return CirculantMatrix.build_equal(m, [column])
+
+
+for _cls in MULTIPLES:
+    operations.fitted.register(_cls, CirculantMatrix)(_fitted_multiple)
+operations.matmul.register(CirculantMatrix, CirculantMatrix)(CirculantMatrix.times)

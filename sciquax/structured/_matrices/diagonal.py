@@ -6,7 +6,10 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .bands import BandMatrix, Layout, narrowest
 
@@ -76,3 +79,25 @@ def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
 
 
 narrowest[0, 0] = _layout
+
+
+def same_batch(lhs: Any, rhs: Any) -> bool:
+    return lhs.batch_shape() in ((), rhs.batch_shape()) or rhs.batch_shape() == ()
+
+
+@operations.matmul.register(DiagonalMatrix, StructuredMatrix)
+def rows_scaled(lhs: BandMatrix, rhs: Any) -> Any:
+    """`lhs @ rhs` for a matrix that is diagonal, if `rhs` stays in its type."""
+    made = rhs.scale_rows(lhs.diagonal()) if same_batch(lhs, rhs) else NotImplemented
+    if made is NotImplemented:
+        return NotImplemented
+    return made.rebuild(made.arrays(), allow_materialise=allow_both(lhs, rhs))
+
+
+@operations.matmul.register(StructuredMatrix, DiagonalMatrix)
+def columns_scaled(lhs: Any, rhs: BandMatrix) -> Any:
+    """`lhs @ rhs` for a matrix that is diagonal, if `lhs` stays in its type."""
+    made = lhs.scale_columns(rhs.diagonal()) if same_batch(lhs, rhs) else NotImplemented
+    if made is NotImplemented:
+        return NotImplemented
+    return made.rebuild(made.arrays(), allow_materialise=allow_both(lhs, rhs))

@@ -1,15 +1,19 @@
 """The identity, and its multiples."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf, static
+from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import checked, surviving
 from .bands import BandMatrix
-from .diagonal import positive_root
+from .diagonal import DiagonalMatrix, columns_scaled, positive_root, rows_scaled, same_batch
 
 
 class IdentityMatrix(BandMatrix):
@@ -34,6 +38,8 @@ class IdentityMatrix(BandMatrix):
     claims: ClassVar[frozenset[str]] = frozenset(
         {"symmetric", "hermitian", "positive_definite", "orthogonal", "unit_diagonal"}
     )
+
+    arrays_are_entries: ClassVar[bool] = False
 
     one: Any = leaf(core_ndim=0)
     n: int = static(converter=int)
@@ -141,3 +147,43 @@ class ScalarMatrix(BandMatrix):
 
     def apply_spectrum(self, function: Callable[..., Any]) -> Any:
         return self.rebuild([function(self.scalar)])
+
+
+MULTIPLES = (IdentityMatrix, ScalarMatrix)
+"""The types of multiples of the identity."""
+DIAGONAL = (*MULTIPLES, DiagonalMatrix)
+"""The types of diagonal matrices."""
+
+
+def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
+    properties = surviving("sub" if subtract else "add", lhs.known(), rhs.known())
+    scalars = [m.diagonal()[..., 0] if m.shape[-1] else m.diagonal() for m in (lhs, rhs)]
+    total = jnp.subtract(*scalars) if subtract else jnp.add(*scalars)
+    return ScalarMatrix.of(total, lhs, properties).rebuild(
+        [total], allow_materialise=allow_both(lhs, rhs), properties=properties
+    )
+
+
+def _identity_product(lhs: Any, rhs: Any) -> Any:
+    for a, b in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(a, IdentityMatrix) and a.dtype == b.dtype and a.batch_shape() == ():
+            return b
+    if isinstance(lhs, BandMatrix) and isinstance(rhs, BandMatrix):
+        return NotImplemented
+    return (rows_scaled if isinstance(lhs, IdentityMatrix) else columns_scaled)(lhs, rhs)
+
+
+def _scalar_product(a: ScalarMatrix, b: Any) -> Any:
+    made = b.scale(a.scalar) if same_batch(a, b) else NotImplemented
+    if made is NotImplemented:
+        return NotImplemented
+    return made.rebuild(made.arrays(), allow_materialise=allow_both(a, b))
+
+
+for _first, _second in itertools.product(MULTIPLES, repeat=2):
+    operations.add.register(_first, _second)(_sum)
+for _other in (StructuredMatrix, BandMatrix):
+    operations.matmul.register(IdentityMatrix, _other)(_identity_product)
+    operations.matmul.register(_other, IdentityMatrix)(_identity_product)
+for _other in (StructuredMatrix, BandMatrix):
+    operations.both_orders(operations.matmul, ScalarMatrix, _other)(_scalar_product)

@@ -9,6 +9,8 @@ from jax import lax
 
 from sciquax.core import VALUE_TYPES, quaxify
 
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
@@ -115,9 +117,6 @@ class KroneckerMatrix(StructuredMatrix):
         r, s = self.b.shape[-2:]
         i, j = jnp.asarray(i), jnp.asarray(j)
         return entries(self.a, i // r, j // s) * entries(self.b, i % r, j % s)
-
-    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
-        return NotImplemented
 
     def symmetrised(self) -> "KroneckerMatrix":
         """(self + self^H) / 2, if that is a Kronecker product; otherwise not a number.
@@ -266,3 +265,23 @@ def _swap(x: Any) -> Any:
 def outer(x: Any, y: Any) -> Any:
     product = x[..., :, None] * y[..., None, :]
     return product.reshape(*product.shape[:-2], -1)
+
+
+operations.matmul.register(KroneckerMatrix, KroneckerMatrix)(KroneckerMatrix.times)
+
+
+@operations.hadamard.register(KroneckerMatrix, KroneckerMatrix)
+def _hadamard(lhs: KroneckerMatrix, rhs: KroneckerMatrix) -> Any:
+    if lhs.a.shape[-2:] != rhs.a.shape[-2:] or lhs.b.shape[-2:] != rhs.b.shape[-2:]:
+        return NotImplemented
+    arrays = [linalg(jnp.multiply, lhs.a, rhs.a), linalg(jnp.multiply, lhs.b, rhs.b)]
+    return lhs.rebuild(arrays, allow_materialise=allow_both(lhs, rhs))
+
+
+@operations.band_part.register(KroneckerMatrix)
+def _part(matrix: KroneckerMatrix, low: int | None, high: int | None) -> Any:
+    """Itself, of triangular factors."""
+    if (low, high) not in ((None, 0), (0, None)):
+        return NotImplemented
+    halves = [isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in matrix.arrays()]
+    return matrix if all(halves) else NotImplemented

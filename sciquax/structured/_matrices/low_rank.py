@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .identity import DIAGONAL
 
 
 def mm(x: Any, y: Any) -> Any:
@@ -138,11 +141,6 @@ class LowRankPlusDiagonalMatrix(StructuredMatrix):
         v = self.v[..., :, None, :] * other.v[..., None, :, :]
         return [diag, u.reshape(*u.shape[:-2], -1), v.reshape(*v.shape[:-3], -1, n)]
 
-    def plus_diagonal(self, d: Any, allow: bool, properties: Any) -> Any:
-        return self.rebuild(
-            [self.diag + d, self.u, self.v], allow_materialise=allow, properties=properties
-        )
-
 
 def solve_dense(a: Any, b: Any) -> Any:
     """`jnp.linalg.solve` whose batch axes broadcast."""
@@ -150,3 +148,40 @@ def solve_dense(a: Any, b: Any) -> Any:
     return jnp.linalg.solve(
         jnp.broadcast_to(a, (*batch, *a.shape[-2:])), jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     )
+
+
+def _joined(x: Any, y: Any, axis: int) -> Any:
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x, y = (jnp.broadcast_to(z, (*batch, *z.shape[-2:])) for z in (x, y))
+    return jnp.concatenate([x, y], axis)
+
+
+def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
+    properties = surviving("sub" if subtract else "add", lhs.known(), rhs.known())
+    rhs = rhs.negate() if subtract else rhs
+    a, b = (lhs, rhs) if isinstance(lhs, LowRankPlusDiagonalMatrix) else (rhs, lhs)
+    if isinstance(b, LowRankPlusDiagonalMatrix):
+        arrays = [a.diag + b.diag, _joined(a.u, b.u, -1), _joined(a.v, b.v, -2)]
+    else:
+        arrays = [a.diag + b.diagonal(), a.u, a.v]
+    return a.rebuild(arrays, allow_materialise=allow_both(lhs, rhs), properties=properties)
+
+
+operations.add.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)(_sum)
+for _cls in DIAGONAL:
+    operations.add.register(LowRankPlusDiagonalMatrix, _cls)(_sum)
+    operations.add.register(_cls, LowRankPlusDiagonalMatrix)(_sum)
+
+
+@operations.matmul.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)
+def _product(a: LowRankPlusDiagonalMatrix, b: LowRankPlusDiagonalMatrix) -> Any:
+    """(D + U V)(E + X Y) = D E + [D X, U] [Y; V E + V X Y]."""
+    u = _joined(a.diag[..., :, None] * b.u, a.u, -1)
+    v = _joined(b.v, a.v * b.diag[..., None, :] + mm(mm(a.v, b.u), b.v), -2)
+    return a.rebuild([a.diag * b.diag, u, v], allow_materialise=allow_both(a, b))
+
+
+@operations.hadamard.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)
+def _hadamard(a: LowRankPlusDiagonalMatrix, b: LowRankPlusDiagonalMatrix) -> Any:
+    properties = surviving("hadamard", a.known(), b.known())
+    return a.rebuild(a.hadamard(b), allow_materialise=allow_both(a, b), properties=properties)

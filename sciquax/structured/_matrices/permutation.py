@@ -10,11 +10,13 @@ import numpy as np
 from sciquax.core.internal import ShapedArray, Tracer
 
 from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
-from .._matrix.properties import checked
+from .._matrix.properties import checked, surviving
 from .diagonal import DiagonalMatrix
 from .identity import IdentityMatrix
+from .triangular import TriangularMatrix, hadamard_half
 
 
 class PermutationMatrix(StructuredMatrix):
@@ -93,6 +95,13 @@ class PermutationMatrix(StructuredMatrix):
             return self.convert(one.dtype)
         return self.convert(one.dtype).scale(one)
 
+    def map_together(self, matrices: Any, function: Any, zero: bool) -> Any:
+        if not zero:
+            return NotImplemented
+        return self.map_entries(
+            lambda _: function(*[jnp.ones((1,), m.dtype) for m in matrices]), True
+        )
+
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
         return operations.kept_product(one.scale(s, function), self)
@@ -166,3 +175,35 @@ class PermutationMatrix(StructuredMatrix):
             [jnp.take_along_axis(inner, own, -1)],
             allow_materialise=self.allow_materialise and other.allow_materialise,
         )
+
+
+operations.matmul.register(PermutationMatrix, PermutationMatrix)(PermutationMatrix.times)
+operations.band_part.register(PermutationMatrix)(lambda a, low, high: a.masked(low, high))
+
+
+@operations.fitted.register(PermutationMatrix, PermutationMatrix)
+def _fitted(a: PermutationMatrix, example: PermutationMatrix) -> Any:
+    return a if a.perm is example.perm else NotImplemented
+
+
+@operations.hadamard.register(PermutationMatrix, PermutationMatrix)
+def _hadamard(a: PermutationMatrix, b: PermutationMatrix) -> Any:
+    """Of permutations that are one: zeros and ones in the same places."""
+    if a.perm is not b.perm:
+        return NotImplemented
+    return a.convert(jnp.promote_types(a.dtype, b.dtype)).rebuild(
+        [a.perm],
+        allow_materialise=allow_both(a, b),
+        properties=surviving("hadamard", a.known(), b.known()),
+    )
+
+
+@operations.both_orders(operations.hadamard, PermutationMatrix, StructuredMatrix)
+def _hadamard_entries(a: PermutationMatrix, b: Any) -> Any:
+    found = NotImplemented if a.batch_shape() else b.entries(np.arange(a.shape[-1]), a.perm)
+    if found is NotImplemented:
+        return NotImplemented
+    return a.rebuild([a.perm], allow_materialise=allow_both(a, b)).rows_times(found)
+
+
+operations.both_orders(operations.hadamard, TriangularMatrix, PermutationMatrix)(hadamard_half)

@@ -1,15 +1,17 @@
 """Toeplitz matrices."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
-from .circulant import CirculantMatrix
+from .bands import from_bands
+from .circulant import CirculantMatrix, reflected
+from .identity import MULTIPLES
 
 
 class ToeplitzMatrix(StructuredMatrix):
@@ -33,6 +35,9 @@ class ToeplitzMatrix(StructuredMatrix):
 
     ```
     """
+
+    arrays_are_entries: ClassVar[bool] = True
+    covers_all: ClassVar[bool] = True
 
     column: Any = leaf(core_ndim=1)
     row: Any = leaf(core_ndim=1, default=None)
@@ -75,9 +80,6 @@ class ToeplitzMatrix(StructuredMatrix):
     def entries(self, i: Any, j: Any) -> Any:
         place = jnp.asarray(i) - jnp.asarray(j) + (self.shape[-1] - 1)
         return jnp.take(self._joined(), place, axis=-1)
-
-    def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
-        return self.rebuild([function(self.column), function(self.row)])
 
     def solve(self, b: Any) -> Any:
         """Levinson's recursion, with two steps of iterative refinement by FFT products.
@@ -149,3 +151,37 @@ def fast_length(n: int) -> int:
             three *= 3
         five *= 5
     return best
+
+
+@operations.fitted.register(CirculantMatrix, ToeplitzMatrix)
+def _fitted_circulant(m: CirculantMatrix, example: Any) -> ToeplitzMatrix:
+    return ToeplitzMatrix.build_equal(m, [m.column, reflected(m.column)])
+
+
+def _fitted_multiple(m: Any, example: ToeplitzMatrix) -> ToeplitzMatrix:
+    first = np.arange(m.shape[-1]) == 0
+    column = jnp.where(first, m.diagonal(), jnp.zeros((), m.dtype))
+    return ToeplitzMatrix.build_equal(m, [column, reflected(column)])
+
+
+for _cls in MULTIPLES:
+    operations.fitted.register(_cls, ToeplitzMatrix)(_fitted_multiple)
+
+
+@operations.band_part.register(ToeplitzMatrix)
+@operations.band_part.register(CirculantMatrix)
+def _part(matrix: Any, low: int | None, high: int | None) -> Any:
+    m, n = matrix.shape[-2:]
+    if m == n and low is not None and high is not None and high - low < 8:
+        i = {k: np.arange(n - abs(k)) for k in range(low, high + 1)}
+        bands = {k: matrix.entries(x + max(0, -k), x + max(0, k)) for k, x in i.items()}
+        return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
+    whole = matrix if isinstance(matrix, ToeplitzMatrix) else _fitted_circulant(matrix, None)
+    below, above = -np.arange(m), np.arange(n)
+    keep = [
+        (k >= (low if low is not None else -m)) & (k <= (high if high is not None else n))
+        for k in (below, above)
+    ]
+    return whole.rebuild(
+        [jnp.where(k, x, 0) for k, x in zip(keep, (whole.column, whole.row), strict=True)]
+    )

@@ -1,14 +1,18 @@
 """Triangular matrices."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._matrix import operations
+from .._matrix.base import allow_both
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
+from .._matrix.properties import surviving
+from .bands import BandMatrix
 
 
 class TriangularMatrix(StructuredMatrix):
@@ -31,6 +35,8 @@ class TriangularMatrix(StructuredMatrix):
 
     ```
     """
+
+    arrays_are_entries: ClassVar[bool] = True
 
     array: Any = leaf(core_ndim=2)
     lower: bool = static(converter=bool, default=True)
@@ -107,9 +113,6 @@ class TriangularMatrix(StructuredMatrix):
         eye = jnp.eye(self.shape[-1], dtype=self.dtype)
         return self.rebuild([self.solve(eye)])
 
-    def add_dense(self, x: Any) -> Any:
-        return x + self.materialise()
-
 
 def check_square(matrix: Any, array: Any) -> None:
     """**Raises** ValueError unless the last two axes are of one size."""
@@ -117,3 +120,50 @@ def check_square(matrix: Any, array: Any) -> None:
         raise ValueError(
             f"A `{type(matrix).__name__}` is made of square arrays; got shape {array.shape}."
         )
+
+
+@operations.fitted.register(TriangularMatrix, TriangularMatrix)
+def _fitted_half(m: TriangularMatrix, example: TriangularMatrix) -> Any:
+    return m.rebuild([m.full_array()]) if m.lower == example.lower else NotImplemented
+
+
+@operations.fitted.register(BandMatrix, TriangularMatrix)
+def _fitted_bands(m: BandMatrix, example: TriangularMatrix) -> Any:
+    if m.widths()[1 if example.lower else 0] != 0:
+        return NotImplemented
+    return TriangularMatrix.build_equal(m, [m.materialise()], lower=example.lower)
+
+
+@operations.matmul.register(TriangularMatrix, StructuredMatrix)
+@operations.matmul.register(StructuredMatrix, TriangularMatrix)
+def _product(lhs: Any, rhs: Any) -> Any:
+    example = lhs if isinstance(lhs, TriangularMatrix) else rhs
+    a, b = operations.fitted(lhs, example), operations.fitted(rhs, example)
+    if a is NotImplemented or b is NotImplemented:
+        return NotImplemented
+    return a.rebuild([a.matmat(b.materialise())], allow_materialise=allow_both(lhs, rhs))
+
+
+@operations.hadamard.register(TriangularMatrix, TriangularMatrix)
+def _hadamard(a: TriangularMatrix, b: TriangularMatrix) -> Any:
+    if a.lower != b.lower:
+        return NotImplemented
+    return a.rebuild(
+        [a.full_array() * b.full_array()],
+        allow_materialise=allow_both(a, b),
+        properties=surviving("hadamard", a.known(), b.known()),
+    )
+
+
+@operations.both_orders(operations.hadamard, TriangularMatrix, StructuredMatrix)
+def hadamard_half(a: TriangularMatrix, b: Any) -> Any:
+    """The product element by element, in the half of `a`."""
+    return a.rebuild([a.full_array() * b.materialise()], allow_materialise=allow_both(a, b))
+
+
+@operations.band_part.register(TriangularMatrix)
+def _part(matrix: TriangularMatrix, low: int | None, high: int | None) -> Any:
+    n = matrix.shape[-1]
+    cut = np.arange(n)[None, :] - np.arange(n)[:, None]
+    keep = (cut >= (low if low is not None else -n)) & (cut <= (high if high is not None else n))
+    return matrix.rebuild([jnp.where(keep, matrix.full_array(), 0)])

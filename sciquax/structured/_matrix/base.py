@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +25,8 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     scaled_leaves: ClassVar[tuple[str, ...] | None] = None
     scaling: ClassVar[str] = "join"
     claims: ClassVar[frozenset[str]] = frozenset()
+    arrays_are_entries: ClassVar[bool] = False
+    covers_all: ClassVar[bool] = False
 
     allow_materialise: bool = static(default=False, kw_only=True, converter=bool)
     properties: frozenset[str] = static(default=frozenset(), kw_only=True, converter=checked)
@@ -42,7 +44,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         return self.build(arrays, **{**own, "properties": frozenset(), **static})
 
     @classmethod
-    def build(cls, arrays: Iterable[Any], **static: Any) -> Self:
+    def build(cls, arrays: Iterable[Any], **static: Any) -> Any:
         """A matrix of these arrays, without the constructor: nothing is converted or checked.
 
         **Arguments**: the defining arrays, in their order, of one dtype and one batch shape; by
@@ -51,6 +53,24 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         """
         fields = {"allow_materialise": False, "properties": frozenset(), **static}
         return unchecked(cls, **dict(zip(cls.LEAVES, arrays, strict=True)), **fields)
+
+    @classmethod
+    def build_equal(cls, matrix: "MatrixBase", arrays: Iterable[Any], **static: Any) -> Any:
+        """As `build`, for a matrix that equals another, of which it knows what that knew."""
+        return cls.build(
+            arrays,
+            allow_materialise=matrix.allow_materialise,
+            properties=matrix.known() - {"unit_diagonal"},
+            **static,
+        )
+
+    def known(self) -> frozenset[str]:
+        """All properties: those claimed for this matrix and those of its structure."""
+        found = self.properties | self.claims
+        if not jnp.issubdtype(self.dtype, jnp.complexfloating):
+            if "symmetric" in found or "hermitian" in found:
+                found |= {"symmetric", "hermitian"}
+        return found
 
     def __check_init__(self) -> None:
         """The end of each constructor."""

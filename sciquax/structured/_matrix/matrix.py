@@ -7,7 +7,7 @@ written once on these methods.
 All methods take leading batch dimensions, which broadcast as in `jnp.matmul`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import operations
+from .base import allow_both
 from .operators import Operators
 from .properties import surviving
 from .solve import solve
@@ -30,7 +31,10 @@ class StructuredMatrix(Operators, ValueContract):
 
     **Attributes for subclasses**: `scaled_leaves`, the names of the arrays that a scalar factor
     multiplies (all, if None); `scaling`, how the matrix scales with its arrays: `join` (all have
-    one unit) or `product`; `claims`, properties that the structure implies.
+    one unit) or `product`; `claims`, properties that the structure implies; `arrays_are_entries`,
+    whether the arrays hold elements of the matrix, each in its place, and nothing else, so that
+    functions of the elements are functions of the arrays; `covers_all`, whether every element is in
+    one of them.
     """
 
     # Equinox makes each method looked up a module of its own, which flattens the matrix: ours are
@@ -41,8 +45,10 @@ class StructuredMatrix(Operators, ValueContract):
     # -- what each structure says -----------------------------------------------------------------
 
     def matmat(self, x: Any) -> Any:
-        """`self @ x` for an array `x` of shape (..., columns, k)."""
-        raise NotImplementedError
+        """`self @ x` for an array `x` of shape (..., columns, k): by default column by column."""
+        if type(self).matvec is StructuredMatrix.matvec:
+            raise NotImplementedError(f"`{type(self).__name__}` has neither `matvec` nor `matmat`.")
+        return jax.vmap(self.matvec, -1, -1)(x)
 
     def transpose(self) -> "StructuredMatrix":
         raise NotImplementedError
@@ -73,7 +79,7 @@ class StructuredMatrix(Operators, ValueContract):
 
     def can_solve(self) -> bool:
         """Whether `solve` is implemented for these operands."""
-        return self.is_square()
+        return self.is_square() and type(self).solve is not StructuredMatrix.solve
 
     def diagonal(self) -> Any:
         """The main diagonal, (..., n)."""
@@ -121,6 +127,36 @@ class StructuredMatrix(Operators, ValueContract):
 
         `zero` says that it takes zero to zero, so that elements outside of the structure stay.
         """
+        if not self.arrays_are_entries or not (zero or self.covers_all):
+            return NotImplemented
+        return self.rebuild([function(x) for x in self.arrays()])
+
+    def map_together(
+        self, matrices: Sequence[Any], function: Callable[..., Any], zero: bool
+    ) -> Any:
+        """`function` of the elements of matrices in this one's layout, itself among them."""
+        if not self.arrays_are_entries or not (zero or self.covers_all):
+            return NotImplemented
+        return self.rebuild(
+            [function(*xs) for xs in zip(*[m.arrays() for m in matrices], strict=True)],
+            allow_materialise=allow_both(*matrices),
+            properties=surviving("elementwise", *[m.known() for m in matrices]),
+        )
+
+    def add_dense(self, x: Any) -> Any:
+        """The sum with an array of the same shape."""
+        return x + self.materialise()
+
+    def eigenvalues(self) -> Any:
+        """Of a Hermitian matrix, in ascending order, or NotImplemented."""
+        return NotImplemented
+
+    def singular_values(self) -> Any:
+        """In descending order, or NotImplemented."""
+        return NotImplemented
+
+    def frobenius(self) -> Any:
+        """The square of the Frobenius norm, or NotImplemented where it has no short form."""
         return NotImplemented
 
     def each_column(self, function: Callable[..., Any]) -> Any:
@@ -212,14 +248,6 @@ class StructuredMatrix(Operators, ValueContract):
 
     def sum_columns(self) -> Any:
         return self.transpose().sum_rows()
-
-    def known(self) -> frozenset[str]:
-        """All properties: those claimed for this matrix and those of its structure."""
-        found = self.properties | self.claims
-        if not jnp.issubdtype(self.dtype, jnp.complexfloating):
-            if "symmetric" in found or "hermitian" in found:
-                found |= {"symmetric", "hermitian"}
-        return found
 
     def is_hermitian(self) -> bool:
         return "hermitian" in self.known()

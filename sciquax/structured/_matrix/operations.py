@@ -1,6 +1,9 @@
-"""Operations that a lower file calls and the files of the types, above it, give rules for."""
+"""Operations whose rules are registered by the types of the matrices that they meet.
 
-import itertools
+A type's file registers what the operation does to it; for two types, the later one's file does.
+"""
+
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,45 +11,108 @@ F = TypeVar("F", bound=Callable)
 
 
 class Operation:
-    """A function of matrices whose rules are registered by the types of its operands.
+    """A function of one matrix or two, whose rules are registered by their types.
 
-    The rule of the nearest base classes is called, the first operand's counting most; then the rule
-    for all others; else the result is NotImplemented.
+    Rules for base classes serve subclasses. Those whose most general type is the most special are
+    asked first: a rule for two `BandMatrix` before one for any `StructuredMatrix` and a
+    `DiagonalMatrix`; of equally special ones, the one that was registered first. A rule that gives
+    NotImplemented leaves it to the next. Without any, the result is NotImplemented.
+
+    **Arguments**: the operation's `name`; `arity`, how many operands choose the rule. A call may
+    have more arguments, which the rule is given as they are.
+
+    ```python
+    >>> from sciquax.structured import DiagonalMatrix, IdentityMatrix, TridiagonalMatrix, operations
+    >>> a = TridiagonalMatrix([1.0, 1.0], [4.0, 4.0, 4.0], [2.0, 2.0])
+    >>> operations.add(a, IdentityMatrix(3)).main_diag
+    Array([5., 5., 5.], dtype=float32)
+    >>> operations.band_part(a, None, 0)
+    BidiagonalMatrix(main_diag=[4., 4., 4.], off_diag=[1., 1.], lower=True)
+
+    ```
     """
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, name: str, arity: int = 1):
+        self.name, self._arity = name, arity
         self._rules: dict[tuple[type, ...], Callable] = {}
+        self._ordered = functools.cache(self._order)
 
     def register(self, *types: type) -> Callable[[F], F]:
-        """Decorator: the rule for operands of these types; for all others, without types."""
+        """Decorator: the rule for operands of these types, or of subclasses.
+
+        **Arguments**: as many types as operands choose the rule.
+
+        **Returns** the decorator, which gives the rule back.
+
+        **Raises** ValueError for another number of types, or where they have a rule.
+        """
+        names = ", ".join(t.__name__ for t in types)
+        if len(types) != self._arity:
+            raise ValueError(f"`{self.name}` has rules for {self._arity} types; got ({names}).")
 
         def decorator(rule: F) -> F:
             if types in self._rules:
-                names = ", ".join(t.__name__ for t in types)
-                raise ValueError(f"`{self._name}` already has a rule for ({names}).")
+                raise ValueError(f"`{self.name}` already has a rule for ({names}).")
             self._rules[types] = rule
+            self._ordered.cache_clear()
             return rule
 
         return decorator
 
-    def __call__(self, *operands: Any) -> Any:
-        for types in itertools.product(*[type(x).__mro__ for x in operands]):
-            if (rule := self._rules.get(types)) is not None:
-                return rule(*operands)
-        rule = self._rules.get(())
-        return NotImplemented if rule is None else rule(*operands)
+    def _order(self, *types: type) -> list[Callable]:
+        """The rules for operands of these types, in the order in which they are asked."""
+        fit = [registered for registered in self._rules if all(map(issubclass, types, registered))]
+        fit.sort(key=lambda registered: sorted(len(t.__mro__) for t in registered), reverse=True)
+        return [self._rules[registered] for registered in fit]
+
+    def __call__(self, *operands: Any, **options: Any) -> Any:
+        for rule in self._ordered(*map(type, operands[: self._arity])):
+            found = rule(*operands, **options)
+            if found is not NotImplemented:
+                return found
+        return NotImplemented
+
+
+def both_orders(operation: Operation, first: type, second: type) -> Callable[[F], F]:
+    """Decorator: a rule of a commutative operation, which gets the operand of type `first` first.
+
+    **Arguments**: the operation; the types. Options reach the rule as they are.
+
+    **Returns** the decorator, which gives the rule back.
+    """
+
+    def decorator(rule: F) -> F:
+        operation.register(first, second)(rule)
+        operation.register(second, first)(
+            lambda lhs, rhs, *more, **options: rule(rhs, lhs, *more, **options)
+        )
+        return rule
+
+    return decorator
 
 
 inverse = Operation("inverse")
-"""The inverse, of types that do not store it."""
+"""`inverse(a)`: the inverse, of types that do not store it; by default an `InverseMatrix`, if the
+matrix solves systems."""
 cholesky = Operation("cholesky")
-"""The lower Cholesky factor, of types that have it in a type of its own."""
-add = Operation("add")
-"""The sum in the narrowest type that holds it."""
-kept_product = Operation("kept_product")
-"""The product of two matrices as such, whatever their types."""
-common_type = Operation("common_type")
-"""What `StructuredMatrix.common_type` gives."""
-convert_to = Operation("convert_to")
-"""What `StructuredMatrix.convert_to` gives."""
+"""`cholesky(a)`: the lower Cholesky factor, of types that have it in a type of their own."""
+band_part = Operation("band_part")
+"""`band_part(a, low, high)`: the elements on the diagonals from offset `low` to `high`, zeros
+elsewhere; None is no bound. `tril`, `triu`."""
+symmetrised = Operation("symmetrised")
+"""`symmetrised(a)`: the Hermitian part (a + a^H) / 2."""
+fitted = Operation("fitted", 2)
+"""`fitted(a, example)`: the matrix `a` in the type and layout of `example`, whose arrays hold
+elements. By default of one type with the same static fields, if it says `arrays_are_entries`."""
+add = Operation("add", 2)
+"""`add(a, b)`: the sum in the narrowest type that holds it."""
+matmul = Operation("matmul", 2)
+"""`matmul(a, b)`: the product in the narrowest type that holds it; shapes fit."""
+hadamard = Operation("hadamard", 2)
+"""`hadamard(a, b)`: the product element by element."""
+kept_product = Operation("kept_product", 2)
+"""`kept_product(a, b)`: the product of two matrices as such, whatever their types."""
+common_type = Operation("common_type", 2)
+"""`common_type(a, b)`: what `StructuredMatrix.common_type` gives, for what is a matrix and what is not."""
+convert_to = Operation("convert_to", 2)
+"""`convert_to(a, example)`: what `StructuredMatrix.convert_to` gives."""

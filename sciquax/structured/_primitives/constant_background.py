@@ -28,7 +28,6 @@ from sciquax.core.internal import ShapedArray, Tracer
 
 from .._arithmetic import layouts
 from .._matrices.bands import BandMatrix
-from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.triangular import TriangularMatrix
 from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
@@ -91,10 +90,9 @@ def stored_count(matrix: Any) -> int:
     n = matrix.shape[-1]
     if isinstance(matrix, BandMatrix):
         return sum(n - abs(k) for k in matrix.diagonals())
-    if isinstance(matrix, BlockDiagonalMatrix):
-        k, m = matrix.sizes()
-        return k * m * m
-    return n * (n + 1) // 2
+    if isinstance(matrix, TriangularMatrix):
+        return n * (n + 1) // 2
+    return stored_elements(matrix, None).shape[-1]
 
 
 def surround(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -164,8 +162,7 @@ def _one_layout(matrices: Sequence[Any], outside: Sequence[Any]) -> list[Any] | 
         offsets = {k for m in matrices for k in m.diagonals()}
         return [_widened(m, o, offsets) for m, o in zip(matrices, outside, strict=True)]
     fitted = layouts.common(matrices)
-    types = (BlockDiagonalMatrix, TriangularMatrix)
-    if fitted is None or not all(isinstance(m, types) for m in fitted):
+    if fitted is None or any(m.covers_all or not m.arrays_are_entries for m in fitted):
         return None
     for m, made, o in zip(matrices, fitted, outside, strict=True):
         if type(m) is not type(made) and np.any(o):  # it was filled up with zeros
@@ -233,13 +230,15 @@ def stored_elements(matrix: Any, otherwise: Any) -> Any:
     """What a matrix stores, in one row (..., count); `otherwise` where an array holds more."""
     if isinstance(matrix, BandMatrix):
         return jnp.concatenate(list(matrix.diagonals().values()), -1)
-    array = matrix.arrays()[0]
     if isinstance(matrix, TriangularMatrix):
+        array = matrix.array
         own = jnp.tril(jnp.ones(array.shape[-2:], bool))
         otherwise = _array(otherwise)
         otherwise = otherwise[..., None, None] if otherwise.ndim else otherwise
         array = jnp.where(own if matrix.lower else own.T, matrix.full_array(), otherwise)
-    return array.reshape(*matrix.batch_shape(), -1)
+        return array.reshape(*matrix.batch_shape(), -1)
+    rows = [x.reshape(*matrix.batch_shape(), -1) for x in matrix.arrays()]
+    return jnp.concatenate(rows, -1)
 
 
 def _sum(x: Surrounded, axes: set[int], batch: tuple[int, ...]) -> Any:

@@ -8,8 +8,8 @@ import numpy as np
 
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._arithmetic import arithmetic as pairs
 from .._arithmetic.products import reorder_batch, times_array, transpose
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _guarded
 from .reducing import reduce_sum
@@ -126,7 +126,7 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
     if lhs.batch != leading or rhs.batch != leading:
         return NotImplemented
     if len(leading) == lhs.ndim == rhs.ndim:
-        return pairs.hadamard(lhs.x, rhs.x)
+        return operations.hadamard(lhs.x, rhs.x)
     if len(leading) not in (lhs.ndim - 2, 0) or len(leading) not in (rhs.ndim - 2, 0):
         return NotImplemented
     if len(leading) == 0 and (lhs.ndim > 2 or rhs.ndim > 2):
@@ -138,7 +138,7 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
         swapped = lhs.contract[0] > lhs.contract[1]
         order = rhs.contract[::-1] if swapped else rhs.contract
         b = rhs.x if order[0] < order[1] else rhs.x.transpose()
-        product = pairs.hadamard(lhs.x, b)
+        product = operations.hadamard(lhs.x, b)
         if product is NotImplemented:
             return NotImplemented
         return product.sum_rows().sum(-1)
@@ -148,7 +148,7 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
         return NotImplemented
     a = lhs.x if lhs.contract[0] == lhs.column else lhs.x.transpose()
     b = rhs.x if rhs.contract[0] == rhs.row else rhs.x.transpose()
-    return pairs.matmul(a, b)
+    return operations.matmul(a, b)
 
 
 register_rule(StructuredMatrix, "dot_general", _guarded(dot_general))

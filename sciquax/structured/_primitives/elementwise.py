@@ -11,15 +11,13 @@ from jax import lax
 from sciquax._storage.formulas import BandMask, Filled, Transient
 from sciquax.core import Structure, facts_of, register_rule, strip
 
-from .._arithmetic import arithmetic as pairs, layouts
+from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
-from .._arithmetic.layouts import stores_elements
 from .._arithmetic.products import times_array
 from .._matrices.bands import BandMatrix
-from .._matrices.circulant import CirculantMatrix
 from .._matrices.kronecker import KroneckerMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
-from .._matrices.toeplitz import ToeplitzMatrix
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is, _plain, static_number
 from .constant_background import surround
@@ -74,10 +72,7 @@ def _with_arrays(primitive: Any, operands: Operands, plain: list[Any], params: P
         if any(np.shape(x) not in ((), shape) for x in arrays):
             return NotImplemented
         return primitive.bind(*[x.materialise() if _is(x) else x for x in plain], **params)
-    toeplitz = (ToeplitzMatrix, CirculantMatrix)
-    if all(isinstance(x, toeplitz) for x in plain if _is(x)) and all(
-        np.size(x) == 1 for x in arrays
-    ):
+    if all(x.covers_all for x in plain if _is(x)) and all(np.size(x) == 1 for x in arrays):
 
         def function(*elements: Any) -> Any:
             given = iter(elements)
@@ -121,7 +116,7 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     lhs, rhs = plain
     if _is(lhs) and _is(rhs):
-        return pairs.hadamard(lhs, rhs)
+        return operations.hadamard(lhs, rhs)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     number = static_number(other)
     if number is not None and np.isreal(number):
@@ -140,7 +135,7 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     lhs, rhs = plain
     if not _is(lhs) or _is(rhs):
-        if isinstance(rhs, ToeplitzMatrix) or isinstance(rhs, CirculantMatrix):
+        if _is(rhs) and rhs.covers_all:
             return _elementwise(primitive, operands, params)
         return surround(primitive, operands, params)
     number = static_number(rhs)
@@ -160,7 +155,7 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     lhs, rhs = plain
     subtract = primitive.name == "sub"
     if _is(lhs) and _is(rhs):
-        return pairs.add(lhs, rhs, subtract)
+        return operations.add(lhs, rhs, subtract)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     whole = np.shape(other) == matrix.shape  # of one element, perhaps
     number = None if whole else static_number(other)
@@ -180,14 +175,14 @@ def _plus_dense(lhs: Any, rhs: Any, subtract: bool) -> Any:
     matrix, x = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     if subtract:
         matrix, x = (matrix, -x) if _is(lhs) else (matrix.negate(), x)
-    return matrix.add_dense(x) if hasattr(matrix, "add_dense") else x + matrix.materialise()
+    return matrix.add_dense(x)
 
 
 def _plus_number(
     primitive: Any, operands: Operands, params: Params, matrix: Any, s: Any, subtract: bool
 ) -> Any:
     """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one."""
-    if isinstance(matrix, (ToeplitzMatrix, CirculantMatrix)) and np.ndim(s) == 0:
+    if matrix.covers_all and np.ndim(s) == 0:
         first = matrix is strip(operands[0])
         return matrix.map_entries(
             lambda x: primitive.bind(x, s, **params) if first else primitive.bind(s, x, **params),
@@ -209,7 +204,7 @@ def _plus_number(
             jnp.swapaxes(ones, -1, -2),
             allow_materialise=matrix.allow_materialise,
         )
-        return pairs.add(matrix, constant)
+        return operations.add(matrix, constant)
     return surround(primitive, operands, params)
 
 
@@ -254,7 +249,7 @@ def _zero_like(x: Any, others: Operands) -> Any:
     """A constant zero as a matrix of the structure of another case."""
     if isinstance(x, Filled) and static_number(x.array) == 0:
         matrix = next((y for y in others if _is(y)), None)
-        if matrix is not None and stores_elements(matrix):
+        if matrix is not None and matrix.arrays_are_entries:
             return matrix.scale(0)
     return x
 
@@ -264,14 +259,14 @@ def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
     if params["y"] == 1:
         return x
     if isinstance(x, LowRankPlusDiagonalMatrix) and params["y"] == 2:
-        return pairs.hadamard(x, x)
+        return operations.hadamard(x, x)
     return _elementwise(primitive, operands, params)
 
 
 def _square(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
     if isinstance(x, LowRankPlusDiagonalMatrix):
-        return pairs.hadamard(x, x)
+        return operations.hadamard(x, x)
     return _elementwise(primitive, operands, params)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._arithmetic.band_part import part
 from .._functions.eigen import _eig, _eigh, _eigvals
 from .._functions.factors import qr_factors
 from .._functions.singular import _singular_values, _singular_vectors
 from .._matrices.bands import BandMatrix
 from .._matrices.permutation import PermutationMatrix
 from .._matrices.triangular import TriangularMatrix
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
 from .._matrix.solve import solve_sided
@@ -94,7 +94,7 @@ def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any
     a, b = operands
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
-    half = part(a, None, 0) if params["lower"] else part(a, 0, None)
+    half = operations.band_part(a, None, 0) if params["lower"] else operations.band_part(a, 0, None)
     if half is NotImplemented or isinstance(a, PermutationMatrix):
         return NotImplemented
     if params["unit_diagonal"]:

@@ -9,8 +9,8 @@ from jax import lax
 
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._arithmetic.layouts import _as_toeplitz
 from .._matrices.bands import BandMatrix
+from .._matrices.circulant import CirculantMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _guarded
@@ -107,13 +107,12 @@ def _part(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> Any:
             k: y[..., first : first + n - abs(k)] for k, y in x.diagonals().items() if abs(k) < n
         }
         return x.like_size(bands, n)
-    toeplitz = None if isinstance(x, BandMatrix) else _as_toeplitz(x)
-    if toeplitz is not None:
+    if isinstance(x, (CirculantMatrix, ToeplitzMatrix)):
         i = starts[0] + np.arange(sizes[0])
         j = starts[1] + np.arange(sizes[1])
         return ToeplitzMatrix(
-            toeplitz.entries(i, starts[1]),
-            toeplitz.entries(starts[0], j),
+            x.entries(i, starts[1]),
+            x.entries(starts[0], j),
             allow_materialise=x.allow_materialise,
         )
     return NotImplemented

@@ -91,8 +91,10 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
             for k in offsets
         }
         return from_bands(bands, n, allow_materialise=allow_both(*fitted))
-    statics = {tuple(getattr(m, name) for name in type(m).STATIC[:-2]) for m in fitted}
-    if len(statics) > 1 or any(_is(x) for m in fitted for x in m.arrays()):
+    first = layouts.layout(fitted[0])
+    if any(layouts.layout(m) != first for m in fitted):
+        return NotImplemented
+    if any(_is(x) for m in fitted for x in m.arrays()):
         return NotImplemented
     columns = zip(*[m.arrays() for m in fitted], strict=True)
     return fitted[0].rebuild(
@@ -100,7 +102,19 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
     )
 
 
+def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Along a new batch axis."""
+    axis = int(params["axis"])
+    if not all(map(_is, operands)) or axis > len(operands[0].shape) - 2:
+        return NotImplemented
+    grown = [x.map_batch(lambda y, _: jnp.expand_dims(y, axis)) for x in operands]
+    if any(x is NotImplemented for x in grown):
+        return NotImplemented
+    return _concatenate(primitive, grown, {"dimension": axis})
+
+
 register_rule(StructuredMatrix, Structure.PERMUTE, _guarded(_transpose))
 register_rule(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
 register_rule(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
 register_rule(StructuredMatrix, "concatenate", _guarded(_concatenate))
+register_rule(StructuredMatrix, "stack", _guarded(_stack))

@@ -9,9 +9,7 @@ from jax import lax
 
 from sciquax.core import register_rule
 
-from .._arithmetic.layouts import stores_elements
 from .._matrices.bands import BandMatrix, rows_of
-from .._matrices.circulant import CirculantMatrix
 from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.identity import IdentityMatrix
 from .._matrices.kronecker import KroneckerMatrix
@@ -39,7 +37,7 @@ def reduce_sum(x: Any, axes: Sequence[int]) -> Any:
     if ndim - 2 in axes:
         out = x.sum_columns()
         return jnp.sum(out, batch) if batch else out
-    if type(x).scaled_leaves is not None or x.index_leaves() or not stores_elements(x):
+    if type(x).scaled_leaves is not None or x.index_leaves() or not x.arrays_are_entries:
         return NotImplemented
     return x.map_batch(lambda y, _: jnp.sum(y, batch))
 
@@ -74,7 +72,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     if isinstance(x, PermutationMatrix) and x.shape[-1] > 1:
         one = jnp.ones((*x.batch_shape(), 1), x.dtype)
         x = DiagonalMatrix(jnp.concatenate([one, jnp.zeros_like(one)], -1))
-    if not stores_elements(x):
+    if not x.arrays_are_entries:
         if primitive.name not in ("reduce_max", "reduce_min") or x.size == 0:
             return NotImplemented
         out = function(x.each_column(lambda column: function(column, -1)), -1)
@@ -89,7 +87,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     else:
         stored = [y.reshape(*x.batch_shape(), -1) for y in x.arrays()]
     out = function(jnp.concatenate(stored, -1), -1)
-    full = isinstance(x, (ToeplitzMatrix, TriangularMatrix, CirculantMatrix))
+    full = x.covers_all or isinstance(x, TriangularMatrix)
     count = sum(y.shape[-1] for y in stored)
     if not full and count < x.shape[-1] * x.shape[-2]:
         out = combine(out, jnp.zeros((), out.dtype))
