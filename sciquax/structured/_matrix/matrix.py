@@ -33,7 +33,6 @@ from sciquax.core import (
 from sciquax.core.internal import ShapedArray, Tracer
 
 from . import operations
-from .operators import Operators
 from .properties import checked, surviving
 from .solve import solve
 
@@ -83,7 +82,7 @@ class StructuredMeta(type(ArrayValue)):
             return super().__call__(*args, **kwargs).canonical()
 
 
-class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
+class StructuredMatrix(ArrayValue, metaclass=StructuredMeta):
     """The base of all structured matrices.
 
     **Attributes for subclasses**: `LEAVES`, the names of the defining arrays, and `CORE`, how many
@@ -418,6 +417,13 @@ class StructuredMatrix(Operators, ArrayValue, metaclass=StructuredMeta):
         if self.properties:
             parts.append(f"properties={sorted(self.properties)}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def at(self) -> Any:
+        raise TypeError(
+            "A structured matrix has no `.at`: elements outside of its structure cannot change. "
+            "Update its arrays with `eqx.tree_at`, or `.materialise()` it."
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """For NumPy, if `allow_materialise`."""
