@@ -13,7 +13,15 @@ from ._compat.jaxprs import (
 )
 from ._dispatch.tables import HIGHER_ORDER as HIGHER_ORDER
 from ._functions.intercept import StandIn as StandIn
-from ._stage.staging import Staged as Staged, stage as stage
+from ._stage.staging import (
+    Staged as Staged,
+    fill as fill,
+    stage as stage,
+    template_of as template_of,
+)
+from ._values.array_methods import Plain as Plain
 from ._values.captured import typeof_aval as typeof_aval
 from ._values.formulas import wants_deferred as wants_deferred
+from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import adopt_all as adopt_all
+from ._values.operators import OPERATORS as OPERATORS

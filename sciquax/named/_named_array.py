@@ -15,18 +15,14 @@ from ._array.errors import AxisError, PositionalError, show_dims
 from ._array.flattening import _flatten, _flatten_with_keys, _unflatten
 from ._array.printing import Printing
 from ._array.value_contract import Nesting
-
-if TYPE_CHECKING:
-    from ._typing import Indexing, Operators, PassingThrough, Reductions, Shapes
-else:
-    from ._by_name.indexing import Indexing
-    from ._by_name.operators import Operators
-    from ._by_name.quantity_methods import PassingThrough
-    from ._by_name.reductions import Reductions
-    from ._by_name.shapes import Shapes
+from ._by_name.indexing import Indexing
+from ._by_name.operators import Operators
+from ._by_name.quantity_methods import PassingThrough
+from ._by_name.reductions import Reductions
+from ._by_name.shapes import Shapes
 
 
-class NamedArray(
+class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
     Operators, Reductions, Shapes, Indexing, PassingThrough, Nesting, Printing, NamedBase,
     ArrayValue,
     flattening=(_flatten, _flatten_with_keys, _unflatten),
@@ -72,7 +68,6 @@ class NamedArray(
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
     if not TYPE_CHECKING:
         __getattribute__ = object.__getattribute__
-        __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, array: Any, dims: Any, coords: Mapping[Any, Any] | None = None):
         if isinstance(array, (str, bytes)) or array is None:
@@ -174,9 +169,9 @@ class NamedArray(
             user_line()
         )
 
-    def item(self) -> Any:
+    def item(self, *args: Any) -> Any:
         """The Python number that an array without axes holds."""
-        return self._scalar("item").item()
+        return self._scalar("item").item(*args)
 
     def block_until_ready(self) -> "NamedArray":
         jax.block_until_ready(self.array)

@@ -10,6 +10,7 @@ import jax.tree_util as jtu
 
 from .._compat.modules import ModuleMeta, construct
 from .._compat.registries import dataclass_registration, pytree_registration
+from .array_methods import NAMES
 from .kinds import VALUE_TYPES
 
 
@@ -40,6 +41,8 @@ class ValueMeta(ModuleMeta):
         flattening: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]] | None = None,
         **kwargs: Any,
     ):
+        for field in NAMES.intersection(_annotated(namespace)) - namespace.keys():
+            namespace[field] = dataclasses.field()  # a method of that name is no default value
         registration: Any = contextlib.nullcontext()
         if unique_static is not None:
             registration = dataclass_registration(leaves, static)
@@ -60,6 +63,12 @@ class ValueMeta(ModuleMeta):
                     _set(value, name, x)
                 return value
             return construct(cls, super().__call__, args, kwargs)
+
+
+def _annotated(namespace: dict[str, Any]) -> list[str]:
+    """The names that a class body annotates, other than as variables of the class."""
+    annotations = namespace.get("__annotations__", {})
+    return [name for name, hint in annotations.items() if "ClassVar" not in str(hint)]
 
 
 _set = object.__setattr__

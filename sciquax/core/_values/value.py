@@ -15,6 +15,7 @@ from .._compat.frames import asked_what_it_is
 from .._compat.jaxprs import ShapedArray
 from .._compat.registries import admit_operand
 from .._errors import RuleError, Unsettled, outside
+from .array_methods import ArrayMethods
 from .captured import CapturedValue, inject, typeof_aval
 from .flattening import ValueMeta
 from .kinds import VALUE_TYPES, aval_of, describe
@@ -241,10 +242,14 @@ class Value(eqx.Module, metaclass=ValueMeta):
         raise outside(type(self).__name__)
 
 
-class ArrayValue(Value):
+class ArrayValue(ArrayMethods, Value):
     """A `Value` that stands for one array: `aval()` is its shape and dtype.
 
-    Primitives without a rule materialise it, if it agrees to.
+    Primitives without a rule materialise it, if it agrees to. It has Python's operators, the array
+    methods and `.at`, which do what `quaxify` of JAX's functions does; a type that knows better
+    overrides one of them, or a hook that many share: `_binary(name, lhs, rhs)` and
+    `_unary(name, *args)` of operators, `_method(name, args, kwargs)` of methods, and
+    `_update(index, what, args, kwargs)` of `.at`.
     """
 
     @property

@@ -1,14 +1,14 @@
 """`NamedBase`, what every operation may ask of a named array, and `bare`, which makes results."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import is_value, strip, user_line
+from sciquax.core import ArrayValue, is_value, strip, user_line
 from sciquax.core.internal import Tracer
 
 from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
@@ -16,10 +16,15 @@ from .coordinates import Coordinate, as_array
 from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, show_dims
 from .flattening import _new, _set
 
+if TYPE_CHECKING:  # what the class of the mixins is
+    _Base = ArrayValue
+else:
+    _Base = object
+
 _class: Any = None  # `NamedArray`, which stands above the mixins that it is made of
 
 
-class NamedBase:
+class NamedBase(_Base):
     """What a named array is, an array and its axes: for `isinstance`, annotations and mixins."""
 
     array: Any
@@ -28,7 +33,7 @@ class NamedBase:
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         global _class
-        if _class is None:
+        if _class is None and issubclass(cls, ArrayValue):
             _class = cls
 
     # -- what it is -------------------------------------------------------------------------------

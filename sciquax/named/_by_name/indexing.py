@@ -6,7 +6,7 @@ walked along with. Index arrays are never matched by size.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from .concatenation import concatenate
 from .places import isel
 from .selecting import _interpolated, _locate
 from .shapes import _pairs
-from .updating import At
+from .updating import update
+
+X = TypeVar("X", bound="Indexing")
 
 
-class Indexing:
+class Indexing(NamedBase):
     """The indexing of [`sciquax.named.NamedArray`][]."""
 
-    def isel(self: Any, indexers: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+    def isel(self: X, indexers: Mapping[Any, Any] | None = None, /, **more: Any) -> X:
         """The elements at places: `isel(x=3, y=slice(0, 2), z=[0, 2])`.
 
         **Arguments**: for each name an integer, whose axis goes; a slice; a list or array of
@@ -37,7 +39,7 @@ class Indexing:
         """
         return isel(self, "isel", _pairs("isel", indexers, more))
 
-    def __getitem__(self: Any, index: Any) -> Any:
+    def __getitem__(self: X, index: Any) -> X:
         if index is Ellipsis:
             return self
         if isinstance(index, Mapping):
@@ -54,18 +56,15 @@ class Indexing:
             f"Write `a[{{{next((d for d in self.dims if d), 'x')!r}: 3}}]` or `a.isel(...)`.",
         ).at(user_line())
 
-    @property
-    def at(self: Any) -> "At":
-        """Indexed updates: `a.at[{"x": 1}].set(v)`, where `v` aligns by name.
-
-        **Raises** `AxisError` if `v` has a name that the places do not have.
-        """
-        return At(self)
+    def _update(
+        self: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return update(self, index, what, args, kwargs)
 
     def sel(
-        self: Any, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
+        self: X, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
         tolerance: Any = None, **more: Any,
-    ) -> Any:  # fmt: skip
+    ) -> X:  # fmt: skip
         """The elements at values of coordinates: `sel(time=3.0)`, `sel(x=slice(1.0, 2.0))`.
 
         **Arguments**: for each name a value, whose axis goes; several; or a slice, both ends of
@@ -83,8 +82,8 @@ class Indexing:
         return isel(self, "sel", indexers)
 
     def interp(
-        self: Any, values: Mapping[Any, Any] | None = None, /, method: str = "linear", **more: Any
-    ) -> Any:
+        self: X, values: Mapping[Any, Any] | None = None, /, method: str = "linear", **more: Any
+    ) -> X:
         """Interpolated at values of coordinates along names: "linear" or "nearest".
 
         Values may be a number, whose axis goes; a list or array, along which the name stays with
@@ -97,7 +96,7 @@ class Indexing:
             out = _interpolated(out, axis, value, method)
         return out
 
-    def differentiate(self: Any, name: Any) -> Any:
+    def differentiate(self: X, name: Any) -> X:
         """The derivative by the coordinate along a name, of second order, in units per unit.
 
         As `numpy.gradient`: central differences, one-sided at the ends.
@@ -120,7 +119,7 @@ class Indexing:
         out = concatenate([p for p in parts if p is not None], n).transpose(*self.dims)
         return bare(out.array, self._axes.plain)
 
-    def integrate(self: Any, name: Any) -> Any:
+    def integrate(self: X, name: Any) -> X:
         """The integral over the coordinate along a name, by the trapezoidal rule."""
         i = self._axes.position("integrate", name, self)
         n = self.dims[i]

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import MODE, VALUE_TYPES, is_value, quaxify, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import OPERATORS, Tracer
 
-from .._array.base import NamedBase, bare, plain_operand
+from .._array.base import N, NamedBase, bare, plain_operand
 from .._array.errors import PositionalError
 from .alignment import _LIMIT, Alignment, alignment
 from .call_jax import apply
@@ -23,7 +23,7 @@ from .call_jax import apply
 _fused: dict[Any, tuple[Callable, Alignment]] = {}
 
 
-def _binary(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
+def _aligned(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     a, b = lhs.array, rhs.array
     if (
         type(a) in VALUE_TYPES
@@ -60,7 +60,7 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
         a, b = lhs.array, rhs.array
         if known is rhs._axes and a.shape == b.shape and known.named:
             return bare(op(a, b), known.plain)
-        return _binary(what, op, lhs, rhs)
+        return _aligned(what, op, lhs, rhs)
     swapped = not isinstance(lhs, NamedBase)
     own, other = (rhs, lhs) if swapped else (lhs, rhs)
     if not isinstance(other, _SCALARS):
@@ -79,69 +79,35 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     return bare(op(other, own.array) if swapped else op(own.array, other), layout)
 
 
-def _unary(function: Callable, a: Any) -> Any:
-    return bare(function(a.array), a._axes.plain)
+_PYTHON: dict[str, Callable[..., Any]] = {
+    name: getattr(operator, f"__{name}__") for name in OPERATORS if hasattr(operator, f"__{name}__")
+}
 
 
-def _binary_method(name: str, op: Callable) -> tuple[Callable, Callable]:
-    def forward(self: Any, other: Any) -> Any:
-        return _operate(name, op, self, other)
+class Operators(NamedBase):
+    """What operators of [`sciquax.named.NamedArray`][] do: they align by name."""
 
-    def reflected(self: Any, other: Any) -> Any:
-        return _operate(name, op, other, self)
+    def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
+        if name == "divmod":
+            return lhs // rhs, lhs % rhs
+        return _operate(name, _PYTHON[name], lhs, rhs)
 
-    forward.__name__, reflected.__name__ = f"__{name}__", f"__r{name}__"
-    return forward, reflected
+    def _unary(self, name: str, *args: Any) -> Any:
+        if name == "round":
+            return bare(apply(jnp.round, self.array, *args), self._axes.plain)
+        return bare(_PYTHON[name](self.array), self._axes.plain)
 
+    def __lt__(self: N, other: Any) -> N:
+        return _operate("lt", operator.lt, self, other)
 
-class Operators:
-    """The operators of [`sciquax.named.NamedArray`][]."""
+    def __le__(self: N, other: Any) -> N:
+        return _operate("le", operator.le, self, other)
 
-    __add__, __radd__ = _binary_method("add", operator.add)
-    __sub__, __rsub__ = _binary_method("sub", operator.sub)
-    __mul__, __rmul__ = _binary_method("mul", operator.mul)
-    __truediv__, __rtruediv__ = _binary_method("truediv", operator.truediv)
-    __floordiv__, __rfloordiv__ = _binary_method("floordiv", operator.floordiv)
-    __mod__, __rmod__ = _binary_method("mod", operator.mod)
-    __pow__, __rpow__ = _binary_method("pow", operator.pow)
-    __and__, __rand__ = _binary_method("and", operator.and_)
-    __or__, __ror__ = _binary_method("or", operator.or_)
-    __xor__, __rxor__ = _binary_method("xor", operator.xor)
-    __lshift__, __rlshift__ = _binary_method("lshift", operator.lshift)
-    __rshift__, __rrshift__ = _binary_method("rshift", operator.rshift)
-    __lt__, _ = _binary_method("lt", operator.lt)
-    __le__, _ = _binary_method("le", operator.le)
-    __gt__, _ = _binary_method("gt", operator.gt)
-    __ge__, _ = _binary_method("ge", operator.ge)
-    _equal, _ = _binary_method("eq", operator.eq)
-    _unequal, _ = _binary_method("ne", operator.ne)
-    del _
+    def __gt__(self: N, other: Any) -> N:
+        return _operate("gt", operator.gt, self, other)
 
-    def __eq__(self, other: Any) -> Any:
-        return self._equal(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self._unequal(other)
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
-
-    def __neg__(self) -> Any:
-        return _unary(operator.neg, self)
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return _unary(operator.abs, self)
-
-    def __invert__(self) -> Any:
-        return _unary(operator.invert, self)
-
-    def __round__(self, ndigits: int = 0) -> Any:
-        return _unary(lambda x: apply(jnp.round, x, ndigits), self)
-
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
+    def __ge__(self: N, other: Any) -> N:
+        return _operate("ge", operator.ge, self, other)
 
     def __matmul__(self, other: Any) -> Any:
         raise PositionalError(

@@ -1,11 +1,11 @@
 """What passes through to the array inside: units and numbers."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from sciquax.core import is_value, user_line
 from sciquax.core.internal import adapter
 
-from .._array.base import bare
+from .._array.base import NamedBase, bare
 from .._array.errors import PositionalError
 from .contractions import dot
 from .elementwise import clip, where
@@ -22,82 +22,85 @@ def _inner(a: Any, what: str) -> Any:
     return inner
 
 
-class PassingThrough:
+P = TypeVar("P", bound="PassingThrough")
+
+
+class PassingThrough(NamedBase):
     """What [`sciquax.named.NamedArray`][] asks of the array inside."""
 
-    def to(self: Any, unit: Any) -> Any:
+    def to(self: P, unit: Any) -> P:
         """In another unit. **Raises** `DimensionalityError` for one of another dimension."""
         unit = unit.array if type(unit) is type(self) else unit
         return bare(_inner(self, "to").to(unit), self._axes)
 
-    def to_base_units(self: Any) -> Any:
+    def to_base_units(self: P) -> P:
         """In the registry's base units."""
         return bare(_inner(self, "to_base_units").to_base_units(), self._axes)
 
-    def to_compact(self: Any, unit: Any = None) -> Any:
+    def to_compact(self: P, unit: Any = None) -> P:
         """With the prefix that makes the largest magnitude readable."""
         return bare(_inner(self, "to_compact").to_compact(unit), self._axes)
 
-    def m_as(self: Any, unit: Any) -> Any:
+    def m_as(self: P, unit: Any) -> P:
         """The numbers in another unit, with their names."""
         return bare(_inner(self, "m_as").m_as(unit), self._axes)
 
     @property
-    def magnitude(self: Any) -> Any:
+    def magnitude(self: P) -> P:
         """The numbers without their unit, with their names."""
         return bare(_inner(self, "magnitude").magnitude, self._axes)
 
     m = magnitude
 
     @property
-    def units(self: Any) -> Any:
+    def units(self) -> Any:
         """The unit of the quantity inside."""
         return _inner(self, "units").units
 
     u = units
 
     @property
-    def dimensionality(self: Any) -> Any:
+    def dimensionality(self) -> Any:
         """The dimensionality of the quantity inside."""
         return _inner(self, "dimensionality").dimensionality
 
-    def is_compatible_with(self: Any, other: Any) -> bool:
+    def is_compatible_with(self, other: Any) -> bool:
         """Whether the quantity inside can be converted to `other`."""
         other = other.array if type(other) is type(self) else other
         return _inner(self, "is_compatible_with").is_compatible_with(other)
 
     @property
-    def real(self: Any) -> Any:
+    def real(self: P) -> P:
         return bare(self.array.real, self._axes.plain)
 
     @property
-    def imag(self: Any) -> Any:
+    def imag(self: P) -> P:
         return bare(self.array.imag, self._axes.plain)
 
-    def conj(self: Any) -> Any:
+    def conj(self: P) -> P:
         """The complex conjugate."""
         return bare(self.array.conj(), self._axes.plain)
 
-    def round(self: Any, decimals: int = 0) -> Any:
+    def round(self: P, decimals: int = 0) -> P:
         """Rounded to decimals."""
         return bare(self.array.round(decimals), self._axes.plain)
 
-    def clip(self: Any, min: Any = None, max: Any = None) -> Any:
+    def clip(self: P, min: Any = None, max: Any = None) -> P:
         """Between two bounds, which align by name."""
         return clip(self, min, max)
 
-    def dot(self: Any, other: Any, names: Any) -> Any:
+    def dot(self: P, other: Any, names: Any) -> P:
         """The sum of products over a name or several: see [`sciquax.named.dot`][]."""
         return dot(self, other, names)
 
-    def where(self: Any, condition: Any, other: Any = float("nan")) -> Any:
+    def where(self: P, condition: Any, other: Any = float("nan")) -> P:
         """The elements where a condition holds, and `other` (nan) elsewhere, by name."""
         return where(condition, self, other)
 
-    def rolling(self: Any, windows: Any = None, /, **more: int) -> Any:
+    def rolling(self: P, windows: Any = None, /, **more: int) -> Rolling[P]:
         """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
         return Rolling(self, pairs_of_windows(windows, more))
 
-    def to_xarray(self: Any) -> Any:
+    def to_xarray(self) -> Any:
         """An `xarray.DataArray`, its unit in `attrs["units"]` as pint-xarray has it."""
         return adapter("xarray").to_xarray(self)

@@ -1,7 +1,9 @@
+# pyright: reportAssignmentType=false
+# Reductions take the places of methods by position, and the types that these have.
 """Reductions, cumulative operations, sorting: along names."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from jax import lax
 from sciquax.core import user_line
 
 from .._array.axes import Axes, Axis, axes
-from .._array.base import NamedBase, as_named, bare
+from .._array.base import N, NamedBase, as_named, bare
 from .._array.errors import AxisError, AxisSizeError, show_dims
 from .alignment import alignment
 from .call_jax import apply
@@ -68,7 +70,7 @@ def unsorted(layout: Axes, *names: Any) -> Axes:
     return axes(layout.dims, {n: c for n, c in layout.coords.items() if n not in names})
 
 
-def _reduction(what: str, function: Callable, doc: str) -> Callable:
+def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
     def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
         _no_positions(what, kwargs)
         return reduce(self, what, function, names, **kwargs)
@@ -95,7 +97,10 @@ def _logsumexp(x: Any, axis: Any) -> Any:
     return jax.scipy.special.logsumexp(x, axis=axis)
 
 
-class Reductions:
+R = TypeVar("R", bound="Reductions")
+
+
+class Reductions(NamedBase):
     """The reductions of [`sciquax.named.NamedArray`][], and what runs along a name."""
 
     sum = _reduction("sum", jnp.sum, "Sum")
@@ -103,8 +108,6 @@ class Reductions:
     prod = _reduction("prod", jnp.prod, "Product")
     max = _reduction("max", jnp.max, "Largest element")
     min = _reduction("min", jnp.min, "Smallest element")
-    all = _reduction("all", jnp.all, "Whether all elements are true")
-    any = _reduction("any", jnp.any, "Whether any element is true")
     std = _reduction("std", jnp.std, "Standard deviation (`ddof=1` for a sample's)")
     var = _reduction("var", jnp.var, "Variance (`ddof=1` for a sample's)")
     median = _reduction("median", jnp.median, "Median")
@@ -119,23 +122,37 @@ class Reductions:
     count_nonzero = _reduction("count_nonzero", jnp.count_nonzero, "Number of nonzero elements")
     logsumexp = _reduction("logsumexp", _logsumexp, "log(sum(exp(x))), without overflow")
 
-    def ptp(self: Any, names: Any = None) -> Any:
+    def all(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self: R, names: Any = None, **kwargs: Any
+    ) -> R:
+        """Whether all elements are true, over a name or several."""
+        _no_positions("all", kwargs)
+        return reduce(self, "all", jnp.all, names, **kwargs)
+
+    def any(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self: R, names: Any = None, **kwargs: Any
+    ) -> R:
+        """Whether any element is true, over a name or several."""
+        _no_positions("any", kwargs)
+        return reduce(self, "any", jnp.any, names, **kwargs)
+
+    def ptp(self: R, names: Any = None) -> R:
         """Largest minus smallest element, over a name or several."""
         return self.max(names) - self.min(names)
 
-    def quantile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+    def quantile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
         """Quantiles over a name or several. `q` is a number, or a named array, whose axes lead."""
         return _quantile(self, "quantile", jnp.quantile, q, names, method)
 
-    def percentile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+    def percentile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
         """Percentiles over a name or several, as `quantile`."""
         return _quantile(self, "percentile", jnp.percentile, q, names, method)
 
-    def nanquantile(self: Any, q: Any, names: Any = None, *, method: str = "linear") -> Any:
+    def nanquantile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
         """Quantiles without nans, as `quantile`."""
         return _quantile(self, "nanquantile", jnp.nanquantile, q, names, method)
 
-    def weighted_mean(self: Any, weights: Any, names: Any = None) -> Any:
+    def weighted_mean(self: R, weights: Any, names: Any = None) -> R:
         """sum(weights * a) / sum(weights) over a name or several.
 
         Weights may lack names of the array's; those they have beyond them are refused.
@@ -144,7 +161,7 @@ class Reductions:
         for name in weights.dims:
             self._axes.position("weighted_mean", name)
         total = (self * weights).sum(names)
-        over = (
+        over: Any = (
             self.dims
             if names is None
             else [self.dims[i] for i in self._axes.positions("weighted_mean", names, self)]
@@ -156,55 +173,57 @@ class Reductions:
             norm = norm * self.sizes[name]
         return total / norm
 
-    def argmax(self: Any, name: Any = None) -> Any:
+    def argmax(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The place of the largest element along a name. One-dimensional arrays need no name."""
         return reduce_one(self, "argmax", jnp.argmax, name)
 
-    def argmin(self: Any, name: Any = None) -> Any:
+    def argmin(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The place of the smallest element along a name. One-dimensional arrays need no name."""
         return reduce_one(self, "argmin", jnp.argmin, name)
 
-    def idxmax(self: Any, name: Any = None) -> Any:
+    def idxmax(self: R, name: Any = None) -> R:
         """The coordinate of the largest element along a name."""
         return _coordinate_at(self, "idxmax", self.argmax(name), name)
 
-    def idxmin(self: Any, name: Any = None) -> Any:
+    def idxmin(self: R, name: Any = None) -> R:
         """The coordinate of the smallest element along a name."""
         return _coordinate_at(self, "idxmin", self.argmin(name), name)
 
-    def cumsum(self: Any, name: Any = None) -> Any:
+    def cumsum(self: R, name: Any = None) -> R:
         """Cumulative sum along a name."""
         return along(self, "cumsum", jnp.cumsum, only_name(self, "cumsum", name))
 
-    def cumprod(self: Any, name: Any = None) -> Any:
+    def cumprod(self: R, name: Any = None) -> R:
         """Cumulative product along a name."""
         return along(self, "cumprod", jnp.cumprod, only_name(self, "cumprod", name))
 
-    def cummax(self: Any, name: Any = None) -> Any:
+    def cummax(self: R, name: Any = None) -> R:
         """Largest element so far along a name."""
         return along(self, "cummax", _cummax, only_name(self, "cummax", name))
 
-    def cummin(self: Any, name: Any = None) -> Any:
+    def cummin(self: R, name: Any = None) -> R:
         """Smallest element so far along a name."""
         return along(self, "cummin", _cummin, only_name(self, "cummin", name))
 
-    def cumlogsumexp(self: Any, name: Any = None) -> Any:
+    def cumlogsumexp(self: R, name: Any = None) -> R:
         """Cumulative log(sum(exp(x))) along a name."""
         return along(self, "cumlogsumexp", _cumlogsumexp, only_name(self, "cumlogsumexp", name))
 
-    def sort(self: Any, name: Any = None, *, descending: bool = False) -> Any:
+    def sort(self: R, name: Any = None, *, descending: bool = False) -> R:
         """In ascending order along a name, whose coordinates are dropped."""
         name = only_name(self, "sort", name)
         out = along(self, "sort", jnp.sort, name, descending=descending)
         return bare(out.array, unsorted(out._axes, _name(self, "sort", name)))
 
-    def argsort(self: Any, name: Any = None, *, descending: bool = False) -> Any:
+    def argsort(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self: R, name: Any = None, *, descending: bool = False
+    ) -> R:
         """The places that put the array in order along a name."""
         name = only_name(self, "argsort", name)
         out = along(self, "argsort", jnp.argsort, name, descending=descending)
         return bare(out.array, unsorted(out._axes, _name(self, "argsort", name)))
 
-    def top_k(self: Any, k: Any, name: Any = None) -> tuple[Any, Any]:
+    def top_k(self: R, k: Any, name: Any = None) -> tuple[R, R]:
         """The k largest elements along a name, largest first, and their places.
 
         `top_k("x", 2)`, with the name first as elsewhere, is `top_k(2, "x")`.
@@ -221,12 +240,12 @@ class Reductions:
         layout = unsorted(self._axes, self.dims[axis])
         return tuple(bare(apply(jnp.moveaxis, x, -1, axis), layout) for x in (values, places))  # pyright: ignore[reportReturnType]
 
-    def softmax(self: Any, names: Any) -> Any:
+    def softmax(self: R, names: Any) -> R:
         """exp(x) / sum(exp(x)) over a name or several, without overflow."""
         positions = self._axes.positions("softmax", names, self)
         return bare(apply(jax.nn.softmax, self.array, axis=positions), self._axes.plain)
 
-    def log_softmax(self: Any, names: Any) -> Any:
+    def log_softmax(self: R, names: Any) -> R:
         """log of `softmax`."""
         positions = self._axes.positions("log_softmax", names, self)
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)

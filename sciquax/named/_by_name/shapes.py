@@ -1,7 +1,7 @@
 """Shape operations by name."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 
@@ -49,10 +49,13 @@ def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
     return bare(a.array, axes(tuple(new), coords, a._axes.attrs))
 
 
-class Shapes:
+S = TypeVar("S", bound="Shapes")
+
+
+class Shapes(NamedBase):
     """The shape operations of [`sciquax.named.NamedArray`][]."""
 
-    def transpose(self: Any, *names: Any) -> Any:
+    def transpose(self: S, *names: Any) -> S:
         """The axes in this order: all names, or some and one `...` for the others. None: reversed.
 
         **Raises** `AxisError` for an absent, repeated or forgotten name.
@@ -79,11 +82,11 @@ class Shapes:
         return permuted(self, order)
 
     @property
-    def T(self: Any) -> Any:
+    def T(self: S) -> S:
         """The axes in reverse order."""
         return self.transpose()
 
-    def rename(self: Any, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+    def rename(self: S, names: Mapping[Any, Any] | None = None, /, **more: Any) -> S:
         """Other names: `rename(x="u")` or `rename({"x": "u"})`. Coordinates move along.
 
         **Raises** `AxisError` for an absent name, or where two axes would have one name.
@@ -93,7 +96,7 @@ class Shapes:
             name_of(new)
         return renamed(self, "rename", pairs)
 
-    def expand_dims(self: Any, axis: Any, size: int = 1) -> Any:
+    def expand_dims(self: S, axis: Any, size: int = 1) -> S:
         """A new leading axis along which the array is repeated.
 
         **Raises** `AxisError` if the name is there already.
@@ -115,7 +118,7 @@ class Shapes:
         out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
         return bare(out, self._axes.with_dims((name, *self.dims)))
 
-    def squeeze(self: Any, names: Any = None) -> Any:
+    def squeeze(self: S, names: Any = None) -> S:
         """Without axes of size 1: the ones named, or all of them.
 
         **Raises** `AxisSizeError` for an axis of another size.
@@ -133,7 +136,7 @@ class Shapes:
         rest = [i for i in range(self.ndim) if i not in positions]
         return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
 
-    def flatten(self: Any, names: Any, into: Any) -> Any:
+    def flatten(self: S, names: Any, into: Any) -> S:
         """Several axes as one, the first named varying slowest; it stands where the first stood.
 
         **Raises** `AxisError` for an absent or repeated name, or if `into` is there already.
@@ -163,7 +166,7 @@ class Shapes:
         out._axes.position("flatten", into, out)
         return out
 
-    def unflatten(self: Any, name: Any, into: Any = None, /, **sizes: int) -> Any:
+    def unflatten(self: S, name: Any, into: Any = None, /, **sizes: int) -> S:
         """One axis as several, the first varying slowest: `unflatten("xy", x=3, y=4)`.
 
         **Raises** `AxisSizeError` unless the sizes multiply to the axis' size.
@@ -186,7 +189,7 @@ class Shapes:
         kept = {k: c for k, c in self._axes.coords.items() if k != self.dims[place]}
         return bare(apply(jnp.reshape, self.array, shape), axes(dims, kept))
 
-    def broadcast_to(self: Any, sizes: Mapping[Any, int]) -> Any:
+    def broadcast_to(self: S, sizes: Mapping[Any, int]) -> S:
         """With these names in this order, repeated along those it lacks.
 
         **Raises** `AxisError` if a name of the array's is missing, `AxisSizeError` for a size that
@@ -210,7 +213,7 @@ class Shapes:
         out = apply(jnp.broadcast_to, array, tuple(wanted.values()))
         return bare(out, self._axes.with_dims(tuple(wanted)))
 
-    def broadcast_like(self: Any, other: Any) -> Any:
+    def broadcast_like(self: S, other: Any) -> S:
         """With the names of another array, in its order, and its own others in front."""
         other = as_named(other, "broadcast_like")
         if not other._axes.named:
@@ -218,7 +221,7 @@ class Shapes:
         own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
         return self.broadcast_to({**own, **other.sizes})
 
-    def flip(self: Any, names: Any = None) -> Any:
+    def flip(self: S, names: Any = None) -> S:
         """In reverse order along a name or several."""
         names = only_name(self, "flip", names)
         positions = self._axes.positions("flip", names, self)
@@ -229,7 +232,7 @@ class Shapes:
         out = apply(jnp.flip, self.array, axis=positions)
         return bare(out, axes(self.dims, coords))
 
-    def roll(self: Any, shifts: Mapping[Any, int] | None = None, /, **more: int) -> Any:
+    def roll(self: S, shifts: Mapping[Any, int] | None = None, /, **more: int) -> S:
         """Rolled along names: `roll(x=2)`. Their coordinates stay where they are."""
         pairs = _pairs("roll", shifts, more)
         if not pairs:
@@ -238,7 +241,7 @@ class Shapes:
         out = apply(jnp.roll, self.array, tuple(pairs.values()), axis=positions)
         return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
 
-    def diff(self: Any, name: Any = None, n: int = 1) -> Any:
+    def diff(self: S, name: Any = None, n: int = 1) -> S:
         """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
         place = self._axes.position("diff", only_name(self, "diff", name), self)
         if not 0 <= n <= self.shape[place]:
@@ -252,9 +255,9 @@ class Shapes:
         return bare(out, axes(self.dims, coords))
 
     def pad(
-        self: Any, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
+        self: S, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
         constant_values: Any = 0, **more: Any,
-    ) -> Any:  # fmt: skip
+    ) -> S:  # fmt: skip
         """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`."""
         pairs = _pairs("pad", widths, more)
         positions = self._axes.positions("pad", list(pairs), self)
@@ -265,7 +268,7 @@ class Shapes:
         out = apply(jnp.pad, self.array, tuple(full), mode, **kwargs)
         return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
 
-    def untag(self: Any, *names: Any) -> Any:
+    def untag(self: S, *names: Any) -> S:
         """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.
 
         **Raises** `AxisError` for an absent or repeated name.
@@ -276,7 +279,7 @@ class Shapes:
         dims: Dims = (None,) * len(positions) + tuple(self.dims[i] for i in rest)
         return bare(moved.array, moved._axes.with_dims(dims))
 
-    def tag(self: Any, *names: Any) -> Any:
+    def tag(self: S, *names: Any) -> S:
         """Names for the axes that have none, in their order: one for each.
 
         **Raises** `AxisError` for another number of names, or one that is there already.
@@ -296,17 +299,17 @@ class Shapes:
             layout.position("tag", name, self)
         return bare(self.array, layout)
 
-    def astype(self: Any, dtype: Any) -> Any:
+    def astype(self: S, dtype: Any) -> S:
         """Converted to another dtype."""
         out = self.array.astype(dtype)
         return bare(out, self._axes)
 
-    def unstack(self: Any, name: Any) -> list[Any]:
+    def unstack(self: S, name: Any) -> list[S]:
         """One array for each place along a name, without it."""
-        place = self._axes.position("unstack", name, self)
-        return [self.isel({self.dims[place]: i}) for i in range(self.shape[place])]
+        place, a = self._axes.position("unstack", name, self), cast(Any, self)
+        return [a.isel({self.dims[place]: i}) for i in range(self.shape[place])]
 
-    def split(self: Any, name: Any, parts: Any) -> list[Any]:
+    def split(self: S, name: Any, parts: Any) -> list[S]:
         """Parts along a name: `parts` equal ones, or cut before each of these places.
 
         **Raises** `AxisSizeError` if there is no equal division, `PlaceError` for a place outside.
@@ -326,4 +329,7 @@ class Shapes:
                     user_line()
                 )
         edges = [0, *cuts, size]
-        return [self.isel({own: slice(i, j)}) for i, j in zip(edges[:-1], edges[1:], strict=True)]
+        return [
+            cast(Any, self).isel({own: slice(i, j)})
+            for i, j in zip(edges[:-1], edges[1:], strict=True)
+        ]

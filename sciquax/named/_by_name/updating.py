@@ -1,6 +1,6 @@
 """Indexed updates by name: `a.at[{"x": 1}].set(v)`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,120 +18,60 @@ from .elementwise import where
 from .places import Pointwise, _places, _pointwise, isel
 from .shapes import permuted
 
-# -- writing --------------------------------------------------------------------------------------
 
-
-class At:
-    """`a.at`: index it to get an [`IndexedUpdate`][]."""
-
-    __slots__ = ("_array",)
-
-    def __init__(self, array: Any):
-        self._array = array
-
-    def __getitem__(self, index: Any) -> "IndexedUpdate":
-        if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
-            return MaskedUpdate(self._array, index)
-        if not isinstance(index, Mapping):
-            raise PositionalError(
-                f"A named array is indexed by name, and got {index!r}.",
-                "Write `a.at[{'x': 3}]`.",
-            ).at(user_line())
-        return IndexedUpdate(self._array, dict(index))
-
-
-class IndexedUpdate:
-    """`a.at[{"x": 1}]`: what to do there."""
-
-    __slots__ = ("_array", "_index")
-
-    def __init__(self, array: Any, index: dict[Any, Any]):
-        self._array, self._index = array, index
-
-    def _update(self, what: str, *values: Any, **kwargs: Any) -> Any:
-        a = self._array
-        places = _places(a, "at", self._index)
-        if places.arrays:
-            points = _pointwise(a, "at", places.arrays)
-        else:
-            points = Pointwise(axes(()), (), ())
-        rest = [i for i in range(a.ndim) if i not in points.positions]
-        order = (*points.positions, *rest)
-        moved = permuted(a, order).array
-        index = (
-            *map(jnp.asarray, points.places),
-            *(places.basic.get(i, slice(None)) for i in rest),
+def update(a: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`a.at[index].what(*args, **kwargs)`: at places by name, or where a mask holds."""
+    mask = None
+    if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
+        index, mask = {}, index
+    elif not isinstance(index, Mapping):
+        raise PositionalError(
+            f"A named array is indexed by name, and got {index!r}.", "Write `a.at[{'x': 3}]`."
+        ).at(user_line())
+    if what == "get":
+        return a[mask] if mask is not None else isel(a, "at", dict(index))
+    if what == "apply":  # the function of the elements there, which must be elementwise
+        what, args = (
+            "set",
+            (args[0](update(a, mask if mask is not None else index, "get", (), {})),),
         )
-        region_dims = list(points.layout.dims)
-        region_shape = [max(x.shape[k] for x in points.places) for k in range(len(region_dims))]
-        coords: dict[Any, Coordinate] = dict(points.layout.coords)
-        for i in rest:
-            place = places.basic.get(i, slice(None))
-            if isinstance(place, slice):
-                region_dims.append(a.dims[i])
-                region_shape.append(len(range(*place.indices(a.shape[i]))))
-                own = a._axes.coords.get(a.dims[i])
-                if own is not None:
-                    coords[a.dims[i]] = own.take(place)
-        region = axes(tuple(region_dims), coords)
-        given = [_fit(what, v, region, tuple(region_shape)) for v in values]
-        out = getattr(moved.at[index], what)(*given, **kwargs)
-        inverse = tuple(int(i) for i in np.argsort(order))
-        out = out if inverse == tuple(range(a.ndim)) else apply(jnp.transpose, out, inverse)
-        return bare(out, a._axes.plain)
-
-    def set(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("set", values, **kwargs)
-
-    def add(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("add", values, **kwargs)
-
-    def subtract(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("subtract", values, **kwargs)
-
-    def multiply(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("multiply", values, **kwargs)
-
-    mul = multiply
-
-    def divide(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("divide", values, **kwargs)
-
-    def power(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("power", values, **kwargs)
-
-    def min(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("min", values, **kwargs)
-
-    def max(self, values: Any, **kwargs: Any) -> Any:
-        return self._update("max", values, **kwargs)
-
-    def apply(self, function: Callable[..., Any], **kwargs: Any) -> Any:
-        """`function` of the elements there, which must be elementwise."""
-        return self.set(function(self.get()), **kwargs)
-
-    def get(self) -> Any:
-        return isel(self._array, "at", self._index)
+    if mask is None:
+        return _changed(a, dict(index), what, *args, **kwargs)
+    _fit("mask", mask, a._axes, a.shape)  # says so if it has other names or sizes
+    out = where(mask, _changed(a, {}, what, *args, **kwargs), a).transpose(*a.dims)
+    return bare(out.array, a._axes.plain)
 
 
-class MaskedUpdate(IndexedUpdate):
-    """`a.at[mask]`: what to do where a mask holds, which is aligned by name."""
-
-    __slots__ = ("_mask",)
-
-    def __init__(self, array: Any, mask: NamedBase):
-        super().__init__(array, {})
-        self._mask = mask
-
-    def _update(self, what: str, *values: Any, **kwargs: Any) -> Any:
-        a = self._array
-        _fit("mask", self._mask, a._axes, a.shape)  # says so if it has other names or sizes
-        changed = super()._update(what, *values, **kwargs)
-        out = where(self._mask, changed, a).transpose(*a.dims)
-        return bare(out.array, a._axes.plain)
-
-    def get(self) -> Any:
-        return self._array[self._mask]
+def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: Any) -> Any:
+    places = _places(a, "at", index)
+    if places.arrays:
+        points = _pointwise(a, "at", places.arrays)
+    else:
+        points = Pointwise(axes(()), (), ())
+    rest = [i for i in range(a.ndim) if i not in points.positions]
+    order = (*points.positions, *rest)
+    moved = permuted(a, order).array
+    region_dims = list(points.layout.dims)
+    region_shape = [max(x.shape[k] for x in points.places) for k in range(len(region_dims))]
+    coords: dict[Any, Coordinate] = dict(points.layout.coords)
+    for i in rest:
+        place = places.basic.get(i, slice(None))
+        if isinstance(place, slice):
+            region_dims.append(a.dims[i])
+            region_shape.append(len(range(*place.indices(a.shape[i]))))
+            own = a._axes.coords.get(a.dims[i])
+            if own is not None:
+                coords[a.dims[i]] = own.take(place)
+    region = axes(tuple(region_dims), coords)
+    given = [_fit(what, v, region, tuple(region_shape)) for v in values]
+    at = (
+        *map(jnp.asarray, points.places),
+        *(places.basic.get(i, slice(None)) for i in rest),
+    )
+    out = getattr(moved.at[at], what)(*given, **kwargs)
+    inverse = tuple(int(i) for i in np.argsort(order))
+    out = out if inverse == tuple(range(a.ndim)) else apply(jnp.transpose, out, inverse)
+    return bare(out, a._axes.plain)
 
 
 def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:

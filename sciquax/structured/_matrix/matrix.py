@@ -16,13 +16,12 @@ import numpy as np
 
 from . import operations
 from .base import allow_both
-from .operators import Operators
 from .properties import surviving
 from .solve import solve
 from .value_contract import ValueContract
 
 
-class StructuredMatrix(Operators, ValueContract):
+class StructuredMatrix(ValueContract):
     """The base of all structured matrices.
 
     **Fields of subclasses**: [`sciquax.structured.leaf`][] makes one for each defining array,

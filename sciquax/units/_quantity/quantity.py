@@ -22,16 +22,12 @@ from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, dimensionless
 from .arithmetic import as_number
+from .array_methods import ArrayMethods
 from .conversions import Conversions, _as_array, _parse
 from .numpy_protocol import NumpyProtocol
+from .operators import Operators
 from .printing import Printing
 from .value_contract import ValueContract
-
-if TYPE_CHECKING:
-    from .stubs import ArrayMethods, Operators
-else:
-    from .array_methods import ArrayMethods
-    from .operators import Operators
 
 SCALING = jax.make_user_context(None)
 """Set while `nondimensionalise` runs a function: the units that captured values are taken to."""
@@ -96,7 +92,6 @@ class Quantity(
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
     if not TYPE_CHECKING:
         __getattribute__ = object.__getattribute__
-        __eq__, __ne__, __hash__ = Operators.__eq__, Operators.__ne__, Operators.__hash__
 
     def __init__(self, value: Any, unit: Any = None):
         if not isinstance(value, jax.Array):
