@@ -190,5 +190,5 @@ def test_a_copy_of_ones_own_needs_one_line_of_facts():
     ]
     for value in values:
         kept = quaxify(keep_p.bind)(value)
-        assert jax.tree.structure(kept) == jax.tree.structure(value)
-        assert eqx.tree_equal(kept, value)
+        assert type(kept) is type(value)
+        assert eqx.tree_equal(jax.tree.leaves(kept), jax.tree.leaves(value))
