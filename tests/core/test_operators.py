@@ -96,8 +96,8 @@ def test_numbers_of_a_stranger():
 class Summary(ArrayValue):
     """Fields that are called as methods are."""
 
-    mean: jax.Array
-    std: jax.Array
+    mean: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
+    std: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     T: float
 
     def aval(self):
