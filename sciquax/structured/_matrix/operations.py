@@ -113,6 +113,6 @@ hadamard = Operation("hadamard", 2)
 kept_product = Operation("kept_product", 2)
 """`kept_product(a, b)`: the product of two matrices as such, whatever their types."""
 common_type = Operation("common_type", 2)
-"""`common_type(a, b)`: what `StructuredMatrix.common_type` gives, for matrices and other operands."""
+"""`common_type(a, b)`: what `StructuredMatrix.common_type` gives, also where one is no matrix."""
 convert_to = Operation("convert_to", 2)
 """`convert_to(a, example)`: what `StructuredMatrix.convert_to` gives."""
