@@ -24,6 +24,7 @@ from .core import (
     log_materialisations as log_materialisations,
     quaxify as quaxify,
     register as register,
+    register_rule as register_rule,
     show as show,
     value_and_grad as value_and_grad,
     vjp as vjp,

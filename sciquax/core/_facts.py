@@ -263,6 +263,9 @@ _EXPORTED = all_primitives()
 _UNKNOWN = Facts(Structure.OTHER, Scaling.SPECIAL)
 
 
+_REGISTERED: dict[str, Facts] = {}  # of primitives that are neither JAX's nor Equinox's
+
+
 def register_facts(primitive: Any, facts: Facts) -> None:
     """Say what is known of a primitive of your own, for every type's rules by family.
 
@@ -281,8 +284,9 @@ def register_facts(primitive: Any, facts: Facts) -> None:
     ```
     """
     name = primitive if isinstance(primitive, str) else primitive.name
-    if FACTS.setdefault(name, facts) != facts:
-        raise ValueError(f"Other facts are known of the primitive {name!r}: {FACTS[name]}.")
+    known = FACTS.get(name) or _REGISTERED.setdefault(name, facts)
+    if known != facts:
+        raise ValueError(f"Other facts are known of the primitive {name!r}: {known}.")
 
 
 def facts_of(primitive: Any) -> Facts:
@@ -290,7 +294,7 @@ def facts_of(primitive: Any) -> Facts:
 
     A primitive of somebody else's that merely shares a name with one of JAX's is unknown.
     """
-    known = FACTS.get(primitive.name)
+    known = FACTS.get(primitive.name) or _REGISTERED.get(primitive.name)
     if known is None or _EXPORTED.get(primitive.name, primitive) is not primitive:
         return _UNKNOWN
     return known

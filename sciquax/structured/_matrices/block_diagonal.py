@@ -20,23 +20,22 @@ from .triangular import TriangularMatrix, check_square
 class BlockDiagonalMatrix(StructuredMatrix):
     """A matrix of square blocks along the diagonal.
 
-        **Arguments**
+    **Arguments**
 
-        - `blocks`: (..., k, m, m); the matrix has k * m rows.
-        - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
+    - `blocks`: (..., k, m, m); the matrix has k * m rows.
+    - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
 
-        Everything is done block by block, batched.
+    Everything is done block by block, batched.
 
-        ```python
-        >>> import jax.numpy as jnp
-    import numpy as np
-        >>> from sciquax import quaxify
-        >>> from sciquax.structured import BlockDiagonalMatrix
-        >>> a = BlockDiagonalMatrix(jnp.array([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.0], [0.0, 2.0]]]))
-        >>> quaxify(jnp.linalg.det)(a).round(4)
-        Array(-8., dtype=float32)
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import quaxify
+    >>> from sciquax.structured import BlockDiagonalMatrix
+    >>> a = BlockDiagonalMatrix(jnp.array([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.0], [0.0, 2.0]]]))
+    >>> quaxify(jnp.linalg.det)(a).round(4)
+    Array(-8., dtype=float32)
 
-        ```
+    ```
     """
 
     arrays_are_entries: ClassVar[bool] = True
