@@ -21,6 +21,7 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from .._compat.frames import calling_module
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
@@ -107,9 +108,18 @@ class StandIn:
         return stage_whole(self.function, self.rules, args, kwargs)
 
 
+# What JAX writes its own functions in. Its transformations call a function for the user.
+_FUNCTIONS_OF_JAX = (
+    "jax.numpy",
+    "jax.scipy",
+    "jax.experimental",
+    "jax.example_libraries",
+    *(f"jax._src.{name}" for name in ("numpy", "scipy", "lax", "nn", "random", "image", "ops")),
+)
+
+
 def _called_by_jax() -> bool:
-    caller = sys._getframe(2).f_globals.get("__name__", "")
-    return caller.startswith("jax.")
+    return calling_module().startswith(_FUNCTIONS_OF_JAX)
 
 
 def stage_whole(
