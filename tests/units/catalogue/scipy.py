@@ -195,7 +195,8 @@ for _solver in ("cg", "gmres", "bicgstab"):
         out="s/m",
         rtol=5e-3,
         atol=1e-3,
-        f=lambda J, a, b, n=_solver: getattr(J.scipy.sparse.linalg, n)(a, b)[0],
+        # The default tolerance is below float32's rounding here, by which JAX's gmres may divide.
+        f=lambda J, a, b, n=_solver: getattr(J.scipy.sparse.linalg, n)(a, b, tol=1e-4)[0],
     )
 Area("scipy.sparse.linalg")(
     "cg",
