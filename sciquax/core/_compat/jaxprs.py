@@ -13,7 +13,9 @@ from jax._src.interpreters import (
 )
 
 try:
-    from jax._src import flattree as ft  # private: 0.12
+    from jax._src import (
+        flattree as ft,  # private: 0.12  # pyright: ignore[reportAttributeAccessIssue]
+    )
 except ImportError:  # 0.10 and 0.11 have none
     ft: Any = None
 
