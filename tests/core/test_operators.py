@@ -1,14 +1,16 @@
 """Python's operators, array methods and `.at` of every array type, outside of `quaxify`."""
 
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core.primitives import cbrt_p
 
-from sciquax import ArrayValue, quaxify
+import sciquax.numpy as sqnp
+from sciquax import ArrayValue, quaxify, register
 from sciquax.core import aval_of
 from sciquax.lora import LoraArray
 from sciquax.quantised import quantise
@@ -171,3 +173,32 @@ def test_an_outer_layer_is_asked():
     for product in (boxed * q, q * boxed):
         assert isinstance(product, Quantity) and str(product.units) == "meter"
         assert_same(product.m * 1.0, jnp.array([0.0, 3.0, 8.0]))
+
+
+class Trusted(Boxed):
+    """A type that says that its rules do nothing but compute."""
+
+    pure_rules: ClassVar[bool] = True
+
+
+class Ruled(Trusted):
+    """One for which the user has a rule by signature all the same."""
+
+
+LEVEL = 2.0
+
+
+@register(cbrt_p)
+def _cbrt(x: Ruled, **params):
+    return jnp.full(x.shape, LEVEL)
+
+
+def test_rules_by_signature_are_not_kept_for_a_type_that_comes_later(monkeypatch):
+    """The first calls meet no rule of the user's, so that what they come to is compiled."""
+    x = jnp.asarray(X)
+    for _ in range(3):
+        assert_same(sqnp.cbrt(Trusted(x)), jnp.cbrt(x))
+    for _ in range(3):
+        assert_same(sqnp.cbrt(Ruled(x)), jnp.full(X.shape, 2.0))
+    monkeypatch.setitem(globals(), "LEVEL", 5.0)
+    assert_same(sqnp.cbrt(Ruled(x)), jnp.full(X.shape, 5.0))

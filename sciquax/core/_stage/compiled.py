@@ -95,7 +95,7 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         given = (*args, *kwargs.values())
         kinds = parts[len(parts) - len(given) :]
         statics = [_DYNAMIC if p is _DYNAMIC else x for p, x in zip(kinds, given, strict=True)]
-        kept.program = _compile(fn, statics, list(kwargs))
+        kept.program = _compile(kept, statics, list(kwargs))
     try:
         return kept.program(*dynamic)
     except TypeError:
@@ -155,13 +155,18 @@ def _key(x: Any) -> Any:
 _STATIC = frozenset((int, bool, str, type(None)))
 
 
-def _compile(fn: Callable, statics: list[Any], names: list[str]) -> Callable:
+def _compile(kept: _Kept, statics: list[Any], names: list[str]) -> Callable:
     n_args = len(statics) - len(names)
 
     def whole(*dynamic: Any) -> Any:
         given = iter(dynamic)
         values = [next(given) if x is _DYNAMIC else x for x in statics]
-        return call(fn, tuple(values[:n_args]), dict(zip(names, values[n_args:], strict=True)))
+        named = dict(zip(names, values[n_args:], strict=True))
+        before = MODE.signature_rules_called
+        out = call(kept.function, tuple(values[:n_args]), named)
+        if MODE.signature_rules_called != before:  # values of other types than at the first call
+            kept.pure = False
+        return out
 
     return jax.jit(whole)
 
