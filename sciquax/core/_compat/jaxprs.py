@@ -45,11 +45,6 @@ def as_array(x: Any) -> Any:
     return jax.numpy.asarray(x)
 
 
-def is_closed(jaxpr: Any) -> bool:
-    """Whether a jaxpr found in an equation's parameters carries its own constants."""
-    return isinstance(jaxpr, ClosedJaxpr)
-
-
 def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
     """The bare jaxpr and the constants of `jaxpr`, closed or not (they are one class in 0.12)."""
     if isinstance(jaxpr, ClosedJaxpr):
@@ -185,6 +180,3 @@ def all_primitives() -> dict[str, Any]:
         if isinstance(value, Primitive):
             found[value.name] = value
     return found
-
-
-Array_types = (jax.Array, np.ndarray, np.generic)

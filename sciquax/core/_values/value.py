@@ -44,10 +44,9 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `own_operators`: whether operators and methods mean something else than JAX's. Functions given
       to `sciquax.grad` and its siblings are then called on the values first, and staged only if
       they hand one to JAX; and values of inner layers leave mixed operators to this type's.
-    - `families`: this type's rules by primitive, filled by `register_rule`.
     - `wants_deferred`: whether it would rather meet masks and constants as formulas than as arrays;
       `transient`: whether it is such a formula. See `formulas.py`.
-    - `of_every_unit`: whether the value measures anything, as a literal 0 does.
+    - `of_every_unit`: whether the value fits every unit, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
     - `sums_by_parts`: whether the arrays of a sum of two are the sums of their arrays, for a solver
       to step. Of other types that is found out by adding two.
@@ -58,7 +57,6 @@ class Value(eqx.Module, metaclass=ValueMeta):
     differentiable_rules: ClassVar[bool] = False
     explains_itself: ClassVar[bool] = False
     pure_rules: ClassVar[bool] = False
-    families: ClassVar[dict[Any, Callable[..., Any]]] = {}
     wants_deferred: ClassVar[bool] = False
     transient: ClassVar[bool] = False
     of_every_unit: ClassVar[bool] = False

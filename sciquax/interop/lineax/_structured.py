@@ -23,12 +23,6 @@ from sciquax.units.internal import own_unit, wrap
 from .._solving.unit_operator import UnitLinearOperator, unit_of_all
 from .._solving.with_units import with_unit
 
-_TAGS = {
-    "symmetric": lx.symmetric_tag,
-    "positive_definite": lx.positive_semidefinite_tag,
-    "unit_diagonal": lx.unit_diagonal_tag,
-}
-
 
 class StructuredLinearOperator(lx.AbstractLinearOperator):
     """A structured matrix as a Lineax operator.

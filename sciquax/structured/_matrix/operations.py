@@ -99,8 +99,6 @@ cholesky = Operation("cholesky")
 band_part = Operation("band_part")
 """`band_part(a, low, high)`: the elements on the diagonals from offset `low` to `high`, zeros
 elsewhere; None is no bound. `tril`, `triu`."""
-symmetrised = Operation("symmetrised")
-"""`symmetrised(a)`: the Hermitian part (a + a^H) / 2."""
 fitted = Operation("fitted", 2)
 """`fitted(a, example)`: the matrix `a` in the type and layout of `example`, whose arrays hold
 elements. By default of one type with the same static fields, if it says `arrays_are_entries`."""
