@@ -19,11 +19,11 @@ from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation
-from ._functions.rules import rule_for_call
+from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
-from ._values.mode import MODE
+from ._values.mode import MODE, not_staging
 from ._values.unit_polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
 from ._weak_cache import WeakCache
 
@@ -49,10 +49,16 @@ def interpret(
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
     the outputs.
     """
+    with not_staging():
+        return _interpreted(jaxpr, consts, operands, deferring)
+
+
+def _interpreted(
+    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool
+) -> list[Any]:
     env = Environment(zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
-    staging, MODE.staging = MODE.staging, False
     direct, MODE.direct = MODE.direct, False
     outer = MODE.deferring
     MODE.deferring = deferring or any(map(wants_deferred, operands))
@@ -87,7 +93,7 @@ def interpret(
         outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
-        MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
+        MODE.direct, MODE.deferring = direct, outer
         if observer is not None:
             observer.leave()
 
@@ -161,10 +167,8 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
             if MODE.deferring and primitive.name in _CALLS and grows(eqn):
                 return interpret(*open_jaxpr(eqn.params[_CALLS[primitive.name]]), tagged, True)
             return bind_equation(eqn, [strip(x) for x in operands])
-        if (rule := rule_for_call(eqn, tagged)) is not None:
-            outs = rule(tagged)
-            if outs is not NotImplemented:
-                return _checked(eqn, outs, env)
+        if (outs := answered(eqn, tagged)) is not NotImplemented:
+            return _checked(eqn, outs, env)
         if MODE.deferring:
             if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
@@ -221,7 +225,8 @@ def _states_numbers(eqn: Any, operands: Sequence[Any]) -> bool:
 
     `jnp.where(mask, x, 0.0)` is a call with the zero as an operand, which must stay known as zero.
     """
-    body, _ = open_jaxpr(eqn.params["jaxpr"])
+    found = whole_call_in(eqn.params["jaxpr"])
+    body, _ = open_jaxpr(eqn.params["jaxpr"] if found is None else found.body)
     return len(body.eqns) <= _SHORT and (
         any(type(var) is Literal for var in eqn.invars) or any(map(is_transient, operands))
     )

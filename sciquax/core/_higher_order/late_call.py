@@ -1,20 +1,14 @@
-"""Carrying out a call that was kept as one equation."""
+"""A call that was kept as one equation, and that no rule has answered: what the function does."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from .._compat.jaxprs import open_jaxpr
 from .._dispatch.tables import HIGHER_ORDER
-from .._functions.call import Call, apply_rule, differentiable
 from .._interpret import interpret
 
 
 def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    call: Call = params["call"].item
-    if not call.differentiated or differentiable(operands):
-        out = apply_rule(call, operands)
-        if out is not NotImplemented:
-            return out
     jaxpr, consts = open_jaxpr(params["body"])
     return interpret(jaxpr, consts, list(operands))
 
