@@ -164,7 +164,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
-            if MODE.deferring and primitive.name in _CALLS and grows(eqn):
+            if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
                 return interpret(*open_jaxpr(eqn.params[_CALLS[primitive.name]]), tagged, True)
             return bind_equation(eqn, [strip(x) for x in operands])
         if (outs := answered(eqn, tagged)) is not NotImplemented:

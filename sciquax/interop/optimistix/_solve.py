@@ -208,9 +208,8 @@ def _call(
     if not MODE.staging:
         return _solve(kind, **given)
     given["fn"] = without_captured_tracers(fn, _inexact(y0), args, place=place_of(fn))
-    return deferred(
-        lambda given: _common_part(_solve(kind, **given)), lambda given: _shapes(**given), given
-    )
+    later = lambda given: _common_part(_solve(kind, **given))  # noqa: E731
+    return deferred(kind, later, lambda given: _shapes(**given), given)
 
 
 @eqx.filter_jit
