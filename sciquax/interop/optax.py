@@ -18,7 +18,12 @@ from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, as_unit, base_unit, difference_unit, own_unit
 
-from ._solving.tree_units import TreeUnits, is_literal_of_every_unit, to_unit
+from ._solving.tree_units import (
+    TreeUnits,
+    is_literal_of_every_unit,
+    leaves_to_units,
+    to_unit,
+)
 from ._solving.user_functions import call, caller_line
 
 
@@ -178,15 +183,7 @@ def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
             f"Optax got {complaint.what} {structure}, and the parameters are {target.tree}.",
             "Give it the structure of the parameters.",
         ).at(caller_line())
-    leaves = target.tree.flatten_up_to(tree)
-    bare = []
-    for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
-
-        def complain(x: Any, i: int = i, unit: InternedUnit = unit) -> LocatedError:
-            return complaint.error(x, unit, i)
-
-        bare.append(to_unit(x, unit, complain))
-    return target.bare.unflatten(target.parts(bare))
+    return target.bare.unflatten(target.parts(leaves_to_units(tree, target, complaint.error)))
 
 
 class _Complaint:

@@ -230,6 +230,20 @@ def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError])
     return convert(x if hasattr(x, "dtype") else jnp.asarray(x), dimensionless(), unit)
 
 
+def leaves_to_units(
+    tree: Any, target: TreeUnits, complain: Callable[[Any, InternedUnit, int], LocatedError]
+) -> list[Any]:
+    """The magnitudes of a tree's leaves in the units due.
+
+    **Arguments**: `complain(x, unit, i)` makes the error for a leaf that measures something else.
+    """
+    leaves = target.tree.flatten_up_to(tree)
+    return [
+        to_unit(x, unit, lambda x, unit=unit, i=i: complain(x, unit, i))
+        for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True))
+    ]
+
+
 def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolve") -> Any:
     """A time or a duration in the unit that time is in; None stays None.
 
@@ -283,23 +297,19 @@ def tree_to_units(
         if target.plain and not any(map(is_quantity, leaves)):
             return tree  # Diffrax says so itself
         raise StructureError(what, target.tree, structure).at(definition_of(function))
-    magnitudes = []
-    for i, (x, unit) in enumerate(zip(leaves, target.units, strict=True)):
 
-        def complain(x: Any, i: int = i, unit: InternedUnit = unit) -> LocatedError:
-            name = target.names()[i]
-            if isinstance(x, Quantity):
-                message = f"{what} returned '{x._unit}' for {name}, {why(name, str(unit))}."
-                remedy = f"Return something that converts to '{unit}'."
-            else:
-                message = f"{what} returned {_came(x)} for {name}, {why(name, str(unit))}."
-                remedy = (
-                    f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
-                )
-            error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
-            return error.at(line_of_output(function, arguments, i))
+    def complain(x: Any, unit: InternedUnit, i: int) -> LocatedError:
+        name = target.names()[i]
+        if isinstance(x, Quantity):
+            message = f"{what} returned '{x._unit}' for {name}, {why(name, str(unit))}."
+            remedy = f"Return something that converts to '{unit}'."
+        else:
+            message = f"{what} returned {_came(x)} for {name}, {why(name, str(unit))}."
+            remedy = f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
+        error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
+        return error.at(line_of_output(function, arguments, i))
 
-        magnitudes.append(to_unit(x, unit, complain))
+    magnitudes = leaves_to_units(tree, target, complain)
     arrays = target.parts(magnitudes)
     if arrays is None:
         due = ", ".join("array" if s is None else s.kind for s in target._storages)

@@ -4,7 +4,6 @@ A path holds quantities. To evaluate it, the same path of Diffrax's is made of t
 and what it gives is labelled.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import diffrax
@@ -14,15 +13,15 @@ import jax.tree_util as jtu
 from sciquax.core import LocatedError, is_value
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units.internal import own_unit, wrap
+from sciquax.units.internal import InternedUnit, own_unit, wrap
 
 from .._solving.deferred_calls import deferrable
 from .._solving.tree_units import (
     TreeUnits,
     Working,
     is_quantity,
+    leaves_to_units,
     time_to_unit,
-    to_unit,
     without_units,
 )
 from .._solving.user_functions import caller_line
@@ -190,9 +189,7 @@ def _cubic_units(working: Working) -> list[TreeUnits]:
 
 
 def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
-    leaves = units.tree.flatten_up_to(coefficient)
-
-    def complain(x: Any, unit: Any) -> LocatedError:
+    def complain(x: Any, unit: InternedUnit, i: int) -> LocatedError:
         error = DimensionalityError(
             f"`CubicInterpolation` got its coefficient `{name}` in '{own_unit(x)}', which for its "
             f"`ts` and its coefficient `a` is in '{unit}'.",
@@ -202,12 +199,7 @@ def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
         )
         return error.at(caller_line())
 
-    return units.bare.unflatten(
-        [
-            to_unit(x, unit, lambda x, unit=unit: complain(x, unit))
-            for x, unit in zip(leaves, units.units, strict=True)
-        ]
-    )
+    return units.bare.unflatten(units.parts(leaves_to_units(coefficient, units, complain)))
 
 
 # -- data with missing values ---------------------------------------------------------------------
@@ -310,20 +302,14 @@ def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
     if given is None:
         return None
 
-    def complain(x: Any, unit: Any, leaf: str) -> LocatedError:
+    def complain(x: Any, unit: InternedUnit, i: int) -> LocatedError:
         came = f"'{x._unit}'" if isinstance(x, Quantity) else "plain numbers"
         error = DimensionalityError(
-            f"`{owner}` got `{name}` in {came} for {leaf}, and it is due in '{unit}'.",
+            f"`{owner}` got `{name}` in {came} for {units.names()[i]}, and it is due in '{unit}'.",
             own_unit(x).pint,
             unit.pint,
             f"Give it in a unit that converts to '{unit}'.",
         )
         return error.at(caller_line())
 
-    leaves: Sequence[Any] = units.tree.flatten_up_to(given)
-    return units.bare.unflatten(
-        [
-            to_unit(x, unit, lambda x, unit=unit, leaf=leaf: complain(x, unit, leaf))
-            for x, unit, leaf in zip(leaves, units.units, units.names(), strict=True)
-        ]
-    )
+    return units.bare.unflatten(units.parts(leaves_to_units(given, units, complain)))

@@ -9,7 +9,7 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, dimensionless, own_unit
 
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
-from .._solving.tree_units import TreeUnits, Working, has_quantity, to_unit
+from .._solving.tree_units import TreeUnits, Working, has_quantity, leaves_to_units
 from .._solving.user_functions import caller_line
 
 
@@ -76,21 +76,16 @@ def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
             f"{takes.tree}.",
             "Give it shaped like `y0`.",
         ).at(caller_line())
-    names = takes.names()
 
-    def convert(x: Any, unit: InternedUnit, name: str) -> Any:
-        def complain(x: Any) -> LocatedError:
-            came = f"in '{x._unit}'" if isinstance(x, Quantity) else f"as {describe(x)}"
-            error = DimensionalityError(
-                f"`{owner}` got `options[{key!r}]` {came}, and {name} is in '{unit}' in `y0`.",
-                own_unit(x).pint,
-                unit.pint,
-                f"Give it in a unit that converts to '{unit}'.",
-            )
-            return error.at(caller_line())
+    def complain(x: Any, unit: InternedUnit, i: int) -> LocatedError:
+        came = f"in '{x._unit}'" if isinstance(x, Quantity) else f"as {describe(x)}"
+        error = DimensionalityError(
+            f"`{owner}` got `options[{key!r}]` {came}, and {takes.names()[i]} is in '{unit}' in "
+            "`y0`.",
+            own_unit(x).pint,
+            unit.pint,
+            f"Give it in a unit that converts to '{unit}'.",
+        )
+        return error.at(caller_line())
 
-        return to_unit(x, unit, complain)
-
-    leaves = takes.tree.flatten_up_to(bound)
-    bare = [convert(*given) for given in zip(leaves, takes.units, names, strict=True)]
-    return takes.bare.unflatten(takes.parts(bare))
+    return takes.bare.unflatten(takes.parts(leaves_to_units(bound, takes, complain)))
