@@ -155,7 +155,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     operands = [_read(env, var) for var in eqn.invars]
     primitive = eqn.primitive
     if primitive is inject_p:
-        value = eject(operands, eqn.params["tree"])
+        value = eject(map(strip, operands), eqn.params["tree"])
         MODE.deferring = MODE.deferring or wants_deferred(value)
         return [value]
     if never_returns(eqn):
