@@ -17,14 +17,21 @@ from ._compat.execution import current_context, equation_context
 from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
-from ._dispatch.tables import HIGHER_ORDER
+from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation
 from ._functions.rules import rule_for_call
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
 from ._values.mode import MODE
-from ._values.unit_polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
+from ._values.stated import Numbers, marked
+from ._values.unit_polymorphic import (
+    Polymorphic,
+    for_rules,
+    is_polymorphic_literal,
+    stays_polymorphic,
+    strip,
+)
 from ._weak_cache import WeakCache
 
 
@@ -49,16 +56,18 @@ def interpret(
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
     the outputs.
     """
-    env = Environment(zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True))
+    numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
+    env = Environment(zip(inputs, numbers.enter(inputs, consts, operands), strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
     staging, MODE.staging = MODE.staging, False
     direct, MODE.direct = MODE.direct, False
-    outer = MODE.deferring
+    outer, outer_numbers = MODE.deferring, MODE.numbers
+    MODE.numbers = numbers
     MODE.deferring = deferring or any(map(wants_deferred, operands))
     step = _equation
     if (observer := MODE.observer) is not None:
-        observer.enter(jaxpr, len(consts), [*consts, *operands])
+        observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
     live = None
     try:
@@ -81,6 +90,8 @@ def interpret(
                             continue
                     raise
             env.update(zip(eqn.outvars, outs, strict=True))
+            if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
+                numbers.forget(eqn)  # the rule says what it is
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
@@ -88,6 +99,7 @@ def interpret(
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
         MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
+        MODE.numbers = outer_numbers
         if observer is not None:
             observer.leave()
 
@@ -147,6 +159,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
     out: Any
     operands = [_read(env, var) for var in eqn.invars]
+    MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
         value = eject(operands, eqn.params["tree"])
@@ -159,17 +172,19 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
             if MODE.deferring and primitive.name in _CALLS and grows(eqn):
-                return interpret(*open_jaxpr(eqn.params[_CALLS[primitive.name]]), tagged, True)
-            return bind_equation(eqn, [strip(x) for x in operands])
+                body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
+                return interpret(*body, MODE.numbers.passed_on(tagged), True)
+            return marked(eqn, bind_equation(eqn, [strip(x) for x in operands]))
         if (rule := rule_for_call(eqn, tagged)) is not None:
-            outs = rule(tagged)
+            outs = rule(for_rules(tagged))
             if outs is not NotImplemented:
                 return _checked(eqn, outs, env)
         if MODE.deferring:
             if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
             elif primitive.name == "jit" and _states_numbers(eqn, tagged):
-                return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
+                body = open_jaxpr(eqn.params["jaxpr"])
+                return interpret(*body, MODE.numbers.passed_on(tagged), deferring=True)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
@@ -232,6 +247,8 @@ def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
     primitive = eqn.primitive
     if has_signature_rules(primitive):
         return resolve(primitive, operands)(primitive, operands, eqn.params)
+    if primitive.name in TAKES_STATED:
+        operands = MODE.numbers.passed_on(operands)
     return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
 
 

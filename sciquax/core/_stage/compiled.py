@@ -84,12 +84,13 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     key = tuple(parts)
     kept = _kept.get(key)
     if kept is None or not kept.pure:
-        before = MODE.signature_rules_called
+        before = MODE.signature_rules_called, MODE.arrays_read
         out = call(fn, args, kwargs)
         if kept is None:
             if len(_kept) >= _LIMIT:
                 _kept.clear()
-            _kept[key] = _Kept(fn, MODE.signature_rules_called == before)
+            after = MODE.signature_rules_called, MODE.arrays_read
+            _kept[key] = _Kept(fn, after == before)
         return out
     if kept.program is None:
         given = (*args, *kwargs.values())
