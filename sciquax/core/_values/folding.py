@@ -162,6 +162,9 @@ _BODIES = {
 }
 
 
+HOLDS_BODIES = {*_BODIES, "cond"}
+
+
 def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
     """What an equation gives for these inputs; None for what is not known."""
     name = eqn.primitive.name

@@ -21,6 +21,7 @@ import numpy as np
 
 from .._compat.jaxprs import Literal, Tracer
 from .folding import (
+    HOLDS_BODIES,
     MOST,
     Number,
     fold,
@@ -123,6 +124,10 @@ class Numbers:
     def note(self, eqn: Any) -> bool:
         """An equation was carried out: whether the program states a result of it."""
         made = self._made
+        if eqn.primitive.name not in HOLDS_BODIES:  # the shortest way for nearly all equations
+            for v in eqn.invars:
+                if type(v) is not Literal and v not in made:
+                    return False
         known = [type(v) is Literal or v in made for v in eqn.invars]
         flags = foldable(eqn, known)
         if not any(flags):

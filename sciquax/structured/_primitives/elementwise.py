@@ -127,7 +127,7 @@ def _kept(number: np.ndarray) -> str | None:
     """The question what scaling by this number keeps."""
     if not np.isreal(number).all():
         return None
-    return "scale_positive" if (number.real > 0).all() else "scale_real"
+    return "scale_positive" if (np.real(number) > 0).all() else "scale_real"
 
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
