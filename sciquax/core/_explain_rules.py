@@ -9,8 +9,7 @@ from ._dispatch.signatures import headed, signature_rules
 from ._dispatch.tables import HIGHER_ORDER, find_family_rule
 from ._facts import REASONS, Scaling, facts_of
 from ._functions.intercept import rules_of
-from ._functions.recognise import function_name
-from ._functions.rules import FunctionRules, known_rules
+from ._functions.rules import FunctionRules, function_name, known_rules
 from ._stage.quaxify import _Quaxify
 from ._values.kinds import VALUE_TYPES
 from ._values.unit_polymorphic import Polymorphic
@@ -102,12 +101,9 @@ def _default(t: type[Value]) -> tuple[type, str]:
 
 def _function(function: Callable, types: list[type[Value]]) -> list[str]:
     lines = [f"`{function_name(function)}`, as a whole:"]
-    every = known_rules(function)
-    named = rules_of(function)
-    if named is not None and named not in every:
-        every = [*every, named]
     rows: dict[str, str] = {}
-    for rules in every:
+    rules = rules_of(function) or known_rules(function)  # by name: what is pending is looked up
+    if rules is not None:
         lines += [f"  by signature: {headed(rule)} in {_home(rule)}" for rule in rules.all()]
         for t in types:
             owner = _owner(rules, t)

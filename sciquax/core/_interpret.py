@@ -19,11 +19,11 @@ from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation
-from ._functions.rules import rule_for_call
+from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
-from ._values.mode import MODE
+from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
 from ._values.unit_polymorphic import (
     Polymorphic,
@@ -56,11 +56,17 @@ def interpret(
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
     the outputs.
     """
+    with not_staging():
+        return _interpreted(jaxpr, consts, operands, deferring)
+
+
+def _interpreted(
+    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool
+) -> list[Any]:
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands), strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
-    staging, MODE.staging = MODE.staging, False
     direct, MODE.direct = MODE.direct, False
     outer, outer_numbers = MODE.deferring, MODE.numbers
     MODE.numbers = numbers
@@ -98,8 +104,7 @@ def interpret(
         outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
-        MODE.staging, MODE.direct, MODE.deferring = staging, direct, outer
-        MODE.numbers = outer_numbers
+        MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers
         if observer is not None:
             observer.leave()
 
@@ -175,10 +180,8 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
                 body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
                 return interpret(*body, MODE.numbers.passed_on(tagged), True)
             return marked(eqn, bind_equation(eqn, [strip(x) for x in operands]))
-        if (rule := rule_for_call(eqn, tagged)) is not None:
-            outs = rule(for_rules(tagged))
-            if outs is not NotImplemented:
-                return _checked(eqn, outs, env)
+        if (outs := answered(eqn, for_rules(tagged))) is not NotImplemented:
+            return _checked(eqn, outs, env)
         if MODE.deferring:
             if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
@@ -236,7 +239,8 @@ def _states_numbers(eqn: Any, operands: Sequence[Any]) -> bool:
 
     `jnp.where(mask, x, 0.0)` is a call with the zero as an operand, which must stay known as zero.
     """
-    body, _ = open_jaxpr(eqn.params["jaxpr"])
+    found = whole_call_in(eqn.params["jaxpr"])
+    body, _ = open_jaxpr(eqn.params["jaxpr"] if found is None else found.body)
     return len(body.eqns) <= _SHORT and (
         any(type(var) is Literal for var in eqn.invars) or any(map(is_transient, operands))
     )

@@ -17,11 +17,9 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ._compat.frames import user_location
-from ._compat.jaxprs import Literal, all_inputs, as_array
+from ._compat.jaxprs import Literal, all_inputs, as_array, open_jaxpr
 from ._errors import LocatedError, user_line
 from ._facts import Structure, facts_of
-from ._functions.intercept import StandIn, rules_of
-from ._functions.recognise import call_name
 from ._interpret import interpret
 from ._stage.quaxify import Arrays, F, R, _Quaxify, call
 from ._stage.staging import stage
@@ -83,8 +81,6 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
         return call(fn, args, kwargs)
     name = getattr(fn, "__name__", type(fn).__name__)
     described = _argument_names(fn, args, kwargs)
-    if (rules := rules_of(fn)) is not None and not rules.direct_only:
-        fn = StandIn(fn, rules)  # the function itself is one that has rules as a whole
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value_or_foreign)
     chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
     for i in chosen:
@@ -290,11 +286,20 @@ def _operation(eqn: Any) -> str:
     if name == "whole_call":
         return f"call[{eqn.params['call'].item.rules.name}]"
     if name in _CALLS:
-        return f"{name}[{call_name(eqn)}]" if call_name(eqn) else name
+        called = _call_name(eqn)
+        return f"{name}[{called}]" if called else name
     if facts_of(eqn.primitive).structure is Structure.CALL:
         return name
     told = [f"{k}={v}" for k, v in eqn.params.items() if _telling(v)]
     return f"{name}[{' '.join(told)}]" if told else name
+
+
+def _call_name(eqn: Any) -> str:
+    name = eqn.params.get("name")
+    if name is None:
+        body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        name = getattr(getattr(open_jaxpr(body)[0], "debug_info", None), "func_name", "")
+    return name
 
 
 def _telling(param: Any) -> bool:

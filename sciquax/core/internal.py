@@ -12,7 +12,6 @@ from ._compat.jaxprs import (
     open_jaxpr as open_jaxpr,
 )
 from ._dispatch.tables import HIGHER_ORDER as HIGHER_ORDER
-from ._functions.intercept import StandIn as StandIn
 from ._stage.staging import (
     Staged as Staged,
     fill as fill,

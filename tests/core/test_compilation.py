@@ -13,7 +13,7 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.core import _interpret
-from sciquax.core._functions import rules
+from sciquax.core._functions import call
 from sciquax.core._higher_order import bodies
 from sciquax.core._weak_cache import WeakCache
 from sciquax.units import Quantity
@@ -24,7 +24,7 @@ CACHES = {
     "staged": bodies._staged,
     "with_inject": _interpret._with_inject,
     "last_use": _interpret._last_use_cache,
-    "known_calls": rules._known_calls,
+    "whole_calls": call._within,
 }
 
 

@@ -104,7 +104,7 @@ def test_depth_and_whole_functions(capsys):
     show(f, depth=0)(Quantity(jnp.array([3.0, 4.0]), "m"))
     text = capsys.readouterr().out
     assert "jit[_where]" in text and "select_n" not in text
-    assert re.search(r"= call\[norm\] x +Quantity\(f32\[\], 'm'\)", text)
+    assert re.search(r"= jit\[norm\] x +Quantity\(f32\[\], 'm'\)", text)
     show(jnp.linalg.det)(Quantity(DiagonalMatrix(jnp.array([2.0, 3.0])), "m"))
     assert "'m**2'" in capsys.readouterr().out
 

@@ -65,7 +65,7 @@ def equation_context(eqn: Any, here: Any) -> Any:
     """The context manager of the settings an equation was staged under; none if they are `here`.
 
     Entering the same settings again is not idle in 0.10: JAX then keys its trace caches apart, and
-    compiled functions and function-level rules would not be found.
+    compiled functions would not be found.
     """
     return _NOTHING if eqn.ctx is here else eqn.ctx.manager
 

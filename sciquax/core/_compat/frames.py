@@ -67,17 +67,6 @@ _WRAPPERS = tuple(
 )
 
 
-def calling_module() -> str:
-    """The name of the module that calls us, whoever of ours and of a type checker's is between."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and (
-        frame.f_globals.get("__name__", "").partition(".")[0] == "sciquax"
-        or _stands_between(frame.f_code)
-    ):
-        frame = frame.f_back
-    return frame.f_globals.get("__name__", "")
-
-
 def mapped_axis(x: Any) -> Any:
     """The axis that `jax.vmap` took from `x` to make this tracer, or None if it is not one.
 

@@ -8,7 +8,6 @@ import jax.extend.core as jex_core
 import numpy as np
 from jax._src import core as _jax_core  # private: typeof (0.10 to 0.12)
 from jax._src.interpreters import (
-    batching,  # private: 0.10 to 0.12
     partial_eval as pe,  # private: 0.10 to 0.12
 )
 
@@ -148,17 +147,6 @@ def without_leading_axis(aval: Any) -> Any:
 
 def with_leading_axis(aval: Any, length: int) -> Any:
     return aval.update(shape=(length, *aval.shape), sharding=None)
-
-
-def batched_jaxpr(
-    closed: Any, size: int, dims: Sequence[int | None]
-) -> tuple[Any, Sequence[int | None]]:
-    """The body that `vmap` gives a jitted call, the very object, and its outputs' batch axes.
-
-    Private, 0.10 to 0.12: JAX caches these by the body, the axis and the dimensions.
-    """
-    axis = batching.AxisData(_jax_core.no_axis_name, size, None, None)
-    return batching.batch_jaxpr2(closed, axis, tuple(dims))
 
 
 def aval_sharding(aval: Any) -> Any:

@@ -1,12 +1,6 @@
-"""Rules for whole functions, used under the caller's `vmap`.
+"""Rules for whole functions, used under the caller's `vmap`: mapped over the operands' axes."""
 
-`vmap(jnp.linalg.det)` is still one `jit` equation, whose body is the one that JAX's batching makes
-of `det`'s: JAX keeps it, so its identity tells, as it does for the function itself. The rule is
-then mapped over the operands' leading axes.
-"""
-
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +8,6 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.extend.core import primitives
 
-from .._compat import jaxprs
 from .._dispatch.resolve import bind
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.types import (
@@ -28,8 +21,6 @@ from .._values.types import (
 )
 from .._values.unit_polymorphic import Polymorphic, strip
 
-MAX_DEPTH = 2  # `vmap` in `vmap`
-
 
 class Batch(NamedTuple):
     """One `vmap`: its size, and the axis of each operand and output that it maps (or None)."""
@@ -37,34 +28,6 @@ class Batch(NamedTuple):
     size: int
     dims: tuple[int | None, ...]
     out_dims: tuple[int | None, ...]
-
-
-def unbatchings(
-    avals: Sequence[Any],
-) -> Iterator[tuple[int, tuple[int | None, ...], list[jax.ShapeDtypeStruct]]]:
-    """What a `vmap` may have mapped: the size, each operand's axis, and what the function saw."""
-    choices = [(None, *range(len(a.shape))) for a in avals]
-    patterns = sorted(
-        itertools.islice(itertools.product(*choices), 500),
-        key=lambda dims: sum(d is not None and d > 0 for d in dims) - sum(d == 0 for d in dims) / 9,
-    )
-    for dims in patterns:
-        sizes = {a.shape[d] for a, d in zip(avals, dims, strict=True) if d is not None}
-        if len(sizes) == 1:
-            yield sizes.pop(), dims, [_without(a, d) for a, d in zip(avals, dims, strict=True)]
-
-
-def _without(aval: Any, dim: int | None) -> jax.ShapeDtypeStruct:
-    shape = aval.shape if dim is None else (*aval.shape[:dim], *aval.shape[dim + 1 :])
-    return jax.ShapeDtypeStruct(shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
-
-
-def batch_body(body: Any, size: int, dims: Sequence[int | None]) -> tuple[Any, Any] | None:
-    """The body that `vmap` makes of a function's, and where its outputs are mapped; or None."""
-    try:
-        return jaxprs.batched_jaxpr(body, size, dims)
-    except Exception:  # a body that cannot be mapped over these axes
-        return None
 
 
 class _Declined(Exception):

@@ -8,11 +8,13 @@ import jax
 import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
-from .._compat.jaxprs import Primitive, eval_jaxpr, open_jaxpr
+from .._compat.code import written_by_jax
+from .._compat.jaxprs import Literal, Primitive, eval_jaxpr, open_jaxpr
 from .._compat.results import named_result
 from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
 from .._values.unit_polymorphic import strip
+from .._weak_cache import WeakCache
 from .batched import Batch, mapped
 from .rules import FunctionRules, held_by, labels
 
@@ -39,6 +41,13 @@ class Call(NamedTuple):
         for i, x in zip(self.holes, operands, strict=True):
             leaves[i] = x
         return jtu.tree_unflatten(self.tree, leaves)
+
+    def data(self, operands: Sequence[Any]) -> list[Any]:
+        """The arrays among the arguments in their order: operands, and what was concrete."""
+        given = dict(zip(self.holes, operands, strict=True))
+        return [
+            given.get(i, x) for i, x in enumerate(self.leaves) if i in given or hasattr(x, "shape")
+        ]
 
 
 class ById:
@@ -81,17 +90,79 @@ def differentiable(operands: Sequence[Any]) -> bool:
 
 def apply_rule(call: Call, operands: Sequence[Any]) -> Any:
     """The results of a call's rule, as a list; or NotImplemented."""
-    rule = call.rules.rule(operands)
-    if rule is None:
+    whole = call.rules.rule(call.data(operands))
+    if whole is None:
         return NotImplemented
 
     def apply(operands: Sequence[Any]) -> Any:
+        rule = whole
+        if call.batches:  # the rule for an element
+            rule = call.rules.rule(call.data(operands)) or whole
         out = rule(*call.arguments(operands))
         return out if out is NotImplemented else jtu.tree_leaves(out, is_leaf=is_value)
 
     for batch in reversed(call.batches):
         apply = mapped(apply, batch)
     return apply(list(operands))
+
+
+def carry_out(call: Call, operands: Sequence[Any]) -> Any:
+    """The results of a call by its rule, as a list; or NotImplemented if its body is to serve."""
+    if call.differentiated and not differentiable(operands):
+        return NotImplemented
+    return apply_rule(call, operands)
+
+
+class Within(NamedTuple):
+    """A function's body that only makes a whole call: which operands it takes, what it returns."""
+
+    call: Call
+    body: Any
+    operands: tuple[int, ...]
+    results: tuple[int, ...]
+
+
+_within = WeakCache()
+
+
+def whole_call_in(body: Any) -> Within | None:
+    """The whole call that is all there is to the body of a jitted or `custom_jvp` function."""
+    found = _within.get(body, ())
+    if found is None:
+        found = _find_within(body)
+        _within.put(body, (), found)
+    return found if isinstance(found, Within) else None
+
+
+def _find_within(body: Any) -> Within | bool:
+    jaxpr, consts = open_jaxpr(body)
+    if consts or len(jaxpr.eqns) != 1 or jaxpr.eqns[0].primitive is not whole_call_p:
+        return False
+    (eqn,) = jaxpr.eqns
+    places = {var: i for i, var in enumerate(jaxpr.invars)}
+    made = {var: i for i, var in enumerate(eqn.outvars)}
+    if any(type(v) is Literal or v not in places for v in eqn.invars):
+        return False
+    if any(type(v) is Literal or v not in made for v in jaxpr.outvars):
+        return False
+    call: Call = eqn.params["call"].item
+    takes = tuple(places[v] for v in eqn.invars)
+    return Within(call, eqn.params["body"], takes, tuple(made[v] for v in jaxpr.outvars))
+
+
+def answered(eqn: Any, operands: Sequence[Any]) -> Any:
+    """The results of an equation that calls a function which has a rule, or NotImplemented."""
+    if eqn.primitive is whole_call_p:
+        call = eqn.params["call"].item
+        if call.rules.inlined and written_by_jax(eqn.source_info.traceback):
+            return NotImplemented
+        return carry_out(call, operands)
+    body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+    found = None if body is None else whole_call_in(body)
+    if found is None:
+        return NotImplemented
+    out = carry_out(found.call, [operands[i] for i in found.operands])
+    return out if out is NotImplemented else [out[i] for i in found.results]
 
 
 def run_body(*operands: Any, call: Any, body: Any) -> list[Any]:

@@ -1,39 +1,40 @@
-"""Rules for functions by their names: `"jax.numpy.histogram"`, `"jax.scipy.stats.norm.pdf"`.
+"""Calls of whole functions, kept as one equation: `jnp.linalg.solve`, `"jax.numpy.histogram"`.
 
-Of most functions nothing in a jaxpr tells that they were called. So while a function of the user's
-is staged, the public names in JAX's modules of those that have rules stand for a stand-in, which
-leaves one equation, `whole_call`: it holds the function, its arguments, and the function's own
-jaxpr, so that whoever has no rule goes on with that. For calls that come from JAX itself, from
-another thread or without tracers the stand-in is the function.
+Of most functions nothing in a jaxpr tells that they were called, and with what. So the Python
+functions behind those that have rules pass their calls on to a hook, from the first staging on.
+While a function of the user's is staged it leaves one equation, `whole_call`, which holds the
+function, its arguments, and the function's own jaxpr, so that whoever has no rule goes on with
+that. At all other times the hook calls the function as it was.
 
-Under `vmap` of the caller the equation stays, and the rule is mapped. `grad` of the caller
-differentiates the function's own jaxpr.
+It is the function object that does so, by whatever name it is called: imported before, within
+`functools.partial`, `jax.vmap` or `jax.jit`. Of a function that JAX jits, the equation lies within
+the `jit` equation. JAX keeps what it traced while staging apart from what it traced elsewhere.
+
+Under `vmap` of the caller the equation stays, and the rule is mapped. Under `grad` of the caller
+the rule is differentiated, if the type allows that, else the function's own jaxpr.
 """
 
 import contextlib
-import functools
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._compat.frames import calling_module
+from .._compat.code import called_by_jax, pass_through, python_function
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
-from .._values.mode import MODE
+from .._values.mode import MODE, trace_anew
 from .call import ById, Call, whole_call_p
-from .rules import FunctionRules, function_rules
+from .rules import FunctionRules, function_rules, known_rules, uninstalled
 
 _pending: dict[str, list[tuple[str, type, Callable, bool]]] = {}
-_rules_of: dict[Any, FunctionRules] = {}
-_places: list[tuple[dict[str, Any], str, Any, "StandIn"]] = []
-_lock = threading.Lock()
-_users = 0
+_lock = threading.RLock()
 
 
 def add_named_rule(cls: type, name: str, rule: Callable[..., Any], direct_only: bool) -> None:
@@ -47,79 +48,56 @@ def _resolve_pending() -> None:
         module = sys.modules[module_name]
         for attribute, cls, rule, direct_only in _pending.pop(module_name):
             function = getattr(module, attribute, None)
-            if isinstance(function, StandIn):
-                function = function.function
             if function is None:
                 continue
-            rules = _rules_of.get(function)
-            if rules is None:
-                # Those that JAX compiles as a whole are also known by their call equation.
-                known = hasattr(function, "lower") or hasattr(rule, "takes")
-                rules = function_rules(function) if known else FunctionRules(function)
-                rules.direct_only = direct_only
-                _rules_of[function] = rules
-                if not direct_only:
-                    _places.append((vars(module), attribute, function, StandIn(function, rules)))
+            # What JAX calls itself is intercepted too if JAX compiles it as a whole: its trace is
+            # kept, and is the same whoever calls.
+            everywhere = hasattr(function, "lower") or hasattr(rule, "takes")
+            rules = function_rules(function, everywhere and not direct_only)
+            rules.by_name, rules.direct_only = True, direct_only
             rules.families[cls] = rule
 
 
 def rules_of(function: Any) -> FunctionRules | None:
     """The rules of a function of JAX's that was registered by name."""
-    _resolve_pending()
-    try:
-        return _rules_of.get(function)
-    except TypeError:  # not hashable
-        return None
+    if _pending:
+        _resolve_pending()
+    rules = known_rules(function)
+    return rules if rules is not None and rules.by_name else None
 
 
-@contextlib.contextmanager
-def stand_ins() -> Iterator[None]:
-    """While a function of the user's is being staged."""
-    global _users
+def install() -> None:
+    """Have the calls of every function that has rules pass through a hook."""
+    if not _pending and not uninstalled:
+        return
     with _lock:
-        if _users == 0:
-            for name in list(_pending):  # now, for JAX imports them when they are first asked for
-                with contextlib.suppress(ModuleNotFoundError):
-                    importlib.import_module(name)
-            _resolve_pending()
-            for names, attribute, _, stand_in in _places:
-                names[attribute] = stand_in
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                for names, attribute, function, _ in _places:
-                    names[attribute] = function
+        for name in list(_pending):  # now, for JAX imports them when they are first asked for
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(name)
+        _resolve_pending()
+        fresh = [rules for rules in uninstalled if rules.everywhere or not rules.direct_only]
+        uninstalled.clear()
+        for rules in fresh:
+            function = python_function(rules.function)
+            assert function is not None  # `function_rules` has looked
+            pass_through(function, _hook_for(rules, function))
+            rules.installed = True
+        if fresh:
+            trace_anew()
 
 
-class StandIn:
-    """What a function's name stands for while a function of the user's is staged."""
+def _hook_for(
+    rules: FunctionRules, function: types.FunctionType
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
+        def hook(*args: Any, **kwargs: Any) -> Any:
+            if not MODE.staging or (not rules.everywhere and called_by_jax(function)):
+                return original(*args, **kwargs)
+            return stage_whole(original, rules, args, kwargs)
 
-    def __init__(self, function: Callable[..., Any], rules: FunctionRules):
-        self.function, self.rules = function, rules
-        functools.update_wrapper(self, function)
+        return hook
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not MODE.staging or _called_by_jax():
-            return self.function(*args, **kwargs)
-        return stage_whole(self.function, self.rules, args, kwargs)
-
-
-# What JAX writes its own functions in. Its transformations call a function for the user.
-_FUNCTIONS_OF_JAX = (
-    "jax.numpy",
-    "jax.scipy",
-    "jax.experimental",
-    "jax.example_libraries",
-    *(f"jax._src.{name}" for name in ("numpy", "scipy", "lax", "nn", "random", "image", "ops")),
-)
-
-
-def _called_by_jax() -> bool:
-    return calling_module().startswith(_FUNCTIONS_OF_JAX)
+    return hook_for
 
 
 def stage_whole(
@@ -142,4 +120,6 @@ def stage_whole(
     blank = [None if i in holes else x for i, x in enumerate(leaves)]
     call = Call(rules, tuple(blank), tree, holes)
     closed = trace_to_jaxpr(body, operands)
+    if closed.effects:  # which the equation would hide
+        return function(*args, **kwargs)
     return jtu.tree_unflatten(out_tree, whole_call_p.bind(*operands, call=ById(call), body=closed))

@@ -191,7 +191,26 @@ def _n(item: Derivative) -> int:
     return len(item.active)
 
 
+def _transpose_call(cotangents: Any, *operands: Any, call: ById, body: Any) -> list[Any]:
+    """Of a function that is linear in these operands (`trace`, in derivatives of JAX's)."""
+    jaxpr, _ = open_jaxpr(body)
+    linear = [i for i, x in enumerate(operands) if ad.is_undefined_primal(x)]
+    cts = [
+        jnp.zeros(v.aval.shape, v.aval.dtype) if type(ct) is ad.Zero else ct
+        for ct, v in zip(cotangents, jaxpr.outvars, strict=True)
+    ]
+    shapes = [
+        jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in map(operands.__getitem__, linear)
+    ]
+    pulled = jax.linear_transpose(_partially(operands, linear, body), *shapes)(cts)
+    out: list[Any] = [None] * len(operands)
+    for i, x in zip(linear, pulled, strict=True):
+        out[i] = x
+    return out
+
+
 ad.primitive_jvps[whole_call_p] = _jvp
+ad.primitive_transposes[whole_call_p] = _transpose_call
 ad.primitive_transposes[whole_tangent_p] = _transpose
 
 

@@ -11,7 +11,7 @@ from .._compat.frames import user_location
 from .._compat.jaxprs import Literal, as_array
 from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
-from .._functions.intercept import rules_of, stage_whole
+from .._functions.intercept import rules_of
 from .._interpret import interpret
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
@@ -111,8 +111,6 @@ def call(
         for i in chosen:
             leaves[i] = inject(leaves[i])
         fn, args, kwargs = jtu.tree_unflatten(treedef, leaves)
-        if (rules := rules_of(fn)) is not None and not rules.direct_only:
-            return stage_whole(fn, rules, args, kwargs)
         return fn(*args, **kwargs)
     if filter_spec is True and chosen and (rules := rules_of(fn)) is not None:
         _, given, named = jtu.tree_unflatten(treedef, leaves)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
-from .._functions.intercept import stand_ins
+from .._functions.intercept import install
 from .._values.captured import typeof_aval
 from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
 from .._values.mode import staging
@@ -131,7 +131,8 @@ def _is_among(const: Any, passed: Sequence[np.ndarray]) -> bool:
 @contextlib.contextmanager
 def as_of_the_user(apart: bool = False) -> Iterator[None]:
     """Trace what follows as a function of the user's: whole functions leave one equation each."""
-    with stand_ins(), staging(apart):
+    install()
+    with staging(apart):
         yield
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.extend.source_info_util as source_info_util
 import jax.tree_util as jtu
 
 from .._compat.execution import AtOnceTracer, called_at_once
@@ -23,11 +24,11 @@ from .._dispatch.resolve import resolve
 from .._dispatch.signatures import plain_rule
 from .._dispatch.tables import HIGHER_ORDER, has_family_rules
 from .._errors import MisshapenError
-from .._functions.rules import rule_for_call
+from .._functions.call import answered
 from .._interpret import contains_inject
 from .._values.captured import eject, inject_p
 from .._values.kinds import VALUE_TYPES, aval_of
-from .._values.mode import MODE, staging
+from .._values.mode import not_staging, staging
 from .._values.unit_polymorphic import strip
 
 _JAX = os.path.dirname(jax.__file__)
@@ -75,13 +76,10 @@ def _operation(
     primitive: Any, operands: Sequence[Any], params: dict[str, Any]
 ) -> list[tuple[Any, Any]]:
     """The results of one operation, and the abstract values of those that are values."""
-    before, MODE.staging = MODE.staging, False
-    try:
+    with not_staging():
         out = _result(primitive, list(operands), params)
         out = list(out) if primitive.multiple_results else [out]
         return [(x, aval_of(x) if type(x) in VALUE_TYPES else None) for x in out]
-    finally:
-        MODE.staging = before
 
 
 def _result(primitive: Any, operands: list[Any], params: dict[str, Any]) -> Any:
@@ -91,11 +89,12 @@ def _result(primitive: Any, operands: list[Any], params: dict[str, Any]) -> Any:
     if has_value and any(has_family_rules(type(x)) for x in operands):
         raise TypeError("a rule by family relies on JAX having checked the operands")
     if primitive.name in HIGHER_ORDER:
-        eqn = types.SimpleNamespace(primitive=primitive, params=params)
+        source = source_info_util.current()
+        eqn = types.SimpleNamespace(primitive=primitive, params=params, source_info=source)
         if not has_value and not contains_inject(eqn):
             return primitive.bind(*operands, **params)
-        if (rule := rule_for_call(eqn, operands)) is not None:
-            return rule(operands)
+        if (out := answered(eqn, operands)) is not NotImplemented:
+            return out
         return [strip(x) for x in resolve(primitive, operands)(primitive, operands, params)]
     if has_value:
         return resolve(primitive, operands)(primitive, operands, params)

@@ -38,7 +38,18 @@ MODE = Mode()
 
 # JAX keeps the traces of jitted functions. What it traces while a function is staged is not what it
 # traces elsewhere: captured values and functions with rules of their own leave equations there.
-traced_for_staging = jax.make_user_context(False)
+traced_for_staging = jax.make_user_context(0)
+
+
+class _Generation:
+    """How often functions were added that leave equations of their own. 0 is for all other code."""
+
+    number = 1
+
+
+def trace_anew() -> None:
+    """Have nothing be found that was traced for staging so far."""
+    _Generation.number += 1
 
 
 @contextlib.contextmanager
@@ -47,10 +58,24 @@ def staging(apart: bool = False) -> Iterator[None]:
     before = MODE.staging, MODE.direct, MODE.apart
     MODE.staging, MODE.direct, MODE.apart = True, False, apart
     try:
-        with traced_for_staging(True):
+        with traced_for_staging(_Generation.number):
             yield
     finally:
         MODE.staging, MODE.direct, MODE.apart = before
+
+
+@contextlib.contextmanager
+def not_staging() -> Iterator[None]:
+    """While a staged program is interpreted, or a rule called: what is traced is JAX's own."""
+    if not MODE.staging:
+        yield
+        return
+    MODE.staging = False
+    try:
+        with traced_for_staging(0):
+            yield
+    finally:
+        MODE.staging = True
 
 
 @runtime_checkable

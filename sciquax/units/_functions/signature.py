@@ -24,7 +24,6 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, quaxify, register_rule
-from sciquax.core.internal import StandIn
 
 from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -149,7 +148,6 @@ class _Rule:
     def function(self) -> tuple[Callable, inspect.Signature]:
         if self._function is None:
             function = getattr(sys.modules[self.module], self.name)
-            function = function.function if isinstance(function, StandIn) else function
             self._function = function, inspect.signature(function)
         return self._function
 

@@ -1,0 +1,105 @@
+"""Having calls of a Python function pass through another one, whatever name it is called by.
+
+The function object stays what it is, so that every reference to it (imports made before, partials,
+jitted functions, tables of JAX's) calls the other one. What is exchanged is its code.
+"""
+
+import functools
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+
+def python_function(function: Any) -> types.FunctionType | None:
+    """The innermost Python function of a public one, below what jits or differentiates it."""
+    while True:
+        inner = getattr(function, "__wrapped__", None)
+        if inner is None and isinstance(function, functools.partial):
+            inner = function.func
+        if inner is None:
+            return function if isinstance(function, types.FunctionType) else None
+        function = inner
+
+
+# From text, since what instruments our functions (a runtime type checker) must not have this one.
+_HOOK = "the function that every call passes through"
+_TEMPLATE: types.CodeType = eval(
+    f"lambda *args, **kwargs: (hook := {_HOOK!r})(*args, **kwargs)"
+).__code__
+
+
+def pass_through(
+    function: types.FunctionType, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Have every call of a function go to `hook_for(original)`, `original` doing what it did.
+
+    Assigning code costs CPython what it has learnt about the function: once, never per call.
+    """
+    old = function.__code__
+    original = types.FunctionType(
+        old, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    original.__kwdefaults__ = function.__kwdefaults__
+    original.__qualname__, original.__module__ = function.__qualname__, function.__module__
+    signature = inspect.signature(function)
+    hook = hook_for(original)
+    # Places in errors, and what JAX counts as its own code, go by the file.
+    code = _TEMPLATE.replace(
+        co_consts=tuple(hook if c == _HOOK else c for c in _TEMPLATE.co_consts),
+        co_freevars=old.co_freevars,
+        co_name=old.co_name,
+        co_qualname=old.co_qualname,
+        co_filename=old.co_filename,
+        co_firstlineno=old.co_firstlineno,
+    )
+    function.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    function.__code__ = code
+
+
+def is_inlined(function: Any) -> bool:
+    """Whether JAX writes what a jitted function does where it is called, and keeps no call of it.
+
+    JAX 0.10 to 0.12 keep the choice in `_jit_info`, as a bool or as `jax.Inline`.
+    """
+    inline = getattr(getattr(function, "_jit_info", None), "inline", False)
+    return inline is True or getattr(inline, "name", "") == "JAX_EARLY"
+
+
+# What JAX writes its own functions in. Its transformations call a function for the user, and so do
+# the modules of the second list.
+_FUNCTIONS_OF_JAX = (
+    "jax.numpy",
+    "jax.scipy",
+    "jax.experimental",
+    "jax.example_libraries",
+    *(f"jax._src.{name}" for name in ("numpy", "scipy", "lax", "nn", "random", "image", "ops")),
+)
+_CARRIERS = ("jax._src.numpy.vectorize", "jax._src.lax.control_flow")
+
+
+def called_by_jax(function: types.FunctionType) -> bool:
+    """Whether the call of `function` that is going on is by a function of JAX's, no transform."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    caller = None if frame is None else frame.f_back
+    return caller is not None and _is_jax(caller.f_globals.get("__name__", ""))
+
+
+def written_by_jax(traceback: Any) -> bool:
+    """Whether the equation with this traceback is of a function of JAX's that calls another."""
+    for frame in () if traceback is None else traceback.frames:
+        folder, _, name = frame.file_name.rpartition(f"jax{os.sep}")
+        if not folder.endswith(os.sep):
+            return False  # no file of JAX's
+        module = "jax." + name.removesuffix(".py").replace(os.sep, ".")
+        if module.count(".") > 2 and not module.startswith("jax._src.interpreters"):
+            return _is_jax(module)  # beneath is what traces
+    return False
+
+
+def _is_jax(module: str) -> bool:
+    return module.startswith(_FUNCTIONS_OF_JAX) and not module.startswith(_CARRIERS)
