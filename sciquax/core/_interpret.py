@@ -105,6 +105,7 @@ def _interpreted(
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
         MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers
+        numbers.at = (), ()
         if observer is not None:
             observer.leave()
 

@@ -153,9 +153,14 @@ def test_exponent_that_is_not_stated(name):
 def test_every_call_of_an_array_as_exponent_alike():
     """What decided by what an array holds is not kept for other arrays."""
     x = Quantity(X, "m")
-    for f in (quaxify(lambda x, p: x**p), sciquax.numpy.power, sciquax.numpy.float_power):
+    for f in (quaxify(jnp.power), operator.pow, sciquax.numpy.power, sciquax.numpy.float_power):
         for p in (2, 3, 2, 2):
             assert_same(f(x, jnp.float32(p)), Quantity(X**p, f"m**{p}"), rtol=1e-6)
+        for _ in range(3):
+            assert_same(f(Quantity(X, ""), X), X**X, rtol=1e-6)
+        assert_same(f(x, jnp.float32(2)), Quantity(X**2, "m**2"), rtol=1e-6)
+        with pytest.raises(DimensionalityError, match="^`pow` got a base in 'm' and an exponent"):
+            f(x, X)
 
 
 # -- branches -------------------------------------------------------------------------------------
