@@ -308,6 +308,14 @@ def stated_number(x: Any, question: Question = scalar, data: bool = False) -> An
 
     **Returns** the number as a NumPy scalar, or the answer; None for what is not stated, or is
     several numbers.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.core import stated_number, vanishes
+    >>> float(stated_number(1.5)), stated_number(0.0, vanishes), stated_number(jnp.float32(1.5))
+    (1.5, True, None)
+
+    ```
     """
     x = strip(x)
     number: Any = None
