@@ -196,6 +196,7 @@ def _staged_and_interpreted(
         if (plan := planned(kept, operands, restaged)) is not None:
             return kept.staged.rebuild(plan(operands))
     staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart))
+    read = MODE.arrays_read
     try:
         results = interpret(staged.jaxpr, staged.consts, values)
     except LocatedError as error:
@@ -205,7 +206,7 @@ def _staged_and_interpreted(
             error.at(user_line())
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
-    if kept is not None:
+    if kept is not None and not (arrays and MODE.arrays_read != read):
         kept.remember(staged, arrays)
     return staged.rebuild(results)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 
 from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
@@ -112,7 +113,18 @@ def stage(
         if _ABSTRACT not in getattr(error, "__notes__", ()):
             error.add_note(_ABSTRACT)
         raise
-    return Staged(*open_jaxpr(closed), tuple(template), out_tree)
+    jaxpr, consts = open_jaxpr(closed)
+    passed = [x for x in leaves if isinstance(x, np.ndarray)]
+    consts = [np.asarray(c) if _is_among(c, passed) else c for c in consts] if passed else consts
+    return Staged(jaxpr, consts, tuple(template), out_tree)
+
+
+def _is_among(const: Any, passed: Sequence[np.ndarray]) -> bool:
+    """Whether a constant holds what an argument does: it is data, not the program's own."""
+    return isinstance(const, np.ndarray) and any(
+        x.shape == const.shape and np.array_equal(x.astype(const.dtype), const, equal_nan=True)
+        for x in passed
+    )
 
 
 @contextlib.contextmanager

@@ -19,18 +19,22 @@ class Mode(threading.local):
     `apart`: what is being traced was quaxified with a `filter_spec`, so that quaxified functions in
     it handle their own values rather than hand them over.
     `signature_rules_called`: how many rules of somebody's own have been called.
+    `arrays_read`: how often a result was decided by what an array of one element holds.
     `deferring`: a program is interpreted that holds types which want formulas, see `formulas.py`.
     `trace`: JAX's trace that the quaxified function is called under.
     `observer`: who is told what the interpreter does, see `mode.py`.
+    `numbers`: what the program that is interpreted states, see `stated.py`.
     """
 
     staging = False
     direct = False
     apart = False
     signature_rules_called = 0
+    arrays_read = 0
     deferring = False
     trace: Any = None
     observer: Any = None
+    numbers: Any = None
 
 
 MODE = Mode()

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import BandMask, Filled, Transient
-from sciquax.core import Structure, facts_of, register_rule, strip
+from sciquax.core import Structure, facts_of, register_rule, strip, vanishes
 
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
@@ -118,15 +118,16 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
     if _is(lhs) and _is(rhs):
         return operations.hadamard(lhs, rhs)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
-    number = static_number(other)
-    if number is not None and np.isreal(number):
-        return matrix.scale(jnp.asarray(other), jnp.multiply, _sign(number))
+    if (kept := static_number(other, _kept)) is not None:
+        return matrix.scale(jnp.asarray(other), jnp.multiply, kept)
     return times_array(matrix, other)
 
 
-def _sign(number: Any) -> str:
-    """What scaling by this number keeps."""
-    return "scale_positive" if number > 0 else "scale_real"
+def _kept(number: np.ndarray) -> str | None:
+    """The question what scaling by this number keeps."""
+    if not np.isreal(number).all():
+        return None
+    return "scale_positive" if (np.real(number) > 0).all() else "scale_real"
 
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -138,9 +139,8 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
         if _is(rhs) and rhs.covers_all:
             return _elementwise(primitive, operands, params)
         return surround(primitive, operands, params)
-    number = static_number(rhs)
-    if number is not None and np.isreal(number):
-        return lhs.scale(jnp.asarray(rhs), lax.div, _sign(number))
+    if (kept := static_number(rhs, _kept)) is not None:
+        return lhs.scale(jnp.asarray(rhs), lax.div, kept)
     if jnp.issubdtype(lhs.dtype, jnp.integer):
         return NotImplemented
     if np.shape(rhs) == lhs.shape:
@@ -158,10 +158,10 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
         return operations.add(lhs, rhs, subtract)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     whole = np.shape(other) == matrix.shape  # of one element, perhaps
-    number = None if whole else static_number(other)
-    if number is not None:
-        if number == 0:
-            return matrix.negate() if subtract and matrix is rhs else matrix
+    nothing = None if whole else static_number(other, vanishes)
+    if nothing:
+        return matrix.negate() if subtract and matrix is rhs else matrix
+    if nothing is not None:
         return _plus_number(primitive, operands, params, matrix, other, subtract)
     if np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
         return _plus_number(primitive, operands, params, matrix, other, subtract)
