@@ -10,9 +10,10 @@ from sciquax._storage.promotion import lenient
 from sciquax.core import aval_of, interpret, register_rule, strip
 
 from .._matrices.bidiagonal import BidiagonalMatrix
-from .._matrices.identity import DIAGONAL
-from .._matrices.kronecker import KroneckerMatrix, linalg
+from .._matrices.diagonal import AnyDiagonal
+from .._matrices.kronecker import KroneckerMatrix
 from .._matrix import operations
+from .._matrix.factor import linalg
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is, static_number
 from .function_rule import _rule
@@ -82,9 +83,9 @@ def _kron(a: Any, b: Any) -> Any:
 
 def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """Of diagonal matrices as of bidiagonal ones: with a number added they would be of rank one."""
-    if not any(isinstance(x, DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
+    if not any(isinstance(x, AnyDiagonal) and x.shape[-1] > 1 for x in (a, b)):
         return NotImplemented
-    operands = [_as_bidiagonal(x) if isinstance(x, DIAGONAL) else strip(x) for x in (a, b)]
+    operands = [_as_bidiagonal(x) if isinstance(x, AnyDiagonal) else strip(x) for x in (a, b)]
     program = jax.make_jaxpr(lambda a, b: jnp.isclose(a, b, rtol, atol, equal_nan))
     avals = map(aval_of, operands)
     closed = program(*[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals])
