@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import lax
 
 from sciquax import ArrayValue, quaxify
 from sciquax.core import Scaling, aval_of, bind, facts_of, is_value, register_rule, strip
@@ -38,6 +39,11 @@ class Wrapped(ArrayValue, leaves=("array",), static=("_static",)):
         if type(value) is Wrapped:
             return value if type(example) is Wrapped else value.array
         return Wrapped(strip(value))
+
+
+def unstated(x: Any) -> Any:
+    """`x`, made such that a program that uses it does not state what it is."""
+    return lax.optimization_barrier(jnp.asarray(x))
 
 
 _PLAIN = (Scaling.COMPARE, Scaling.PREDICATE, Scaling.BITS, Scaling.CONSTANT)

@@ -18,6 +18,7 @@ from sciquax.structured import DiagonalMatrix, IdentityMatrix, TridiagonalMatrix
 from sciquax.testing import approx, assert_allclose
 from sciquax.units import Quantity
 from sciquax.zero import Zero
+from tests.helpers import unstated
 
 M = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 NAMED = NamedArray(Quantity(M, "m"), ("x", "y"))
@@ -118,7 +119,7 @@ def test_log_of_materialisations(caplog):
     x = Halved(jnp.array([2.0, 4.0]))
     with log_materialisations() as log, caplog.at_level(logging.DEBUG, logger="sciquax"):
         out = quaxify(lambda x: jnp.sin(x) + 1)(x)  # HERE
-        quaxify(lambda x: jax.lax.cond(True, lambda x: x, lambda x: jnp.ones(2), x))(x)
+        quaxify(lambda x: jax.lax.cond(unstated(True), lambda x: x, lambda x: jnp.ones(2), x))(x)
         jnp.sin(x.materialise())
     np.testing.assert_allclose(out, np.sin([1.0, 2.0]) + 1, rtol=1e-6)
     assert [(item.operation, item.value) for item in log] == [

@@ -20,6 +20,7 @@ from sciquax.core import (
     bind,
     register_deferred,
     register_rule,
+    stated_number,
     strip,
 )
 from sciquax.core.internal import ShapedArray
@@ -145,11 +146,10 @@ register_deferred("broadcast_in_dim", _broadcast)
 
 
 def _static_int(x: Any) -> int | None:
-    if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
-        return int(x)
-    if isinstance(x, np.ndarray) and x.ndim == 0 and x.dtype.kind in "iu":
-        return int(x)
-    return None
+    if type(x) in VALUE_TYPES or np.ndim(x):
+        return None
+    number = stated_number(x)
+    return int(number) if number is not None and np.issubdtype(number.dtype, np.integer) else None
 
 
 def _shifted(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:

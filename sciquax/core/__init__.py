@@ -76,6 +76,12 @@ from ._values.materialisation_log import (
     materialised as materialised,
 )
 from ._values.mode import MODE as MODE
+from ._values.stated import (
+    is_finite as is_finite,
+    scalar as scalar,
+    stated_number as stated_number,
+    vanishes as vanishes,
+)
 from ._values.unit_polymorphic import (
     Polymorphic as Polymorphic,
     is_polymorphic_literal as is_polymorphic_literal,

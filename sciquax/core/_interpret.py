@@ -17,14 +17,21 @@ from ._compat.execution import current_context, equation_context
 from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
-from ._dispatch.tables import HIGHER_ORDER
+from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation
 from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
 from ._values.mode import MODE, not_staging
-from ._values.unit_polymorphic import Polymorphic, is_polymorphic_literal, stays_polymorphic, strip
+from ._values.stated import Numbers, marked
+from ._values.unit_polymorphic import (
+    Polymorphic,
+    for_rules,
+    is_polymorphic_literal,
+    stays_polymorphic,
+    strip,
+)
 from ._weak_cache import WeakCache
 
 
@@ -56,15 +63,17 @@ def interpret(
 def _interpreted(
     jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool
 ) -> list[Any]:
-    env = Environment(zip(all_inputs(jaxpr, len(consts)), [*consts, *operands], strict=True))
+    numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
+    env = Environment(zip(inputs, numbers.enter(inputs, consts, operands), strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
     direct, MODE.direct = MODE.direct, False
-    outer = MODE.deferring
+    outer, outer_numbers = MODE.deferring, MODE.numbers
+    MODE.numbers = numbers
     MODE.deferring = deferring or any(map(wants_deferred, operands))
     step = _equation
     if (observer := MODE.observer) is not None:
-        observer.enter(jaxpr, len(consts), [*consts, *operands])
+        observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
     live = None
     try:
@@ -87,13 +96,16 @@ def _interpreted(
                             continue
                     raise
             env.update(zip(eqn.outvars, outs, strict=True))
+            if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
+                numbers.forget(eqn)  # the rule says what it is
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
         outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
-        MODE.direct, MODE.deferring = direct, outer
+        MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers
+        numbers.at = (), ()
         if observer is not None:
             observer.leave()
 
@@ -153,9 +165,10 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
     out: Any
     operands = [_read(env, var) for var in eqn.invars]
+    MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
-        value = eject(operands, eqn.params["tree"])
+        value = eject(map(strip, operands), eqn.params["tree"])
         MODE.deferring = MODE.deferring or wants_deferred(value)
         return [value]
     if never_returns(eqn):
@@ -165,15 +178,17 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
             if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
-                return interpret(*open_jaxpr(eqn.params[_CALLS[primitive.name]]), tagged, True)
-            return bind_equation(eqn, [strip(x) for x in operands])
-        if (outs := answered(eqn, tagged)) is not NotImplemented:
+                body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
+                return interpret(*body, MODE.numbers.passed_on(tagged), True)
+            return marked(eqn, bind_equation(eqn, [strip(x) for x in operands]))
+        if (outs := answered(eqn, for_rules(tagged))) is not NotImplemented:
             return _checked(eqn, outs, env)
         if MODE.deferring:
             if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
             elif primitive.name == "jit" and _states_numbers(eqn, tagged):
-                return interpret(*open_jaxpr(eqn.params["jaxpr"]), tagged, deferring=True)
+                body = open_jaxpr(eqn.params["jaxpr"])
+                return interpret(*body, MODE.numbers.passed_on(tagged), deferring=True)
         return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
@@ -237,6 +252,8 @@ def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
     primitive = eqn.primitive
     if has_signature_rules(primitive):
         return resolve(primitive, operands)(primitive, operands, eqn.params)
+    if primitive.name in TAKES_STATED:
+        operands = MODE.numbers.passed_on(operands)
     return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
 
 

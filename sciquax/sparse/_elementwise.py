@@ -15,9 +15,11 @@ from sciquax.core import (
     aval_of,
     describe,
     facts_of,
+    is_finite,
     is_value,
     register_rule,
     strip,
+    vanishes,
 )
 
 from ._array import BCOO, wrap
@@ -96,7 +98,7 @@ def _select(primitive: Any, operands: Operands, params: Params) -> Any:
     """Stored elements of each case, zero where the mask asks for another: all places together."""
     which, *cases = map(strip, operands)
     mats = [x for x in cases if isinstance(x, BCOO)]
-    known = all(isinstance(x, BCOO) or number_of(x) == 0 for x in cases)
+    known = all(isinstance(x, BCOO) or number_of(x, vanishes) for x in cases)
     if isinstance(which, BCOO) or not mats or not known or not same_kind(mats):
         return _elementwise(primitive, operands, params)
     if foreign(which) or not fits(which, mats[0]):
@@ -129,8 +131,7 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
     if isinstance(x, BCOO) and isinstance(y, BCOO):
         return _mul_sparse(primitive, x, y, params)
     mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
-    number = number_of(other)
-    if number is not None and not np.isfinite(number):
+    if number_of(other, is_finite) is False:
         return NotImplemented  # nan where nothing is stored
     if not fits(other, mat):
         return _outer(primitive, mat, other, params)
@@ -158,10 +159,14 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     if isinstance(y, BCOO):
         return _elementwise(primitive, operands, params)
-    number = number_of(y)
-    if not fits(y, x) or (number is not None and (number == 0 or number != number)):
+    if not fits(y, x) or number_of(y, _undefined):
         return NotImplemented
     return x.with_payload(primitive.bind(data_of(x), standing_at(y, x, 1), **params))
+
+
+def _undefined(number: np.ndarray) -> bool:
+    """The question whether zero divided by it is nan."""
+    return bool((number == 0).any() or np.isnan(number).any())
 
 
 def _mul_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
@@ -217,7 +222,7 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
         other = -data_of(y) if primitive.name == "sub" else data_of(y)
         return _side_by_side([x, y], [data_of(x), other], [x.indices, y.indices])
     mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
-    if number_of(other) == 0:
+    if number_of(other, vanishes):
         return mat.with_payload(-data_of(mat)) if primitive.name == "sub" and mat is y else mat
     if is_value(other) and not isinstance(other, BCOO):
         other = array_of(other)

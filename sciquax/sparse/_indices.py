@@ -1,6 +1,6 @@
 """The places of stored elements: which are the same, and what stands at them elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ from jax import lax
 from jax.experimental import sparse as jsparse
 
 from sciquax._storage.formulas import BandMask, Filled
-from sciquax.core import aval_of, is_value, strip
+from sciquax.core import aval_of, is_value, scalar, stated_number, strip
 
 from ._array import BCOO, wrap
 
@@ -32,16 +32,12 @@ def foreign(*operands: Any) -> bool:
     )
 
 
-def number_of(x: Any) -> Any:
-    """A number that stands in the program, or None."""
+def number_of(x: Any, question: Callable[[np.ndarray], Any] = scalar) -> Any:
+    """A number that the program states, or what is asked about it, or None."""
     x = strip(x)
     if isinstance(x, Filled):
         x = x.array
-    if isinstance(x, (bool, int, float, complex)):
-        return x
-    if isinstance(x, (np.ndarray, np.generic)) and x.size == 1:
-        return x.item()
-    return None
+    return None if is_value(x) or np.size(x) != 1 else stated_number(x, question)
 
 
 def unique(x: BCOO) -> BCOO:

@@ -10,7 +10,7 @@ from jax.experimental import sparse as jsparse
 
 from sciquax._storage.promotion import leniently
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import RuleError, describe, register_rule, strip
+from sciquax.core import RuleError, describe, register_rule, strip, vanishes
 
 from ._array import BCOO, wrap
 from ._dot_general import product
@@ -104,7 +104,11 @@ def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
     """With zeros."""
     mat, value = map(strip, operands)
     config, n = params["padding_config"], mat.n_batch if isinstance(mat, BCOO) else 0
-    if not isinstance(mat, BCOO) or number_of(value) != 0 or any(any(c) for c in config[:n]):
+    if (
+        not isinstance(mat, BCOO)
+        or not number_of(value, vanishes)
+        or any(any(c) for c in config[:n])
+    ):
         return NotImplemented
     shape = list(mat.aval().shape)
     low, scale = [], []

@@ -24,10 +24,13 @@ from sciquax.core import (
     bind,
     describe,
     facts_of,
+    is_finite,
     is_value,
     quaxify,
     register_rule,
+    stated_number,
     strip,
+    vanishes,
 )
 from sciquax.core.internal import wants_deferred
 
@@ -38,18 +41,19 @@ Operands = Sequence[Any]
 
 
 def is_zero(x: Any) -> bool:
-    """Whether an operand is zero by the program: a `Zero`, or a literal 0."""
+    """Whether an operand is zero by the program: a `Zero`, or a 0 that it states."""
     x = strip(x)
-    return type(x) is Zero or (_scalar(x) is not None and _scalar(x) == 0)
+    return type(x) is Zero or bool(stated_number(x, vanishes))
 
 
-def _scalar(x: Any) -> Any:
-    """A number that stands in the program, or None."""
-    if isinstance(x, (bool, int, float, complex)):
-        return x
-    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and x.dtype.kind in "iufcb":
-        return x.item()
-    return None
+def _is_positive(number: np.ndarray) -> bool:
+    """The question whether it is a positive number."""
+    return bool(np.isrealobj(number) and (number > 0).all())
+
+
+def _undefined(number: np.ndarray) -> bool:
+    """The question whether zero divided by it is nan."""
+    return bool((number == 0).any() or np.isnan(number).any())
 
 
 def _dense(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -116,8 +120,7 @@ def _by_facts(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _product(primitive: Any, operands: Operands, params: Params) -> Any:
     """Zero, whatever the other factor; but a literal inf or nan in the program makes nan."""
-    numbers = [_scalar(strip(x)) for x in operands]
-    if any(n is not None and not np.isfinite(n) for n in numbers):
+    if any(stated_number(x, is_finite) is False for x in operands):
         return _dense(primitive, operands, params)
     facts = facts_of(primitive)
     if any(is_zero(x) for i, x in enumerate(operands) if facts.is_data(i)):
@@ -128,14 +131,13 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
     """Linear in the numerator; a denominator that is zero or nan by the program follows IEEE."""
     numerator, denominator = map(strip, operands)
-    number = _scalar(denominator)
     if is_zero(denominator) and is_value(numerator) and type(numerator) is not Zero:
         raise RuleError(
             f"`div` of {describe(numerator)} by zero is infinite or not a number everywhere."
         )
     if is_value(denominator):  # which may be zero where it stores nothing
         return _dense(primitive, operands, params)
-    undefined = number is not None and (number == 0 or number != number)
+    undefined = stated_number(denominator, _undefined)
     if is_zero(numerator) and not is_zero(denominator) and not undefined:
         return _zeros(primitive, operands, params)
     return _dense(primitive, operands, params)
@@ -178,8 +180,7 @@ def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     """0 ** y is 0 for a positive y that the program states, 1 for 0, infinite below."""
-    number = _scalar(strip(operands[1]))
-    positive = is_zero(operands[0]) and isinstance(number, (int, float)) and number > 0
+    positive = is_zero(operands[0]) and stated_number(operands[1], _is_positive)
     return (_zeros if positive else _dense)(primitive, operands, params)
 
 

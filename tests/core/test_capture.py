@@ -11,7 +11,7 @@ import sciquax
 from sciquax import ArrayValue, quaxify
 from sciquax.core import OutsideQuaxifyError
 from sciquax.units import Quantity
-from tests.helpers import Wrapped, assert_raises, assert_same, unwrap
+from tests.helpers import Wrapped, assert_raises, assert_same, unstated, unwrap
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 Y = jnp.asarray(np.array([1.5, 0.25, -0.75], np.float32))
@@ -197,9 +197,9 @@ def test_an_error_of_the_users_is_raised_once_as_it_was():
 
 def test_value_as_operand_of_control_flow():
     """Values handed to JAX as operands, inside."""
-    k = Quantity(Y, "kg")
+    k, times = Quantity(Y, "kg"), lambda a, b: a * b
     assert_same(
-        quaxify(lambda x: lax.cond(True, lambda a, b: a * b, lambda a, b: a * b, k, x))(T),
+        quaxify(lambda x: lax.cond(unstated(True), times, lambda a, b: b * a, k, x))(T),
         Quantity(X * Y, "kg*s"),
     )
     assert_same(quaxify(lambda x: jax.jit(lambda a, b: a * b)(k, x))(T), Quantity(X * Y, "kg*s"))
@@ -234,7 +234,7 @@ def in_cond(x):
 
 
 def in_switch(x):
-    return lax.switch(1, [lambda a: a * G, lambda a: a * G * 2, lambda a: a * G * 3], x)
+    return lax.switch(unstated(1), [lambda a: a * G, lambda a: a * G * 2, lambda a: a * G * 3], x)
 
 
 def in_vmap(x):
@@ -385,7 +385,7 @@ def test_outside_quaxify(what):
         lambda: jax.vmap(jnp.sin)(T),
         lambda: jax.grad(jnp.sin)(G),
         lambda: lax.scan(lambda c, r: (c, jnp.sin(r)), 0.0, T),
-        lambda: lax.cond(True, jnp.sin, jnp.cos, T),
+        lambda: lax.cond(unstated(True), jnp.sin, jnp.cos, T),
     ],
 )
 def test_outside_quaxify_never_drops_the_unit(call):

@@ -368,7 +368,8 @@ def carry_of_while():
 
 
 def branches():
-    return quaxify(lambda x: lax.cond(True, lambda: x, lambda: x * x))(Tagged(X, "a"))  # HERE
+    x = Tagged(X, "a")
+    return quaxify(lambda x, p: lax.cond(p[0], lambda: x, lambda: x * x))(x, X > 0)  # HERE
 
 
 def shape_of_a_result():

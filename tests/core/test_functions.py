@@ -13,7 +13,7 @@ from jax import lax
 from sciquax import quaxify, register
 from sciquax.core import register_rule
 from tests.core.test_dispatch import new_type
-from tests.helpers import Wrapped, assert_same, unwrap
+from tests.helpers import Wrapped, assert_same, unstated, unwrap
 
 A = jnp.asarray(np.array([[2.0, 1.0, 0.5], [0.25, 3.0, -1.0], [1.0, 0.0, 4.0]], np.float32))
 B = jnp.asarray(np.array([1.5, 0.25, -0.75], np.float32))
@@ -53,7 +53,9 @@ IN_USER_CODE = {
     )[1],
     "checkpoint": lambda a, b: jax.checkpoint(lambda b: jnp.linalg.solve(a, b))(b),
     "nested": lambda a, b: jax.jit(
-        jax.checkpoint(lambda b: lax.cond(True, lambda: jnp.linalg.solve(a, b), lambda: b))
+        jax.checkpoint(
+            lambda b: lax.cond(unstated(True), lambda: jnp.linalg.solve(a, b), lambda: b)
+        )
     )(b),
 }
 

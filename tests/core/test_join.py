@@ -9,7 +9,7 @@ from jax import lax
 from sciquax import ArrayValue, quaxify
 from sciquax.core import CarryError, Polymorphic, Unsettled, aval_of, common_type, convert_to
 from sciquax.units import DimensionalityError, Quantity
-from tests.helpers import Wrapped, assert_raises, assert_same
+from tests.helpers import Wrapped, assert_raises, assert_same, unstated
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 Y = jnp.asarray(np.array([1.5, 0.25, -0.75], np.float32))
@@ -23,14 +23,14 @@ class TestUnits:
 
     def test_cond_of_metres_and_kilometres(self, mode):
         """The first branch (JAX's: the false one) decides; the other is converted."""
-        f = lambda p, a, b: lax.cond(p, lambda: a, lambda: b)
+        f = lambda p, a, b: lax.cond(unstated(p), lambda: a, lambda: b)
         yes, no = self.call(mode, f, True, M, KM), self.call(mode, f, False, M, KM)
         assert yes.units == no.units
         assert_same(yes.to("m"), M)
         assert_same(no.to("m"), Quantity(1000 * Y, "m"), rtol=1e-6)
 
     def test_switch_of_three(self, mode):
-        f = lambda i, a, b: lax.switch(i, [lambda: a, lambda: b, lambda: jnp.zeros(3)])
+        f = lambda i, a, b: lax.switch(unstated(i), [lambda: a, lambda: b, lambda: jnp.zeros(3)])
         outs = [self.call(mode, lambda a, b, i=i: f(i, a, b), M, KM) for i in range(3)]
         for out, expected in zip(outs, (X, 1000 * Y, 0 * X), strict=True):
             assert_same(out, Quantity(expected, "m"), rtol=1e-6)
@@ -84,12 +84,12 @@ class TestUnits:
     def test_plain_number_and_ratio(self, mode):
         """km/m is a number: it joins plain arrays reduced."""
         ratio = Quantity(Y, "km/m")
-        f = lambda p, q, x: lax.cond(p, lambda: q, lambda: x)
+        f = lambda p, q, x: lax.cond(unstated(p), lambda: q, lambda: x)
         assert_same(self.call(mode, f, True, ratio, X), 1000 * Y, rtol=1e-6)
         assert_same(self.call(mode, f, False, ratio, X), X)
 
     def test_dtype_of_branches(self, mode):
-        f = lambda p, a, b: lax.cond(p, lambda: (a, 1.0), lambda: (b, 2.0))
+        f = lambda p, a, b: lax.cond(unstated(p), lambda: (a, 1.0), lambda: (b, 2.0))
         out = self.call(
             mode, f, True, Quantity(jnp.float32(3), "m"), Quantity(jnp.float32(4), "cm")
         )
@@ -104,7 +104,7 @@ def test_vmapped_cond_becomes_select():
 
 
 def test_gradient_through_a_join():
-    f = lambda a, b, p: lax.cond(p, lambda: a, lambda: b)
+    f = lambda a, b, p: lax.cond(unstated(p), lambda: a, lambda: b)
     loss = lambda a, b, p: quaxify(f)(a, b, p).m_as("m")
     args = Quantity(jnp.float32(2.0), "m"), Quantity(jnp.float32(3.0), "km")
     grads = [jax.grad(loss, (0, 1))(*args, p) for p in (True, False)]
@@ -112,7 +112,7 @@ def test_gradient_through_a_join():
 
 
 def test_wrapped_and_plain():
-    f = lambda p, a, b: lax.cond(p, lambda: a, lambda: b)
+    f = lambda p, a, b: lax.cond(unstated(p), lambda: a, lambda: b)
     for p in (True, False):
         assert_same(quaxify(f)(p, Wrapped(X), Y), Wrapped(X if p else Y))
         assert_same(quaxify(f)(p, X, Wrapped(Y)), Wrapped(X if p else Y))
@@ -145,8 +145,8 @@ def test_common_type_and_convert_to():
 
 def test_branches_without_a_common_type():
     def call():
-        return quaxify(lambda p, a, b: lax.cond(p, lambda: a, lambda: b))(  # HERE
-            True, M, Quantity(X, "s")
+        return quaxify(lambda p, a, b: lax.cond(p[0], lambda: a, lambda: b))(  # HERE
+            X > 0, M, Quantity(X, "s")
         )
 
     assert_raises(
@@ -196,7 +196,8 @@ def test_carry_from_zero_whose_unit_grows():
 
 def test_wrong_branches_among_right_ones():
     with pytest.raises(DimensionalityError, match="^Output . of a conditional is Quantity"):
-        quaxify(lambda a, b: lax.cond(True, lambda: (a, a), lambda: (a, b)))(M, Quantity(X, "s"))
+        f = lambda a, b: lax.cond(a[0] > 0 * a[0], lambda: (a, a), lambda: (a, b))
+        quaxify(f)(M, Quantity(X, "s"))
 
 
 class Masked(ArrayValue):

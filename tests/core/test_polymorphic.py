@@ -122,7 +122,7 @@ def test_takes_the_unit_of_what_it_meets(name, mode):
 
 
 IN_BODIES = {
-    "cond": lambda x: lax.cond(True, lambda: 0.0, lambda: jnp.inf) + x,
+    "cond": lambda x: lax.cond(x[0] > 0, lambda: 0.0, lambda: jnp.inf) + x,
     "jit": lambda x: jax.jit(lambda: jnp.zeros(3))() + x,
     "scan": lambda x: lax.scan(lambda c, _: (c, 0.0), 0.0, None, length=3)[1] + x,
 }
@@ -187,7 +187,7 @@ NOT_POLYMORPHIC = {
     "argument": lambda x: x + jnp.asarray(x.shape[0] * 1.0),
     "eye": lambda x: x + jnp.eye(3)[0],
     "one-at-set": lambda x: x + jnp.zeros(3).at[1].set(1.0),
-    "cond-one": lambda x: lax.cond(True, lambda: x, lambda: jnp.ones(3)),
+    "cond-one": lambda x: lax.cond(x[0] > 0, lambda: x, lambda: jnp.ones(3)),
     "scan-from-one": lambda x: lax.scan(lambda c, r: (c + r, None), 1.0, x),
     "random": lambda x: x + 0 + jax.random.normal(jax.random.key(0), (3,)),
     "is-positive": lambda x: x + (x > 0).astype(x.dtype),

@@ -14,7 +14,7 @@ from sciquax.core._dispatch.tables import HIGHER_ORDER, _family_rules
 from sciquax.core._facts import FACTS
 from sciquax.named import AxisError, AxisSizeError, NamedArray
 from sciquax.units import Quantity
-from tests.helpers import assert_raises
+from tests.helpers import assert_raises, unstated
 
 A = jnp.arange(12.0).reshape(3, 4) * 0.7 - 2.0
 B = jnp.arange(24.0).reshape(2, 3, 4) ** 0.5
@@ -267,7 +267,7 @@ REFUSALS = {
     "mask of another name": (lambda k, x: jnp.where(k, x, 0.0),
                              (named(V > 0, "x"), named(V, "y"))),
     "cond of other names": (lambda x: lax.cond(x.sum() > 0, lambda z: z, lambda z: z.T, x), (m,)),
-    "switch": (lambda x: lax.switch(1, [lambda z: z, lambda z: z.T], x), (m,)),
+    "switch": (lambda x: lax.switch(unstated(1), [lambda z: z, lambda z: z.T], x), (m,)),
     "carry that changes names": (
         lambda x: lax.scan(lambda c, _: (c.T, None), x, None, length=2)[0], (m,)),
     "fori that changes names": (lambda x: lax.fori_loop(0, 2, lambda i, c: c.T, x), (m,)),

@@ -14,7 +14,7 @@ from sciquax.core import is_value
 from sciquax.named import NamedArray
 from sciquax.units import Quantity
 
-from ..helpers import assert_same
+from ..helpers import assert_same, unstated
 from ..units.catalogue import CASES
 from ..units.test_catalogue import check_unit, in_base, run
 
@@ -57,7 +57,7 @@ PROGRAMS = {
     "standardize": (lambda x, y: jax.nn.standardize(x, epsilon=0.0), ("x", "y")),
     "zeros_like": (lambda x, y: x + jnp.zeros_like(y), ("x", "y")),
     "device_put": (lambda x, y: sum(jax.device_put((x, jnp.zeros((2, 3))))), ("x", "y")),
-    "cond": (lambda x, y: jax.lax.cond(True, jnp.hypot, jnp.maximum, x, y), ("x", "y")),
+    "cond": (lambda x, y: jax.lax.cond(unstated(True), jnp.hypot, jnp.maximum, x, y), ("x", "y")),
 }
 
 

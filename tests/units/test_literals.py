@@ -35,7 +35,7 @@ IDIOMS = {
         lambda c, r: (lax.cond(r[()] > 0 * r, lambda: c + r, lambda: c), None), 0.0, x
     )[0],
     "cond-nan": lambda x: lax.cond(x[0] > x[1], lambda: x[0], lambda: jnp.nan),
-    "switch": lambda x: lax.switch(2, [lambda: x[0], lambda: 0.0, lambda: jnp.inf]),
+    "switch": lambda x: lax.switch(jnp.argmax(x), [lambda: x[0], lambda: 0.0, lambda: jnp.inf]),
     "at-set": lambda x: x.at[1].set(0.0),
     "at-set-nan": lambda x: x.at[1].set(jnp.nan),
     "at-max": lambda x: x.at[1].max(0.0),

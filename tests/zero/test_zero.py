@@ -12,6 +12,7 @@ from sciquax.core import Scaling, Structure, is_value
 from sciquax.core._facts import FACTS
 from sciquax.units import Quantity
 from sciquax.zero import Zero
+from tests.helpers import unstated
 
 A = jnp.asarray([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
 B = jnp.asarray([[1.5, 0.5, -2.0], [-1.0, 2.25, 0.75]])
@@ -128,7 +129,7 @@ PROGRAMS = {
     "jit": (jax.jit(lambda x, y: (x + y, x * y)), (A, B)),
     "remat": (jax.checkpoint(lambda x, y: x * y + y), (A, B)),
     "cond": (lambda x, y: lax.cond(x.sum() > 0.1, lambda: x, lambda: y), (A, B)),
-    "switch": (lambda x, y: lax.switch(1, [lambda: x, lambda: y, lambda: x + y]), (A, B)),
+    "switch": (lambda x, y: lax.switch(unstated(1), [lambda: x, lambda: y, lambda: x + y]), (A, B)),
     "fori": (lambda x, y: lax.fori_loop(0, 3, lambda i, c: 0.5 * c + y, x), (A, B)),
     "while": (lambda x, y: lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, x), (A, B)),
     "scan_carry": (lambda x, y: lax.scan(lambda c, z: (c + z, c), x[0], y), (A, B)),

@@ -18,6 +18,11 @@ _family_rules: dict[type, dict[Key, Rule]] = {}
 HIGHER_ORDER: dict[str, Rule] = {}
 """Handlers of primitives that hold functions, filled by `_higher_order/handlers.py`."""
 
+TAKES_STATED: set[str] = set()
+"""Those whose handlers hand numbers that the program states on to bodies, see `_values/stated.py`.
+
+Handlers of others are given operands without what is known of them."""
+
 CACHES_TO_CLEAR: list[Any] = [_resolved]
 """Caches that depend on which rules exist; registration empties them."""
 

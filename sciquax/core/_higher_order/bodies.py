@@ -9,6 +9,7 @@ from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
 from .._values.mode import MODE
+from .._values.stated import Asked, hashable
 from .._values.types import Type, convert, flatten, type_of, unflatten
 from .._weak_cache import WeakCache
 
@@ -31,27 +32,51 @@ def restage(
 
     **Arguments**: a jaxpr, the types of its operands, and for the first outputs the types to
     convert them to (None leaves one as it comes); and whether outputs may be transient.
+
+    What is kept is used for operands of the same types. Where the body asked what number a stated
+    operand is, the answers have to be the same too.
     """
-    key = (tuple(types), tuple(targets), deferring, execution.trace_context())
-    found = _staged.get(body, key) if MODE.observer is None else None
-    if found is None:
-        jaxpr, consts = open_jaxpr(body)
-        outs: tuple[Type, ...] = ()
-
-        def flat(*leaves: Any) -> list[Any]:
-            nonlocal outs
-            values = interpret(jaxpr, consts, unflatten(types, leaves), deferring)
-            for i, target in enumerate(targets):
-                if target is not None:
-                    values[i] = convert(values[i], target)
-            outs = tuple(map(type_of, values))
-            return flatten(values)
-
-        avals = [
-            ShapedArray(a.shape, a.dtype, weak_type=a.weak_type, sharding=jaxprs.aval_sharding(a))
-            for t in types
-            for a in t.avals
-        ]
-        found = Staged(trace_to_jaxpr(flat, avals), outs)
-        _staged.put(body, key, found)
+    sources = [t.source for t in types]
+    types = [t.asking(None) for t in types]
+    stated = tuple(s is not None for s in sources)
+    key = (tuple(types), stated, tuple(targets), deferring, execution.trace_context())
+    kept = _staged.get(body, key)
+    if kept is None:
+        _staged.put(body, key, kept := {})
+    if MODE.observer is None:
+        for questions, by_answers in kept.items():
+            now = tuple(hashable(sources[i].ask(what, data)) for i, what, data in questions)
+            if (found := by_answers.get(now)) is not None:
+                return found
+    answers: dict[Any, Any] = {}
+    asked = [None if s is None else Asked(i, s, answers) for i, s in enumerate(sources)]
+    found = _stage(body, [*map(Type.asking, types, asked)], targets, deferring)
+    for source in asked:
+        if source is not None:
+            source.end()
+    now = tuple(map(hashable, answers.values()))
+    kept.setdefault(tuple(answers), {})[now] = found
     return found
+
+
+def _stage(
+    body: Any, types: Sequence[Type], targets: Sequence[Type | None], deferring: bool
+) -> Staged:
+    jaxpr, consts = open_jaxpr(body)
+    outs: tuple[Type, ...] = ()
+
+    def flat(*leaves: Any) -> list[Any]:
+        nonlocal outs
+        values = interpret(jaxpr, consts, unflatten(types, leaves), deferring)
+        for i, target in enumerate(targets):
+            if target is not None:
+                values[i] = convert(values[i], target)
+        outs = tuple(map(type_of, values))
+        return flatten(values)
+
+    avals = [
+        ShapedArray(a.shape, a.dtype, weak_type=a.weak_type, sharding=jaxprs.aval_sharding(a))
+        for t in types
+        for a in t.avals
+    ]
+    return Staged(trace_to_jaxpr(flat, avals), outs)

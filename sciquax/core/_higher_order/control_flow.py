@@ -7,7 +7,10 @@ from .._compat import jaxprs
 from .._compat.jaxprs import ShapedArray, open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
 from .._errors import CarryError, Unsettled
+from .._interpret import interpret
+from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
+from .._values.stated import Stated, bare, scalar
 from .._values.types import (
     Type,
     convert,
@@ -22,14 +25,21 @@ from .._values.types import (
     type_of,
     unflatten,
 )
+from .._values.unit_polymorphic import Polymorphic
 from .bodies import Staged, restage
 
 
 def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    """Every branch on the values; where the outputs differ in type they are joined."""
+    """The branch that is taken, where the program states the index; no other counts then.
+
+    Else every branch on the values; where the outputs differ in type they are joined.
+    """
     index, *values = operands
-    index = index.materialise() if type(index) in VALUE_TYPES else index
     branches = params["branches"]
+    if type(index) is Stated and (number := index.source.ask(scalar, True)) is not None:
+        return interpret(*open_jaxpr(branches[taken(number, branches)]), values)
+    index = bare(index)
+    index = index.materialise() if type(index) in VALUE_TYPES else index
     types = [type_of(x) for x in values]
     staged = [restage(branch, types) for branch in branches]
     outs = list(staged[0].outs)
@@ -99,7 +109,7 @@ def _settle(
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
             try:
-                joined.append(join_types(a, b))
+                joined.append(_join(a, b))
             except Unsettled as unsettled:
                 before, after = describe_types(a, b)
                 raise unsettled.make(
@@ -108,6 +118,11 @@ def _settle(
                     remedy="Start the loop with the type that its body returns, or convert in the "
                     "body. What grows in every step has no type that a loop could carry.",
                 ) from None
+        # What another item's mark decided may be otherwise once that is settled: `x * i` is of any
+        # unit while the counter is a literal 0.
+        definite = [a != b and not _of_every_unit(b) for a, b in zip(carry, joined, strict=True)]
+        if any(definite):
+            joined = [b if d else a for a, b, d in zip(carry, joined, definite, strict=True)]
         if joined == carry:  # the outputs only need converting
             staged = step(carry, carry)
             if list(staged.outs[:n]) == carry:
@@ -123,6 +138,20 @@ def _settle(
     )
 
 
+def _of_every_unit(t: Type) -> bool:
+    return type(t.example()) is Polymorphic
+
+
+def _join(before: Type, after: Type) -> Type:
+    """Constants of every unit that were made of other literals become what came out."""
+    try:
+        return join_types(before, after)
+    except Unsettled:
+        if _of_every_unit(before) and _of_every_unit(after):
+            return after
+        raise
+
+
 def _called(name: str | None, number: int) -> str:
     return f"`{name}`" if name else f"item {number}"
 
@@ -130,7 +159,8 @@ def _called(name: str | None, number: int) -> str:
 def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     consts, carry, xs = jaxprs.scan_operands(list(operands), params)
     const_types = [type_of(x) for x in consts]
-    xs = [sliceable(x) for x in xs]
+    carry = [*map(bare, carry)]  # which changes
+    xs = [sliceable(bare(x)) for x in xs]
     x_types = [element_type(x) for x in xs]
 
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:
@@ -159,7 +189,7 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     cond_consts = list(operands[:n_cond])
     body_consts = list(operands[n_cond : n_cond + n_body])
-    carry = list(operands[n_cond + n_body :])
+    carry = [*map(bare, operands[n_cond + n_body :])]  # which changes
     body_types = [type_of(x) for x in body_consts]
 
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:

@@ -17,6 +17,7 @@ from .._stage.quaxify import quaxify
 from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.mode import staging
+from .._values.stated import as_literal, asked_at_once, bare
 from .._values.types import Type, flatten, type_of, unflatten
 from .._values.unit_polymorphic import Polymorphic, strip
 
@@ -41,7 +42,7 @@ def with_jvp(
     zero tangents, see `_compat.jvp_jaxpr`; the operands; how many of them have no tangents; whether
     symbolic zeros are told to the derivative.
     """
-    types = [type_of(x) for x in operands]
+    types = [type_of(x) for x in asked_at_once(operands)]
     jaxpr, consts = open_jaxpr(body)
     outs: tuple[Type, ...] = ()
 
@@ -56,7 +57,7 @@ def with_jvp(
         values = unflatten(types, leaves)
         skipped = sum(len(t.avals) for t in types[:n_consts])
         values = values[n_consts:]
-        zeros, given = _tangent_values(values, types[n_consts:], tangents[skipped:])
+        zeros, given = _tangent_values([*map(bare, values)], types[n_consts:], tangents[skipped:])
         with staging():  # the rule may capture values, as the function may
             rule_jaxpr, rule_consts, out_zeros = jvp_jaxpr(zeros)
         rule_jaxpr, more = open_jaxpr(rule_jaxpr)
@@ -106,7 +107,7 @@ def _tangent_leaves(tangent: Any, value: Any) -> list[Any]:
 
 def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """Keep the rule: interpret the forward and the backward function too."""
-    types = [type_of(x) for x in operands]
+    types = [type_of(x) for x in asked_at_once(operands)]
     jaxpr, consts = open_jaxpr(params["call_jaxpr"])
     outs: tuple[Type, ...] = ()
     residual_types: tuple[Type, ...] = ()
@@ -141,7 +142,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
         return flatten(primals), flatten(residuals)
 
     def backward(leaves: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
-        residuals = unflatten(residual_types, leaves)
+        residuals = [*map(as_literal, unflatten(residual_types, leaves))]
         given, position = [], 0
         for t in outs:
             own = cotangents[position : position + len(t.avals)]

@@ -3,7 +3,7 @@
 A handler takes the primitive, the operands and the parameters, as a rule does.
 """
 
-from .._dispatch.tables import HIGHER_ORDER
+from .._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from . import (
     callbacks,
     calls,
@@ -47,5 +47,24 @@ HIGHER_ORDER.update(
         "reduce_window": reductions.reduce_window,
         "select_and_scatter": reductions.select_and_scatter,
         "custom_linear_solve": linear_solve.custom_linear_solve,
+    }
+)
+
+TAKES_STATED.update(
+    {
+        "jit",
+        "call",
+        "core_call",
+        "closed_call",
+        "core_closed_call",
+        "eval_jaxpr",
+        "composite",
+        "remat2",
+        "cond",
+        "scan",
+        "while",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "whole_call",
     }
 )

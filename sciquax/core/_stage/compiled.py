@@ -16,6 +16,7 @@ import numpy as np
 
 from .._compat.jaxprs import Tracer
 from .._dispatch.tables import CACHES_TO_CLEAR
+from .._errors import LocatedError
 from .._values.kinds import VALUE_TYPES, adopt
 from .._values.mode import MODE
 from .._values.operators import CALLER
@@ -84,9 +85,9 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     key = tuple(parts)
     kept = _kept.get(key)
     if kept is None or not kept.pure:
-        before = MODE.signature_rules_called
+        before, read = MODE.signature_rules_called, MODE.arrays_read
         out = call(fn, args, kwargs)
-        if kept is None:
+        if kept is None and MODE.arrays_read == read:
             if len(_kept) >= _LIMIT:
                 _kept.clear()
             _kept[key] = _Kept(fn, MODE.signature_rules_called == before)
@@ -98,10 +99,12 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         kept.program = _compile(kept, statics, list(kwargs))
     try:
         return kept.program(*dynamic)
+    except LocatedError:  # un-jitted, an exponent that an array holds is known
+        pass
     except TypeError:
         if _hashes(dynamic):
             raise
-        return call(fn, args, kwargs)  # a static field that JAX cannot compile for
+    return call(fn, args, kwargs)  # or a static field that JAX cannot compile for
 
 
 def _is_array(x: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 
 from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
@@ -15,7 +16,7 @@ from .._values.captured import typeof_aval
 from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
 from .._values.mode import staging
 from .._values.unit_polymorphic import strip
-from .patches import lax_takes_values
+from .captured_trees import install_tree_hook
 
 
 class Output:
@@ -107,19 +108,30 @@ def stage(
     fn = leaves[0] if leaves and isinstance(leaves[0], types.FunctionType) else None
     guard_foreign()
     try:
-        with lax_takes_values():
-            closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
+        closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
     except _WANTS_A_NUMBER as error:
         if _ABSTRACT not in getattr(error, "__notes__", ()):
             error.add_note(_ABSTRACT)
         raise
-    return Staged(*open_jaxpr(closed), tuple(template), out_tree)
+    jaxpr, consts = open_jaxpr(closed)
+    passed = [x for x in leaves if isinstance(x, np.ndarray)]
+    consts = [np.asarray(c) if _is_among(c, passed) else c for c in consts] if passed else consts
+    return Staged(jaxpr, consts, tuple(template), out_tree)
+
+
+def _is_among(const: Any, passed: Sequence[np.ndarray]) -> bool:
+    """Whether a constant holds what an argument does: it is data, not the program's own."""
+    return isinstance(const, np.ndarray) and any(
+        x.shape == const.shape and np.array_equal(x.astype(const.dtype), const, equal_nan=True)
+        for x in passed
+    )
 
 
 @contextlib.contextmanager
 def as_of_the_user(apart: bool = False) -> Iterator[None]:
     """Trace what follows as a function of the user's: whole functions leave one equation each."""
     install()
+    install_tree_hook()
     with staging(apart):
         yield
 

@@ -39,7 +39,7 @@ def convert_to(value: Any, example: Any) -> Any:
         return value
     value = _mark(_shaped(value), example)
     if type(example) is Polymorphic:
-        return Polymorphic(convert_to(strip(value), example.inner))
+        return Polymorphic(convert_to(value, example.inner))
     owner = _owner(value, example)
     if owner is None:
         return strip(value)

@@ -13,14 +13,23 @@ from .._compat.jaxprs import typeof
 from .._errors import RuleError, Unsettled
 from .common_type import common_type, convert_to
 from .kinds import VALUE_TYPES, aval_of, describe, short_aval
+from .stated import Stated
 from .unit_polymorphic import Polymorphic, strip
 
 
 class Type(NamedTuple):
-    """The type of an operand: its tree structure and its leaves' abstract values. Hashable."""
+    """The type of an operand: its tree structure and its leaves' abstract values. Hashable.
+
+    Of an operand of a body, perhaps also `source`: who knows what number it is, see `stated.py`.
+    """
 
     tree: Any
     avals: tuple[Any, ...]
+    source: Any = None
+
+    def asking(self, source: Any) -> "Type":
+        """This type, its number known to that source or to none."""
+        return self if self.source is source else self._replace(source=source)
 
     def leaves(self) -> list[jax.ShapeDtypeStruct]:
         return [
@@ -37,6 +46,8 @@ _ARRAY = jtu.tree_structure(0)
 
 
 def type_of(x: Any) -> Type:
+    if type(x) is Stated:
+        return type_of(x.inner)._replace(source=x.source)
     if type(x) not in VALUE_TYPES:
         return Type(_ARRAY, (_aval(x),))
     leaves, tree = jtu.tree_flatten(x)
@@ -117,7 +128,8 @@ def unflatten(types: Sequence[Type], leaves: Sequence[Any]) -> list[Any]:
     values, position = [], 0
     for t in types:
         n = len(t.avals)
-        values.append(jtu.tree_unflatten(t.tree, leaves[position : position + n]))
+        value = jtu.tree_unflatten(t.tree, leaves[position : position + n])
+        values.append(value if t.source is None else Stated(value, t.source))
         position += n
     return values
 

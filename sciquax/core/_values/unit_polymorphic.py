@@ -60,6 +60,13 @@ def strip(x: Any) -> Any:
     return x.inner if type(x) is Polymorphic else x
 
 
+def for_rules(operands: Sequence[Any]) -> Sequence[Any]:
+    """Operands as rules see them: without marks, unless a type among them wants to see these."""
+    if any(type(x) in VALUE_TYPES and x.polymorphic_constants for x in map(strip, operands)):
+        return operands
+    return [*map(strip, operands)]
+
+
 def is_polymorphic_literal(x: Any) -> bool:
     """Whether a literal of the program belongs to every unit: 0, inf or nan, not a boolean.
 
@@ -77,6 +84,11 @@ def is_polymorphic_literal(x: Any) -> bool:
         number = np.asarray(x).astype(complex if kind == "c" else float)
         return bool(number == 0 or not np.isfinite(number))
     return False
+
+
+def is_polymorphic_constant(x: np.ndarray) -> bool:
+    """Whether an array that the program itself states has no elements but such."""
+    return all(map(is_polymorphic_literal, x.flat))
 
 
 _ADDITIVE = (Scaling.FIRST, Scaling.JOIN, Scaling.EACH)

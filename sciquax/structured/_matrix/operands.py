@@ -8,7 +8,7 @@ import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
 from sciquax._storage.promotion import lenient
-from sciquax.core import VALUE_TYPES, strip
+from sciquax.core import VALUE_TYPES, scalar, stated_number, strip
 from sciquax.core.internal import Tracer
 
 from .matrix import StructuredMatrix
@@ -36,15 +36,16 @@ def _plain(operands: Operands) -> list[Any] | None:
     return out
 
 
-def static_number(x: Any) -> Any:
-    """A number that stands in the program, or None."""
-    if isinstance(x, (bool, int, float, complex, np.generic)):
-        return x
-    if isinstance(x, np.ndarray) and x.size == 1:
-        return x.reshape(())[()]
-    if isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.size == 1:
-        return np.asarray(x).reshape(())[()]
-    return None
+def static_number(x: Any, question: Callable[[np.ndarray], Any] = scalar) -> Any:
+    """What one number is that the program states, or that is known since it is computed already.
+
+    Or the answer to a question about it, see `sciquax.core.stated_number`; None for what it is not.
+    """
+    if type(x) in VALUE_TYPES or np.size(x) != 1:
+        return None
+    if isinstance(x, jax.Array) and not isinstance(x, Tracer):
+        return question(np.asarray(x))
+    return stated_number(x, question)
 
 
 def _guarded(rule: Callable) -> Callable:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg as iterative
 
-from sciquax.core import convert_to
+from sciquax.core import aval_of, convert_to
 
 from .._quantity.arithmetic import as_number, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -101,7 +101,7 @@ rule(f"{LINALG}.qr")(_qr)
 @rule(f"{LINALG}.det", f"{SCIPY}.det")
 def _det(a: Any, *args: Any, **kwargs: Any) -> Any:
     out = call(jnp.linalg.det, magnitude_of(a))
-    return wrap(out, multiplicative("det", own_unit(a)) ** a.shape[-1])
+    return wrap(out, multiplicative("det", own_unit(a)) ** aval_of(a).shape[-1])
 
 
 @rule(f"{LINALG}.slogdet")

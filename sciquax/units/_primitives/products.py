@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sciquax.core import Scaling, bind, describe, facts_of, register_rule
+from sciquax.core import Scaling, bind, describe, facts_of, register_rule, stated_number
 
 from .._quantity.arithmetic import (
     Operands,
@@ -77,7 +77,8 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     exponent = as_number("pow", exponent, "an exponent that is a number")
     if unit.pure:
         return bind(primitive, as_number("pow", base), exponent, **params)
-    number = _static_scalar(exponent)
+    number = stated_number(exponent, data=True)
+    number = None if number is None or np.iscomplexobj(number) else float(number)
     if number is None and unit.must_be_pure():  # found to be a number, by `infer`
         return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
@@ -99,15 +100,6 @@ def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude, **params), unit**count)
 
 
-def _static_scalar(x: Any) -> float | None:
-    """The value of a number that stands in the program; None for an array of run time."""
-    if isinstance(x, (int, float)):
-        return float(x)
-    if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and np.isrealobj(x):
-        return float(x)
-    return None
-
-
 def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
     """A product; but `deg2rad` and `rad2deg`, of which only a factor is left, are conversions."""
     for x, factor in (operands, operands[::-1]):
@@ -122,8 +114,7 @@ def _converted_by(factor: Any, unit: InternedUnit) -> InternedUnit | None:
     **Raises** `DimensionalityError` for an angle in the wrong one, where it is not known whether
     `deg2rad` was meant or a product.
     """
-    number = _static_scalar(factor)
-    if number is None or not unit.pure or unit.plain:
+    if not unit.pure or unit.plain or (number := stated_number(factor, _angle_factor)) is None:
         return None
     degree = as_unit("degree")
     for ratio, source, target in (
@@ -143,6 +134,13 @@ def _converted_by(factor: Any, unit: InternedUnit) -> InternedUnit | None:
                 f"A quantity knows its unit: leave the factor out, or write `.to('{target}')`.",
             )
     return None
+
+
+def _angle_factor(number: np.ndarray) -> float | None:
+    """The number that is asked for, if it takes degrees to radians or back."""
+    x = float(number.flat[0]) if np.isrealobj(number) else math.nan
+    ratios = math.pi / 180, 180 / math.pi
+    return x if any(math.isclose(x, ratio, rel_tol=1e-3) for ratio in ratios) else None
 
 
 def _is_angle(unit: InternedUnit) -> bool:

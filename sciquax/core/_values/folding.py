@@ -1,0 +1,242 @@
+"""Equations whose inputs the program states, computed on the host exactly as JAX would.
+
+A number here is a NumPy array of the equation's dtype and of few elements: it has length one along
+axes that it repeats along, so that a constant of a million elements is one number.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._compat.jaxprs import Literal, all_inputs, open_jaxpr
+from .._weak_cache import WeakCache
+
+Number = np.ndarray
+MOST = 16  # elements of a number
+
+
+def number_of_literal(literal: Any) -> Number:
+    return np.asarray(literal.val).astype(literal.aval.dtype)
+
+
+def number_of_constant(x: Any) -> Number | None:
+    """What a constant of a jaxpr is, if it is the program's: JAX holds such in NumPy's arrays."""
+    if not isinstance(x, np.ndarray) or x.size > MOST:
+        return None
+    number = np.asarray(x)  # not JAX's subclass of it
+    same = number.size > 0 and bool((number == number.flat[0]).all())
+    return number.flat[0:1].reshape((1,) * number.ndim) if same else number
+
+
+def _divide(x: Number, y: Number) -> Any:
+    if x.dtype.kind not in "iu":
+        return np.divide(x, y)
+    if not np.all(y):
+        return None
+    return np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y))
+
+
+def _rem(x: Number, y: Number) -> Any:
+    return np.fmod(x, y) if x.dtype.kind not in "iu" or np.all(y) else None
+
+
+def _select(which: Number, *cases: Number) -> Number:
+    out = cases[0]
+    for i, case in enumerate(cases[1:], start=1):
+        out = np.where(which == i, case, out)
+    return out
+
+
+_ELEMENTWISE: dict[str, Callable[..., Number | None]] = {
+    "add": np.add,
+    "add_any": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": _divide,
+    "rem": _rem,
+    "neg": np.negative,
+    "sign": np.sign,
+    "abs": np.abs,
+    "max": np.maximum,
+    "min": np.minimum,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "not": np.bitwise_not,
+    "is_finite": np.isfinite,
+    "select_n": _select,
+    "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
+    "copy": np.copy,
+    "copy_p": np.copy,
+}
+
+
+def _full(x: Number, var: Any) -> Number | None:
+    """A number with all the elements that its variable has, if they are few."""
+    return np.broadcast_to(x, var.aval.shape) if var.aval.size <= MOST else None
+
+
+def _integer_pow(eqn: Any, x: Number) -> Any:
+    """By products, as JAX does."""
+    y = abs(eqn.params["y"])
+    out = np.ones_like(x)
+    while y:
+        out = out * x if y & 1 else out
+        x, y = x * x, y >> 1
+    return np.divide(np.ones_like(out), out) if eqn.params["y"] < 0 else out
+
+
+def _convert(eqn: Any, x: Number) -> Number | None:
+    dtype = np.dtype(eqn.outvars[0].aval.dtype)
+    if dtype.kind in "iu" and x.dtype.kind not in "biu":
+        limits = np.iinfo(dtype)
+        if not np.all((x >= limits.min) & (x <= limits.max)):
+            return None
+    return x.astype(dtype)
+
+
+def _broadcast(eqn: Any, x: Number, *sizes: Any) -> Number | None:
+    shape = [1] * len(eqn.params["shape"])
+    for axis, size in zip(eqn.params["broadcast_dimensions"], x.shape, strict=True):
+        shape[axis] = size
+    return None if sizes else x.reshape(shape)
+
+
+def _reshape(eqn: Any, x: Number, *sizes: Any) -> Number | None:
+    shape = eqn.outvars[0].aval.shape
+    if x.size == 1:
+        return x.reshape((1,) * len(shape))
+    full = None if eqn.params.get("dimensions") else _full(x, eqn.invars[0])
+    return None if full is None else full.reshape(shape)
+
+
+def _slice(eqn: Any, x: Number) -> Number | None:
+    full, params = _full(x, eqn.invars[0]), eqn.params
+    strides = params["strides"] or (1,) * x.ndim
+    bounds = zip(params["start_indices"], params["limit_indices"], strides, strict=True)
+    return None if full is None else full[tuple(slice(*b) for b in bounds)]
+
+
+def _concatenate(eqn: Any, *parts: Number) -> Number | None:
+    full = [_full(x, var) for x, var in zip(parts, eqn.invars, strict=True)]
+    known = [x for x in full if x is not None]
+    return np.concatenate(known, axis=eqn.params["dimension"]) if len(known) == len(full) else None
+
+
+def _stack(eqn: Any, *parts: Number) -> Number | None:
+    full = [_full(x, var) for x, var in zip(parts, eqn.invars, strict=True)]
+    known = [x for x in full if x is not None]
+    return np.stack(known, axis=eqn.params["axis"]) if len(known) == len(full) else None
+
+
+_OTHERS: dict[str, Callable[..., Number | None]] = {
+    "integer_pow": _integer_pow,
+    "convert_element_type": _convert,
+    "broadcast_in_dim": _broadcast,
+    "reshape": _reshape,
+    "squeeze": lambda eqn, x: np.squeeze(x, tuple(eqn.params["dimensions"])),
+    "slice": _slice,
+    "concatenate": _concatenate,
+    "stack": _stack,  # from 0.12 on
+}
+
+_BODIES = {
+    "jit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_closed_call": "call_jaxpr",
+    "remat2": "jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "whole_call": "body",
+}
+
+
+HOLDS_BODIES = {*_BODIES, "cond"}
+
+
+def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
+    """What an equation gives for these inputs; None for what is not known."""
+    name = eqn.primitive.name
+    unknown = [None] * len(eqn.outvars)
+    if name in _BODIES:
+        return _evaluate(eqn.params[_BODIES[name]], inputs)
+    if name == "cond":
+        index, *operands = inputs
+        branches = eqn.params["branches"]
+        return unknown if index is None else _evaluate(branches[taken(index, branches)], operands)
+    if any(x is None for x in inputs):
+        return unknown
+    with np.errstate(all="ignore"):
+        if (function := _ELEMENTWISE.get(name)) is not None:
+            out = function(*inputs)
+        elif (function := _OTHERS.get(name)) is not None:
+            out = function(eqn, *inputs)
+        else:
+            return unknown
+    if out is None or np.size(out) > MOST:
+        return unknown
+    return [np.asarray(out).astype(eqn.outvars[0].aval.dtype)]
+
+
+def taken(index: Any, branches: Sequence[Any]) -> int:
+    """The number of the branch that an index takes, as JAX clamps it."""
+    return min(max(int(index.item()), 0), len(branches) - 1)
+
+
+def _evaluate(body: Any, inputs: Sequence[Number | None]) -> list[Number | None]:
+    jaxpr, consts = open_jaxpr(body)
+    given = [*map(number_of_constant, consts), *inputs]
+    env = dict(zip(all_inputs(jaxpr, len(consts)), given, strict=True))
+
+    def read(var: Any) -> Number | None:
+        return number_of_literal(var) if type(var) is Literal else env[var]
+
+    for eqn in jaxpr.eqns:
+        env.update(zip(eqn.outvars, fold(eqn, [*map(read, eqn.invars)]), strict=True))
+    return [*map(read, jaxpr.outvars)]
+
+
+def stated_outputs(eqn: Any) -> Sequence[Number | None]:
+    """What an equation gives whatever its operands are, as `zeros_like` does."""
+    unknown = [None] * len(eqn.invars)
+    return fold(eqn, unknown) if any(foldable(eqn, [False] * len(unknown))) else ()
+
+
+_foldable_outputs = WeakCache()
+
+
+def foldable(eqn: Any, known: Sequence[bool]) -> Sequence[bool]:
+    """Which outputs `fold` can give, if these inputs are known. It computes nothing."""
+    name = eqn.primitive.name
+    if name in _BODIES:
+        return _outputs(eqn.params[_BODIES[name]], tuple(known))
+    if name == "cond" and known[0]:
+        ways = [_outputs(branch, tuple(known[1:])) for branch in eqn.params["branches"]]
+        return [all(flags) for flags in zip(*ways, strict=True)]
+    every = bool(known) and all(known) and (name in _ELEMENTWISE or name in _OTHERS)
+    return [every] * len(eqn.outvars)
+
+
+def _outputs(body: Any, known: tuple[bool, ...]) -> Sequence[bool]:
+    found = _foldable_outputs.get(body, known)
+    if found is None:
+        jaxpr, consts = open_jaxpr(body)
+        given = [*(number_of_constant(c) is not None for c in consts), *known]
+        env = dict(zip(all_inputs(jaxpr, len(consts)), given, strict=True))
+        for eqn in jaxpr.eqns:
+            flags = foldable(eqn, [type(v) is Literal or env[v] for v in eqn.invars])
+            env.update(zip(eqn.outvars, flags, strict=True))
+        found = tuple(type(v) is Literal or env[v] for v in jaxpr.outvars)
+        _foldable_outputs.put(body, known, found)
+    return found

@@ -1,0 +1,330 @@
+"""Numbers that the program states: literals, its own small arrays, and what it makes of these.
+
+`r ** 1.5` has a unit since 1.5 stands in the program. Its derivative has `1.5 - 1.0` there, a call
+of a jitted function has the number among its operands. So while a jaxpr is interpreted, `Numbers`
+keeps beside its values which variables the program states, and computes one on the host when it is
+asked for. Only those ask who decide by it: the exponent of a power, the index of a conditional, a
+rule that looks for zeros (`stated_number`). The program that is emitted is what it would be.
+
+A body of a function is staged once for many numbers. Its stated operands are handed to it as
+`Stated`, and what was asked of them, with the answers, is part of what the staged body is kept by
+(`core/_higher_order/bodies.py`): 50 calls of `step(x, float(i))` are staged once, if no one asks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from .._compat.jaxprs import Literal, Tracer
+from .folding import (
+    HOLDS_BODIES,
+    MOST,
+    Number,
+    fold,
+    foldable,
+    number_of_constant,
+    number_of_literal,
+    stated_outputs,
+)
+from .kinds import VALUE_TYPES, aval_of
+from .mode import MODE
+from .unit_polymorphic import Polymorphic, is_polymorphic_constant, strip
+
+Question = Callable[[Number], Any]
+
+
+def whole(number: Number) -> Number:
+    """The question for the number itself."""
+    return number
+
+
+def scalar(number: Number) -> Any:
+    """The question for the one number, as a NumPy scalar."""
+    return number.reshape(())[()]
+
+
+def vanishes(number: Number) -> bool:
+    """The question whether it is zero."""
+    return not number.any()
+
+
+def is_finite(number: Number) -> bool:
+    """The question whether it is neither infinite nor nan."""
+    return bool(np.isfinite(number).all())
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Who can be asked what number an operand is. The answer to any question may be None."""
+
+    def ask(self, question: Question, data: bool) -> Any: ...
+
+
+class Stated:
+    """An operand of a body that is a number which the program states; `inner` is the operand."""
+
+    __slots__ = ("inner", "source")
+
+    def __init__(self, inner: Any, source: Source):
+        self.inner, self.source = inner, source
+
+
+jtu.register_pytree_node(
+    Stated, lambda x: ((x.inner,), x.source), lambda source, inner: Stated(inner[0], source)
+)
+
+
+def bare(x: Any) -> Any:
+    """An operand of a body without what is known of it."""
+    return x.inner if type(x) is Stated else x
+
+
+class _Variable(NamedTuple):
+    """A variable of a jaxpr being interpreted, or a literal, as a source."""
+
+    numbers: "Numbers"
+    var: Any
+
+    def ask(self, question: Question, data: bool) -> Any:
+        return self.numbers.ask(self.var, question, data)
+
+
+class Numbers:
+    """Which variables of a jaxpr the program states, and what they are when somebody asks.
+
+    **Attributes**: `at`, the variables and the operands of the equation at hand.
+    """
+
+    __slots__ = ("_known", "_made", "at")
+
+    def __init__(self):
+        self._made: dict[Any, Any] = {}  # sources, constants, and equations to fold
+        self._known: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
+        self.at: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+
+    def enter(self, inputs: Sequence[Any], consts: Sequence[Any], operands: Sequence[Any]) -> Any:
+        """The values of a jaxpr's inputs: constants of every unit marked, operands unwrapped."""
+        values = []
+        for var, x in zip(inputs, (*consts, *operands), strict=True):
+            if type(x) is Stated:
+                self._made[var], x = x.source, x.inner
+            elif len(values) < len(consts):
+                if _is_the_programs(x) and x.size <= MOST:
+                    self._made[var] = x
+                    x = Polymorphic(x) if is_polymorphic_constant(x) else x
+                elif isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.ndim == 0:
+                    self._made[var] = x
+            values.append(x)
+        return values
+
+    def note(self, eqn: Any) -> bool:
+        """An equation was carried out: whether the program states a result of it."""
+        made = self._made
+        if eqn.primitive.name not in HOLDS_BODIES:  # the shortest way for nearly all equations
+            for v in eqn.invars:
+                if type(v) is not Literal and v not in made:
+                    return False
+        known = [type(v) is Literal or v in made for v in eqn.invars]
+        flags = foldable(eqn, known)
+        if not any(flags):
+            return False
+        made.update((var, eqn) for var, flag in zip(eqn.outvars, flags, strict=True) if flag)
+        return True
+
+    def forget(self, eqn: Any) -> None:
+        for var in eqn.outvars:
+            self._made.pop(var, None)
+
+    def passed_on(self, operands: Sequence[Any]) -> list[Any]:
+        """The operands of the equation at hand, the stated ones marked, for a body."""
+        return [
+            Stated(x, _Variable(self, var))
+            if (type(var) is Literal or var in self._made) and type(strip(x)) not in VALUE_TYPES
+            else x
+            for var, x in zip(self.at[0], operands, strict=True)
+        ]
+
+    def ask(self, var: Any, question: Question = whole, data: bool = False) -> Any:
+        """The answer to a question about a variable; None if it is not stated.
+
+        `data` says whether a captured array of one element counts.
+        """
+        roots = self._roots(var)
+        if (
+            len(roots) == 1 and question is not whole
+        ):  # what is made of one number is not told apart
+            (root,) = roots
+            asked = question if root is var else _Folded(self, var, root, question, data)
+            return self._made[root].ask(asked, data)
+        return _answer(question, self.number(var, self._known[data], data))
+
+    def _roots(self, var: Any) -> set[Any]:
+        """The operands that a variable is made of, of which others than this jaxpr know."""
+        waiting, seen, roots = [var], set(), set()
+        while waiting:
+            var = waiting.pop()
+            if type(var) is Literal or var in seen:
+                continue
+            seen.add(var)
+            made = self._made.get(var)
+            if isinstance(made, (_Variable, Asked)):
+                roots.add(var)
+            elif made is not None and not isinstance(made, (np.ndarray, jax.Array)):
+                waiting += made.invars
+        return roots
+
+    def number(self, var: Any, known: dict[Any, Any], data: bool) -> Number | None:
+        """The number that a variable is, given others, without recursion: a program may be long."""
+        if type(var) is Literal:
+            return number_of_literal(var)
+        waiting = [var]
+        while waiting:
+            made = self._made.get(waiting[-1])
+            if waiting[-1] in known:
+                waiting.pop()
+            elif isinstance(made, (_Variable, Asked)):
+                known[waiting[-1]] = made.ask(whole, data)
+            elif isinstance(made, np.ndarray):
+                known[waiting[-1]] = number_of_constant(made)
+            elif made is None or isinstance(made, jax.Array):
+                known[waiting[-1]] = _read(made) if data else None
+            elif missing := [v for v in made.invars if type(v) is not Literal and v not in known]:
+                waiting += missing
+            else:
+                given = [number_of_literal(v) if type(v) is Literal else known[v]
+                         for v in made.invars]  # fmt: skip
+                known.update(zip(made.outvars, fold(made, given), strict=True))
+        return known[var]
+
+
+class _Folded(NamedTuple):
+    """A question about a variable as a question about the one operand that it is made of."""
+
+    numbers: Numbers
+    var: Any
+    root: Any
+    question: Question
+    data: bool
+
+    def __call__(self, number: Number) -> Any:
+        return _answer(self.question, self.numbers.number(self.var, {self.root: number}, self.data))
+
+
+def _is_the_programs(x: Any) -> bool:
+    """Whether a constant is in an array of JAX's own class, a subclass of NumPy's.
+
+    Staging makes NumPy's of what was passed to the function, which is data (`_stage/staging.py`).
+    """
+    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
+
+
+def _answer(question: Question, number: Number | None) -> Any:
+    of_one = question is not whole and type(question) is not _Folded
+    return None if number is None or of_one and number.size != 1 else question(number)
+
+
+def _read(x: Any) -> Number | None:
+    """What a captured array of one element holds."""
+    if x is None or not (jnp.issubdtype(x.dtype, np.number) or x.dtype == bool):
+        return None
+    MODE.arrays_read += 1
+    return np.asarray(x)
+
+
+class Asked:
+    """An operand of a body as a source: what is asked of it while the body is staged is kept.
+
+    Once the body is staged, it is another call's too, whose number is not known here: then only
+    what was asked before is answered.
+    """
+
+    __slots__ = ("answers", "position", "source")
+
+    def __init__(self, position: int, source: Source, answers: dict[Any, Any]):
+        self.position, self.answers = position, answers
+        self.source: Source | None = source
+
+    def ask(self, question: Question, data: bool) -> Any:
+        key = self.position, question, data
+        if key not in self.answers:
+            if self.source is None:
+                return _answer(question, self.answers.get((self.position, whole, data)))
+            self.answers[key] = self.source.ask(question, data)
+        return self.answers[key]
+
+    def end(self) -> None:
+        """The body is staged."""
+        self.source = None
+
+
+def asked_at_once(operands: Sequence[Any]) -> list[Any]:
+    """Operands of a body that may be staged later, when nobody can be asked: they are now."""
+    for x in operands:
+        if type(x) is Stated:
+            x.source.ask(whole, False)
+            x.source.ask(whole, True)
+    return list(operands)
+
+
+def as_literal(x: Any) -> Any:
+    """An operand of a body, as the number that it is where that is known."""
+    number = x.source.ask(whole, True) if type(x) is Stated else None
+    if number is None:
+        return bare(x)
+    aval = aval_of(x.inner)
+    return number.item() if aval.weak_type else np.broadcast_to(number, aval.shape)
+
+
+def marked(eqn: Any, results: Sequence[Any]) -> list[Any]:
+    """The results of a call on plain operands, those of every unit marked as such."""
+    numbers = stated_outputs(eqn) or [None] * len(results)
+    return [
+        Polymorphic(x) if number is not None and is_polymorphic_constant(number) else x
+        for x, number in zip(results, numbers, strict=True)
+    ]
+
+
+def hashable(answer: Any) -> Any:
+    """An answer as a key, numbers to the last bit."""
+    if isinstance(answer, (np.ndarray, np.generic)):
+        return answer.dtype, answer.shape, answer.tobytes()
+    return answer
+
+
+def stated_number(x: Any, question: Question = scalar, data: bool = False) -> Any:
+    """The number that the program states for an operand, in a rule: of the equation at hand.
+
+    **Arguments**
+
+    - `x`: the operand, perhaps a polymorphic constant.
+    - `question`: what is to be known of the number, an array of one element, if not all of it: a
+      function of a module that gives something hashable. A jitted function within is compiled anew
+      where the answer is another, so ask no more than decides.
+    - `data`: whether a captured array of one element, such as `jnp.float32(2)`, counts as stated.
+
+    **Returns** the number as a NumPy scalar, or the answer; None for what is not stated, or is
+    several numbers.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.core import stated_number, vanishes
+    >>> float(stated_number(1.5)), stated_number(0.0, vanishes), stated_number(jnp.float32(1.5))
+    (1.5, True, None)
+
+    ```
+    """
+    x = strip(x)
+    number: Any = None
+    if isinstance(x, (bool, int, float, complex, np.generic)):
+        number = np.asarray(x)
+    elif isinstance(x, np.ndarray):
+        number = number_of_constant(x)
+    elif (numbers := MODE.numbers) is not None and type(x) not in VALUE_TYPES:
+        for var, operand in zip(*numbers.at, strict=True):
+            if strip(operand) is x:
+                return numbers.ask(var, question, data)
+    return _answer(question, number)
