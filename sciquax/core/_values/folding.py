@@ -170,7 +170,8 @@ def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
     name = eqn.primitive.name
     unknown = [None] * len(eqn.outvars)
     if name in _BODIES:
-        return _evaluate(eqn.params[_BODIES[name]], inputs)
+        body = eqn.params[_BODIES[name]]
+        return unknown if body is None else _evaluate(body, inputs)  # None: of a late solve
     if name == "cond":
         index, *operands = inputs
         branches = eqn.params["branches"]
@@ -220,7 +221,8 @@ def foldable(eqn: Any, known: Sequence[bool]) -> Sequence[bool]:
     """Which outputs `fold` can give, if these inputs are known. It computes nothing."""
     name = eqn.primitive.name
     if name in _BODIES:
-        return _outputs(eqn.params[_BODIES[name]], tuple(known))
+        body = eqn.params[_BODIES[name]]
+        return [False] * len(eqn.outvars) if body is None else _outputs(body, tuple(known))
     if name == "cond" and known[0]:
         ways = [_outputs(branch, tuple(known[1:])) for branch in eqn.params["branches"]]
         return [all(flags) for flags in zip(*ways, strict=True)]
