@@ -169,9 +169,8 @@ def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
     """What an equation gives for these inputs; None for what is not known."""
     name = eqn.primitive.name
     unknown = [None] * len(eqn.outvars)
-    if name in _BODIES:
-        body = eqn.params[_BODIES[name]]
-        return unknown if body is None else _evaluate(body, inputs)  # None: of a late solve
+    if (body := eqn.params.get(_BODIES.get(name))) is not None:
+        return _evaluate(body, inputs)
     if name == "cond":
         index, *operands = inputs
         branches = eqn.params["branches"]
@@ -220,9 +219,8 @@ _foldable_outputs = WeakCache()
 def foldable(eqn: Any, known: Sequence[bool]) -> Sequence[bool]:
     """Which outputs `fold` can give, if these inputs are known. It computes nothing."""
     name = eqn.primitive.name
-    if name in _BODIES:
-        body = eqn.params[_BODIES[name]]
-        return [False] * len(eqn.outvars) if body is None else _outputs(body, tuple(known))
+    if (body := eqn.params.get(_BODIES.get(name))) is not None:
+        return _outputs(body, tuple(known))
     if name == "cond" and known[0]:
         ways = [_outputs(branch, tuple(known[1:])) for branch in eqn.params["branches"]]
         return [all(flags) for flags in zip(*ways, strict=True)]
