@@ -176,7 +176,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
-        value = eject(operands, eqn.params["tree"])
+        value = eject(map(strip, operands), eqn.params["tree"])
         MODE.deferring = MODE.deferring or wants_deferred(value)
         return [value]
     if never_returns(eqn):
@@ -185,7 +185,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
-            if MODE.deferring and primitive.name in _CALLS and grows(eqn):
+            if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
                 body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
                 return interpret(*body, MODE.numbers.passed_on(tagged), True)
             return marked(eqn, bind_equation(eqn, [strip(x) for x in operands]))

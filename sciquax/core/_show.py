@@ -285,7 +285,7 @@ def _operation(eqn: Any) -> str:
     """The primitive's name with its few telling parameters, or the function that is called."""
     name = eqn.primitive.name
     if name == "whole_call":
-        return f"call[{eqn.params['call'].item.rules.name}]"
+        return f"call[{eqn.params['call'].of}]"
     if name in _CALLS:
         called = _call_name(eqn)
         return f"{name}[{called}]" if called else name

@@ -6,12 +6,11 @@ from ._compat.execution import trace_context as trace_context
 from ._compat.frames import axes_of_outputs as axes_of_outputs, mapped_axis as mapped_axis
 from ._compat.jaxprs import (
     Literal as Literal,
-    Primitive as Primitive,
     ShapedArray as ShapedArray,
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
 )
-from ._dispatch.tables import HIGHER_ORDER as HIGHER_ORDER
+from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._stage.staging import (
     Staged as Staged,
     fill as fill,

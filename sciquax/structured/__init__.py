@@ -19,7 +19,7 @@ from ._composite.lazy import (
     SumMatrix as SumMatrix,
 )
 from ._matrices.banded import BandedMatrix as BandedMatrix
-from ._matrices.bands import BandMatrix as BandMatrix, from_bands as from_bands
+from ._matrices.bands import BandMatrix as BandMatrix
 from ._matrices.bidiagonal import BidiagonalMatrix as BidiagonalMatrix
 from ._matrices.block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
 from ._matrices.circulant import CirculantMatrix as CirculantMatrix
@@ -27,6 +27,7 @@ from ._matrices.diagonal import DiagonalMatrix as DiagonalMatrix
 from ._matrices.identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
 from ._matrices.kronecker import KroneckerMatrix as KroneckerMatrix
 from ._matrices.low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
+from ._matrices.narrowest import from_bands as from_bands
 from ._matrices.permutation import PermutationMatrix as PermutationMatrix
 from ._matrices.toeplitz import ToeplitzMatrix as ToeplitzMatrix
 from ._matrices.triangular import TriangularMatrix as TriangularMatrix

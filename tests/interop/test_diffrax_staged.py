@@ -13,6 +13,7 @@ import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
 from sciquax.interop import diffrax as dfx
+from sciquax.structured import DiagonalMatrix
 from sciquax.units import DimensionalityError, Quantity
 
 from .diffrax_problems import Q
@@ -211,6 +212,20 @@ def test_plain_arrays_within_quaxify():
     got = quaxify(lambda q, y: q * decay(y))(Q(2.0, "m"), jnp.asarray(1.0))
     np.testing.assert_allclose(got.m, 2 * np.exp(-1.0), rtol=1e-5)
     np.testing.assert_allclose(decay(jnp.asarray(2.0)), 2 * np.exp(-1.0), rtol=1e-5)
+
+
+def test_plain_arrays_next_to_a_matrix_within_quaxify():
+    """What gives more than it gets is asked for formulas then, and a solve has none."""
+    saveat = dfx.SaveAt(ts=jnp.array([0.5, 1.0, 2.0]))
+
+    def program(matrix, y):
+        term = dfx.ODETerm(lambda t, y, args: -y)
+        saved = dfx.diffeqsolve(term, dfx.Heun(), 0.0, 2.0, 0.25, 3 * y, saveat=saveat).ys
+        return jnp.matmul(matrix, saved.T)
+
+    diagonal, y = jnp.array([2.0, 4.0]), jnp.array([1.0, 3.0])
+    got = quaxify(program)(DiagonalMatrix(diagonal), y)
+    np.testing.assert_allclose(got, program(jnp.diag(diagonal), y), rtol=1e-6)
 
 
 def _line(function, text):

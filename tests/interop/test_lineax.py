@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import sciquax
-from sciquax import quaxify
+from sciquax import quaxify, show
+from sciquax.core import RuleError
 from sciquax.interop import lineax as slx
 from sciquax.structured import SymmetricTridiagonalMatrix
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
@@ -213,6 +214,47 @@ def test_transformations():
     many = Quantity(jnp.stack([B, 2 * B]), "N")
     found = jax.vmap(lambda f: slx.linear_solve(lx.MatrixLinearOperator(K), f).value)(many)
     np.testing.assert_allclose(found.m_as("mm")[1], 2 * np.linalg.solve(A, B), rtol=1e-4)
+
+
+def test_late_solves_in_other_ways():
+    """Within a program: in batches, with what is a literal in it, twice differentiated."""
+
+    def displacement(f, guess, k):
+        options = {"y0": guess}
+        return slx.linear_solve(lx.MatrixLinearOperator(k), f, options=options).value
+
+    def many(k, fs):
+        guess = jnp.zeros(3)  # of every unit
+        return jax.vmap(displacement, (1, None, None), 1)(fs, guess, k)
+
+    fs = jnp.stack([B, 2 * B, B**2, -B], axis=1)
+    found = quaxify(many)(K, Quantity(fs, "N"))
+    np.testing.assert_allclose(found.m_as("mm"), np.linalg.solve(A, fs), rtol=1e-4)
+    energy = lambda k, f: jnp.sum(slx.linear_solve(lx.MatrixLinearOperator(k), f).value * f)
+    by_f = quaxify(jax.hessian(energy, 1))(K, F)
+    np.testing.assert_allclose(by_f.m_as("mm/N"), np.linalg.inv(A) + np.linalg.inv(A).T, rtol=1e-4)
+
+
+def test_late_solves_are_shown_by_name(capsys):
+    show(lambda k, f: slx.linear_solve(slx.MatrixLinearOperator(k), f).value)(K, F)
+    shown = capsys.readouterr().out
+    assert "a, b = call[linear_solve] k f  Quantity(f32[3], 'm*N/kN'), i32[]" in shown
+
+
+def test_late_solves_are_not_transposed():
+    def transposed(k, f):
+        solve = lambda f: slx.linear_solve(slx.MatrixLinearOperator(k), f).value
+        return jax.linear_transpose(solve, f)(f)
+
+    with pytest.raises(RuleError) as error:
+        quaxify(transposed)(K, F)
+    place = f"{error.value.location}"
+    assert str(error.value) == (
+        "`linear_solve` on quantities within `quaxify` is differentiated in a way that it has no "
+        f"rule for.\n  at {place}\n"
+        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves."
+    )
+    assert "transposed" in place
 
 
 def test_a_jacobian_within_a_gradient():

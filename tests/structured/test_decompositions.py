@@ -8,6 +8,7 @@ import pytest
 from sciquax import quaxify
 from sciquax.core import RuleError
 from sciquax.structured import (
+    BandedMatrix,
     BlockDiagonalMatrix,
     DiagonalMatrix,
     KroneckerMatrix,
@@ -118,6 +119,17 @@ def test_branches_of_different_rank():
         out = quaxify(program)(low, flag)
         assert out.u.shape == (3, 2)
         close(out.materialise(), program(low.materialise(), flag))
+
+
+def test_carry_becomes_as_wide_as_what_is_added():
+    band = BandedMatrix(jnp.asarray(rng.normal(size=(4, 5)), jnp.float32), lower=2, upper=1)
+
+    def program(A):
+        return jax.lax.fori_loop(0, 2, lambda _, x: x * 0.5 + A, jnp.eye(5))
+
+    out = quaxify(program)(band)
+    assert (type(out), out.lower, out.upper) == (BandedMatrix, 2, 1)
+    close(out.materialise(), program(band.materialise()))
 
 
 def test_branches_without_a_common_type():

@@ -228,6 +228,44 @@ def test_whole_functions_inside(name, transform):
         assert_same(out.to(unit), Quantity(expected, unit), rtol=2e-4)
 
 
+@pytest.mark.parametrize("transform", [jax.jacfwd, jax.jacrev], ids=["forward", "reverse"])
+@pytest.mark.parametrize("inner", [jax.jacfwd, jax.grad], ids=["of forward", "of reverse"])
+@pytest.mark.parametrize("name", ["interp", "det", "hypot"])
+def test_second_derivatives_of_whole_functions_inside(name, inner, transform):
+    """The rule is differentiated twice: the function's own code does not run on quantities."""
+    function, x, _ = WHOLE[name]
+    second = transform(inner(function))
+    out = quaxify(second)(Quantity(1000 * x, "mm"))
+    due = second(jnp.asarray(x))
+    assert_same(out, Quantity(due / 1000, "1/mm") if name == "hypot" else due, rtol=1e-4)
+
+
+def test_transposed_maps_of_whole_functions_inside():
+    rows = jnp.asarray([[1.0, 0.5], [-2.0, 4.0], [0.25, 3.0]])
+
+    def gradient(x, rows, weights):
+        """By the function's tangents at all rows, and their transpose."""
+        tangents = jax.vmap(lambda t: jax.jvp(jnp.linalg.norm, (x,), (t,))[1])
+        return jax.linear_transpose(tangents, rows)(weights)[0]
+
+    weights = jnp.asarray([2.0, 0.0, -1.0])
+    out = quaxify(gradient)(Quantity(_V, "km"), rows, weights)
+    assert_same(out, gradient(jnp.asarray(_V), rows, weights))
+
+
+@pytest.mark.parametrize(("number", "due"), [(0.0, 0.5), (jnp.nan, jnp.nan)])
+def test_literal_tangents_of_whole_functions_inside(number, due):
+    """Zeros of every unit add nothing, and what is not a number stays that."""
+
+    def tangent(x, y, t):
+        function = lambda x, y: jnp.interp(x[0], jnp.sort(y), jnp.sort(y))
+        return jax.jvp(function, (x, y), (t, jnp.full_like(t, number)))[1]
+
+    x, y = np.array([3.5, 1.0], np.float32), np.array([6.0, 2.0], np.float32)
+    out = quaxify(tangent)(Quantity(x, "m"), Quantity(y, "m"), Quantity(x / 7, "m"))
+    assert_same(out, Quantity(np.float32(due), "m"))
+
+
 def test_ones_like_inside():
     out = quaxify(jax.grad(lambda x: jnp.sum(jnp.ones_like(x) * x)))(Quantity(_V, "km"))
     assert_same(out, Quantity(np.ones(2, np.float32), "km"))

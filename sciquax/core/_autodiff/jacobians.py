@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from .._values.kinds import adopt_all, is_value
+from .._values.kinds import is_value
 from .tangent_labels import relabel
 from .transforms import _flat, _like, _positions
 
@@ -50,7 +50,6 @@ def _jacobian(
     transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any
 ) -> Callable:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         flat = _flat(fun, kwargs, has_aux)
         # JAX puts blocks of other shapes where the arguments' leaves were, which a value's own

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from .._stage.captured_trees import takes_values
 from .._stage.quaxify import _Quaxify, call, call_or_stage
-from .._values.kinds import VALUE_TYPES, adopt_all, is_value
+from .._values.kinds import VALUE_TYPES, is_value
+from .._values.mode import MODE
 from .._values.unit_polymorphic import strip
 from .._values.value import Value
 from .tangent_labels import align, derivative, label_tangent, relabel, scaled
@@ -62,7 +64,6 @@ def value_and_grad(
     """
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = adopt_all((args, kwargs))
         positions = _positions(argnums, args)
         outs: list[Any] = []
         varied, held = _hold_integers(args)
@@ -123,6 +124,7 @@ def jvp(
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
 ) -> tuple[Any, Any, Any]: ...
+@takes_values
 def jvp(
     fun: Callable[..., Any],
     primals: Sequence[Any],
@@ -134,8 +136,8 @@ def jvp(
     Tangents are in the units of the primals, or in any others by one common factor: for positions
     in m and velocities in m/s the output's tangent is per second.
     """
-    primals, given = adopt_all((tuple(primals), tuple(tangents)))
-    tangents, rate = align(tuple(primals), given)
+    primals = tuple(primals)
+    tangents, rate = align(primals, tuple(tangents))
     result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
     leaves, tangent_leaves, (structure, aux) = result
     out = jtu.tree_unflatten(structure.item, leaves)
@@ -155,16 +157,17 @@ def linearize(
 def linearize(
     fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
 ) -> tuple[Any, Callable[..., Any], Any]: ...
+@takes_values
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
-    primals = adopt_all(primals)
     leaves, linear, (structure, aux) = jax.linearize(
         _flat(fun, {}, has_aux), *primals, has_aux=True
     )
     out = jtu.tree_unflatten(structure.item, leaves)
 
+    @takes_values
     def pushforward(*tangents: Any) -> Any:
-        aligned, rate = align(primals, adopt_all(tangents))
+        aligned, rate = align(primals, tangents)
         return label_tangent(out, linear(*aligned), rate)
 
     return (out, pushforward, aux) if has_aux else (out, pushforward)
@@ -182,18 +185,19 @@ def vjp(
 def vjp(
     fun: Callable[..., Any], *primals: Any, has_aux: Literal[True]
 ) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]: ...
+@takes_values
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """As `jax.vjp`, unit-aware.
 
     A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
     dimensionless.
     """
-    primals = adopt_all(primals)
     leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
     out = jtu.tree_unflatten(structure.item, leaves)
 
+    @takes_values
     def pull(cotangents: Any) -> tuple:
-        given, scale = align((out,), (adopt_all(cotangents),), inverse=True)
+        given, scale = align((out,), (cotangents,), inverse=True)
         grads = pullback(jtu.tree_leaves(given[0]))
         return tuple(
             jtu.tree_map(
@@ -215,6 +219,8 @@ def run(
 
     `finish` is what becomes of outputs that are polymorphic constants, see `_quaxify.call`.
     """
+    if MODE.staging:  # as all that the user's function calls
+        return fun(*args, **kwargs)
     if isinstance(fun, _Quaxify):
         return call(fun.fn, tuple(args), kwargs, fun.filter_spec, finish)
     if getattr(fun, "_takes_values", False):
@@ -276,6 +282,7 @@ def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
 
 
 def _like(wrapped: Callable, fun: Callable) -> Callable:
+    wrapped = takes_values(wrapped)
     try:
         wrapped = functools.wraps(fun)(wrapped)
     except (AttributeError, TypeError):

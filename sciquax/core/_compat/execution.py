@@ -1,7 +1,7 @@
 """How JAX runs and traces operations: settings, compiled primitives, a trace of our own."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax.core
@@ -11,7 +11,7 @@ from jax._src import (
     dispatch,  # private: 0.10 to 0.12
 )
 
-from .jaxprs import bind_equation, equations, eval_jaxpr, open_jaxpr
+from .jaxprs import Tracer, bind_equation, equations, eval_jaxpr, open_jaxpr
 
 
 def nothing_is_traced() -> bool:
@@ -59,6 +59,32 @@ _NOTHING = contextlib.nullcontext()
 def current_context() -> Any:
     """The settings of now that equations carry (compute type, mesh...), an interned object."""
     return _jax_core.JaxprEqnContext()
+
+
+def current_trace() -> Any:
+    """What operations are bound under now: a trace of JAX's, or None between two of them."""
+    return _jax_core.trace_ctx.trace
+
+
+def under_trace_of(operands: Iterable[Any], otherwise: Any) -> Any:
+    """The context manager of the innermost trace: JAX's current one, or that of one of `operands`.
+
+    JAX takes the results of a function apart when the trace that it was called under is no longer
+    the current one, or there is none, or only the one that computes (0.10 to 0.12). Where operands
+    have none either, it is `otherwise`.
+    """
+    current = current_trace()
+    innermost = otherwise if current in (None, _jax_core.eval_trace) else current
+    for trace in [x._trace for x in operands if isinstance(x, Tracer)]:
+        if innermost is None or _is_within(trace, innermost):
+            innermost = trace
+    return _NOTHING if innermost is current else _jax_core.set_current_trace(innermost)
+
+
+def _is_within(trace: Any, outer: Any) -> bool:
+    while trace is not None and trace is not outer:
+        trace = getattr(trace, "parent_trace", None)
+    return trace is outer
 
 
 def equation_context(eqn: Any, here: Any) -> Any:

@@ -30,8 +30,8 @@ class Batch(NamedTuple):
     out_dims: tuple[int | None, ...]
 
 
-class _Declined(Exception):
-    """A rule returned NotImplemented within `vmap`."""
+class Declined(Exception):
+    """A rule returned NotImplemented within a transformation of JAX's."""
 
 
 def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., Any]:
@@ -39,7 +39,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
 
     def apply(operands: Sequence[Any]) -> Any:
         operands = [
-            strip(x) if d is None else sliceable(_to_front(strip(x), d))
+            x if d is None else sliceable(_to_front(x, d))
             for x, d in zip(operands, batch.dims, strict=True)
         ]
         types = [
@@ -57,7 +57,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
         def one(*leaves: Any) -> list[Any]:
             results = rule(unflatten(types, leaves))
             if results is NotImplemented:
-                raise _Declined
+                raise Declined
             polymorphic[:] = [type(x) is Polymorphic for x in results]
             outs = [strip(x) for x in results]
             out_types[:] = map(type_of, outs)
@@ -65,7 +65,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
 
         try:
             leaves = jax.vmap(one, in_axes=axes, axis_size=batch.size)(*flatten(operands))
-        except _Declined:
+        except Declined:
             return NotImplemented
         along = leading_axis(
             [x for x, d in zip(operands, batch.dims, strict=True) if d is not None]

@@ -1,7 +1,14 @@
-"""`whole_call`: a call of a function that stays one equation until it is interpreted."""
+"""`whole_call`: a call that stays one equation until it is interpreted.
 
+The equation says who carries the call out once there are values, a `LateCall`: the rules of a
+function of JAX's (`RuledCall`), a solver that needs units, or the derivative of such a call, see
+`_higher_order/late_call_derivatives.py`. A call of JAX's function also has the function's own
+jaxpr as `body`, which serves where it is not carried out.
+"""
+
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,32 +16,128 @@ import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
 from .._compat.code import written_by_jax
-from .._compat.jaxprs import Literal, Primitive, eval_jaxpr, open_jaxpr
+from .._compat.jaxprs import Literal, Primitive, eval_jaxpr, open_jaxpr, with_leading_axis
 from .._compat.results import named_result
 from .._compat.tracing import trace_to_jaxpr
+from .._values.formulas import settle
 from .._values.kinds import is_value
+from .._values.mode import MODE
 from .._values.unit_polymorphic import strip
 from .._weak_cache import WeakCache
 from .batched import Batch, mapped
 from .rules import FunctionRules, held_by, labels
 
-whole_call_p = Primitive("whole_call")
-whole_call_p.multiple_results = True
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class LateCall:
+    """Who carries out a call once its operands are values. Each is equal to nothing but itself.
+
+    **Attributes**: what the call is `of`, in words; and `batches`, the `vmap`s around it, the
+    outermost first.
+    """
+
+    of: str
+    batches: tuple[Batch, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<call of {self.of}>"
+
+    def once(self, operands: Sequence[Any]) -> Any:
+        """The results within all `vmap`s, as a list; or NotImplemented if the body is to serve."""
+        raise NotImplementedError
+
+    def carry_out(self, operands: Sequence[Any]) -> Any:
+        """The results, as a list; or NotImplemented if the body is to serve."""
+        return self.within_batches(self.once, [*map(settle, operands)])
+
+    def within_batches(self, apply: Callable[[Sequence[Any]], Any], operands: Sequence[Any]) -> Any:
+        for batch in reversed(self.batches):
+            apply = mapped(apply, batch)
+        return apply(list(operands))
+
+    def differentiated(self) -> "LateCall":
+        """The same call where the caller also asks for its derivative."""
+        return self
 
 
-class Call(NamedTuple):
-    """A call of a function: its arguments, with holes where the operands go.
+class _WholeCall(Primitive):
+    """A call to be carried out by the interpreter. Outside of staging it waits for nothing."""
 
-    `batches` are the `vmap`s around it, the outermost first; `differentiated`, whether the caller
-    also asks for its derivative.
+    multiple_results = True
+
+    def bind(self, *operands: Any, call: LateCall, body: Any, avals: Any) -> Any:
+        if MODE.staging:
+            return super().bind(*operands, call=call, body=body, avals=avals)
+        return run(*operands, call=call, body=body, avals=avals)
+
+
+whole_call_p = _WholeCall("whole_call")
+
+
+def leave_call(
+    call: LateCall, operands: Sequence[Any], body: Any = None, avals: Sequence[Any] | None = None
+) -> list[Any]:
+    """Leave one equation of a call in the program being staged.
+
+    **Arguments**: who carries it out; the operands; the jaxpr that serves where nobody does, if
+    there is one; and the abstract values of the results, if there is none.
+
+    **Returns** a tracer for each result.
+    """
+    avals = tuple(body.out_avals if avals is None else avals)
+    return whole_call_p.bind(*operands, call=call, body=body, avals=avals)
+
+
+def run(*operands: Any, call: LateCall, body: Any, avals: Any) -> list[Any]:
+    """What a call gives on plain arrays."""
+    return call.carry_out(operands) if body is None else run_body(body, *operands)
+
+
+def run_body(body: Any, *operands: Any) -> list[Any]:
+    jaxpr, consts = open_jaxpr(body)
+    return eval_jaxpr(jaxpr, consts, *operands)
+
+
+@whole_call_p.def_abstract_eval
+def _abstract(*_, call, body, avals):
+    return list(avals)
+
+
+def _batch(operands, dims, *, call, body, avals):
+    """Stay one equation: a call under one more map."""
+    (size,) = {x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None}
+    dims = tuple(dims)
+    batch = Batch(size, dims, (0,) * len(avals))
+    call = dataclasses.replace(call, batches=(batch, *call.batches))
+    if body is not None:
+        body = trace_to_jaxpr(jax.vmap(functools.partial(run_body, body), in_axes=dims), operands)
+    outs = leave_call(call, operands, body, [with_leading_axis(a, size) for a in avals])
+    return outs, [0] * len(outs)
+
+
+whole_call_p.def_impl(run)
+# JAX 0.12 asks this of an equation whose body it does not lower as it is.
+whole_call_p.to_lojax = run  # pyright: ignore[reportAttributeAccessIssue]
+# A function jitted by the user and traced within `quaxify` is bound again on plain arrays.
+mlir.register_lowering(whole_call_p, mlir.lower_fun(run, multiple_results=True))
+batching.primitive_batchers[whole_call_p] = _batch
+
+
+# -- functions that have rules --------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class RuledCall(LateCall):
+    """A call of a function that has rules: its arguments, with holes where the operands go.
+
+    `rule_differentiated`: whether the rule would be differentiated, which not all types allow.
     """
 
     rules: FunctionRules
     leaves: tuple[Any, ...]
     tree: Any
     holes: tuple[int, ...]
-    batches: tuple[Batch, ...] = ()
-    differentiated: bool = False
+    rule_differentiated: bool = False
 
     def arguments(self, operands: Sequence[Any]) -> tuple[tuple, dict[str, Any]]:
         leaves = list(self.leaves)
@@ -42,25 +145,42 @@ class Call(NamedTuple):
             leaves[i] = x
         return jtu.tree_unflatten(self.tree, leaves)
 
-    def data(self, operands: Sequence[Any]) -> list[Any]:
-        """The arrays among the arguments in their order: operands, and what was concrete."""
+    def rule(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
+        """The rule for the arrays among the arguments: operands, and what was concrete."""
         given = dict(zip(self.holes, operands, strict=True))
-        return [
-            given.get(i, x) for i, x in enumerate(self.leaves) if i in given or hasattr(x, "shape")
-        ]
+        return self.rules.rule(
+            [
+                given.get(i, x)
+                for i, x in enumerate(self.leaves)
+                if i in given or hasattr(x, "shape")
+            ]
+        )
+
+    def carry_out(self, operands: Sequence[Any]) -> Any:
+        if self.rule_differentiated and not _differentiable(operands):
+            return NotImplemented
+        whole = self.rule(operands)
+        if whole is None:
+            return NotImplemented
+
+        def once(operands: Sequence[Any]) -> Any:
+            rule = (self.rule(operands) or whole) if self.batches else whole
+            out = rule(*self.arguments(operands))
+            return out if out is NotImplemented else jtu.tree_leaves(out, is_leaf=is_value)
+
+        return self.within_batches(once, operands)
+
+    def differentiated(self) -> LateCall:
+        return dataclasses.replace(self, rule_differentiated=True)
 
 
-class ById:
-    """Holds an object as a parameter of an equation: equal to nothing but itself."""
-
-    __slots__ = ("item",)
-
-    def __init__(self, item: Any):
-        self.item = item
-
-    def __repr__(self) -> str:
-        item = getattr(self.item, "call", self.item)
-        return f"<call of {item.rules.name}>"
+def _differentiable(operands: Sequence[Any]) -> bool:
+    """Whether rules on these operands may be differentiated themselves."""
+    types = [type(strip(x)) for x in operands if is_value(strip(x))]
+    outermost = max(types, key=lambda t: t.layer, default=None)
+    if outermost is not None and labels(outermost):
+        return _differentiable([held_by(x, outermost) for x in operands])
+    return outermost is not None and outermost.differentiable_rules
 
 
 def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -76,47 +196,10 @@ def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any
     return jtu.tree_map(strip, out, is_leaf=is_value)
 
 
-# -- the equation ---------------------------------------------------------------------------------
-
-
-def differentiable(operands: Sequence[Any]) -> bool:
-    """Whether rules on these operands may be differentiated themselves."""
-    types = [type(strip(x)) for x in operands if is_value(strip(x))]
-    outermost = max(types, key=lambda t: t.layer, default=None)
-    if outermost is not None and labels(outermost):
-        return differentiable([held_by(x, outermost) for x in operands])
-    return outermost is not None and outermost.differentiable_rules
-
-
-def apply_rule(call: Call, operands: Sequence[Any]) -> Any:
-    """The results of a call's rule, as a list; or NotImplemented."""
-    whole = call.rules.rule(call.data(operands))
-    if whole is None:
-        return NotImplemented
-
-    def apply(operands: Sequence[Any]) -> Any:
-        rule = whole
-        if call.batches:  # the rule for an element
-            rule = call.rules.rule(call.data(operands)) or whole
-        out = rule(*call.arguments(operands))
-        return out if out is NotImplemented else jtu.tree_leaves(out, is_leaf=is_value)
-
-    for batch in reversed(call.batches):
-        apply = mapped(apply, batch)
-    return apply(list(operands))
-
-
-def carry_out(call: Call, operands: Sequence[Any]) -> Any:
-    """The results of a call by its rule, as a list; or NotImplemented if its body is to serve."""
-    if call.differentiated and not differentiable(operands):
-        return NotImplemented
-    return apply_rule(call, operands)
-
-
 class Within(NamedTuple):
     """A function's body that only makes a whole call: which operands it takes, what it returns."""
 
-    call: Call
+    call: RuledCall
     body: Any
     operands: tuple[int, ...]
     results: tuple[int, ...]
@@ -145,52 +228,24 @@ def _find_within(body: Any) -> Within | bool:
         return False
     if any(type(v) is Literal or v not in made for v in jaxpr.outvars):
         return False
-    call: Call = eqn.params["call"].item
+    call = eqn.params["call"]
+    if not isinstance(call, RuledCall):  # what is compiled with what is around it
+        return False
     takes = tuple(places[v] for v in eqn.invars)
     return Within(call, eqn.params["body"], takes, tuple(made[v] for v in jaxpr.outvars))
 
 
 def answered(eqn: Any, operands: Sequence[Any]) -> Any:
-    """The results of an equation that calls a function which has a rule, or NotImplemented."""
+    """The results of an equation that is a late call, if it is carried out, or NotImplemented."""
     if eqn.primitive is whole_call_p:
-        call = eqn.params["call"].item
-        if call.rules.inlined and written_by_jax(eqn.source_info.traceback):
+        call = eqn.params["call"]
+        inlined = isinstance(call, RuledCall) and call.rules.inlined
+        if inlined and written_by_jax(eqn.source_info.traceback):
             return NotImplemented
-        return carry_out(call, operands)
+        return call.carry_out(operands)
     body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     found = None if body is None else whole_call_in(body)
     if found is None:
         return NotImplemented
-    out = carry_out(found.call, [operands[i] for i in found.operands])
+    out = found.call.carry_out([operands[i] for i in found.operands])
     return out if out is NotImplemented else [out[i] for i in found.results]
-
-
-def run_body(*operands: Any, call: Any, body: Any) -> list[Any]:
-    jaxpr, consts = open_jaxpr(body)
-    return eval_jaxpr(jaxpr, consts, *operands)
-
-
-@whole_call_p.def_abstract_eval
-def _abstract(*_, call, body):
-    return body.out_avals
-
-
-def _batch(operands, dims, *, call, body):
-    """Stay one equation: a function under one more map."""
-    sizes = {x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None}
-    (size,) = sizes
-    dims = tuple(dims)
-    item: Call = call.item
-    batch = Batch(size, dims, (0,) * len(body.out_avals))
-    run = functools.partial(run_body, call=call, body=body)
-    closed = trace_to_jaxpr(jax.vmap(run, in_axes=dims), operands)
-    now = item._replace(batches=(batch, *item.batches))
-    outs = whole_call_p.bind(*operands, call=ById(now), body=closed)
-    return outs, [0] * len(outs)
-
-
-whole_call_p.def_impl(run_body)
-# JAX 0.12 asks this of an equation whose body it does not lower as it is.
-whole_call_p.to_lojax = run_body  # pyright: ignore[reportAttributeAccessIssue]
-mlir.register_lowering(whole_call_p, mlir.lower_fun(run_body, multiple_results=True))
-batching.primitive_batchers[whole_call_p] = _batch

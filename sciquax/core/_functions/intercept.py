@@ -30,7 +30,7 @@ from .._compat.jaxprs import Tracer
 from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
 from .._values.mode import MODE, trace_anew
-from .call import ById, Call, whole_call_p
+from .call import RuledCall, leave_call
 from .rules import FunctionRules, function_rules, known_rules, uninstalled
 
 _pending: dict[str, list[tuple[str, type, Callable, bool]]] = {}
@@ -118,8 +118,8 @@ def stage_whole(
         return out
 
     blank = [None if i in holes else x for i, x in enumerate(leaves)]
-    call = Call(rules, tuple(blank), tree, holes)
+    call = RuledCall(of=rules.name, rules=rules, leaves=tuple(blank), tree=tree, holes=holes)
     closed = trace_to_jaxpr(body, operands)
     if closed.effects:  # which the equation would hide
         return function(*args, **kwargs)
-    return jtu.tree_unflatten(out_tree, whole_call_p.bind(*operands, call=ById(call), body=closed))
+    return jtu.tree_unflatten(out_tree, leave_call(call, operands, closed))

@@ -1,17 +1,29 @@
-"""A call that was kept as one equation, and that no rule has answered: what the function does."""
+"""A call that was kept as one equation, and that nobody carries out: what the function does."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from .._compat.jaxprs import open_jaxpr
 from .._dispatch.tables import HIGHER_ORDER
+from .._errors import RuleError
+from .._functions.call import LateCall, whole_call_p
 from .._interpret import interpret
 from .._values.mode import MODE
 
 
-def _interpret_whole(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def _interpret_body(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    if params["body"] is None:
+        raise underivable(params["call"])
     jaxpr, consts = open_jaxpr(params["body"])
     return interpret(jaxpr, consts, list(operands), MODE.deferring)
 
 
-HIGHER_ORDER["whole_call"] = _interpret_whole
+def underivable(call: LateCall) -> RuleError:
+    return RuleError(
+        f"`{call.of}` on quantities within `quaxify` is differentiated in a way that it has no "
+        "rule for.",
+        "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves.",
+    )
+
+
+HIGHER_ORDER[whole_call_p.name] = _interpret_body

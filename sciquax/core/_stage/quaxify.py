@@ -17,6 +17,7 @@ from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
+from .captured_trees import install_tree_hook
 from .replay import kept_for, planned
 from .staging import BuiltOutput, Output, as_of_the_user, stage
 from .trace_rules import call_at_once, worth_a_second_call
@@ -139,6 +140,7 @@ def call_or_stage(
     finish: Callable[[Any], Any] = strip,
 ) -> Any:
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
+    install_tree_hook()
     outer, MODE.direct = MODE.direct, True
     try:
         return fn(*args, **kwargs)

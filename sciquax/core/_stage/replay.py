@@ -218,8 +218,9 @@ def _check_same(concrete: Any, abstract: Any) -> None:
 
 def _outline(jaxpr: Any) -> Iterator[tuple[Any, ...]]:
     for eqn in jaxpr.eqns:
-        if eqn.primitive.name == "whole_call":  # none where its operands are concrete
-            yield from _outline(open_jaxpr(eqn.params["body"])[0])
+        body = eqn.params["body"] if eqn.primitive.name == "whole_call" else None
+        if body is not None:  # there is no such equation where the operands are concrete
+            yield from _outline(open_jaxpr(body)[0])
         else:
             yield eqn.primitive, *((v.aval.shape, v.aval.dtype) for v in eqn.outvars)
 

@@ -16,7 +16,7 @@ from .._values.captured import typeof_aval
 from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
 from .._values.mode import staging
 from .._values.unit_polymorphic import strip
-from .patches import lax_takes_values
+from .captured_trees import install_tree_hook
 
 
 class Output:
@@ -112,8 +112,7 @@ def stage(
     fn = leaves[0] if leaves and isinstance(leaves[0], types.FunctionType) else None
     guard_foreign()
     try:
-        with lax_takes_values():
-            closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
+        closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
     except _WANTS_A_NUMBER as error:
         if _ABSTRACT not in getattr(error, "__notes__", ()):
             error.add_note(_ABSTRACT)
@@ -140,6 +139,7 @@ def _is_among(const: Any, passed: Sequence[Any]) -> bool:
 def as_of_the_user(apart: bool = False) -> Iterator[None]:
     """Trace what follows as a function of the user's: whole functions leave one equation each."""
     install()
+    install_tree_hook()
     with staging(apart):
         yield
 

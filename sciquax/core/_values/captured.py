@@ -10,11 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jax.interpreters import batching, mlir
+from jax.interpreters import ad, batching, mlir
 
+from .._compat.execution import under_trace_of
 from .._compat.jaxprs import Primitive, ShapedArray
+from .._compat.trees import flatten
 from .._errors import outside
-from .mode import MODE
+from .kinds import VALUE_TYPES
+from .mode import MODE, not_staging
 
 
 class CapturedValue(BaseException):
@@ -29,8 +32,9 @@ inject_p = Primitive("inject")
 
 def inject(value: Any) -> Any:
     """A tracer that stands for `value` in the program being staged."""
-    leaves, tree = jtu.tree_flatten(value)
-    return inject_p.bind(*[jnp.asarray(leaf) for leaf in leaves], tree=tree)
+    leaves, tree = flatten(value)
+    with under_trace_of(leaves, MODE.trace):
+        return inject_p.bind(*[jnp.asarray(leaf) for leaf in leaves], tree=tree)
 
 
 def eject(operands: Any, tree: Any) -> Any:
@@ -41,14 +45,15 @@ def eject(operands: Any, tree: Any) -> Any:
 @inject_p.def_abstract_eval
 def _inject_aval(*avals, tree):
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
-    try:
-        return typeof_aval(jtu.tree_unflatten(tree, structs))
-    except Exception:  # an `aval` that computes with the leaves
-        found = []
-        jax.eval_shape(
-            lambda *xs: found.append(typeof_aval(jtu.tree_unflatten(tree, xs))), *structs
-        )
-        return found[0]
+    with not_staging():
+        try:
+            return typeof_aval(jtu.tree_unflatten(tree, structs))
+        except Exception:  # an `aval` that computes with the leaves
+            found = []
+            jax.eval_shape(
+                lambda *xs: found.append(typeof_aval(jtu.tree_unflatten(tree, xs))), *structs
+            )
+            return found[0]
 
 
 def typeof_aval(value: Any) -> Any:
@@ -82,3 +87,46 @@ def _inject_batch(operands, dims, *, tree):
 
 
 batching.primitive_batchers[inject_p] = _inject_batch
+
+
+# -- values made of numbers that are being differentiated -----------------------------------------
+
+
+def _inject_jvp(primals, tangents, *, tree):
+    out = inject_p.bind(*primals, tree=tree)
+    value = jtu.tree_unflatten(tree, primals)
+    if not _is_linear(value):
+        raise NotImplementedError(
+            f"A `{type(value).__name__}` was made in a quaxified function of arrays that are being "
+            "differentiated. Only for types that label one array is that the array's derivative."
+        )
+    with not_staging():
+        leaves, tangent_tree = flatten(value.as_tangent([*map(ad.instantiate_zeros, tangents)]))
+    return out, inject_p.bind(*leaves, tree=tangent_tree)
+
+
+def _is_linear(value: Any) -> bool:
+    """Whether a value is the sum of those made of the parts of its arrays."""
+    while type(value) in VALUE_TYPES:
+        if value.payload is None:
+            return value.sums_by_parts
+        value = getattr(value, value.payload)
+    return True
+
+
+def _inject_transpose(cotangent, *operands, tree):
+    """Of a label that is a factor, as a unit is: the product with it."""
+    (operand,) = operands
+    try:
+        one = inject_p.bind(jnp.ones((), operand.aval.dtype), tree=tree)
+    except Exception as error:  # a name for each axis
+        name = type(jtu.tree_unflatten(tree, [None])).__name__
+        raise NotImplementedError(
+            f"A `{name}` was made in a quaxified function of an array that `grad` is taken by. "
+            "Take it by the value, or make the value outside."
+        ) from error
+    return (None if type(cotangent) is ad.Zero else cotangent * one,)
+
+
+ad.primitive_jvps[inject_p] = _inject_jvp
+ad.primitive_transposes[inject_p] = _inject_transpose

@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
+from .._compat.execution import current_trace
+
 
 class Mode(threading.local):
     """What this thread is doing, which decides what `__jax_array__` means.
@@ -19,6 +21,7 @@ class Mode(threading.local):
     `signature_rules_called`: how many rules of somebody's own have been called.
     `arrays_read`: how often a result was decided by what an array of one element holds.
     `deferring`: a program is interpreted that holds types which want formulas, see `formulas.py`.
+    `trace`: JAX's trace that the quaxified function is called under.
     `observer`: who is told what the interpreter does, see `mode.py`.
     `numbers`: what the program that is interpreted states, see `stated.py`.
     """
@@ -29,6 +32,7 @@ class Mode(threading.local):
     signature_rules_called = 0
     arrays_read = 0
     deferring = False
+    trace: Any = None
     observer: Any = None
     numbers: Any = None
 
@@ -55,13 +59,13 @@ def trace_anew() -> None:
 @contextlib.contextmanager
 def staging(apart: bool = False) -> Iterator[None]:
     """While a function of the user's is being traced for interpretation."""
-    before = MODE.staging, MODE.direct, MODE.apart
-    MODE.staging, MODE.direct, MODE.apart = True, False, apart
+    before = MODE.staging, MODE.direct, MODE.apart, MODE.trace
+    MODE.staging, MODE.direct, MODE.apart, MODE.trace = True, False, apart, current_trace()
     try:
         with traced_for_staging(_Generation.number):
             yield
     finally:
-        MODE.staging, MODE.direct, MODE.apart = before
+        MODE.staging, MODE.direct, MODE.apart, MODE.trace = before
 
 
 @contextlib.contextmanager

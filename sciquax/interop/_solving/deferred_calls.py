@@ -6,36 +6,19 @@ shapes are those of the same solve without units, and which the interpreter carr
 values have arrived.
 """
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax.core
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jax.interpreters import batching, mlir
 
 from sciquax.core import MODE, RuleError, inject, is_value, strip
-from sciquax.core.internal import HIGHER_ORDER, Primitive, Tracer
-
-from .deferred_derivatives import differentiate
-
-
-class _DeferredCall(Primitive):
-    """A call to be made when the operands are values. Outside of staging, it is made."""
-
-    multiple_results = True
-
-    def bind(self, *operands: Any, call: Any, avals: Any) -> Any:
-        if MODE.staging:
-            return super().bind(*operands, call=call, avals=avals)
-        return call(*operands)
-
-
-deferred_p = _DeferredCall("deferred_call")
-deferred_p.def_abstract_eval(lambda *_, call, avals: list(avals))
+from sciquax.core.internal import LateCall, ShapedArray, Tracer, leave_call
 
 
 class _Place(threading.local):
@@ -47,31 +30,18 @@ class _Place(threading.local):
 PLACE = _Place()
 
 
-def _carry_out(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    outer, PLACE.deferred = PLACE.deferred, True
-    try:
-        return params["call"](*operands)
-    finally:
-        PLACE.deferred = outer
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DeferredCall(LateCall):
+    """A call of a Python function, which takes the operands and gives a list."""
 
+    function: Callable[..., list[Any]]
 
-HIGHER_ORDER[deferred_p.name] = _carry_out
-
-# A function jitted by the user and traced within `quaxify` is found again by JAX outside of it.
-mlir.register_lowering(
-    deferred_p, mlir.lower_fun(lambda *operands, call, avals: call(*operands), True)
-)
-
-
-def _batch(operands: Sequence[Any], dims: Sequence[Any], *, call: Any, avals: Any) -> Any:
-    (size, *_) = [x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None]
-    batched = [a.update(shape=(size, *a.shape), sharding=None) for a in avals]
-    mapped = jax.vmap(call, in_axes=tuple(dims), axis_size=size)
-    return deferred_p.bind(*operands, call=mapped, avals=tuple(batched)), [0] * len(avals)
-
-
-batching.primitive_batchers[deferred_p] = _batch
-differentiate(deferred_p)
+    def once(self, operands: Sequence[Any]) -> list[Any]:
+        outer, PLACE.deferred = PLACE.deferred, True
+        try:
+            return self.function(*operands)
+        finally:
+            PLACE.deferred = outer
 
 
 def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -86,7 +56,8 @@ def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Calla
             if not MODE.staging:
                 return function(**given)
             bare = lambda given: function(**jtu.tree_map(_bare, given, is_leaf=is_value))  # noqa: E731
-            return deferred(lambda given: function(**given), bare, given, keep)
+            of = function.__name__.lstrip("_")
+            return deferred(of, lambda given: function(**given), bare, given, keep)
 
         return wrapped
 
@@ -98,6 +69,7 @@ def _bare(x: Any) -> Any:
 
 
 def deferred(
+    of: str,
     function: Callable[..., Any],
     shapes: Callable[..., Any],
     argument: Any,
@@ -105,9 +77,9 @@ def deferred(
 ) -> Any:
     """Have `function(argument)` called when values have arrived.
 
-    **Arguments**: the function; one that gives the same tree on bare arrays, whatever the units;
-    a dictionary of arguments, with tracers for values in it; and which of its entries may see
-    polymorphic constants.
+    **Arguments**: what is called, in words; the function; one that gives the same tree on bare
+    arrays, whatever the units; a dictionary of arguments, with tracers for values in it; and which
+    of its entries may see polymorphic constants.
 
     **Returns** the function's result, with tracers for values and arrays.
     """
@@ -136,7 +108,8 @@ def deferred(
             )
         return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]
 
-    for i, tracer in zip(arrays, deferred_p.bind(*operands, call=call, avals=avals), strict=True):
+    tracers = leave_call(DeferredCall(of=of, function=call), operands, avals=avals)
+    for i, tracer in zip(arrays, tracers, strict=True):
         outs[i] = tracer
     return jtu.tree_unflatten(out_tree, outs)
 
@@ -146,4 +119,4 @@ def _holds_tracer(leaf: Any) -> bool:
 
 
 def _aval(struct: jax.ShapeDtypeStruct) -> Any:
-    return jax.core.ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+    return ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)

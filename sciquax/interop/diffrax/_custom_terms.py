@@ -15,7 +15,7 @@ from sciquax.core import strip
 from sciquax.units.internal import InternedUnit, difference_unit, wrap
 
 from .._solving.tree_units import TreeUnits, tree_to_units
-from .._solving.user_functions import call
+from .._solving.user_functions import call, keep
 
 
 class OwnTerm(diffrax.AbstractTerm):
@@ -31,16 +31,16 @@ class OwnTerm(diffrax.AbstractTerm):
 
     def contr(self, t0: Any, t1: Any, **options: Any) -> Any:
         times = wrap(t0, self.time), wrap(t1, self.time)
-        out = _method(self.term, "contr", *times, finish=_keep, **options)
+        out = _method(self.term, "contr", *times, finish=keep, **options)
         return self._fit(out, self.controls, "contr", "which it gave in '{}' before")
 
     def prod(self, vf: Any, control: Any) -> Any:
-        out = _method(self.term, "prod", vf, self.controls.label(control), finish=_keep)
+        out = _method(self.term, "prod", vf, self.controls.label(control), finish=keep)
         return self._change(out, "prod")
 
     def vf_prod(self, t: Any, y: Any, args: Any, control: Any) -> Any:
         given = wrap(t, self.time), self.takes.label(y), args, self.controls.label(control)
-        return self._change(_method(self.term, "vf_prod", *given, finish=_keep), "vf_prod")
+        return self._change(_method(self.term, "vf_prod", *given, finish=keep), "vf_prod")
 
     def is_vf_expensive(self, t0: Any, t1: Any, y: Any, args: Any) -> bool:
         times = wrap(t0, self.time), wrap(t1, self.time)
@@ -63,10 +63,6 @@ def _written_by_the_user(term: Any, name: str) -> tuple[str, Callable]:
         if not function.__module__.startswith("diffrax"):
             return method, function
     return "vector_field", getattr(term, "vector_field", getattr(type(term), name))
-
-
-def _keep(constant: Any) -> Any:
-    return constant
 
 
 def _method(term: Any, name: str, *args: Any, finish: Callable = strip, **options: Any) -> Any:

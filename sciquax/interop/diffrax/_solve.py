@@ -101,6 +101,7 @@ def diffeqsolve(
     )  # fmt: skip
     if MODE.staging:
         return deferred(
+            "diffeqsolve",
             lambda given: states_by_leaf(_solve(given)),
             lambda given: states_of_unknown_units(_shapes(given)),
             self_contained(given),

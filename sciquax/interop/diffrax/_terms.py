@@ -10,7 +10,7 @@ from sciquax.core import RuleError
 from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.tree_units import TreeUnits, Working, has_quantity, tree_to_units, without_units
-from .._solving.user_functions import call, caller_line
+from .._solving.user_functions import call, caller_line, keep
 from ._controls import Diffusion, DiffusionShapes, bare_control
 from ._custom_terms import bare_own_term
 from ._langevin import LANGEVIN, bare_langevin_term
@@ -32,16 +32,11 @@ class VectorField(eqx.Module):
         if self.gives.unknown:
             return y  # for the shapes only
         given = (wrap(t, self.time), self.takes.label(y), args)
-        out = call(self.fn, *given, finish=_keep)
+        out = call(self.fn, *given, finish=keep)
         return tree_to_units(
             out, self.gives, self.fn, "The vector field",
             lambda name, unit: f"whose time derivative is in '{unit}'", given,
         )  # fmt: skip
-
-
-def _keep(constant: Any) -> Any:
-    """A derivative that is a literal 0 belongs to every unit."""
-    return constant
 
 
 def bare_terms(terms: Any, solver: Any, working: Working) -> Any:

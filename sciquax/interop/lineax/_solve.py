@@ -73,7 +73,7 @@ def linear_solve(
         done = results.where(jnp.array(True), results.successful, results.successful)
         return lx.Solution(_zeros(given["operator"]), done, {}, None)  # pyright: ignore
 
-    return deferred(later, shapes, given)
+    return deferred("linear_solve", later, shapes, given)
 
 
 def invert(

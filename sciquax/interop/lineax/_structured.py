@@ -10,6 +10,7 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 
 from sciquax.structured import (
+    BandMatrix,
     DiagonalMatrix,
     IdentityMatrix,
     StructuredMatrix,
@@ -56,28 +57,18 @@ def _has(name: str) -> Callable:
     return lambda matrix: name in matrix.known()
 
 
-def _widths(lower: int | None, upper: int | None) -> Callable:
-    def answer(matrix: Any) -> bool:
-        if isinstance(matrix, TriangularMatrix):
-            return (lower == 0 and upper is None and not matrix.lower) or (
-                upper == 0 and lower is None and matrix.lower
-            )
-        if not hasattr(matrix, "widths"):
-            return False
-        below, above = matrix.widths()
-        return (lower is None or below <= lower) and (upper is None or above <= upper)
-
-    return answer
+def _is_tridiagonal(matrix: Any) -> bool:
+    return isinstance(matrix, BandMatrix) and max(matrix.widths()) <= 1
 
 
 _registered(lx.is_symmetric, _has("symmetric"))
 _registered(lx.is_positive_semidefinite, _has("positive_definite"))
 _registered(lx.is_negative_semidefinite, lambda matrix: False)
 _registered(lx.has_unit_diagonal, _has("unit_diagonal"))
-_registered(lx.is_diagonal, _widths(0, 0))
-_registered(lx.is_tridiagonal, _widths(1, 1))
-_registered(lx.is_upper_triangular, _widths(0, None))
-_registered(lx.is_lower_triangular, _widths(None, 0))
+_registered(lx.is_diagonal, lambda matrix: all(map(matrix.is_triangular, (True, False))))
+_registered(lx.is_tridiagonal, _is_tridiagonal)
+_registered(lx.is_upper_triangular, lambda matrix: matrix.is_triangular(lower=False))
+_registered(lx.is_lower_triangular, lambda matrix: matrix.is_triangular(lower=True))
 _registered(lx.diagonal, lambda matrix: matrix.diagonal())
 _registered(lx.linearise, StructuredLinearOperator)
 _registered(lx.materialise, StructuredLinearOperator)

@@ -10,7 +10,7 @@ from sciquax.units import DimensionalityError, OffsetUnitCalculusError
 from sciquax.units.internal import InternedUnit, dimensionless, from_pint
 
 from .._solving.tree_units import TreeUnits, is_literal_of_every_unit, tree_to_units
-from .._solving.user_functions import call, definition_of, line_of_output
+from .._solving.user_functions import call, definition_of, keep, line_of_output
 
 WHAT = {
     "root_find": "The function to find a root of",
@@ -34,16 +34,12 @@ class BareFunction(eqx.Module):
 
     def __call__(self, y: Any, args: Any) -> Any:
         given = (self.takes.label(y), args)
-        out = call(self.fn, *given, finish=_keep)
+        out = call(self.fn, *given, finish=keep)
         out, aux = out if self.has_aux else (out, None)
         bare = tree_to_units(out, self.gives, self.fn, WHAT[self.kind], _due, given)
         if self.kind == "minimise" and self.gives.bare != self.gives.tree:
             bare = jtu.tree_leaves(bare)[0]  # of a named array without axes
         return (bare, aux) if self.has_aux else bare
-
-
-def _keep(constant: Any) -> Any:
-    return constant  # a residual that is a literal 0 belongs to every unit
 
 
 def _due(name: str, unit: str) -> str:
@@ -60,7 +56,7 @@ def units_returned(
     """
     if kind == "fixed_point":
         return TreeUnits.of(y0)
-    out = eqx.filter_eval_shape(lambda y, a: call(fn, y, a, finish=_keep), y0, args)
+    out = eqx.filter_eval_shape(lambda y, a: call(fn, y, a, finish=keep), y0, args)
     out = out[0] if has_aux else out
     # Tolerances count in these units: in eV, not in eV*nm**12/angstrom**12.
     gives = TreeUnits.of(out, "residual").map(_reduced)

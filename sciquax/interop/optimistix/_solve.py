@@ -71,9 +71,7 @@ def root_find(
 
     ```
     """
-    return _call(
-        "root_find", fn, solver, y0, args, options, has_aux, max_steps, adjoint, throw, tags
-    )
+    return _call("root_find", locals())
 
 
 def least_squares(
@@ -111,9 +109,7 @@ def least_squares(
 
     ```
     """
-    return _call(
-        "least_squares", fn, solver, y0, args, options, has_aux, max_steps, adjoint, throw, tags
-    )
+    return _call("least_squares", locals())
 
 
 def minimise(
@@ -146,9 +142,7 @@ def minimise(
 
     ```
     """
-    return _call(
-        "minimise", fn, solver, y0, args, options, has_aux, max_steps, adjoint, throw, tags
-    )
+    return _call("minimise", locals())
 
 
 def fixed_point(
@@ -182,35 +176,18 @@ def fixed_point(
 
     ```
     """
-    return _call(
-        "fixed_point", fn, solver, y0, args, options, has_aux, max_steps, adjoint, throw, tags
-    )
+    return _call("fixed_point", locals())
 
 
-def _call(
-    kind: str,
-    fn: Callable,
-    solver: Any,
-    y0: Any,
-    args: Any,
-    options: Any,
-    has_aux: bool,
-    max_steps: int | None,
-    adjoint: Any,
-    throw: bool,
-    tags: frozenset[object],
-) -> optimistix.Solution[Any, Any]:
-    solver, y0, args, options = adopt_all((solver, y0, args, options))
-    given = dict(
-        fn=fn, solver=solver, y0=y0, args=args, options=options, has_aux=has_aux,
-        max_steps=max_steps, adjoint=adjoint, throw=throw, tags=tags,
-    )  # fmt: skip
+def _call(kind: str, given: dict[str, Any]) -> optimistix.Solution[Any, Any]:
+    """What an entry point gives for its arguments; or its call, left for when there are values."""
+    given = given | adopt_all({name: given[name] for name in ("solver", "y0", "args", "options")})
     if not MODE.staging:
         return _solve(kind, **given)
+    fn, y0, args = given["fn"], given["y0"], given["args"]
     given["fn"] = without_captured_tracers(fn, _inexact(y0), args, place=place_of(fn))
-    return deferred(
-        lambda given: _common_part(_solve(kind, **given)), lambda given: _shapes(**given), given
-    )
+    later = lambda given: _common_part(_solve(kind, **given))  # noqa: E731
+    return deferred(kind, later, lambda given: _shapes(**given), given)
 
 
 @eqx.filter_jit

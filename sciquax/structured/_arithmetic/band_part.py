@@ -8,8 +8,9 @@ import numpy as np
 from sciquax._storage.formulas import BandMask, Filled, Transient
 from sciquax.core import VALUE_TYPES
 
-from .._matrices.bands import BandMatrix, from_bands
+from .._matrices.bands import BandMatrix
 from .._matrices.diagonal import DiagonalMatrix
+from .._matrices.narrowest import from_bands
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is, static_number
@@ -69,10 +70,11 @@ def _on_diagonal(x: Any, k: int, n: int) -> Any:
 def _part(matrix: Any, low: int | None, high: int | None) -> Any:
     """Half of what is triangular; a few diagonals of what has elements."""
     m, n = matrix.shape[-2:]
-    if (half := matrix.half()) is not None and (low, high) in ((None, 0), (0, None)):
-        if half == ("lower" if high == 0 else "upper"):
+    if (low, high) in ((None, 0), (0, None)):
+        if matrix.is_triangular(lower=high == 0):
             return matrix
-        return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
+        if matrix.is_triangular(lower=low == 0):
+            return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
     if low is not None and high is not None and m == n and high - low < 8:
         bands = {k: _on_diagonal(matrix, k, n) for k in range(low, high + 1) if abs(k) < n}
         if any(x is NotImplemented for x in bands.values()):

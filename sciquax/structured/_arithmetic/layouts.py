@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from .._matrices.bands import BandMatrix
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
@@ -51,6 +53,29 @@ def layout(m: Any) -> list[Any]:
     claimed = ("allow_materialise", "properties")
     sizes = [x.shape[len(x.shape) - k :] for x, k in zip(m.arrays(), m.CORE, strict=True)]
     return [*sizes, *(getattr(m, name) for name in m.STATIC if name not in claimed)]
+
+
+def stored(matrices: Sequence[Any]) -> tuple[list[Any], bool] | None:
+    """What matrices store, in rows (..., count) of the same places; and whether others are zero.
+
+    None if no layout holds all of them.
+    """
+    rows, columns = matrices[0].shape[-2:]
+    fitted = common(matrices)
+    if fitted is None:
+        return None
+    if all(isinstance(m, BandMatrix) for m in fitted):
+        each = [m.diagonals() for m in fitted]
+        offsets = sorted({k for bands in each for k in bands})
+        found = []
+        for m, bands in zip(fitted, each, strict=True):
+            zeros = {k: jnp.zeros((*m.batch_shape(), columns - abs(k)), m.dtype) for k in offsets}
+            found.append(jnp.concatenate([{**zeros, **bands}[k] for k in offsets], -1))
+    else:
+        found = [m.stored() for m in fitted]
+    if any(x is NotImplemented for x in found):
+        return None
+    return found, not fitted[0].covers_all and found[0].shape[-1] < rows * columns
 
 
 def elementwise(matrices: Sequence[Any], function: Callable[..., Any], zero: bool) -> Any:

@@ -6,10 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from .._composite.lazy import ProductMatrix
-from .._matrices.bands import BandMatrix
-from .._matrices.block_diagonal import BlockDiagonalMatrix
 from .._matrices.diagonal import DiagonalMatrix
-from .._matrices.triangular import TriangularMatrix
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 
@@ -70,7 +67,7 @@ def times_array(matrix: Any, x: Any, divide: bool = False) -> Any:
         return _scaled_by_product(matrix, x[..., 0, :], False, divide, made)
     if divide:
         return NotImplemented  # zero by zero, outside of the structure
-    return _times_dense(matrix, x)
+    return matrix.times_dense(x)
 
 
 def _scaled_by_product(matrix: Any, d: Any, left: bool, divide: bool, made: Any) -> Any:
@@ -79,18 +76,3 @@ def _scaled_by_product(matrix: Any, d: Any, left: bool, divide: bool, made: Any)
     d = jnp.broadcast_to(1 / d if divide else d, (*matrix.batch_shape(), d.shape[-1]))
     scale = DiagonalMatrix(d, allow_materialise=True)
     return ProductMatrix.of(scale, matrix) if left else ProductMatrix.of(matrix, scale)
-
-
-def _times_dense(matrix: Any, x: Any) -> Any:
-    if isinstance(matrix, BandMatrix):
-        found = matrix.gather_dense(x)
-        return matrix.like({k: y * found[k] for k, y in matrix.diagonals().items()})
-    if isinstance(matrix, TriangularMatrix):
-        return matrix.rebuild([matrix.full_array() * x])
-    if isinstance(matrix, BlockDiagonalMatrix):
-        k, m = matrix.sizes()
-        x = x.reshape(*x.shape[:-2], k, m, k, m)
-        blocks = jnp.moveaxis(jnp.diagonal(x, 0, -4, -2), -1, -3)
-        return matrix.rebuild([matrix.blocks * blocks])
-    # The product is as dense as the array that is there already.
-    return x * matrix.materialise()

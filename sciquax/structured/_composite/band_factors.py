@@ -9,8 +9,10 @@ from jax import lax
 
 from sciquax.core.internal import ShapedArray
 
-from .._matrices.bands import BandMatrix, from_bands, rows_of
+from .._matrices.bands import BandMatrix, rows_of
+from .._matrices.narrowest import from_bands
 from .._matrices.permutation import PermutationMatrix
+from .._matrix import operations
 from .._matrix.base import real_dtype
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
@@ -71,13 +73,13 @@ class ReflectorsMatrix(StructuredMatrix):
         return jnp.moveaxis(out, 0, -2)
 
     def solve(self, b: Any) -> Any:
-        return self.inverse().matmat(b)
+        return self.adjoint().matmat(b)
 
-    def inverse(self) -> Any:
+    def adjoint(self) -> Any:
         return self.rebuild(self.arrays(), adjoint_=not self.adjoint_, properties=self.properties)
 
     def transpose(self) -> Any:
-        return self.inverse().conj()
+        return self.adjoint().conj()
 
     def convert(self, dtype: Any) -> Any:
         return self.rebuild([lax.convert_element_type(x, dtype) for x in self.arrays()])
@@ -161,8 +163,8 @@ class EliminationMatrix(StructuredMatrix):
     def conj(self) -> Any:
         return self.rebuild([jnp.conj(self.multipliers), self.places], properties=self.properties)
 
-    def half(self) -> str:
-        return "upper" if self.upper else "lower"
+    def is_triangular(self, lower: bool) -> bool:
+        return self.upper != lower
 
     def diagonal(self) -> Any:
         return jnp.ones(self.shape[:-1], self.dtype)
@@ -209,6 +211,10 @@ def _upper_bands(rows: Any, a: BandMatrix, width: int) -> Any:
     return from_bands(bands, n, allow_materialise=a.allow_materialise)
 
 
+operations.inverse.register(ReflectorsMatrix)(ReflectorsMatrix.adjoint)
+
+
+@operations.qr.register(BandMatrix)
 def qr(a: BandMatrix) -> tuple[Any, Any]:
     """Householder's QR within the bands, O(n w^2), signs as LAPACK's.
 
@@ -239,12 +245,15 @@ def qr(a: BandMatrix) -> tuple[Any, Any]:
     return q, _upper_bands(rows, a, lower + upper + 1)
 
 
-def lu(a: BandMatrix) -> tuple[Any, Any, Any]:
+@operations.lu.register(BandMatrix)
+def lu(a: BandMatrix) -> Any:
     """LU with partial pivoting within the bands, O(n w^2) (Golub and Van Loan, section 4.3.3).
 
     **Returns** the permutation, L (an `EliminationMatrix`), and U, of `lower + upper`
-    superdiagonals: `a = P @ L @ U`.
+    superdiagonals: `a = P @ L @ U`. NotImplemented for an upper triangular one.
     """
+    if a.is_triangular(lower=False):
+        return NotImplemented
     n = a.shape[-1]
     window, rest, lower, upper = _window(a)
     batch = a.batch_shape()

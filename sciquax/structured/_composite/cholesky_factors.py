@@ -71,8 +71,8 @@ class SemiseparableMatrix(StructuredMatrix):
         start = jnp.zeros((*batch, rows.shape[-1], b.shape[-1]), b.dtype)
         return jnp.moveaxis(lax.scan(step, start, tuple(first), reverse=self.upper)[1], 0, -2)
 
-    def half(self) -> str:
-        return "upper" if self.upper else "lower"
+    def is_triangular(self, lower: bool) -> bool:
+        return self.upper != lower
 
     def pivots(self) -> Any:
         return self.diag
@@ -217,8 +217,8 @@ class ToeplitzCholeskyMatrix(StructuredMatrix):
         rows = jnp.zeros((self.shape[-1],))
         return jnp.moveaxis(self._columns(step, b, rows)[1], 0, -2)
 
-    def half(self) -> str:
-        return "upper" if self.upper else "lower"
+    def is_triangular(self, lower: bool) -> bool:
+        return self.upper != lower
 
     def pivots(self) -> Any:
         def step(_: Any, k: Any, column: Any, __: Any) -> Any:

@@ -7,12 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._matrices.kronecker import KroneckerMatrix, linalg
-from .._matrices.low_rank import LowRankPlusDiagonalMatrix
-from .._matrices.permutation import PermutationMatrix
+from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
-from .lazy import ProductMatrix, SumMatrix, by_columns, scaled
+from .lazy import by_columns, scaled
 
 _DEGREE = 20
 _RADIUS = {24: 3.5, 53: 1.4}
@@ -55,7 +53,7 @@ class ExponentialMatrix(StructuredMatrix):
         found = a.diagonal()
         mean = jnp.zeros(batch) if found is NotImplemented else jnp.mean(found, -1)
         mean = mean.astype(a.dtype)
-        norm = lax.stop_gradient(_norm_bound(a) + jnp.abs(mean))
+        norm = lax.stop_gradient(operations.norm_bound(a) + jnp.abs(mean))
         bits = jnp.finfo(dtype).nmant + 1
         steps = jnp.maximum(jnp.ceil(norm / _RADIUS[53 if bits > 24 else 24]), 1)
         steps = jnp.where(jnp.isfinite(steps), steps, 1)
@@ -86,16 +84,13 @@ class ExponentialMatrix(StructuredMatrix):
         return True
 
     def solve(self, b: Any) -> Any:
-        return self.inverse().matmat(b)
+        return operations.inverse(self).matmat(b)
 
     def transpose(self) -> Any:
         return ExponentialMatrix.of(self.matrix.transpose())
 
     def conj(self) -> Any:
         return ExponentialMatrix.of(self.matrix.conj())
-
-    def inverse(self) -> Any:
-        return ExponentialMatrix.of(self.matrix.negate())
 
     def convert(self, dtype: Any) -> Any:
         return ExponentialMatrix.of(self.matrix.convert(dtype))
@@ -127,23 +122,6 @@ class ExponentialMatrix(StructuredMatrix):
         return by_columns(self, i, j)
 
 
-def _norm_bound(a: Any) -> Any:
-    """A bound of the 1-norm, one for each of the batch: of a product or sum by its parts."""
-    if isinstance(a, PermutationMatrix):
-        return jnp.ones(a.batch_shape(), jnp.finfo(a.dtype).dtype)
-    if isinstance(a, ProductMatrix):
-        return _norm_bound(a.left) * _norm_bound(a.right)
-    if isinstance(a, SumMatrix):
-        return _norm_bound(a.left) + _norm_bound(a.right)
-    if isinstance(a, LowRankPlusDiagonalMatrix):
-        low = jnp.sum(jnp.abs(a.u), -2)[..., None, :] @ jnp.abs(a.v)
-        return jnp.max(jnp.abs(a.diag), -1) + jnp.max(low, (-2, -1))
-    if isinstance(a, KroneckerMatrix):
-        first, second = (
-            linalg(lambda x: jnp.linalg.norm(x, 1, axis=(-2, -1)), x) for x in a.arrays()
-        )
-        return first * second
-    absolute = a.map_entries(jnp.abs, True)
-    if absolute is not NotImplemented:
-        return jnp.max(absolute.sum_columns(), -1)
-    return jnp.max(a.each_column(lambda column: jnp.sum(jnp.abs(column), -1)), -1)
+@operations.inverse.register(ExponentialMatrix)
+def _inverse(a: ExponentialMatrix) -> Any:
+    return ExponentialMatrix.of(a.matrix.negate())

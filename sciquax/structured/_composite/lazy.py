@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from .._matrices.diagonal import DiagonalMatrix
-from .._matrices.identity import IdentityMatrix, ScalarMatrix
+from .._matrices.diagonal import AnyDiagonal, DiagonalMatrix
+from .._matrices.identity import identity_like
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
 from .._matrix import operations
 from .._matrix.base import allow_both
@@ -61,9 +61,6 @@ class InverseMatrix(StructuredMatrix):
     def conj(self) -> Any:
         return InverseMatrix.of(self.matrix.conj())
 
-    def inverse(self) -> Any:
-        return self.matrix
-
     def convert(self, dtype: Any) -> Any:
         return InverseMatrix.of(self.matrix.convert(dtype))
 
@@ -113,7 +110,7 @@ class ProductMatrix(StructuredMatrix):
     def diagonal(self) -> Any:
         """Of rows or columns that are scaled O(n); otherwise n products in turn."""
         for scale, matrix in ((self.left, self.right), (self.right, self.left)):
-            if isinstance(scale, (DiagonalMatrix, ScalarMatrix)):
+            if isinstance(scale, AnyDiagonal):
                 found = matrix.diagonal()
                 if found is not NotImplemented:
                     return scale.diagonal()[..., : found.shape[-1]] * found
@@ -145,14 +142,6 @@ class ProductMatrix(StructuredMatrix):
                     scaled if left else self.left, scaled if right else self.right
                 )
         return NotImplemented
-
-    def inverse(self) -> Any:
-        if not (self.left.is_square() and self.right.is_square()):
-            return NotImplemented
-        left, right = self.left.inverse(), self.right.inverse()
-        if left is NotImplemented or right is NotImplemented:
-            return NotImplemented
-        return ProductMatrix.of(right, left)
 
     def slogdet(self) -> Any:
         if not (self.left.is_square() and self.right.is_square()):
@@ -298,16 +287,30 @@ def by_columns(matrix: Any, i: Any, j: Any) -> Any:
     return jnp.take(column, i, axis=-1)
 
 
-@operations.inverse.register(StructuredMatrix)
-def _kept_inverse(matrix: Any) -> Any:
-    return InverseMatrix.of(matrix) if matrix.can_solve() else NotImplemented
+operations.inverse.register(InverseMatrix)(lambda a: a.matrix)
 
 
-operations.kept_product.register(StructuredMatrix, StructuredMatrix)(ProductMatrix.of)
+@operations.inverse.register(ProductMatrix)
+def _inverse_of_product(a: ProductMatrix) -> Any:
+    if not (a.left.is_square() and a.right.is_square()):
+        return NotImplemented
+    left, right = operations.inverse(a.left), operations.inverse(a.right)
+    if left is NotImplemented or right is NotImplemented:
+        return NotImplemented
+    return ProductMatrix.of(right, left)
+
+
+@operations.norm_bound.register(ProductMatrix)
+def _norm_of_product(a: ProductMatrix) -> Any:
+    return operations.norm_bound(a.left) * operations.norm_bound(a.right)
+
+
+@operations.norm_bound.register(SumMatrix)
+def _norm_of_sum(a: SumMatrix) -> Any:
+    return operations.norm_bound(a.left) + operations.norm_bound(a.right)
 
 
 def scaled(matrix: Any, s: Any, function: Any = jnp.multiply) -> Any:
     """A number times a matrix whose arrays do not scale."""
-    one = IdentityMatrix(matrix.shape[-1], matrix.dtype, allow_materialise=True)
-    one = one.rebuild([jnp.ones(matrix.batch_shape(), matrix.dtype)])
+    one = identity_like(matrix, matrix.dtype, allow=True)
     return ProductMatrix.of(one.scale(s, function), matrix)

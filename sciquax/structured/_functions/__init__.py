@@ -1,6 +1,7 @@
 """Rules for whole functions of linear algebra."""
 
 from . import (  # enrol their rules
+    comparisons as comparisons,
     eigen as eigen,
     elements as elements,
     factors as factors,

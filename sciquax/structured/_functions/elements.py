@@ -1,19 +1,15 @@
-"""Diagonals, triangles, the trace and comparisons: functions of single elements."""
+"""Diagonals, triangles, the trace and Kronecker products: functions of single elements."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax._storage.promotion import lenient
-from sciquax.core import aval_of, interpret, register_rule, strip
+from sciquax.core import strip
 
-from .._matrices.bidiagonal import BidiagonalMatrix
-from .._matrices.identity import DIAGONAL
-from .._matrices.kronecker import KroneckerMatrix, linalg
+from .._matrices.kronecker import KroneckerMatrix
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix
+from .._matrix.factor import linalg
 from .._matrix.operands import _is, static_number
 from .function_rule import _rule
 
@@ -78,24 +74,3 @@ def _kron(a: Any, b: Any) -> Any:
     dtype = jnp.promote_types(a.dtype, b.dtype)
     factors = [x.convert(dtype) if _is(x) else linalg(lambda y: y.astype(dtype), x) for x in (a, b)]
     return KroneckerMatrix(*factors, allow_materialise=all(x.allow_materialise for x in matrices))
-
-
-def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
-    """Of diagonal matrices as of bidiagonal ones: with a number added they would be of rank one."""
-    if not any(isinstance(x, DIAGONAL) and x.shape[-1] > 1 for x in (a, b)):
-        return NotImplemented
-    operands = [_as_bidiagonal(x) if isinstance(x, DIAGONAL) else strip(x) for x in (a, b)]
-    program = jax.make_jaxpr(lambda a, b: jnp.isclose(a, b, rtol, atol, equal_nan))
-    avals = map(aval_of, operands)
-    closed = program(*[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals])
-    with lenient():
-        return interpret(closed.jaxpr, closed.consts, operands, deferring=True)[0]
-
-
-def _as_bidiagonal(a: Any) -> Any:
-    d = a.diagonal()
-    zeros = jnp.zeros_like(d[..., 1:])
-    return BidiagonalMatrix(d, zeros, allow_materialise=a.allow_materialise)
-
-
-register_rule(StructuredMatrix, jnp.isclose, _isclose)

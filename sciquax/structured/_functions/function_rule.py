@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from sciquax._storage.promotion import lenient
 from sciquax.core import materialised, register_rule
 
-from .._matrices.kronecker import linalg
+from .._matrix.factor import linalg
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _is
 from .._matrix.value_contract import refuse_unless_allowed

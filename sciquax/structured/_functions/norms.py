@@ -5,24 +5,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._matrices.kronecker import KroneckerMatrix
-from .._matrices.permutation import PermutationMatrix
+from .._matrix import operations
 from .._matrix.base import real_dtype
 from .function_rule import _inexact, _rule
-from .singular import _singular_values
-
-
-def _absolute(a: Any) -> Any:
-    if isinstance(a, KroneckerMatrix):
-        return a.map_factors(jnp.abs)
-    if isinstance(a, PermutationMatrix):
-        return a.convert(real_dtype(a.dtype))
-    return a.map_entries(jnp.abs, True)
+from .singular import svdvals
 
 
 def _absolute_sums(x: Any, rows: bool) -> Any:
     """The sum of the absolute values of each row or column, (..., n)."""
-    absolute = _absolute(x)
+    absolute = x.map_multiplicative(jnp.abs, True)
     if absolute is NotImplemented:  # column by column, O(n) numbers at a time
         x = x.transpose() if rows else x
         return x.each_column(lambda column: jnp.sum(jnp.abs(column), -1))
@@ -69,11 +60,10 @@ def _matrix_norm(x: Any, ord: Any) -> Any:
             if "orthogonal" not in x.known():
                 columns = x.each_column(lambda column: jnp.sum(jnp.abs(column) ** 2, -1))
                 return jnp.sqrt(jnp.sum(columns, -1))
-            real = jnp.abs(jnp.zeros((), x.dtype)).dtype
-            return jnp.full(x.batch_shape(), np.sqrt(x.shape[-1]), real)
+            return jnp.full(x.batch_shape(), np.sqrt(x.shape[-1]), real_dtype(x.dtype))
         return jnp.sqrt(squares.sum_rows().sum(-1))
     if isinstance(ord, str) and ord == "nuc" or ord in (2, -2):
-        values = _singular_values(x)
+        values = svdvals(x)
         if values is NotImplemented:
             return NotImplemented
         if isinstance(ord, str):
@@ -88,13 +78,13 @@ def _matrix_norm(x: Any, ord: Any) -> Any:
 @_rule(jnp.linalg.cond)
 def _cond(x: Any, p: Any = None) -> Any:
     if p is None or p in (2, -2):
-        values = _singular_values(x)
+        values = svdvals(x)
         if values is NotImplemented:
             return NotImplemented
         first, last = values[..., 0], values[..., -1]
         return last / first if p == -2 else first / last
     a = _inexact(x)
-    inverse = a.inverse()
+    inverse = operations.inverse(a)
     if inverse is NotImplemented:
         return NotImplemented
     own, other = _matrix_norm(a, p), _matrix_norm(inverse, p)

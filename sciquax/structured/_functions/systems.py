@@ -8,8 +8,6 @@ import jax.scipy as jsp
 from sciquax.core import VALUE_TYPES
 
 from .._composite.lazy import ProductMatrix
-from .._matrices.bands import BandMatrix
-from .._matrices.triangular import TriangularMatrix
 from .._matrix import operations
 from .._matrix.operands import _is
 from .._matrix.solve import solve_any, solve_sided
@@ -23,7 +21,7 @@ def _solve(a: Any, b: Any) -> Any:
     if not _is(a):
         return NotImplemented
     if _is(b):
-        inverse = _inexact(a).inverse()
+        inverse = operations.inverse(_inexact(a))
         return NotImplemented if inverse is NotImplemented else operations.matmul(inverse, b)
     if type(b) in VALUE_TYPES:
         return NotImplemented
@@ -32,7 +30,7 @@ def _solve(a: Any, b: Any) -> Any:
 
 @_rule(jnp.linalg.inv)
 def _inv(a: Any) -> Any:
-    return _inexact(a).inverse() if a.is_square() else NotImplemented
+    return operations.inverse(_inexact(a)) if a.is_square() else NotImplemented
 
 
 @_rule(jnp.linalg.det)
@@ -63,29 +61,27 @@ def _solve_triangular(
 ) -> Any:
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
-    half = (
-        operations.band_part(_inexact(a), None, 0)
-        if lower
-        else operations.band_part(_inexact(a), 0, None)
-    )
-    if half is NotImplemented or isinstance(half, ProductMatrix):
-        return NotImplemented
-    if unit_diagonal:
-        if isinstance(half, BandMatrix):
-            half = half.like({**half.diagonals(), 0: jnp.ones_like(half.diagonal())})
-        elif isinstance(half, TriangularMatrix):
-            half = half.rebuild([half.array], properties=frozenset({"unit_diagonal"}))
-        else:
-            return NotImplemented
     params = {
+        "lower": lower,
+        "unit_diagonal": unit_diagonal,
         "transpose_a": trans in (1, "T", 2, "C"),
         "conjugate_a": trans in (2, "C"),
         "left_side": True,
     }
     b = jnp.asarray(b)
     vector = b.ndim == 1
-    x = solve_sided(half, b[:, None] if vector else b, params)
+    x = solve_half(_inexact(a), b[:, None] if vector else b, params)
     return x if x is NotImplemented or not vector else x[..., 0]
+
+
+def solve_half(a: Any, b: Any, params: dict[str, Any]) -> Any:
+    """`triangular_solve` with one half of a matrix, or NotImplemented."""
+    half = operations.band_part(a, *((None, 0) if params["lower"] else (0, None)))
+    if half is NotImplemented or isinstance(half, ProductMatrix):  # some rows of a permutation
+        return NotImplemented
+    if params["unit_diagonal"]:
+        half = operations.with_unit_diagonal(half)
+    return half if half is NotImplemented else solve_sided(half, b, params)
 
 
 @_rule(jsp.linalg.solve, _batched_vectors)

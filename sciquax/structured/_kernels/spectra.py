@@ -22,6 +22,15 @@ _SEPARATE = 256
 """Eigenvalues closer than so many units in the last place of the norm have no derivative."""
 
 
+def pseudo_reciprocal(values: Any, rtol: Any, n: int) -> Any:
+    """1 / values, and 0 for those that `jnp.linalg.pinv` counts as zero beside the largest."""
+    size = jnp.abs(values)
+    if rtol is None:
+        rtol = 10.0 * n * jnp.finfo(size.dtype).eps
+    keep = size > jnp.asarray(rtol, size.dtype) * jnp.max(size, -1, keepdims=True)
+    return jnp.where(keep, 1 / jnp.where(keep, values, 1), 0)
+
+
 def eigenvalues(upper: Bands, first: int = 0) -> Any:
     """The eigenvalues, ascending, of a Hermitian matrix from its diagonals on and above the main.
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from .._kernels.bands import Bands, pad
 from .._matrix.fields import leaf, static
-from .bands import BandMatrix, Layout, from_bands, narrowest
+from .bands import BandMatrix
+from .narrowest import Layout, from_bands, narrowest
 
 
 class BandedMatrix(BandMatrix):

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from .._kernels import elimination
+from .._kernels import elimination, spectra
 from .._kernels.bands import Bands, _along, _product, pad
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .narrowest import from_bands
 
 
 class BandMatrix(StructuredMatrix):
@@ -76,6 +77,12 @@ class BandMatrix(StructuredMatrix):
         """The numbers of subdiagonals and of superdiagonals."""
         offsets = self.diagonals()
         return max(0, -min(offsets)), max(0, max(offsets))
+
+    def is_triangular(self, lower: bool) -> bool:
+        return self.widths()[1 if lower else 0] == 0
+
+    def stored(self, beside: Any = 0) -> Any:
+        return jnp.concatenate(list(self.diagonals().values()), -1)
 
     def matmat(self, x: Any) -> Any:
         return _product({k: band[..., None] for k, band in self.diagonals().items()}, x, -2)
@@ -211,15 +218,8 @@ class BandMatrix(StructuredMatrix):
         pivots = jnp.moveaxis(u[0], 0, -1)
         return pivots.at[..., 0].multiply(sign.astype(pivots.dtype))
 
-    def cholesky(self) -> Any:
-        lower, _ = self.widths()
-        rows = {k: jnp.moveaxis(x, -1, 0) for k, x in rows_of(self).items() if k <= 0}
-        factor = elimination.cholesky(rows, lower)
-        return self.like({k: jnp.moveaxis(x, 0, -1)[..., -k:] for k, x in factor.items()})
-
-    def gather_dense(self, x: Any) -> Bands:
-        """The elements of a dense array on this matrix's diagonals."""
-        return {k: jnp.diagonal(x, k, -2, -1) for k in self.diagonals()}
+    def times_dense(self, x: Any) -> Any:
+        return self.like({k: y * jnp.diagonal(x, k, -2, -1) for k, y in self.diagonals().items()})
 
     def add_dense(self, x: Any) -> Any:
         n = self.shape[-1]
@@ -258,68 +258,41 @@ def _grow(x: Any, batch_ndim: int) -> Any:
     return jnp.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
 
 
-Layout = tuple[type[BandMatrix], list[Any], dict[str, Any]]
-"""A type, its defining arrays, and what else defines it."""
-
-narrowest: dict[tuple[int, int] | None, Callable[[Callable[[int], Any], int, int], Layout]] = {}
-"""The layout of diagonals from the lowest offset to the highest, by the two; None, of any others.
-
-Each type's file enters its own. A layout is made from a function that gives a diagonal by offset
-(the same array wherever the same was given), and the two offsets.
-"""
-
-
-def from_bands(
-    bands: Bands,
-    n: int,
-    *,
-    allow_materialise: bool = False,
-    properties: Iterable[str] = (),
-    banded: bool = False,
-) -> Any:
-    """The narrowest matrix with these diagonals, by offset.
-
-    **Arguments**: the diagonals, each (..., n - abs(offset)); the size `n`; `allow_materialise`
-    and `properties` as for all matrices; `banded` asks for a `BandedMatrix`, however narrow.
-
-    **Returns** a matrix whose batch shape is what the diagonals' broadcast to. One array for the
-    offsets 1 and -1 makes it symmetric.
-
-    ```python
-    >>> import jax.numpy as jnp
-    >>> from sciquax.structured import from_bands
-    >>> from_bands({-1: jnp.ones(2), 0: jnp.arange(3.0)}, 3)
-    BidiagonalMatrix(main_diag=[0., 1., 2.], off_diag=[1., 1.], lower=True)
-
-    ```
-    """
-    some = next(iter(bands.values()))
-    bands = {k: x for k, x in bands.items() if abs(k) < n}
-    bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}
-    batch = np.broadcast_shapes(*[x.shape[:-1] for x in bands.values()])
-    low, high = (min(bands), max(bands)) if banded else (min([0, *bands]), max([0, *bands]))
-    done: dict[int, Any] = {}
-
-    def band(k: int) -> Any:
-        shape = (*batch, n - abs(k))
-        if k not in bands:
-            return jnp.zeros(shape, some.dtype)
-        x = bands[k]
-        if x.shape == shape:
-            return x
-        if id(x) not in done:
-            done[id(x)] = jnp.broadcast_to(x, shape)
-        return done[id(x)]
-
-    layout = narrowest.get(None if banded else (low, high), narrowest[None])
-    cls, arrays, static = layout(band, low, high)
-    return cls.build(
-        arrays, allow_materialise=allow_materialise, properties=frozenset(properties), **static
-    )
-
-
 operations.matmul.register(BandMatrix, BandMatrix)(BandMatrix.times)
 operations.band_part.register(BandMatrix)(lambda a, low, high: a.masked(low, high))
+
+
+@operations.cholesky.register(BandMatrix)
+def _cholesky(a: BandMatrix) -> Any:
+    rows = {k: jnp.moveaxis(x, -1, 0) for k, x in rows_of(a).items() if k <= 0}
+    factor = elimination.cholesky(rows, a.widths()[0])
+    return a.like({k: jnp.moveaxis(x, 0, -1)[..., -k:] for k, x in factor.items()})
+
+
+@operations.eigvalsh.register(BandMatrix)
+def _eigvalsh(a: BandMatrix) -> Any:
+    return spectra.eigenvalues({k: x for k, x in a.diagonals().items() if k >= 0})
+
+
+@operations.svdvals.register(BandMatrix)
+def _svdvals(a: BandMatrix) -> Any:
+    return NotImplemented if a.is_hermitian() else spectra.singular_values(a.diagonals())
+
+
+@operations.submatrix.register(BandMatrix)
+def _submatrix(a: BandMatrix, starts: Sequence[int], sizes: Sequence[int]) -> Any:
+    """On the main diagonal."""
+    if starts[0] != starts[1] or sizes[0] != sizes[1]:
+        return NotImplemented
+    first, n = starts[0], sizes[0]
+    each = a.diagonals().items()
+    bands = {k: y[..., first : first + n - abs(k)] for k, y in each if abs(k) < n}
+    return a.like_size(bands, n)
+
+
+@operations.with_unit_diagonal.register(BandMatrix)
+def _with_unit_diagonal(a: BandMatrix) -> Any:
+    return a.like({**a.diagonals(), 0: jnp.ones_like(a.diagonal())})
 
 
 @operations.hadamard.register(BandMatrix, BandMatrix)

@@ -5,7 +5,8 @@ from typing import Any
 
 from .._kernels.bands import Bands
 from .._matrix.fields import leaf, static
-from .bands import BandMatrix, Layout, narrowest
+from .bands import BandMatrix
+from .narrowest import Layout, narrowest
 
 
 class BidiagonalMatrix(BandMatrix):

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._kernels import spectra
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .identity import DIAGONAL
-from .permutation import PermutationMatrix
+from .diagonal import AnyDiagonal
+from .permutation import UNITARY, PermutationMatrix, ascending, descending
 from .triangular import TriangularMatrix, check_square
 
 
@@ -108,29 +110,90 @@ class BlockDiagonalMatrix(StructuredMatrix):
     def det(self) -> Any:
         return jnp.prod(jnp.linalg.det(self.blocks), -1)
 
-    def inverse(self) -> Any:
-        return self.each(jnp.linalg.inv, surviving("inverse", self.known()))
-
-    def cholesky(self) -> Any:
-        return self.each(lambda x: lax.linalg.cholesky(x, symmetrize_input=False))
-
-    def eigenvalues(self) -> Any:
-        return jnp.sort(self.joined(jnp.linalg.eigvalsh(self.blocks)), -1)
-
-    def singular_values(self) -> Any:
-        values = jnp.linalg.svd(self.blocks, compute_uv=False)
-        return jnp.sort(self.joined(values), -1)[..., ::-1]
+    def times_dense(self, x: Any) -> Any:
+        k, m = self.sizes()
+        x = x.reshape(*x.shape[:-2], k, m, k, m)
+        blocks = jnp.moveaxis(jnp.diagonal(x, 0, -4, -2), -1, -3)
+        return self.rebuild([self.blocks * blocks])
 
 
+@operations.inverse.register(BlockDiagonalMatrix)
+def _inverse(a: BlockDiagonalMatrix) -> Any:
+    return a.each(jnp.linalg.inv, surviving("inverse", a.known()))
+
+
+@operations.pinv.register(BlockDiagonalMatrix)
+def _pinv(a: BlockDiagonalMatrix, rtol: Any) -> Any:
+    u, s, vh = jnp.linalg.svd(a.blocks, full_matrices=False)
+    inverse = spectra.pseudo_reciprocal(a.joined(s), rtol, a.shape[-1]).reshape(s.shape)
+    left = jnp.conj(jnp.swapaxes(vh, -1, -2)) * inverse[..., None, :]
+    return a.rebuild([jnp.matmul(left, jnp.conj(jnp.swapaxes(u, -1, -2)), precision="highest")])
+
+
+@operations.cholesky.register(BlockDiagonalMatrix)
+def _cholesky(a: BlockDiagonalMatrix) -> Any:
+    return a.each(lambda x: lax.linalg.cholesky(x, symmetrize_input=False))
+
+
+@operations.eigvalsh.register(BlockDiagonalMatrix)
+def _eigvalsh(a: BlockDiagonalMatrix) -> Any:
+    return jnp.sort(a.joined(jnp.linalg.eigvalsh(a.blocks)), -1)
+
+
+@operations.eigh.register(BlockDiagonalMatrix)
+def _eigh(a: BlockDiagonalMatrix) -> tuple[Any, Any]:
+    values, vectors = jnp.linalg.eigh(a.blocks)
+    return ascending(a.joined(values), a.rebuild([vectors], properties=UNITARY))
+
+
+@operations.eigvals.register(BlockDiagonalMatrix)
+def _eigvals(a: BlockDiagonalMatrix) -> Any:
+    return a.joined(jnp.linalg.eigvals(a.blocks))
+
+
+@operations.eig.register(BlockDiagonalMatrix)
+def _eig(a: BlockDiagonalMatrix) -> tuple[Any, Any]:
+    values, vectors = jnp.linalg.eig(a.blocks)
+    return a.joined(values), a.rebuild([vectors])
+
+
+@operations.svdvals.register(BlockDiagonalMatrix)
+def _svdvals(a: BlockDiagonalMatrix) -> Any:
+    values = jnp.linalg.svd(a.blocks, compute_uv=False)
+    return jnp.sort(a.joined(values), -1)[..., ::-1]
+
+
+@operations.svd.register(BlockDiagonalMatrix)
+def _svd(a: BlockDiagonalMatrix) -> tuple[Any, Any, Any]:
+    u, s, vh = jnp.linalg.svd(a.blocks)
+    left, right = (a.rebuild([x], properties=UNITARY) for x in (u, vh))
+    return descending(left, a.joined(s), right)
+
+
+@operations.qr.register(BlockDiagonalMatrix)
+def _qr(a: BlockDiagonalMatrix) -> tuple[Any, Any]:
+    q, r = jnp.linalg.qr(a.blocks)
+    return a.rebuild([q], properties=UNITARY), a.rebuild([r])
+
+
+@operations.lu.register(BlockDiagonalMatrix)
+def _lu(a: BlockDiagonalMatrix) -> Any:
+    flat = a.blocks.reshape(-1, *a.blocks.shape[-2:])
+    parts = jax.vmap(jax.scipy.linalg.lu)(flat)
+    return [a.rebuild([x.reshape(a.blocks.shape)]) for x in parts]
+
+
+@operations.expm.register(BlockDiagonalMatrix)
+def _expm(a: BlockDiagonalMatrix, max_squarings: int) -> Any:
+    return a.each(lambda x: jax.scipy.linalg.expm(x, max_squarings=max_squarings))
+
+
+@operations.fitted.register(AnyDiagonal, BlockDiagonalMatrix)
 def _fitted_diagonal(m: Any, example: BlockDiagonalMatrix) -> Any:
     k, size = example.sizes()
     d = m.diagonal()
     blocks = d.reshape(*d.shape[:-1], k, size, 1) * jnp.eye(size, dtype=d.dtype)
     return BlockDiagonalMatrix.build_equal(m, [blocks])
-
-
-for _cls in DIAGONAL:
-    operations.fitted.register(_cls, BlockDiagonalMatrix)(_fitted_diagonal)
 
 
 @operations.matmul.register(BlockDiagonalMatrix, BlockDiagonalMatrix)

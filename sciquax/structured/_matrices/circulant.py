@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from .._kernels import spectra
 from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
@@ -73,10 +74,6 @@ class CirculantMatrix(StructuredMatrix):
             column = column.real
         return self.rebuild([column.astype(jnp.promote_types(self.dtype, jnp.float16))])
 
-    def inverse(self) -> Any:
-        made = self.apply_spectrum(lambda modes: 1 / modes)
-        return made.rebuild(made.arrays(), properties=surviving("inverse", self.known()))
-
     def transpose(self) -> Any:
         return self.rebuild([reflected(self.column)], properties=self.properties)
 
@@ -94,14 +91,6 @@ class CirculantMatrix(StructuredMatrix):
         if not jnp.issubdtype(self.dtype, jnp.complexfloating):
             sign = jnp.round(sign.real)
         return sign, jnp.sum(jnp.log(size), -1)
-
-    def eigenvalues(self) -> Any:
-        """Of a symmetric matrix, in ascending order."""
-        return jnp.sort(self.spectrum().real, -1)
-
-    def singular_values(self) -> Any:
-        """In descending order: a circulant matrix is normal."""
-        return jnp.sort(jnp.abs(self.spectrum()), -1)[..., ::-1]
 
     def times(self, other: "CirculantMatrix") -> Any:
         column = self.matmat(other.column[..., None])[..., 0]
@@ -130,3 +119,25 @@ def _fitted_multiple(m: Any, example: CirculantMatrix) -> CirculantMatrix:
 for _cls in MULTIPLES:
     operations.fitted.register(_cls, CirculantMatrix)(_fitted_multiple)
 operations.matmul.register(CirculantMatrix, CirculantMatrix)(CirculantMatrix.times)
+
+
+@operations.inverse.register(CirculantMatrix)
+def _inverse(a: CirculantMatrix) -> CirculantMatrix:
+    made = a.apply_spectrum(lambda modes: 1 / modes)
+    return made.rebuild(made.arrays(), properties=surviving("inverse", a.known()))
+
+
+@operations.pinv.register(CirculantMatrix)
+def _pinv(a: CirculantMatrix, rtol: Any) -> CirculantMatrix:
+    return a.apply_spectrum(lambda d: spectra.pseudo_reciprocal(d, rtol, a.shape[-1]))
+
+
+@operations.svdvals.register(CirculantMatrix)
+def _svdvals(a: CirculantMatrix) -> Any:
+    """A circulant matrix is normal."""
+    return jnp.sort(jnp.abs(a.spectrum()), -1)[..., ::-1]
+
+
+operations.eigvals.register(CirculantMatrix)(CirculantMatrix.spectrum)
+operations.eigvalsh.register(CirculantMatrix)(lambda a: jnp.sort(a.spectrum().real, -1))
+operations.expm.register(CirculantMatrix)(lambda a, _: a.apply_spectrum(jnp.exp))

@@ -5,13 +5,15 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from .._kernels import spectra
 from .._kernels.bands import Bands
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .bands import BandMatrix, Layout, narrowest
+from .bands import BandMatrix
+from .narrowest import Layout, narrowest
 
 
 def positive_root(d: Any) -> Any:
@@ -21,7 +23,26 @@ def positive_root(d: Any) -> Any:
     return jnp.where(real > 0, root, jnp.nan).astype(d.dtype)
 
 
-class DiagonalMatrix(BandMatrix):
+class AnyDiagonal(BandMatrix):
+    """The base of diagonal matrices, whatever they store."""
+
+    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
+
+    def transpose(self) -> Any:
+        return self
+
+    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
+        """The function of the matrix (not of its elements): `expm`, powers."""
+        return self.rebuild([function(x) for x in self.arrays()])
+
+
+operations.eigvalsh.register(AnyDiagonal)(lambda a: jnp.sort(a.diagonal().real, -1))
+operations.svdvals.register(AnyDiagonal)(lambda a: jnp.sort(jnp.abs(a.diagonal()), -1)[..., ::-1])
+operations.expm.register(AnyDiagonal)(lambda a, _: a.apply_spectrum(jnp.exp))
+operations.matrix_power.register(AnyDiagonal)(lambda a, n: a.apply_spectrum(lambda d: d**n))
+
+
+class DiagonalMatrix(AnyDiagonal):
     """A diagonal matrix.
 
     **Arguments**
@@ -44,8 +65,6 @@ class DiagonalMatrix(BandMatrix):
     ```
     """
 
-    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
-
     diag: Any = leaf(core_ndim=1)
 
     def aval(self) -> Any:
@@ -54,24 +73,25 @@ class DiagonalMatrix(BandMatrix):
     def diagonals(self) -> Bands:
         return {0: self.diag}
 
-    def transpose(self) -> Any:
-        return self
-
     def solve(self, b: Any) -> Any:
         return b / self.diag[..., None]
-
-    def inverse(self) -> Any:
-        return self.rebuild([1 / self.diag], properties=surviving("inverse", self.known()))
-
-    def cholesky(self) -> Any:
-        return self.rebuild([positive_root(self.diag)])
 
     def pivots(self) -> Any:
         return self.diag
 
-    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
-        """The function of the matrix (not of its elements): `expm`, powers."""
-        return self.rebuild([function(self.diag)])
+
+@operations.inverse.register(DiagonalMatrix)
+def _inverse(a: DiagonalMatrix) -> DiagonalMatrix:
+    return a.rebuild([1 / a.diag], properties=surviving("inverse", a.known()))
+
+
+@operations.pinv.register(DiagonalMatrix)
+def _pinv(a: DiagonalMatrix, rtol: Any) -> DiagonalMatrix:
+    inverse = spectra.pseudo_reciprocal(a.diag, rtol, a.shape[-1])
+    return a.rebuild([inverse], properties=surviving("inverse", a.known()))
+
+
+operations.cholesky.register(DiagonalMatrix)(lambda a: a.rebuild([positive_root(a.diag)]))
 
 
 def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:

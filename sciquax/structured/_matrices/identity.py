@@ -8,15 +8,15 @@ import jax.numpy as jnp
 
 from .._kernels.bands import Bands
 from .._matrix import operations
-from .._matrix.base import allow_both
+from .._matrix.base import allow_both, real_dtype
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import checked, surviving
 from .bands import BandMatrix
-from .diagonal import DiagonalMatrix, columns_scaled, positive_root, rows_scaled, same_batch
+from .diagonal import AnyDiagonal, columns_scaled, positive_root, rows_scaled, same_batch
 
 
-class IdentityMatrix(BandMatrix):
+class IdentityMatrix(AnyDiagonal):
     """The identity matrix.
 
     **Arguments**: its size `n`, its `dtype` (JAX's default float), `allow_materialise`.
@@ -72,15 +72,6 @@ class IdentityMatrix(BandMatrix):
     def solve(self, b: Any) -> Any:
         return self.matmat(b)
 
-    def transpose(self) -> Any:
-        return self
-
-    def inverse(self) -> Any:
-        return self
-
-    def cholesky(self) -> Any:
-        return self
-
     def slogdet(self) -> Any:
         one = jnp.ones(self.batch_shape(), self.dtype)
         return one, jnp.zeros_like(one.real)
@@ -100,13 +91,11 @@ class IdentityMatrix(BandMatrix):
         return self.scale(1, lambda one, _: function(one))
 
 
-class ScalarMatrix(BandMatrix):
+class ScalarMatrix(AnyDiagonal):
     """A multiple of the identity: `2.0 * IdentityMatrix(n)` is one.
 
     **Arguments**: the `scalar`, of the batch shape; the size `n`; `allow_materialise`.
     """
-
-    claims: ClassVar[frozenset[str]] = frozenset({"symmetric"})
 
     scalar: Any = leaf(core_ndim=0)
     n: int = static(converter=int)
@@ -136,23 +125,47 @@ class ScalarMatrix(BandMatrix):
     def solve(self, b: Any) -> Any:
         return b / self.scalar[..., None, None]
 
-    def transpose(self) -> Any:
-        return self
-
-    def inverse(self) -> Any:
-        return self.rebuild([1 / self.scalar], properties=surviving("inverse", self.known()))
-
-    def cholesky(self) -> Any:
-        return self.rebuild([positive_root(self.scalar)])
-
-    def apply_spectrum(self, function: Callable[..., Any]) -> Any:
-        return self.rebuild([function(self.scalar)])
-
 
 MULTIPLES = (IdentityMatrix, ScalarMatrix)
 """The types of multiples of the identity."""
-DIAGONAL = (*MULTIPLES, DiagonalMatrix)
-"""The types of diagonal matrices."""
+
+
+def identity_like(a: Any, dtype: Any, allow: bool | None = None) -> IdentityMatrix:
+    """The identity of a matrix's size and batch shape."""
+    return IdentityMatrix.build(
+        [jnp.ones(a.batch_shape(), dtype)],
+        n=a.shape[-1],
+        allow_materialise=a.allow_materialise if allow is None else allow,
+    )
+
+
+operations.inverse.register(IdentityMatrix)(lambda a: a)
+operations.cholesky.register(IdentityMatrix)(lambda a: a)
+operations.cholesky.register(ScalarMatrix)(lambda a: a.rebuild([positive_root(a.scalar)]))
+
+
+@operations.inverse.register(ScalarMatrix)
+def _inverse(a: ScalarMatrix) -> ScalarMatrix:
+    return a.rebuild([1 / a.scalar], properties=surviving("inverse", a.known()))
+
+
+@operations.pinv.register(ScalarMatrix)
+def _pinv(a: ScalarMatrix, rtol: Any) -> ScalarMatrix:
+    zero = a.scalar == 0
+    return a.rebuild([jnp.where(zero, 0, 1 / jnp.where(zero, 1, a.scalar))])
+
+
+@operations.eig.register(AnyDiagonal)
+def _eig(a: AnyDiagonal) -> tuple[Any, IdentityMatrix]:
+    values = a.diagonal().astype(jnp.promote_types(a.dtype, jnp.complex64))
+    return values, identity_like(a, values.dtype)
+
+
+@operations.lu.register(StructuredMatrix)
+def _lu_of_upper(a: Any) -> Any:
+    if a.batch_shape() or not a.is_triangular(lower=False):
+        return NotImplemented
+    return identity_like(a, real_dtype(a.dtype)), identity_like(a, a.dtype), a
 
 
 def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:

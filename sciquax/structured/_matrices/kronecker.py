@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, quaxify
-
 from .._matrix import operations
 from .._matrix.base import allow_both
+from .._matrix.factor import dense, entries, linalg, outer, solve, square, swap, times
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .permutation import UNITARY, ascending, descending
 from .triangular import TriangularMatrix
 
 
@@ -80,11 +81,15 @@ class KroneckerMatrix(StructuredMatrix):
             x.can_solve() if isinstance(x, StructuredMatrix) else square(x) for x in self.arrays()
         )
 
+    def is_triangular(self, lower: bool) -> bool:
+        each = self.arrays()
+        return all(isinstance(x, StructuredMatrix) and x.is_triangular(lower) for x in each)
+
     def solve(self, b: Any) -> Any:
         return self._each(lambda factor, y: solve(factor, y), b)
 
     def transpose(self) -> Any:
-        return self.rebuild([_swap(self.a), _swap(self.b)], properties=self.properties)
+        return self.rebuild([swap(self.a), swap(self.b)], properties=self.properties)
 
     def conj(self) -> Any:
         return self.rebuild([linalg(jnp.conj, self.a), linalg(jnp.conj, self.b)])
@@ -142,8 +147,11 @@ class KroneckerMatrix(StructuredMatrix):
             [linalg(lambda x, y: x * y, halves[0], ok), halves[2]], properties=hermitian
         )
 
+    def map_multiplicative(self, function: Callable[..., Any], zero: bool) -> Any:
+        return self.map_factors(function)
+
     def map_factors(self, function: Callable[..., Any]) -> Any:
-        """A function that takes products to products, of every element."""
+        """A matrix of `function` of each factor."""
         return self.rebuild([linalg(function, x) for x in self.arrays()])
 
     def slogdet(self) -> Any:
@@ -159,25 +167,6 @@ class KroneckerMatrix(StructuredMatrix):
         det_a, det_b = (linalg(jnp.linalg.det, x) for x in self.arrays())
         return det_a ** self.b.shape[-1] * det_b ** self.a.shape[-1]
 
-    def inverse(self) -> Any:
-        if not square(self.a) or not square(self.b):
-            return NotImplemented
-        return self.rebuild(
-            [linalg(jnp.linalg.inv, x) for x in self.arrays()],
-            properties=surviving("inverse", self.known()),
-        )
-
-    def cholesky(self) -> Any:
-        """Of each factor; both may be negative definite, which their product does not show."""
-        corner = np.zeros(1, int)
-        sign = jnp.sign(entries(self.a, corner, corner)[..., 0].real)
-        sign = sign.astype(self.dtype)[..., None, None]
-        halves = self.symmetrised().arrays()
-        factors = [linalg(lambda x, s: jnp.linalg.cholesky(x * s), x, sign) for x in halves]
-        return self.rebuild(
-            [x if isinstance(x, StructuredMatrix) else TriangularMatrix(x) for x in factors]
-        )
-
     def extreme(self, largest: bool) -> Any:
         """The largest or smallest element: one of four products."""
         ends = [
@@ -187,18 +176,6 @@ class KroneckerMatrix(StructuredMatrix):
         ]
         products = jnp.stack([x * y for x in ends[:2] for y in ends[2:]], -1)
         return jnp.max(products, -1) if largest else jnp.min(products, -1)
-
-    def eigenvalues(self) -> Any:
-        if not square(self.a) or not square(self.b):
-            return NotImplemented
-        halves = self.symmetrised().arrays()
-        return jnp.sort(outer(*(linalg(jnp.linalg.eigvalsh, x) for x in halves)), -1)
-
-    def singular_values(self) -> Any:
-        if not square(self.a) or not square(self.b):
-            return NotImplemented
-        values = outer(*(linalg(jnp.linalg.svdvals, x) for x in self.arrays()))
-        return jnp.sort(values, -1)[..., ::-1]
 
     def frobenius(self) -> Any:
         """The square of the Frobenius norm."""
@@ -213,58 +190,6 @@ class KroneckerMatrix(StructuredMatrix):
             properties=surviving("matmul", self.known(), other.known()),
             allow_materialise=self.allow_materialise and other.allow_materialise,
         )
-
-
-def linalg(function: Callable[..., Any], *operands: Any) -> Any:
-    """A function of factors that are arrays or values."""
-    if any(type(x) in VALUE_TYPES for x in operands):
-        return quaxify(function)(*operands)
-    return function(*operands)
-
-
-def dense(x: Any) -> Any:
-    return x.materialise() if type(x) in VALUE_TYPES else x
-
-
-def times(factor: Any, x: Any) -> Any:
-    if isinstance(factor, StructuredMatrix):
-        return factor.matmat(x)
-    return linalg(lambda f, x: jnp.matmul(f, x, precision=lax.Precision.HIGHEST), factor, x)
-
-
-def solve(factor: Any, b: Any) -> Any:
-    if isinstance(factor, StructuredMatrix):
-        return factor.solve(b)
-
-    def direct(factor: Any, b: Any) -> Any:
-        batch = jnp.broadcast_shapes(factor.shape[:-2], b.shape[:-2])
-        factor = jnp.broadcast_to(factor, (*batch, *factor.shape[-2:]))
-        return jnp.linalg.solve(factor, jnp.broadcast_to(b, (*batch, *b.shape[-2:])))
-
-    return linalg(direct, factor, b)
-
-
-def entries(factor: Any, i: Any, j: Any) -> Any:
-    if isinstance(factor, StructuredMatrix):
-        return factor.entries(i, j)
-    return linalg(lambda x: x[..., i, j], factor)
-
-
-def square(x: Any) -> bool:
-    return x.shape[-1] == x.shape[-2]
-
-
-def _swap(x: Any) -> Any:
-    return (
-        x.transpose()
-        if isinstance(x, StructuredMatrix)
-        else linalg(lambda x: jnp.swapaxes(x, -1, -2), x)
-    )
-
-
-def outer(x: Any, y: Any) -> Any:
-    product = x[..., :, None] * y[..., None, :]
-    return product.reshape(*product.shape[:-2], -1)
 
 
 operations.matmul.register(KroneckerMatrix, KroneckerMatrix)(KroneckerMatrix.times)
@@ -283,5 +208,96 @@ def _part(matrix: KroneckerMatrix, low: int | None, high: int | None) -> Any:
     """Itself, of triangular factors."""
     if (low, high) not in ((None, 0), (0, None)):
         return NotImplemented
-    halves = [isinstance(x, TriangularMatrix) and x.lower == (high == 0) for x in matrix.arrays()]
-    return matrix if all(halves) else NotImplemented
+    return matrix if matrix.is_triangular(lower=high == 0) else NotImplemented
+
+
+operations.symmetrised.register(KroneckerMatrix)(KroneckerMatrix.symmetrised)
+
+
+@operations.pinv.register(KroneckerMatrix)
+def _pinv(a: KroneckerMatrix, rtol: Any) -> Any:
+    return NotImplemented if rtol is not None else a.map_factors(jnp.linalg.pinv)
+
+
+@operations.cholesky.register(KroneckerMatrix)
+def _cholesky(a: KroneckerMatrix) -> KroneckerMatrix:
+    """Of each factor; both may be negative definite, which their product does not show."""
+    corner = np.zeros(1, int)
+    sign = jnp.sign(entries(a.a, corner, corner)[..., 0].real)
+    sign = sign.astype(a.dtype)[..., None, None]
+    halves = a.symmetrised().arrays()
+    factors = [linalg(lambda x, s: jnp.linalg.cholesky(x * s), x, sign) for x in halves]
+    return a.rebuild(
+        [x if isinstance(x, StructuredMatrix) else TriangularMatrix(x) for x in factors]
+    )
+
+
+@operations.eigvalsh.register(KroneckerMatrix)
+def _eigvalsh(a: KroneckerMatrix) -> Any:
+    if not (square(a.a) and square(a.b)):
+        return NotImplemented
+    halves = a.symmetrised().arrays()
+    return jnp.sort(outer(*(linalg(jnp.linalg.eigvalsh, x) for x in halves)), -1)
+
+
+def _by_factors(operation: operations.Operation, function: Callable[..., Any]) -> Callable:
+    """Decorator: a rule for square factors, given each output of `function` for both of them."""
+
+    def decorator(rule: Callable) -> Callable:
+        def by_factors(a: KroneckerMatrix, *_: Any) -> Any:
+            if not (square(a.a) and square(a.b)):
+                return NotImplemented
+            each = [linalg(lambda x: tuple(function(x)), x) for x in a.arrays()]
+            return rule(a, *zip(*each, strict=True))
+
+        operation.register(KroneckerMatrix)(by_factors)
+        return rule
+
+    return decorator
+
+
+@_by_factors(operations.inverse, lambda x: [jnp.linalg.inv(x)])
+def _inverse(a: KroneckerMatrix, inverses: Any) -> KroneckerMatrix:
+    return a.rebuild(inverses, properties=surviving("inverse", a.known()))
+
+
+@_by_factors(operations.eigh, jnp.linalg.eigh)
+def _eigh(a: KroneckerMatrix, values: Any, vectors: Any) -> tuple[Any, Any]:
+    return ascending(outer(*values), a.rebuild(vectors, properties=UNITARY))
+
+
+@_by_factors(operations.eigvals, lambda x: [jnp.linalg.eigvals(x)])
+def _eigvals(a: KroneckerMatrix, values: Any) -> Any:
+    return outer(*values)
+
+
+@_by_factors(operations.eig, jnp.linalg.eig)
+def _eig(a: KroneckerMatrix, values: Any, vectors: Any) -> tuple[Any, Any]:
+    return outer(*values), a.rebuild(vectors)
+
+
+@_by_factors(operations.svdvals, lambda x: [jnp.linalg.svdvals(x)])
+def _svdvals(a: KroneckerMatrix, values: Any) -> Any:
+    return jnp.sort(outer(*values), -1)[..., ::-1]
+
+
+@_by_factors(operations.svd, jnp.linalg.svd)
+def _svd(a: KroneckerMatrix, u: Any, values: Any, vh: Any) -> tuple[Any, Any, Any]:
+    left, right = (a.rebuild(x, properties=UNITARY) for x in (u, vh))
+    return descending(left, outer(*values), right)
+
+
+@_by_factors(operations.qr, jnp.linalg.qr)
+def _qr(a: KroneckerMatrix, q: Any, r: Any) -> tuple[Any, Any]:
+    return a.rebuild(q, properties=UNITARY), a.rebuild(r)
+
+
+@_by_factors(operations.lu, jax.scipy.linalg.lu)
+def _lu(a: KroneckerMatrix, *factors: Any) -> list[Any]:
+    return [a.rebuild(x) for x in factors]
+
+
+@operations.norm_bound.register(KroneckerMatrix)
+def _norm_bound(a: KroneckerMatrix) -> Any:
+    first, second = (linalg(lambda x: jnp.linalg.norm(x, 1, (-2, -1)), x) for x in a.arrays())
+    return first * second

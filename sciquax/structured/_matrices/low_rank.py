@@ -12,7 +12,8 @@ from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .identity import DIAGONAL
+from .bands import BandMatrix
+from .diagonal import AnyDiagonal
 
 
 def mm(x: Any, y: Any) -> Any:
@@ -90,7 +91,7 @@ class LowRankPlusDiagonalMatrix(StructuredMatrix):
     def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         return self.rebuild([function(self.diag, d), function(self.u, d[..., None]), self.v])
 
-    def _capacitance(self) -> Any:
+    def capacitance(self) -> Any:
         """I + v diag^-1 u, of the size of the rank."""
         rank = self.u.shape[-1]
         return jnp.eye(rank, dtype=self.dtype) + mm(self.v, self.u / self.diag[..., None])
@@ -101,18 +102,11 @@ class LowRankPlusDiagonalMatrix(StructuredMatrix):
 
     def _woodbury(self, b: Any) -> Any:
         y = b / self.diag[..., None]
-        inner = solve_dense(self._capacitance(), mm(self.v, y))
+        inner = solve_dense(self.capacitance(), mm(self.v, y))
         return y - mm(self.u / self.diag[..., None], inner)
 
-    def inverse(self) -> Any:
-        scaled = self.u / self.diag[..., None]
-        right = solve_dense(self._capacitance(), self.v / self.diag[..., None, :])
-        return self.rebuild(
-            [1 / self.diag, -scaled, right], properties=surviving("inverse", self.known())
-        )
-
     def slogdet(self) -> Any:
-        sign, log = jnp.linalg.slogdet(self._capacitance())
+        sign, log = jnp.linalg.slogdet(self.capacitance())
         size = jnp.abs(self.diag)
         own = jnp.prod(self.diag / jnp.where(size == 0, 1, size), -1)
         return sign * own, log + jnp.sum(jnp.log(size), -1)
@@ -150,10 +144,23 @@ def solve_dense(a: Any, b: Any) -> Any:
     )
 
 
-def _joined(x: Any, y: Any, axis: int) -> Any:
+def _concatenated(x: Any, y: Any, axis: int) -> Any:
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x, y = (jnp.broadcast_to(z, (*batch, *z.shape[-2:])) for z in (x, y))
     return jnp.concatenate([x, y], axis)
+
+
+@operations.inverse.register(LowRankPlusDiagonalMatrix)
+def _inverse(a: LowRankPlusDiagonalMatrix) -> LowRankPlusDiagonalMatrix:
+    scaled = a.u / a.diag[..., None]
+    right = solve_dense(a.capacitance(), a.v / a.diag[..., None, :])
+    return a.rebuild([1 / a.diag, -scaled, right], properties=surviving("inverse", a.known()))
+
+
+@operations.norm_bound.register(LowRankPlusDiagonalMatrix)
+def _norm_bound(a: LowRankPlusDiagonalMatrix) -> Any:
+    low = jnp.sum(jnp.abs(a.u), -2)[..., None, :] @ jnp.abs(a.v)
+    return jnp.max(jnp.abs(a.diag), -1) + jnp.max(low, (-2, -1))
 
 
 def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
@@ -161,23 +168,67 @@ def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
     rhs = rhs.negate() if subtract else rhs
     a, b = (lhs, rhs) if isinstance(lhs, LowRankPlusDiagonalMatrix) else (rhs, lhs)
     if isinstance(b, LowRankPlusDiagonalMatrix):
-        arrays = [a.diag + b.diag, _joined(a.u, b.u, -1), _joined(a.v, b.v, -2)]
+        arrays = [a.diag + b.diag, _concatenated(a.u, b.u, -1), _concatenated(a.v, b.v, -2)]
     else:
         arrays = [a.diag + b.diagonal(), a.u, a.v]
     return a.rebuild(arrays, allow_materialise=allow_both(lhs, rhs), properties=properties)
 
 
 operations.add.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)(_sum)
-for _cls in DIAGONAL:
-    operations.add.register(LowRankPlusDiagonalMatrix, _cls)(_sum)
-    operations.add.register(_cls, LowRankPlusDiagonalMatrix)(_sum)
+operations.add.register(LowRankPlusDiagonalMatrix, AnyDiagonal)(_sum)
+operations.add.register(AnyDiagonal, LowRankPlusDiagonalMatrix)(_sum)
+
+
+@operations.plus_number.register(LowRankPlusDiagonalMatrix)
+@operations.plus_number.register(BandMatrix)
+def _plus_number(a: Any, s: Any) -> Any:
+    """A correction of rank one."""
+    if isinstance(a, BandMatrix) and a.widths() != (0, 0):
+        return NotImplemented
+    ones = jnp.ones((*a.shape[:-1], 1), a.dtype)
+    arrays = [jnp.zeros(a.shape[:-1], a.dtype), s * ones, jnp.swapaxes(ones, -1, -2)]
+    constant = LowRankPlusDiagonalMatrix(*arrays, allow_materialise=a.allow_materialise)
+    return operations.add(a, constant)
+
+
+def _of_rank(m: Any, rank: int) -> Any:
+    """What is diagonal or of a lower rank, with zeros for the rest; or NotImplemented."""
+    if isinstance(m, AnyDiagonal):
+        d = m.diagonal()
+        u = jnp.zeros((*d.shape, rank), d.dtype)
+        return LowRankPlusDiagonalMatrix.build_equal(m, [d, u, jnp.swapaxes(u, -1, -2)])
+    missing = rank - m.u.shape[-1]
+    if missing < 0:
+        return NotImplemented
+    batch = [(0, 0)] * (m.u.ndim - 2)
+    u = jnp.pad(m.u, [*batch, (0, 0), (0, missing)])
+    v = jnp.pad(m.v, [*batch, (0, missing), (0, 0)])
+    return m.rebuild([m.diag, u, v], properties=m.properties)
+
+
+def _joined(a: Any, b: Any) -> Any:
+    """The one of the higher rank."""
+    low = [m for m in (a, b) if isinstance(m, LowRankPlusDiagonalMatrix)]
+    return _of_rank(low[0], max(m.u.shape[-1] for m in low))
+
+
+def _converted(value: Any, example: LowRankPlusDiagonalMatrix) -> Any:
+    made = _of_rank(value, example.u.shape[-1])
+    return made if made is NotImplemented else made.in_type_of(example)
+
+
+operations.joined.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)(_joined)
+operations.joined.register(LowRankPlusDiagonalMatrix, AnyDiagonal)(_joined)
+operations.joined.register(AnyDiagonal, LowRankPlusDiagonalMatrix)(_joined)
+for _cls in (LowRankPlusDiagonalMatrix, AnyDiagonal):
+    operations.convert_to.register(_cls, LowRankPlusDiagonalMatrix)(_converted)
 
 
 @operations.matmul.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)
 def _product(a: LowRankPlusDiagonalMatrix, b: LowRankPlusDiagonalMatrix) -> Any:
     """(D + U V)(E + X Y) = D E + [D X, U] [Y; V E + V X Y]."""
-    u = _joined(a.diag[..., :, None] * b.u, a.u, -1)
-    v = _joined(b.v, a.v * b.diag[..., None, :] + mm(mm(a.v, b.u), b.v), -2)
+    u = _concatenated(a.diag[..., :, None] * b.u, a.u, -1)
+    v = _concatenated(b.v, a.v * b.diag[..., None, :] + mm(mm(a.v, b.u), b.v), -2)
     return a.rebuild([a.diag * b.diag, u, v], allow_materialise=allow_both(a, b))
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from sciquax.core.internal import ShapedArray, Tracer
 
 from .._matrix import operations
-from .._matrix.base import allow_both
+from .._matrix.base import allow_both, real_dtype
 from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import checked, surviving
-from .diagonal import DiagonalMatrix
-from .identity import IdentityMatrix
+from .diagonal import AnyDiagonal, DiagonalMatrix
+from .identity import IdentityMatrix, identity_like
 from .triangular import TriangularMatrix, hadamard_half
 
 
@@ -103,7 +103,7 @@ class PermutationMatrix(StructuredMatrix):
         )
 
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        one = IdentityMatrix(self.shape[-1], self.dtype, allow_materialise=True)
+        one = identity_like(self, self.dtype, allow=True)
         return operations.kept_product(one.scale(s, function), self)
 
     def conj(self) -> Any:
@@ -111,9 +111,6 @@ class PermutationMatrix(StructuredMatrix):
 
     def transpose(self) -> Any:
         return self.rebuild([jnp.argsort(self.perm, -1)], properties=self.properties)
-
-    def inverse(self) -> Any:
-        return self.transpose()
 
     def solve(self, b: Any) -> Any:
         return self.transpose().matmat(b)
@@ -124,14 +121,6 @@ class PermutationMatrix(StructuredMatrix):
 
     def entries(self, i: Any, j: Any) -> Any:
         return (jnp.take(self.perm, jnp.asarray(i), axis=-1) == j).astype(self.kind)
-
-    def cholesky(self) -> Any:
-        """Only the identity is positive definite: of any other, not a number."""
-        places = np.arange(self.shape[-1], dtype=self.perm.dtype)
-        identity = jnp.all(self.perm == places, -1, keepdims=True)
-        one = jnp.where(identity, 1, jnp.nan).astype(self.dtype)
-        diag = jnp.broadcast_to(one, self.shape[:-1])
-        return DiagonalMatrix(diag, allow_materialise=self.allow_materialise)
 
     def det(self) -> Any:
         """The parity, from the number of cycles, found by doubling: O(n log n)."""
@@ -150,8 +139,8 @@ class PermutationMatrix(StructuredMatrix):
     def sum_rows(self) -> Any:
         return jnp.ones(self.shape[:-1], self.dtype)
 
-    def singular_values(self) -> Any:
-        return jnp.ones(self.shape[:-1], self.dtype)
+    def stored(self, beside: Any = 0) -> Any:
+        return jnp.ones((*self.batch_shape(), 1), self.dtype)  # it may stand for all of them
 
     def masked(self, low: int | None, high: int | None) -> Any:
         """The part on the diagonals from `low` to `high`: some rows of it."""
@@ -179,6 +168,67 @@ class PermutationMatrix(StructuredMatrix):
 
 operations.matmul.register(PermutationMatrix, PermutationMatrix)(PermutationMatrix.times)
 operations.band_part.register(PermutationMatrix)(lambda a, low, high: a.masked(low, high))
+operations.inverse.register(PermutationMatrix)(PermutationMatrix.transpose)
+
+
+@operations.cholesky.register(PermutationMatrix)
+def _cholesky(a: PermutationMatrix) -> DiagonalMatrix:
+    """Only the identity is positive definite: of any other, not a number."""
+    places = np.arange(a.shape[-1], dtype=a.perm.dtype)
+    identity = jnp.all(a.perm == places, -1, keepdims=True)
+    one = jnp.where(identity, 1, jnp.nan).astype(a.dtype)
+    diag = jnp.broadcast_to(one, a.shape[:-1])
+    return DiagonalMatrix(diag, allow_materialise=a.allow_materialise)
+
+
+@operations.lu.register(PermutationMatrix)
+def _lu(a: PermutationMatrix) -> Any:
+    if a.batch_shape():
+        return NotImplemented
+    one = identity_like(a, a.dtype)
+    return a.convert(real_dtype(a.dtype)), one, one
+
+
+@operations.norm_bound.register(PermutationMatrix)
+def _norm_bound(a: PermutationMatrix) -> Any:
+    return jnp.ones(a.batch_shape(), real_dtype(a.dtype))
+
+
+UNITARY = frozenset({"orthogonal"})
+
+
+def ascending(values: Any, vectors: Any) -> tuple[Any, Any]:
+    """Eigenvalues in ascending order, and the vectors as a product with a permutation."""
+    order = jnp.argsort(values, -1)
+    permutation = PermutationMatrix(
+        jnp.argsort(order, -1), vectors.dtype, allow_materialise=vectors.allow_materialise
+    )
+    values = jnp.take_along_axis(values, order, -1)
+    if isinstance(vectors, IdentityMatrix):
+        return values, permutation
+    return values, operations.kept_product(vectors, permutation)
+
+
+def descending(left: Any, values: Any, right: Any) -> tuple[Any, Any, Any]:
+    """left @ diag(values) @ right with the values in descending order."""
+    order = jnp.argsort(-values, -1)
+    rows = PermutationMatrix(order, left.dtype, allow_materialise=left.allow_materialise)
+    values = jnp.take_along_axis(values, order, -1)
+    return operations.matmul(left, rows.transpose()), values, operations.matmul(rows, right)
+
+
+@operations.eigh.register(AnyDiagonal)
+def _eigh_of_diagonal(a: AnyDiagonal) -> tuple[Any, Any]:
+    return ascending(a.diagonal().real, identity_like(a, a.dtype))
+
+
+@operations.svd.register(AnyDiagonal)
+def _svd_of_diagonal(a: AnyDiagonal) -> tuple[Any, Any, Any]:
+    d = a.diagonal()
+    size = jnp.abs(d)
+    phase = jnp.where(size == 0, 1, d / jnp.where(size == 0, 1, size))
+    left = DiagonalMatrix(phase, allow_materialise=a.allow_materialise, properties={"orthogonal"})
+    return descending(left, size, identity_like(a, a.dtype))
 
 
 @operations.fitted.register(PermutationMatrix, PermutationMatrix)

@@ -1,5 +1,6 @@
 """Toeplitz matrices."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -9,9 +10,9 @@ from jax import lax
 from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
-from .bands import from_bands
 from .circulant import CirculantMatrix, reflected
 from .identity import MULTIPLES
+from .narrowest import from_bands
 
 
 class ToeplitzMatrix(StructuredMatrix):
@@ -66,6 +67,9 @@ class ToeplitzMatrix(StructuredMatrix):
         made = CirculantMatrix.build([column])
         padded = jnp.pad(x, [*[(0, 0)] * (x.ndim - 2), (0, size - n), (0, 0)])
         return made.matmat(padded)[..., :m, :]
+
+    def stored(self, beside: Any = 0) -> Any:
+        return jnp.concatenate([self.column, self.row[..., 1:]], -1)
 
     def transpose(self) -> Any:
         corner = self.column[..., :1]
@@ -166,6 +170,14 @@ def _fitted_multiple(m: Any, example: ToeplitzMatrix) -> ToeplitzMatrix:
 
 for _cls in MULTIPLES:
     operations.fitted.register(_cls, ToeplitzMatrix)(_fitted_multiple)
+
+
+@operations.submatrix.register(ToeplitzMatrix)
+@operations.submatrix.register(CirculantMatrix)
+def _submatrix(a: Any, starts: Sequence[int], sizes: Sequence[int]) -> ToeplitzMatrix:
+    i, j = (start + np.arange(size) for start, size in zip(starts, sizes, strict=True))
+    sides = a.entries(i, starts[1]), a.entries(starts[0], j)
+    return ToeplitzMatrix(*sides, allow_materialise=a.allow_materialise)
 
 
 @operations.band_part.register(ToeplitzMatrix)

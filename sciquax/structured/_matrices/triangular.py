@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -109,9 +110,21 @@ class TriangularMatrix(StructuredMatrix):
     def pivots(self) -> Any:
         return self.diagonal()
 
-    def inverse(self) -> Any:
-        eye = jnp.eye(self.shape[-1], dtype=self.dtype)
-        return self.rebuild([self.solve(eye)])
+    def is_triangular(self, lower: bool) -> bool:
+        return self.lower == lower
+
+    def times_dense(self, x: Any) -> Any:
+        return self.rebuild([self.full_array() * x])
+
+    def stored(self, beside: Any = 0) -> Any:
+        index = np.arange(self.shape[-1])
+        own = index[:, None] >= index if self.lower else index[:, None] <= index
+        beside = jnp.asarray(beside, self.dtype)
+        array = jnp.where(own, self.full_array(), beside[..., None, None])
+        return array.reshape(*self.batch_shape(), -1)
+
+    def each_row(self, function: Callable[..., Any]) -> Any:
+        return function(self.materialise())
 
 
 def check_square(matrix: Any, array: Any) -> None:
@@ -120,6 +133,26 @@ def check_square(matrix: Any, array: Any) -> None:
         raise ValueError(
             f"A `{type(matrix).__name__}` is made of square arrays; got shape {array.shape}."
         )
+
+
+@operations.inverse.register(TriangularMatrix)
+def _inverse(a: TriangularMatrix) -> TriangularMatrix:
+    return a.rebuild([a.solve(jnp.eye(a.shape[-1], dtype=a.dtype))])
+
+
+@operations.svdvals.register(TriangularMatrix)
+def _svdvals(a: TriangularMatrix) -> Any:
+    return jnp.linalg.svdvals(a.materialise())  # it stores n^2 numbers as it is
+
+
+@operations.expm.register(TriangularMatrix)
+def _expm(a: TriangularMatrix, max_squarings: int) -> TriangularMatrix:
+    return a.rebuild([jax.scipy.linalg.expm(a.materialise(), max_squarings=max_squarings)])
+
+
+@operations.with_unit_diagonal.register(TriangularMatrix)
+def _with_unit_diagonal(a: TriangularMatrix) -> TriangularMatrix:
+    return a.rebuild([a.array], properties=frozenset({"unit_diagonal"}))
 
 
 @operations.fitted.register(TriangularMatrix, TriangularMatrix)

@@ -9,9 +9,12 @@ from jax import lax
 
 from .._kernels import thomas
 from .._kernels.bands import Bands, pad
+from .._matrix import operations
 from .._matrix.fields import leaf
-from .bands import BandMatrix, Layout, narrowest
+from .._matrix.properties import surviving
+from .bands import BandMatrix
 from .bidiagonal import check_lengths
+from .narrowest import Layout, narrowest
 
 
 class _Tridiagonal(BandMatrix):
@@ -192,3 +195,15 @@ def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:
 
 
 narrowest[-1, 1] = _layout
+
+
+@operations.symmetrised.register(TridiagonalMatrix)
+def _symmetrised(a: TridiagonalMatrix) -> Any:
+    """One array for both sides, of real numbers."""
+    if a.is_hermitian() or jnp.issubdtype(a.dtype, jnp.complexfloating):
+        return NotImplemented
+    return SymmetricTridiagonalMatrix.build(
+        [a.main_diag, (a.lower_diag + a.upper_diag) / 2],
+        allow_materialise=a.allow_materialise,
+        properties=surviving("add", a.properties),
+    )

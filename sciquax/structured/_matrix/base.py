@@ -64,6 +64,10 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
             **static,
         )
 
+    def in_type_of(self, example: "MatrixBase") -> Any:
+        """The same arrays with the static fields of another matrix of this type."""
+        return self.rebuild(self.arrays(), **{name: getattr(example, name) for name in self.STATIC})
+
     def known(self) -> frozenset[str]:
         """All properties: those claimed for this matrix and those of its structure."""
         found = self.properties | self.claims

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import operations
 from .base import allow_both
 from .properties import surviving
 from .solve import solve
@@ -68,9 +67,9 @@ class StructuredMatrix(ValueContract):
         """As `solve`, for `b` of any dtype and batch axes, differentiated implicitly."""
         return solve(self, b)
 
-    def half(self) -> str | None:
-        """Of triangular matrices `lower` or `upper`, which they are; None of all others."""
-        return None
+    def is_triangular(self, lower: bool) -> bool:
+        """Whether by its structure all elements are zero on the other side of the diagonal."""
+        return False
 
     def solves_directly(self) -> bool:
         """Whether `solve` is differentiated as it is, since products cannot be transposed."""
@@ -109,17 +108,9 @@ class StructuredMatrix(ValueContract):
         sign, log = found
         return sign * jnp.exp(log).astype(sign.dtype)
 
-    def inverse(self) -> Any:
-        """The inverse, which is structured itself, or NotImplemented."""
-        return operations.inverse(self)
-
     def inverse_diagonal(self) -> Any:
         """The diagonal of the inverse in linear time, or NotImplemented."""
         return NotImplemented
-
-    def cholesky(self) -> Any:
-        """The lower factor of a positive definite matrix, or NotImplemented."""
-        return operations.cholesky(self)
 
     def map_entries(self, function: Callable[..., Any], zero: bool) -> Any:
         """`function` of every element, or NotImplemented.
@@ -129,6 +120,10 @@ class StructuredMatrix(ValueContract):
         if not self.arrays_are_entries or not (zero or self.covers_all):
             return NotImplemented
         return self.rebuild([function(x) for x in self.arrays()])
+
+    def map_multiplicative(self, function: Callable[..., Any], zero: bool) -> Any:
+        """`map_entries` for a function that takes products to products, as `abs` does."""
+        return self.map_entries(function, zero)
 
     def map_together(
         self, matrices: Sequence[Any], function: Callable[..., Any], zero: bool
@@ -146,17 +141,39 @@ class StructuredMatrix(ValueContract):
         """The sum with an array of the same shape."""
         return x + self.materialise()
 
-    def eigenvalues(self) -> Any:
-        """Of a Hermitian matrix, in ascending order, or NotImplemented."""
-        return NotImplemented
-
-    def singular_values(self) -> Any:
-        """In descending order, or NotImplemented."""
-        return NotImplemented
+    def times_dense(self, x: Any) -> Any:
+        """The product element by element with an array of the same shape."""
+        return x * self.materialise()  # as dense as the array that is there already
 
     def frobenius(self) -> Any:
         """The square of the Frobenius norm, or NotImplemented where it has no short form."""
         return NotImplemented
+
+    def stored(self, beside: Any = 0) -> Any:
+        """The elements that are stored, each once, in one row (..., count), or NotImplemented.
+
+        If they are fewer than the elements of the matrix, the others are zero; unless `covers_all`.
+        What an array holds beside elements becomes `beside`, a number or one for each of a batch.
+        """
+        if not self.arrays_are_entries:
+            return NotImplemented
+        rows = [x.reshape(*self.batch_shape(), -1) for x in self.arrays()]
+        return jnp.concatenate(rows, -1)
+
+    def extreme(self, largest: bool) -> Any:
+        """The largest or smallest element, or NotImplemented where it has no short form."""
+        return NotImplemented
+
+    def each_row(self, function: Callable[..., Any]) -> Any:
+        """`function` of each row (..., columns), one at a time, for results (..., rows)."""
+        columns = np.arange(self.shape[-1])
+        if self.entries(np.zeros_like(columns), columns) is NotImplemented:
+            return NotImplemented
+
+        def one(i: Any) -> Any:
+            return function(self.entries(jnp.full(columns.shape, i), columns))
+
+        return jnp.moveaxis(jax.lax.map(one, jnp.arange(self.shape[-2])), 0, -1)
 
     def each_column(self, function: Callable[..., Any]) -> Any:
         """`function` of each column (..., rows), one at a time, for results (..., columns)."""

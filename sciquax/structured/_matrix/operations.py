@@ -91,14 +91,55 @@ def both_orders(operation: Operation, first: type, second: type) -> Callable[[F]
     return decorator
 
 
+# Of one matrix. What has no rule, and no fallback, has no structured result. Numbers are inexact.
+
 inverse = Operation("inverse")
-"""`inverse(a)`: the inverse, of types that do not store it; by default an `InverseMatrix`, if the
-matrix solves systems."""
+"""`inverse(a)`: the inverse of a square matrix; by default an `InverseMatrix`, if systems with it
+have a solution of its own."""
+pinv = Operation("pinv")
+"""`pinv(a, rtol)`: the pseudoinverse of a square matrix; by default the inverse. `rtol` is None or
+that of `jnp.linalg.pinv`."""
+symmetrised = Operation("symmetrised")
+"""`symmetrised(a)`: (a + a^H) / 2; by default the sum, if it has the type of `a`."""
 cholesky = Operation("cholesky")
-"""`cholesky(a)`: the lower Cholesky factor, of types that have it in a type of their own."""
+"""`cholesky(a)`: the lower Cholesky factor of a Hermitian matrix."""
+eigvalsh = Operation("eigvalsh")
+"""`eigvalsh(a)`: the eigenvalues of a Hermitian matrix, in ascending order."""
+eigh = Operation("eigh")
+"""`eigh(a)`: those, and the eigenvectors as a matrix."""
+eigvals = Operation("eigvals")
+"""`eigvals(a)`: the eigenvalues of a square matrix, complex, in no order; by default the diagonal
+of what `is_triangular`."""
+eig = Operation("eig")
+"""`eig(a)`: those, and the right eigenvectors as a matrix."""
+svdvals = Operation("svdvals")
+"""`svdvals(a)`: the singular values of a square matrix, in descending order; by default the sizes
+of a Hermitian matrix's eigenvalues."""
+svd = Operation("svd")
+"""`svd(a)`: U, the singular values, and V^H, of a square matrix."""
+qr = Operation("qr")
+"""`qr(a)`: Q and R, of a square matrix."""
+lu = Operation("lu")
+"""`lu(a)`: P (real), L and U, of a square matrix; by default of what is upper triangular."""
+expm = Operation("expm")
+"""`expm(a, max_squarings)`: the exponential of a square matrix; by default an `ExponentialMatrix`.
+"""
+matrix_power = Operation("matrix_power")
+"""`matrix_power(a, n)`: the power of a square matrix, n > 0; by default repeated products."""
+norm_bound = Operation("norm_bound")
+"""`norm_bound(a)`: a bound of the 1-norm, of the batch shape; by default the 1-norm."""
+plus_number = Operation("plus_number")
+"""`plus_number(a, s)`: a number added to every element, where that makes a matrix."""
 band_part = Operation("band_part")
 """`band_part(a, low, high)`: the elements on the diagonals from offset `low` to `high`, zeros
 elsewhere; None is no bound. `tril`, `triu`."""
+submatrix = Operation("submatrix")
+"""`submatrix(a, starts, sizes)`: some adjoining rows and columns, more than one of each."""
+with_unit_diagonal = Operation("with_unit_diagonal")
+"""`with_unit_diagonal(a)`: a triangular matrix with ones on its diagonal."""
+
+# Of two.
+
 fitted = Operation("fitted", 2)
 """`fitted(a, example)`: the matrix `a` in the type and layout of `example`, whose arrays hold
 elements. By default of one type with the same static fields, if it says `arrays_are_entries`."""
@@ -110,6 +151,9 @@ hadamard = Operation("hadamard", 2)
 """`hadamard(a, b)`: the product element by element."""
 kept_product = Operation("kept_product", 2)
 """`kept_product(a, b)`: the product of two matrices as such, whatever their types."""
+joined = Operation("joined", 2)
+"""`joined(a, b)`: a matrix of the type and sizes that both convert to; its numbers do not matter.
+By default of the layout of their sum."""
 common_type = Operation("common_type", 2)
 """`common_type(a, b)`: what `StructuredMatrix.common_type` gives, also where one is no matrix."""
 convert_to = Operation("convert_to", 2)

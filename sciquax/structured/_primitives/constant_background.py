@@ -6,7 +6,8 @@ own memory. Its elements are n by n numbers: whoever needs them is refused, unle
 allowed.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
-from sciquax._storage.promotion import lenient
+from sciquax._storage.promotion import lenient, leniently
 from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
@@ -28,7 +29,6 @@ from sciquax.core.internal import ShapedArray, Tracer
 
 from .._arithmetic import layouts
 from .._matrices.bands import BandMatrix
-from .._matrices.triangular import TriangularMatrix
 from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
@@ -80,25 +80,17 @@ class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
 
 def pattern(matrix: Any) -> Any:
     """True where the matrix stores an element."""
-    if isinstance(matrix, TriangularMatrix):
-        return matrix.rebuild([jnp.ones(matrix.array.shape, bool)])
     return matrix.map_entries(lambda x: jnp.ones(x.shape, bool), True)
-
-
-def stored_count(matrix: Any) -> int:
-    """How many elements of a matrix are stored, each once."""
-    n = matrix.shape[-1]
-    if isinstance(matrix, BandMatrix):
-        return sum(n - abs(k) for k in matrix.diagonals())
-    if isinstance(matrix, TriangularMatrix):
-        return n * (n + 1) // 2
-    return stored_elements(matrix, None).shape[-1]
 
 
 def surround(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """An elementwise primitive of such results, matrices and single numbers, or NotImplemented."""
     if primitive.multiple_results:
         return NotImplemented
+    return _surrounded(lambda *xs: primitive.bind(*xs, **params), operands, primitive.name)
+
+
+def _surrounded(function: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:
     inner: list[Any] = []
     outer: list[Any] = []
     for x in map(strip, operands):
@@ -119,27 +111,32 @@ def surround(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) ->
     if fitted is None:
         return NotImplemented
 
-    def function(*elements: Any) -> Any:
+    def of_elements(*elements: Any) -> Any:
         given = iter(elements)
         shape = elements[0].shape
-        values = [
-            next(given) if m is not None else _beside(o, shape)
-            for m, o in zip(inner, outer, strict=True)
-        ]
-        return primitive.bind(*values, **params)
+        return function(
+            *[
+                next(given) if m is not None else _beside(o, shape)
+                for m, o in zip(inner, outer, strict=True)
+            ]
+        )
 
-    made = layouts.elementwise(fitted, function, True)
+    made = layouts.elementwise(fitted, of_elements, True)
     if made is NotImplemented:
         return NotImplemented
-    outside = _of_numbers(primitive, outer, params)
-    if not isinstance(outside, Tracer) and not np.any(np.asarray(outside)):
+    outside = _of_numbers(function, outer)
+    if _is_zero(outside):
         return made
     origin = next((x.origin for x in map(strip, operands) if isinstance(x, Surrounded)), None)
-    origin = origin or Origin(primitive.name, current_location())
+    origin = origin or Origin(name, current_location())
     return unchecked(Surrounded, inside=made, outside=outside, origin=origin)
 
 
 _ONE = ((), (1, 1))
+
+
+def _is_zero(number: Any) -> bool:
+    return not isinstance(number, Tracer) and not np.any(np.asarray(number))
 
 
 def _beside(numbers: Any, shape: tuple[int, ...]) -> Any:
@@ -165,7 +162,7 @@ def _one_layout(matrices: Sequence[Any], outside: Sequence[Any]) -> list[Any] | 
     if fitted is None or any(m.covers_all or not m.arrays_are_entries for m in fitted):
         return None
     for m, made, o in zip(matrices, fitted, outside, strict=True):
-        if type(m) is not type(made) and np.any(o):  # it was filled up with zeros
+        if type(m) is not type(made) and not _is_zero(o):  # it was filled up with zeros
             return None
     return fitted
 
@@ -189,13 +186,13 @@ def _dtype(x: Any) -> Any:
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
-def _of_numbers(primitive: Any, numbers: Sequence[Any], params: dict[str, Any]) -> Any:
-    """The primitive of single numbers: known now, if they are."""
+def _of_numbers(function: Callable[..., Any], numbers: Sequence[Any]) -> Any:
+    """A function of single numbers: known now, if they are."""
     shape = np.broadcast_shapes(*[() if np.size(x) == 1 else np.shape(x) for x in numbers])
     if any(isinstance(x, jax.Array) for x in numbers):
-        return primitive.bind(*[_beside(x, shape) for x in numbers], **params)
+        return function(*[_beside(x, shape) for x in numbers])
     with jax.ensure_compile_time_eval():
-        return np.asarray(primitive.bind(*[_beside(x, shape) for x in numbers], **params))
+        return np.asarray(function(*[_beside(x, shape) for x in numbers]))
 
 
 _REDUCERS = {
@@ -219,42 +216,24 @@ def _reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
         if not both or primitive.name not in _REDUCERS:
             return NotImplemented
         function, combine = _REDUCERS[primitive.name]
-        out = function(stored_elements(x.inside, x.outside), -1)
-        outside = jnp.asarray(x.outside, out.dtype)
-        if stored_count(x.inside) < x.shape[-1] * x.shape[-2]:
-            out = combine(out, outside)
+        stored = x.inside.stored(x.outside)
+        out = function(stored, -1)
+        if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
+            out = combine(out, jnp.asarray(x.outside, out.dtype))
         return function(out, batch) if batch else out
-
-
-def stored_elements(matrix: Any, otherwise: Any) -> Any:
-    """What a matrix stores, in one row (..., count); `otherwise` where an array holds more."""
-    if isinstance(matrix, BandMatrix):
-        return jnp.concatenate(list(matrix.diagonals().values()), -1)
-    if isinstance(matrix, TriangularMatrix):
-        array = matrix.array
-        own = jnp.tril(jnp.ones(array.shape[-2:], bool))
-        otherwise = _array(otherwise)
-        otherwise = otherwise[..., None, None] if otherwise.ndim else otherwise
-        array = jnp.where(own if matrix.lower else own.T, matrix.full_array(), otherwise)
-        return array.reshape(*matrix.batch_shape(), -1)
-    rows = [x.reshape(*matrix.batch_shape(), -1) for x in matrix.arrays()]
-    return jnp.concatenate(rows, -1)
 
 
 def _sum(x: Surrounded, axes: set[int], batch: tuple[int, ...]) -> Any:
     ndim, (rows, columns) = len(x.shape), x.shape[-2:]
-    outside = jnp.asarray(x.outside, x.dtype)
-    if {ndim - 2, ndim - 1} <= axes:
-        own = x.inside.sum_rows().sum(-1)
-        out = own + outside * (rows * columns - stored_count(x.inside))
-    elif ndim - 1 in axes or ndim - 2 in axes:
-        along = ndim - 1 in axes
-        sums = lambda m: m.sum_rows() if along else m.sum_columns()  # noqa: E731
-        stored = sums(pattern(x.inside).convert(jnp.int32))
-        outside = outside[..., None] if outside.ndim else outside
-        out = sums(x.inside) + outside * ((columns if along else rows) - stored).astype(x.dtype)
-    else:
+    if not {ndim - 2, ndim - 1} & axes:
         return NotImplemented
+    along = ndim - 1 in axes
+    sums = lambda m: m.sum_rows() if along else m.sum_columns()  # noqa: E731
+    count = (columns if along else rows) - sums(pattern(x.inside).convert(jnp.int32))
+    outside = jnp.asarray(x.outside, x.dtype)[..., None]
+    beside = jnp.where(count == 0, 0, outside * count.astype(x.dtype))  # none of them, infinite
+    out = sums(x.inside) + beside.astype(x.dtype)
+    out = jnp.sum(out, -1) if {ndim - 2, ndim - 1} <= axes else out
     return jnp.sum(out, batch) if batch else out.astype(x.dtype)
 
 
@@ -296,3 +275,13 @@ register_rule(
     Surrounded, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
 )
 register_rule(Surrounded, Structure.PERMUTE, _transposed)
+
+
+@leniently
+def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """As one function: a number added to a diagonal matrix would be a correction of rank one."""
+    isclose = functools.partial(jnp.isclose, equal_nan=equal_nan)
+    return _surrounded(isclose, [a, b, rtol, atol], "isclose")
+
+
+register_rule(StructuredMatrix, jnp.isclose, _isclose)

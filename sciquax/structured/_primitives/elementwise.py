@@ -14,9 +14,6 @@ from sciquax.core import Structure, facts_of, register_rule, strip, vanishes
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
 from .._arithmetic.products import times_array
-from .._matrices.bands import BandMatrix
-from .._matrices.kronecker import KroneckerMatrix
-from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is, _plain, static_number
@@ -50,14 +47,10 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
         ]
         return primitive.bind(*values, **params)
 
-    if (
-        primitive.name in _MULTIPLICATIVE
-        and isinstance(structured[0], KroneckerMatrix)
-        and params.get("y", 1) >= 0
-    ):
-        return structured[0].map_factors(lambda x: primitive.bind(x, **params))
     zero = _keeps_zero(function, [x.dtype for x in structured])
-    if len(structured) == 1:
+    if primitive.name in _MULTIPLICATIVE and params.get("y", 1) >= 0:
+        out = structured[0].map_multiplicative(lambda x: primitive.bind(x, **params), zero)
+    elif len(structured) == 1:
         out = structured[0].map_entries(function, zero)
     else:
         out = layouts.elementwise(structured, function, zero)
@@ -190,22 +183,10 @@ def _plus_number(
         )
     if np.ndim(s) != 0:
         return surround(primitive, operands, params)
-    if isinstance(matrix, LowRankPlusDiagonalMatrix) or (
-        isinstance(matrix, BandMatrix) and matrix.widths() == (0, 0)
-    ):
-        batch, n = matrix.batch_shape(), matrix.shape[-1]
-        negate_matrix = subtract and matrix is strip(operands[1])
-        matrix = matrix.negate() if negate_matrix else matrix
-        s = -jnp.asarray(s) if subtract and not negate_matrix else jnp.asarray(s)
-        ones = jnp.ones((*batch, n, 1), matrix.dtype)
-        constant = LowRankPlusDiagonalMatrix(
-            jnp.zeros((*batch, n), matrix.dtype),
-            s * ones,
-            jnp.swapaxes(ones, -1, -2),
-            allow_materialise=matrix.allow_materialise,
-        )
-        return operations.add(matrix, constant)
-    return surround(primitive, operands, params)
+    negated = subtract and matrix is strip(operands[1])
+    s = -jnp.asarray(s) if subtract and not negated else jnp.asarray(s)
+    made = operations.plus_number(matrix.negate() if negated else matrix, s)
+    return surround(primitive, operands, params) if made is NotImplemented else made
 
 
 def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -258,16 +239,13 @@ def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
     if params["y"] == 1:
         return x
-    if isinstance(x, LowRankPlusDiagonalMatrix) and params["y"] == 2:
-        return operations.hadamard(x, x)
-    return _elementwise(primitive, operands, params)
+    return (_square if params["y"] == 2 else _elementwise)(primitive, operands, params)
 
 
 def _square(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
-    if isinstance(x, LowRankPlusDiagonalMatrix):
-        return operations.hadamard(x, x)
-    return _elementwise(primitive, operands, params)
+    out = _elementwise(primitive, operands, params)
+    return operations.hadamard(x, x) if out is NotImplemented else out
 
 
 register_rule(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))

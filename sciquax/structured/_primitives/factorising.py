@@ -8,16 +8,13 @@ import numpy as np
 from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._functions.eigen import _eig, _eigh, _eigvals
+from .._functions.eigen import eig, eigh, eigvals
 from .._functions.factors import qr_factors
-from .._functions.singular import _singular_values, _singular_vectors
-from .._matrices.bands import BandMatrix
-from .._matrices.permutation import PermutationMatrix
-from .._matrices.triangular import TriangularMatrix
+from .._functions.singular import svd, svdvals
+from .._functions.systems import solve_half
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
-from .._matrix.solve import solve_sided
 from .lu_factor import LuFactor
 
 
@@ -27,32 +24,32 @@ def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> An
     if params.get("subset_by_index") is not None:
         return NotImplemented
     with lenient():
-        found = _eigh(a)
+        found = eigh(a)
     return NotImplemented if found is NotImplemented else [found[1], found[0]]
 
 
 def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     (a,) = operands
-    if params.get("subset_by_index") is not None or not a.is_square():
+    if params.get("subset_by_index") is not None:
         return NotImplemented
     with lenient():
         if not params.get("compute_uv", True):
-            values = _singular_values(a)
+            values = svdvals(a)
             return values if values is NotImplemented else [values]
-        found = _singular_vectors(a)
+        found = svd(a)
     return NotImplemented if found is NotImplemented else [found[1], found[0], found[2]]
 
 
 def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     """What `jnp.linalg.eig` is, and `eigvals` under `vmap` and `grad`."""
     (a,) = operands
-    if params.get("compute_left_eigenvectors") or not a.is_square():
+    if params.get("compute_left_eigenvectors"):
         return NotImplemented
     with lenient():
         if params.get("compute_right_eigenvectors"):
-            found = _eig(a)
+            found = eig(a)
             return found if found is NotImplemented else list(found)
-        values = _eigvals(a)
+        values = eigvals(a)
     return values if values is NotImplemented else [values]
 
 
@@ -86,7 +83,7 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
-    return x.cholesky()
+    return operations.cholesky(x)
 
 
 def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -94,19 +91,7 @@ def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any
     a, b = operands
     if not _is(a) or type(b) in VALUE_TYPES:
         return NotImplemented
-    half = operations.band_part(a, None, 0) if params["lower"] else operations.band_part(a, 0, None)
-    if half is NotImplemented or isinstance(a, PermutationMatrix):
-        return NotImplemented
-    if params["unit_diagonal"]:
-        if isinstance(half, TriangularMatrix):
-            half = half.rebuild([half.array], properties=frozenset({"unit_diagonal"}))
-        elif isinstance(half, BandMatrix):
-            bands = dict(half.diagonals())
-            bands[0] = jnp.ones_like(half.diagonal())
-            half = half.like(bands)
-        else:
-            return NotImplemented
-    return solve_sided(half, b, params)
+    return solve_half(a, b, params)
 
 
 register_rule(StructuredMatrix, "lu", _guarded(_lu))

@@ -9,9 +9,7 @@ from jax import lax
 
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._matrices.bands import BandMatrix
-from .._matrices.circulant import CirculantMatrix
-from .._matrices.toeplitz import ToeplitzMatrix
+from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _guarded
 
@@ -74,7 +72,7 @@ def submatrix(x: Any, starts: Sequence[Any], sizes: Sequence[int], strides: Sequ
         return x
     static = all(isinstance(s, (int, np.integer)) for s in starts)
     if rows > 1 and columns > 1 and tuple(strides) == (1, 1) and static:
-        made = _part(x, starts, sizes)
+        made = operations.submatrix(x, starts, sizes)
         if made is not NotImplemented:
             return made
     if min(rows, columns) > 1 and rows * columns > max(_stored(x), 2 * x.shape[-1]):
@@ -96,25 +94,6 @@ def elements(x: Any, i: Any, j: Any) -> Any:
     if j.shape[0] == 1:
         unit = (jnp.arange(x.shape[-1]) == j[0]).astype(x.dtype)
         return jnp.take(x.matvec(unit), i, axis=-1)[..., :, None]
-    return NotImplemented
-
-
-def _part(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> Any:
-    """A principal submatrix of bands; any part of a Toeplitz matrix."""
-    if isinstance(x, BandMatrix) and starts[0] == starts[1] and sizes[0] == sizes[1]:
-        first, n = starts[0], sizes[0]
-        bands = {
-            k: y[..., first : first + n - abs(k)] for k, y in x.diagonals().items() if abs(k) < n
-        }
-        return x.like_size(bands, n)
-    if isinstance(x, (CirculantMatrix, ToeplitzMatrix)):
-        i = starts[0] + np.arange(sizes[0])
-        j = starts[1] + np.arange(sizes[1])
-        return ToeplitzMatrix(
-            x.entries(i, starts[1]),
-            x.entries(starts[0], j),
-            allow_materialise=x.allow_materialise,
-        )
     return NotImplemented
 
 

@@ -10,8 +10,8 @@ from sciquax._storage.formulas import BandMask, Filled, IndexGrid, Transient, _f
 from sciquax.core import register_rule, strip
 
 from .._arithmetic.band_part import masked
-from .._matrices.bands import from_bands
 from .._matrices.identity import IdentityMatrix
+from .._matrices.narrowest import from_bands
 
 
 def _converted(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:

@@ -10,7 +10,8 @@ from sciquax.core import Structure, register_rule
 
 from .._arithmetic import layouts
 from .._arithmetic.products import transpose
-from .._matrices.bands import BandMatrix, from_bands
+from .._matrices.bands import BandMatrix
+from .._matrices.narrowest import from_bands
 from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is

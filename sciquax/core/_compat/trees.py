@@ -1,0 +1,44 @@
+"""Pytrees that JAX is about to take apart."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jax._src import (
+    pjit,  # private: _infer_params (0.10 to 0.12)
+    tree_util,  # private: the registries (0.10 to 0.12)
+)
+
+from .code import pass_through
+
+flatten: Callable[..., tuple[list[Any], Any]] = tree_util.default_registry.flatten
+"""`jax.tree.flatten`, whatever is intercepted."""
+
+
+def intercept_trees(changed: Callable[[Any, Callable[[Any], bool] | None], Any]) -> None:
+    """Have JAX take apart `changed(tree, is_leaf)` where it is given `tree`.
+
+    JAX's Python code asks registries, which are C++ objects that take attributes. `jit` hands one
+    of them to C++ itself, so what it is called on is changed before.
+    """
+    names = ("default_registry", "none_leaf_registry", "tracing_registry")
+    for registry in (getattr(tree_util, name) for name in names):
+        for method, place in (("flatten", 0), ("flatten_with_path", 1)):
+            setattr(registry, method, _changing(getattr(registry, method), changed, place))
+
+    def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda fun, info, args, kwargs: original(
+            fun, info, changed(args, None), changed(kwargs, None)
+        )
+
+    pass_through(pjit._infer_params, hook_for)
+
+
+def _changing(original: Callable[..., Any], changed: Callable[..., Any], place: int) -> Callable:
+    """A registry's method, of a tree and `is_leaf`, which may be given a path before the leaf."""
+
+    def method(tree: Any, is_leaf: Callable[..., bool] | None = None) -> Any:
+        with_path = is_leaf is not None and place
+        return original(changed(tree, partial(is_leaf, ()) if with_path else is_leaf), is_leaf)
+
+    return method

@@ -1,0 +1,70 @@
+"""Captured values in the pytrees that JAX takes apart.
+
+`jnp.sin(g)` asks a captured value for an array. `lax.fori_loop(0, 3, body, g)`, `jax.grad(f)(g)`
+and `jax.tree.map(f, g)` do not: to them `g` is a pytree, of a magnitude, and what they do to that
+they do without a rule. So while a function of the user's is staged, a captured value that JAX is
+about to take apart becomes an array of the program first, and from then on is what an argument is.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._compat.trees import flatten, intercept_trees
+from .._values.captured import CapturedValue, inject
+from .._values.kinds import VALUE_TYPES, adopt_all
+from .._values.mode import MODE, not_staging
+
+F = TypeVar("F", bound=Callable)
+
+
+def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """A pytree, its values turned into arrays of the program unless `is_leaf` wants them whole."""
+    if not (MODE.staging or MODE.direct):
+        return tree
+    if is_leaf is None:
+        leaves, treedef = flatten(tree, _is_value)
+        met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    else:
+        leaves, treedef = flatten(tree, lambda x: is_leaf(x) or type(x) in VALUE_TYPES)
+        met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
+    if not met:
+        return tree
+    if not MODE.staging:
+        raise CapturedValue  # so that it is staged
+    for i in met:
+        leaves[i] = inject(leaves[i])
+    return treedef.unflatten(leaves)
+
+
+def _is_value(x: Any) -> bool:
+    return type(x) in VALUE_TYPES
+
+
+def takes_values(function: F) -> F:
+    """Decorator of transformations of our own, which take values apart themselves.
+
+    While a function of the user's is staged they are given arrays of the program instead, as all of
+    JAX is, and objects of other libraries are taken over in any case.
+    """
+
+    @functools.wraps(function)
+    def taking(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_all((args, kwargs))
+        if MODE.staging and not MODE.apart:
+            args, kwargs = arrays_for_values((args, kwargs))
+            return function(*args, **kwargs)
+        direct, MODE.direct = MODE.direct, False
+        try:
+            with not_staging():
+                return function(*args, **kwargs)
+        finally:
+            MODE.direct = direct
+
+    return taking  # pyright: ignore[reportReturnType]
+
+
+@functools.cache
+def install_tree_hook() -> None:
+    """Have JAX take apart no value while a function is staged, from now on."""
+    intercept_trees(arrays_for_values)
