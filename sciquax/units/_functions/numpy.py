@@ -4,7 +4,9 @@ import math
 from typing import Any
 
 import equinox.internal as eqxi
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sciquax.core import quaxify, register_rule, strip
 from sciquax.core.internal import Tracer
