@@ -5,7 +5,7 @@ Since re-binding is all that happens, any JAX transformation around the interpre
 nothing of it is left in a compiled program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import jax.extend.source_info_util as source_info_util
@@ -49,22 +49,30 @@ def bind_error(eqn: Any, operands: list[Any]) -> list[Polymorphic]:
 
 
 def interpret(
-    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool = False
+    jaxpr: Any,
+    consts: Sequence[Any],
+    operands: Sequence[Any],
+    deferring: bool = False,
+    data: Container[int] = (),
 ) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
 
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
-    the outputs.
+    the outputs. `data` holds the ids of constants that the program does not state.
     """
     with not_staging():
-        return _interpreted(jaxpr, consts, operands, deferring)
+        return _interpreted(jaxpr, consts, operands, deferring, data)
 
 
 def _interpreted(
-    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool
+    jaxpr: Any,
+    consts: Sequence[Any],
+    operands: Sequence[Any],
+    deferring: bool,
+    data: Container[int],
 ) -> list[Any]:
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
-    env = Environment(zip(inputs, numbers.enter(inputs, consts, operands), strict=True))
+    env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
     drop_after = _last_uses(jaxpr)
     here = current_context()
     direct, MODE.direct = MODE.direct, False

@@ -89,7 +89,8 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
     record = Record(staged.jaxpr, [described[i] for i in chosen])
     try:
         with observed_by(record):
-            results = interpret(staged.jaxpr, staged.consts, [leaves[i] for i in chosen])
+            values = [leaves[i] for i in chosen]
+            results = interpret(staged.jaxpr, staged.consts, values, data=staged.data)
     except LocatedError as error:
         error.__cause__ = None
         if error.location is None:

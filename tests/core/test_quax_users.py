@@ -16,7 +16,7 @@ from jax import lax
 
 import sciquax as quax
 from sciquax.units import Quantity
-from tests.helpers import assert_same
+from tests.helpers import assert_same, unstated
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 Y = jnp.asarray(np.array([1.5, 0.25, -0.75], np.float32))
@@ -496,7 +496,7 @@ def test_carry_that_materialises(jitted):
 def test_branches_of_different_types():
     """Types that only materialise meet as plain arrays; a plain and a refusing one do not."""
     other = type("Other", (Boxed,), {})
-    f = lambda p, x, y: lax.cond(p, lambda: x, lambda: y)
+    f = lambda p, x, y: lax.cond(unstated(p), lambda: x, lambda: y)
     for x, y in ((Boxed(X), other(Y)), (Boxed(X), Y), (X, Boxed(Y))):
         for p in (True, False):
             assert_same(quax.quaxify(f)(p, x, y), X if p else Y)

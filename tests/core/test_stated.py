@@ -150,10 +150,10 @@ def test_exponent_that_is_not_stated(name):
         jax.jit(quaxify(REFUSED[name]))(Quantity(X, "m"), 2.0)
 
 
-def test_every_call_of_an_array_as_exponent_alike():
-    """What decided by what an array holds is not kept for other arrays."""
+def test_an_array_that_is_passed_as_exponent():
+    """It is known where the power itself is called, un-jitted, and every time."""
     x = Quantity(X, "m")
-    for f in (quaxify(jnp.power), operator.pow, sciquax.numpy.power, sciquax.numpy.float_power):
+    for f in (operator.pow, sciquax.numpy.power, sciquax.numpy.float_power):
         for p in (2, 3, 2, 2):
             assert_same(f(x, jnp.float32(p)), Quantity(X**p, f"m**{p}"), rtol=1e-6)
         for _ in range(3):
@@ -161,6 +161,9 @@ def test_every_call_of_an_array_as_exponent_alike():
         assert_same(f(x, jnp.float32(2)), Quantity(X**2, "m**2"), rtol=1e-6)
         with pytest.raises(DimensionalityError, match="^`pow` got a base in 'm' and an exponent"):
             f(x, X)
+    for f in (quaxify(lambda x, p: x**p), jax.jit(quaxify(lambda x, p: x**p))):
+        with pytest.raises(DimensionalityError, match="^`pow` got a base in 'm' and an exponent"):
+            f(x, jnp.float32(2))
 
 
 # -- branches -------------------------------------------------------------------------------------
@@ -201,14 +204,14 @@ def test_dead_branches_do_not_count():
 
 
 def test_a_predicate_that_is_an_argument():
-    """Un-jitted it is known, as to JAX; the second call does as the first."""
+    """A Python number is a literal to the program, an array is not: un-jitted as under jit."""
     f = quaxify(lambda p, x: lax.cond(p, lambda: x, lambda: x * x))
+    x = Quantity(X, "m")
     for p in (True, False, True, True, False, False):
-        assert_same(
-            f(jnp.array(p), Quantity(X, "m")), Quantity(X, "m") if p else Quantity(X * X, "m**2")
-        )
-    with pytest.raises(DimensionalityError, match="which have no common type"):
-        jax.jit(f)(jnp.array(True), Quantity(X, "m"))
+        assert_same(f(p, x), x if p else Quantity(X * X, "m**2"))
+    for call in (f, f, jax.jit(f)):
+        with pytest.raises(DimensionalityError, match="which have no common type"):
+            call(jnp.array(True), x)
 
 
 # -- what it costs --------------------------------------------------------------------------------

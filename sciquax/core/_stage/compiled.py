@@ -85,9 +85,9 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     key = tuple(parts)
     kept = _kept.get(key)
     if kept is None or not kept.pure:
-        before, read = MODE.signature_rules_called, MODE.arrays_read
+        before = MODE.signature_rules_called
         out = call(fn, args, kwargs)
-        if kept is None and MODE.arrays_read == read:
+        if kept is None:
             if len(_kept) >= _LIMIT:
                 _kept.clear()
             _kept[key] = _Kept(fn, MODE.signature_rules_called == before)

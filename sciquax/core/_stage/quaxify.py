@@ -198,7 +198,7 @@ def _staged_and_interpreted(
     staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart))
     read = MODE.arrays_read
     try:
-        results = interpret(staged.jaxpr, staged.consts, values)
+        results = interpret(staged.jaxpr, staged.consts, values, data=staged.data)
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None

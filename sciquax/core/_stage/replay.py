@@ -47,7 +47,8 @@ class Plan:
         out_types: list[Any] = []
 
         def flat(*leaves: Any) -> list[Any]:
-            outs = interpret(staged.jaxpr, staged.consts, unflatten(operand_types, leaves))
+            values = unflatten(operand_types, leaves)
+            outs = interpret(staged.jaxpr, staged.consts, values, data=staged.data)
             outs = [strip(x) for x in outs]
             out_types[:] = map(type_of, outs)
             return flatten(outs)

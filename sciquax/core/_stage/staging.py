@@ -66,12 +66,16 @@ def fill(item: Any, results: list[Any]) -> Any:
 
 
 class Staged(NamedTuple):
-    """A staged function: its jaxpr, and how its outputs are made from the jaxpr's."""
+    """A staged function: its jaxpr, and how its outputs are made from the jaxpr's.
+
+    `data` are the ids of those constants that were passed to it: the program does not state them.
+    """
 
     jaxpr: Any
     consts: Sequence[Any]
     template: tuple[Any, ...]
     out_tree: Any
+    data: frozenset[int] = frozenset()
 
     def rebuild(self, results: list[Any]) -> Any:
         """What the function returns, made of the results of its jaxpr."""
@@ -114,15 +118,19 @@ def stage(
             error.add_note(_ABSTRACT)
         raise
     jaxpr, consts = open_jaxpr(closed)
-    passed = [x for x in leaves if isinstance(x, np.ndarray)]
-    consts = [np.asarray(c) if _is_among(c, passed) else c for c in consts] if passed else consts
-    return Staged(jaxpr, consts, tuple(template), out_tree)
+    passed = [x for x in leaves if isinstance(x, (np.ndarray, jax.Array))]
+    data = frozenset(id(c) for c in consts if _is_among(c, passed)) if passed else frozenset()
+    return Staged(jaxpr, consts, tuple(template), out_tree, data)
 
 
-def _is_among(const: Any, passed: Sequence[np.ndarray]) -> bool:
-    """Whether a constant holds what an argument does: it is data, not the program's own."""
-    return isinstance(const, np.ndarray) and any(
-        x.shape == const.shape and np.array_equal(x.astype(const.dtype), const, equal_nan=True)
+def _is_among(const: Any, passed: Sequence[Any]) -> bool:
+    """Whether a constant is an argument, or holds what one does that is NumPy's."""
+    return any(
+        const is x
+        or isinstance(const, np.ndarray)
+        and isinstance(x, np.ndarray)
+        and x.shape == const.shape
+        and np.array_equal(x.astype(const.dtype), const, equal_nan=True)
         for x in passed
     )
 

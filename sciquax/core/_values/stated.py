@@ -11,7 +11,7 @@ A body of a function is staged once for many numbers. Its stated operands are ha
 (`core/_higher_order/bodies.py`): 50 calls of `step(x, float(i))` are staged once, if no one asks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -106,14 +106,24 @@ class Numbers:
         self._known: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         self.at: tuple[Sequence[Any], Sequence[Any]] = ((), ())
 
-    def enter(self, inputs: Sequence[Any], consts: Sequence[Any], operands: Sequence[Any]) -> Any:
-        """The values of a jaxpr's inputs: constants of every unit marked, operands unwrapped."""
+    def enter(
+        self,
+        inputs: Sequence[Any],
+        consts: Sequence[Any],
+        operands: Sequence[Any],
+        data: Container[int] = (),
+    ) -> list[Any]:
+        """The values of a jaxpr's inputs: constants of every unit marked, operands unwrapped.
+
+        JAX keeps the program's own arrays, and NumPy's, in NumPy's; what it computed is its own.
+        `data` holds the ids of constants that were passed to the program.
+        """
         values = []
         for var, x in zip(inputs, (*consts, *operands), strict=True):
             if type(x) is Stated:
                 self._made[var], x = x.source, x.inner
-            elif len(values) < len(consts):
-                if _is_the_programs(x) and x.size <= MOST:
+            elif len(values) < len(consts) and id(x) not in data:
+                if isinstance(x, np.ndarray) and x.size <= MOST:
                     self._made[var] = x
                     x = Polymorphic(x) if is_polymorphic_constant(x) else x
                 elif isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.ndim == 0:
@@ -212,14 +222,6 @@ class _Folded(NamedTuple):
 
     def __call__(self, number: Number) -> Any:
         return _answer(self.question, self.numbers.number(self.var, {self.root: number}, self.data))
-
-
-def _is_the_programs(x: Any) -> bool:
-    """Whether a constant is in an array of JAX's own class, a subclass of NumPy's.
-
-    Staging makes NumPy's of what was passed to the function, which is data (`_stage/staging.py`).
-    """
-    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
 
 
 def _answer(question: Question, number: Number | None) -> Any:

@@ -4,9 +4,12 @@ import math
 from typing import Any
 
 import equinox.internal as eqxi
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sciquax.core import quaxify, register_rule, strip
+from sciquax.core.internal import Tracer
 
 from .._quantity.arithmetic import ANY, as_number, mismatch, multiplicative, radian, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -226,6 +229,22 @@ def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
         return NotImplemented
     differences = wrap(magnitude_of(f), difference_unit(unit))
     return quaxify(jnp.gradient)(differences, *spacings, **options)
+
+
+# -- powers ---------------------------------------------------------------------------------------
+
+
+@rule("jax.numpy.power", "jax.numpy.pow", "jax.numpy.float_power", direct_only=True)
+def _power(x1: Any, x2: Any, /) -> Any:
+    """A concrete scalar exponent stands in the program, as a Python number does."""
+    exponent = strip(x2)
+    if not own_unit(x1).pure and hasattr(exponent, "shape") and exponent.shape == ():
+        exponent = as_number("power", exponent, "an exponent that is a number")
+        if isinstance(exponent, (jax.Array, np.ndarray, np.generic)) and not isinstance(
+            exponent, Tracer
+        ):
+            return quaxify(lambda base: jnp.power(base, exponent.item()))(x1)
+    return NotImplemented
 
 
 # -- where ----------------------------------------------------------------------------------------
