@@ -231,7 +231,8 @@ class SumMatrix(OfMatrices):
         return self.left.diagonal() + self.right.diagonal()
 
     def entries(self, i: Any, j: Any) -> Any:
-        return self.left.entries(i, j) + self.right.entries(i, j)
+        found = [x.entries(i, j) for x in self.arrays()]
+        return NotImplemented if any(x is NotImplemented for x in found) else found[0] + found[1]
 
 
 def _capacitance(update: Any, scaled: Any) -> Any:
