@@ -153,6 +153,16 @@ def test_batches_and_other_shapes():
     check(quaxify(jnp.array_equiv)(one, small), jnp.array(False))
 
 
+def test_what_has_no_elements_is_refused():
+    band = TridiagonalMatrix(jnp.ones(2), jnp.arange(3.0) + 3, jnp.ones(2))
+    program = lambda A: jnp.allclose(jnp.linalg.inv(A) + A, A)  # noqa: E731
+    with pytest.raises(RuleError, match="has no structured result"):
+        quaxify(program)(band)
+    inverse = quaxify(jnp.linalg.inv)(band)
+    with pytest.raises(RuleError, match="has no structured result"):
+        quaxify(jnp.allclose)(KroneckerMatrix(inverse, jnp.eye(2)), 2.0)
+
+
 def test_permutations():
     """Equal, though made apart; and with one exchange."""
     a, b, c = (PermutationMatrix(jnp.array(p)) for p in ([2, 0, 1, 3], [2, 0, 1, 3], [2, 0, 3, 1]))

@@ -61,6 +61,19 @@ def test_vectors_without_structure_are_withheld():
         quaxify(lambda A: jnp.linalg.svd(A)[0] @ jnp.ones(4))(matrix)
 
 
+def test_traces_of_factors():
+    """Which have products alone: their diagonals are found column by column."""
+    matrix = TridiagonalMatrix(jnp.ones(3), jnp.array([3.0, -4.0, 5.0, 6.0]), 2 * jnp.ones(3))
+    for program in (
+        lambda A: jnp.trace(jnp.linalg.qr(A)[0]),
+        lambda A: jnp.trace(jax.scipy.linalg.lu(A)[1]),
+        lambda A: jnp.trace(jnp.linalg.inv(A)),
+        lambda A: jnp.diag(jax.scipy.linalg.expm(A)),
+        lambda A: jnp.trace(jnp.linalg.inv(A) @ jnp.linalg.qr(A)[0]),
+    ):
+        close(quaxify(program)(matrix), program(matrix.materialise()), 1e-4)
+
+
 def test_sum_with_low_rank():
     """Sherman, Morrison and Woodbury: systems, determinants, inverses and their derivatives."""
     band = TridiagonalMatrix(jnp.ones(3), jnp.arange(4.0) + 3, -jnp.ones(3))

@@ -69,8 +69,9 @@ def stored(matrices: Sequence[Any]) -> tuple[list[Any], bool] | None:
         offsets = sorted({k for bands in each for k in bands})
         found = []
         for m, bands in zip(fitted, each, strict=True):
-            zeros = {k: jnp.zeros((*m.batch_shape(), columns - abs(k)), m.dtype) for k in offsets}
-            found.append(jnp.concatenate([{**zeros, **bands}[k] for k in offsets], -1))
+            sizes = {k: (*m.batch_shape(), columns - abs(k)) for k in offsets}
+            row = [bands[k] if k in bands else jnp.zeros(sizes[k], m.dtype) for k in offsets]
+            found.append(jnp.concatenate(row, -1))
     else:
         found = [m.stored() for m in fitted]
     if any(x is NotImplemented for x in found):

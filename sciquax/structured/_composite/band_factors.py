@@ -15,11 +15,10 @@ from .._matrices.permutation import PermutationMatrix
 from .._matrix import operations
 from .._matrix.base import real_dtype
 from .._matrix.fields import leaf, static
-from .._matrix.matrix import StructuredMatrix
-from .lazy import by_columns, scaled
+from .implicit import ImplicitMatrix, TriangularFactor
 
 
-class ReflectorsMatrix(StructuredMatrix):
+class ReflectorsMatrix(ImplicitMatrix):
     """The orthogonal factor Q of a band matrix: a product of Householder reflections.
 
     **Attributes**: `v`, of shape (..., n, lower), each reflector below its leading 1; `tau`,
@@ -84,20 +83,14 @@ class ReflectorsMatrix(StructuredMatrix):
     def convert(self, dtype: Any) -> Any:
         return self.rebuild([lax.convert_element_type(x, dtype) for x in self.arrays()])
 
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        return scaled(self, s, function)
-
     def slogdet(self) -> Any:
         size = 1 + jnp.sum(jnp.abs(self.v) ** 2, -1)
         sign = jnp.prod(1 - self.tau * size, -1)
         sign = sign / jnp.abs(sign)
         return jnp.conj(sign) if self.adjoint_ else sign, jnp.zeros_like(jnp.abs(sign))
 
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
 
-
-class EliminationMatrix(StructuredMatrix):
+class EliminationMatrix(TriangularFactor):
     """The unit triangular factor L of a band matrix, whose rows were exchanged: or its transpose.
 
     **Attributes**: `multipliers` and `places`, (..., n, lower): the elements of each column below
@@ -106,7 +99,6 @@ class EliminationMatrix(StructuredMatrix):
 
     multipliers: Any = leaf(core_ndim=2)
     places: Any = leaf(core_ndim=2)
-    upper: bool = static(converter=bool)
 
     @classmethod
     def index_leaves(cls) -> tuple[str, ...]:
@@ -157,14 +149,8 @@ class EliminationMatrix(StructuredMatrix):
         rows = jnp.arange(m.shape[0]), m, places
         return lax.scan(up if self.upper else down, b, rows, reverse=self.upper)[0]
 
-    def transpose(self) -> Any:
-        return self.rebuild(self.arrays(), upper=not self.upper, properties=self.properties)
-
     def conj(self) -> Any:
         return self.rebuild([jnp.conj(self.multipliers), self.places], properties=self.properties)
-
-    def is_triangular(self, lower: bool) -> bool:
-        return self.upper != lower
 
     def diagonal(self) -> Any:
         return jnp.ones(self.shape[:-1], self.dtype)
@@ -172,12 +158,6 @@ class EliminationMatrix(StructuredMatrix):
     def slogdet(self) -> Any:
         one = jnp.ones(self.batch_shape(), self.dtype)
         return one, jnp.zeros_like(one.real)
-
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        return scaled(self, s, function)
-
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
 
 
 def _window(a: BandMatrix) -> tuple[Any, Any, int, int]:

@@ -12,13 +12,12 @@ from .._matrices.circulant import CirculantMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
-from .._matrix.fields import leaf, static
-from .._matrix.matrix import StructuredMatrix
+from .._matrix.fields import leaf
 from .._matrix.solve import solve
-from .lazy import by_columns, scaled
+from .implicit import TriangularFactor
 
 
-class SemiseparableMatrix(StructuredMatrix):
+class SemiseparableMatrix(TriangularFactor):
     """The matrix `diag(diag) + tril(u @ w, -1)`, or its transpose.
 
     **Attributes**: `diag` (..., n), `u` (..., n, rank), `w` (..., rank, n), and whether it is upper
@@ -29,7 +28,6 @@ class SemiseparableMatrix(StructuredMatrix):
     diag: Any = leaf(core_ndim=1)
     u: Any = leaf(core_ndim=2)
     w: Any = leaf(core_ndim=2)
-    upper: bool = static(converter=bool)
 
     def aval(self):
         return self.matrix_aval((*self.diag.shape, self.diag.shape[-1]))
@@ -71,9 +69,6 @@ class SemiseparableMatrix(StructuredMatrix):
         start = jnp.zeros((*batch, rows.shape[-1], b.shape[-1]), b.dtype)
         return jnp.moveaxis(lax.scan(step, start, tuple(first), reverse=self.upper)[1], 0, -2)
 
-    def is_triangular(self, lower: bool) -> bool:
-        return self.upper != lower
-
     def pivots(self) -> Any:
         return self.diag
 
@@ -85,12 +80,6 @@ class SemiseparableMatrix(StructuredMatrix):
         columns = jnp.swapaxes(self.w, -1, -2)
         low = jnp.sum(jnp.take(self.u, i, axis=-2) * jnp.take(columns, j, axis=-2), -1)
         return jnp.where(i > j, low, jnp.where(i == j, jnp.take(self.diag, i, axis=-1), 0))
-
-    def transpose(self) -> Any:
-        return self.rebuild(self.arrays(), upper=not self.upper, properties=self.properties)
-
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        return scaled(self, s, function)
 
 
 @operations.cholesky.register(LowRankPlusDiagonalMatrix)
@@ -125,7 +114,7 @@ def low_rank_cholesky(a: Any) -> Any:
     )
 
 
-class ToeplitzCholeskyMatrix(StructuredMatrix):
+class ToeplitzCholeskyMatrix(TriangularFactor):
     """The lower Cholesky factor of a Hermitian Toeplitz matrix, or its transpose.
 
     **Attributes**: the matrix's first `column`. The factor's columns are made one after the other
@@ -135,7 +124,6 @@ class ToeplitzCholeskyMatrix(StructuredMatrix):
     """
 
     column: Any = leaf(core_ndim=1)
-    upper: bool = static(converter=bool)
 
     @staticmethod
     def of(column: Any, allow: bool) -> Any:
@@ -217,9 +205,6 @@ class ToeplitzCholeskyMatrix(StructuredMatrix):
         rows = jnp.zeros((self.shape[-1],))
         return jnp.moveaxis(self._columns(step, b, rows)[1], 0, -2)
 
-    def is_triangular(self, lower: bool) -> bool:
-        return self.upper != lower
-
     def pivots(self) -> Any:
         def step(_: Any, k: Any, column: Any, __: Any) -> Any:
             return None, lax.dynamic_index_in_dim(column, k, -1, keepdims=False)
@@ -229,15 +214,6 @@ class ToeplitzCholeskyMatrix(StructuredMatrix):
 
     def diagonal(self) -> Any:
         return self.pivots()
-
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
-
-    def transpose(self) -> Any:
-        return self.rebuild(self.arrays(), upper=not self.upper, properties=self.properties)
-
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        return scaled(self, s, function)
 
 
 @operations.cholesky.register(CirculantMatrix)

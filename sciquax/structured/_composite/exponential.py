@@ -9,8 +9,7 @@ from jax import lax
 
 from .._matrix import operations
 from .._matrix.fields import leaf
-from .._matrix.matrix import StructuredMatrix
-from .lazy import by_columns, scaled
+from .implicit import OfMatrices
 
 _DEGREE = 20
 _RADIUS = {24: 3.5, 53: 1.4}
@@ -20,7 +19,7 @@ _CHECKPOINTS = 32
 """How many states between steps a gradient keeps; it computes the others again."""
 
 
-class ExponentialMatrix(StructuredMatrix):
+class ExponentialMatrix(OfMatrices):
     """The exponential of a structured matrix that is kept: products and systems cost products.
 
     What `jax.scipy.linalg.expm` gives where the exponential is dense. `expm(A) @ b` takes steps of
@@ -89,15 +88,6 @@ class ExponentialMatrix(StructuredMatrix):
     def transpose(self) -> Any:
         return ExponentialMatrix.of(self.matrix.transpose())
 
-    def conj(self) -> Any:
-        return ExponentialMatrix.of(self.matrix.conj())
-
-    def convert(self, dtype: Any) -> Any:
-        return ExponentialMatrix.of(self.matrix.convert(dtype))
-
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        return scaled(self, s, function)
-
     def slogdet(self) -> Any:
         found = self.matrix.diagonal()
         if found is NotImplemented:
@@ -108,18 +98,6 @@ class ExponentialMatrix(StructuredMatrix):
         if jnp.iscomplexobj(trace):
             sign = jnp.exp(1j * jnp.imag(trace)).astype(trace.dtype)
         return sign, log
-
-    def diagonal(self) -> Any:
-        n = self.shape[-1]
-
-        def one(i: Any) -> Any:
-            column = self.matvec((jnp.arange(n) == i).astype(self.dtype))
-            return jnp.take(column, i, axis=-1)
-
-        return jnp.moveaxis(lax.map(one, jnp.arange(n)), 0, -1)
-
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
 
 
 @operations.inverse.register(ExponentialMatrix)

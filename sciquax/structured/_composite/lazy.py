@@ -1,20 +1,19 @@
 """Inverses, products and sums that no other type can hold, kept as such."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from jax import lax
 
 from .._matrices.diagonal import AnyDiagonal, DiagonalMatrix
-from .._matrices.identity import identity_like
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
-from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .._matrix.solve import solve
+from .implicit import ImplicitMatrix, OfMatrices
 
 
 def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
@@ -30,7 +29,7 @@ def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
     return broadcast(left), broadcast(right)
 
 
-class InverseMatrix(StructuredMatrix):
+class InverseMatrix(OfMatrices):
     """The inverse of a structured matrix whose elements are not stored: products solve systems.
 
     What `jnp.linalg.inv` gives for tridiagonal, banded and Toeplitz matrices, whose inverses are
@@ -58,12 +57,6 @@ class InverseMatrix(StructuredMatrix):
     def transpose(self) -> Any:
         return InverseMatrix.of(self.matrix.transpose())
 
-    def conj(self) -> Any:
-        return InverseMatrix.of(self.matrix.conj())
-
-    def convert(self, dtype: Any) -> Any:
-        return InverseMatrix.of(self.matrix.convert(dtype))
-
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         scaled = self.matrix.scale(1 / function(jnp.ones((), self.dtype), s))
         return NotImplemented if scaled is NotImplemented else InverseMatrix.of(scaled)
@@ -71,9 +64,7 @@ class InverseMatrix(StructuredMatrix):
     def diagonal(self) -> Any:
         """Of tridiagonal matrices that need no pivoting O(n); otherwise n systems in turn."""
         found = self.matrix.inverse_diagonal()
-        if found is not NotImplemented:
-            return found
-        return diagonal_by_columns(self)
+        return ImplicitMatrix.diagonal(self) if found is NotImplemented else found
 
     def slogdet(self) -> Any:
         sign, log = self.matrix.slogdet()
@@ -82,11 +73,8 @@ class InverseMatrix(StructuredMatrix):
     def det(self) -> Any:
         return 1 / self.matrix.det()
 
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
 
-
-class ProductMatrix(StructuredMatrix):
+class ProductMatrix(OfMatrices):
     """The product of two structured matrices that has no structure of one type."""
 
     left: Any = leaf(core_ndim=2)
@@ -114,7 +102,7 @@ class ProductMatrix(StructuredMatrix):
                 found = matrix.diagonal()
                 if found is not NotImplemented:
                     return scale.diagonal()[..., : found.shape[-1]] * found
-        return diagonal_by_columns(self)
+        return ImplicitMatrix.diagonal(self)
 
     def can_solve(self) -> bool:
         return self.left.can_solve() and self.right.can_solve()
@@ -128,12 +116,6 @@ class ProductMatrix(StructuredMatrix):
     def transpose(self) -> Any:
         return ProductMatrix.of(self.right.transpose(), self.left.transpose())
 
-    def conj(self) -> Any:
-        return ProductMatrix.of(self.left.conj(), self.right.conj())
-
-    def convert(self, dtype: Any) -> Any:
-        return ProductMatrix.of(self.left.convert(dtype), self.right.convert(dtype))
-
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         for left, right in ((True, False), (False, True)):
             scaled = (self.left if left else self.right).scale(s, function, properties)
@@ -143,27 +125,26 @@ class ProductMatrix(StructuredMatrix):
                 )
         return NotImplemented
 
-    def slogdet(self) -> Any:
+    def _of_both(self, function: Callable[..., Any]) -> Any:
+        """Of each factor, if both are square and have it; or NotImplemented."""
         if not (self.left.is_square() and self.right.is_square()):
             return NotImplemented
-        left, right = self.left.slogdet(), self.right.slogdet()
-        if left is NotImplemented or right is NotImplemented:
+        found = [function(x) for x in self.arrays()]
+        return NotImplemented if any(x is NotImplemented for x in found) else found
+
+    def slogdet(self) -> Any:
+        found = self._of_both(lambda x: x.slogdet())
+        if found is NotImplemented:
             return NotImplemented
+        left, right = found
         return left[0] * right[0], left[1] + right[1]
 
     def det(self) -> Any:
-        if not (self.left.is_square() and self.right.is_square()):
-            return NotImplemented
-        left, right = self.left.det(), self.right.det()
-        if left is NotImplemented or right is NotImplemented:
-            return NotImplemented
-        return left * right
-
-    def entries(self, i: Any, j: Any) -> Any:
-        return by_columns(self, i, j)
+        found = self._of_both(lambda x: x.det())
+        return found if found is NotImplemented else found[0] * found[1]
 
 
-class SumMatrix(StructuredMatrix):
+class SumMatrix(OfMatrices):
     """The sum of two structured matrices that has no structure of one type.
 
     It multiplies, transposes, and has elements, rows, a diagonal and a trace. Systems have a direct
@@ -239,12 +220,6 @@ class SumMatrix(StructuredMatrix):
     def transpose(self) -> Any:
         return SumMatrix.of(self.left.transpose(), self.right.transpose())
 
-    def conj(self) -> Any:
-        return SumMatrix.of(self.left.conj(), self.right.conj())
-
-    def convert(self, dtype: Any) -> Any:
-        return SumMatrix.of(self.left.convert(dtype), self.right.convert(dtype))
-
     def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
         left = self.left.scale(s, function, properties)
         right = self.right.scale(s, function, properties)
@@ -256,7 +231,8 @@ class SumMatrix(StructuredMatrix):
         return self.left.diagonal() + self.right.diagonal()
 
     def entries(self, i: Any, j: Any) -> Any:
-        return self.left.entries(i, j) + self.right.entries(i, j)
+        found = [x.entries(i, j) for x in self.arrays()]
+        return NotImplemented if any(x is NotImplemented for x in found) else found[0] + found[1]
 
 
 def _capacitance(update: Any, scaled: Any) -> Any:
@@ -264,40 +240,13 @@ def _capacitance(update: Any, scaled: Any) -> Any:
     return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + mm(update.v, scaled)
 
 
-def diagonal_by_columns(matrix: Any) -> Any:
-    """The diagonal from products with unit vectors, one at a time: O(n) memory, n products."""
-    n = matrix.shape[-1]
-
-    def one(i: Any) -> Any:
-        column = matrix.matvec((jnp.arange(n) == i).astype(matrix.dtype))
-        return jnp.take(column, i, axis=-1)
-
-    places = jnp.arange(min(matrix.shape[-2:]))
-    return jnp.moveaxis(lax.map(one, places), 0, -1)
-
-
-def by_columns(matrix: Any, i: Any, j: Any) -> Any:
-    """Elements from products with unit vectors, for up to a few rows or columns."""
-    i, j = jnp.broadcast_arrays(i, j)
-    if i.ndim > 1 or i.size > 1:
-        return NotImplemented
-    n = matrix.shape[-1]
-    unit = (jnp.arange(n) == j.reshape(())).astype(matrix.dtype)
-    column = matrix.matvec(unit)
-    return jnp.take(column, i, axis=-1)
-
-
 operations.inverse.register(InverseMatrix)(lambda a: a.matrix)
 
 
 @operations.inverse.register(ProductMatrix)
 def _inverse_of_product(a: ProductMatrix) -> Any:
-    if not (a.left.is_square() and a.right.is_square()):
-        return NotImplemented
-    left, right = operations.inverse(a.left), operations.inverse(a.right)
-    if left is NotImplemented or right is NotImplemented:
-        return NotImplemented
-    return ProductMatrix.of(right, left)
+    found = a._of_both(operations.inverse)
+    return found if found is NotImplemented else ProductMatrix.of(*reversed(found))
 
 
 @operations.norm_bound.register(ProductMatrix)
@@ -308,9 +257,3 @@ def _norm_of_product(a: ProductMatrix) -> Any:
 @operations.norm_bound.register(SumMatrix)
 def _norm_of_sum(a: SumMatrix) -> Any:
     return operations.norm_bound(a.left) + operations.norm_bound(a.right)
-
-
-def scaled(matrix: Any, s: Any, function: Any = jnp.multiply) -> Any:
-    """A number times a matrix whose arrays do not scale."""
-    one = identity_like(matrix, matrix.dtype, allow=True)
-    return ProductMatrix.of(one.scale(s, function), matrix)

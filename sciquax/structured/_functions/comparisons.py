@@ -46,7 +46,7 @@ def _for_all(alike: Callable[..., Any], operands: Sequence[Any]) -> Any:
 
 def _for_all_rows(alike: Callable[..., Any], operands: Sequence[Any]) -> Any:
     rows, columns = next(x.shape[-2:] for x in operands if _is(x))
-    shape = np.broadcast_shapes(*map(np.shape, operands))
+    shape = jnp.broadcast_shapes(*map(np.shape, operands))
     place = np.arange(columns)
     if shape[-2:] != (rows, columns) or any(
         x.entries(np.zeros_like(place), place) is NotImplemented for x in operands if _is(x)
@@ -81,7 +81,7 @@ def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
 @leniently
 def _array_equiv(a1: Any, a2: Any) -> Any:
     try:
-        np.broadcast_shapes(np.shape(a1), np.shape(a2))
+        jnp.broadcast_shapes(np.shape(a1), np.shape(a2))
     except ValueError:
         return jnp.zeros((), bool)
     return _for_all(lambda x, y: jnp.all(x == y), [a1, a2])

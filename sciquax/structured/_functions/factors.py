@@ -11,6 +11,7 @@ from .._matrix import operations
 from .function_rule import _inexact, _rule
 
 
+@_rule(jnp.linalg.cholesky)
 def _cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
     a = _inexact(a)
     # Of a permutation, whose Hermitian part is no matrix of a type, the factor is known without it.
@@ -18,9 +19,6 @@ def _cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> 
     half = a if known else operations.symmetrised(a)
     factor = half if half is NotImplemented else operations.cholesky(half)
     return factor if factor is NotImplemented or not upper else factor.adjoint()
-
-
-_rule(jnp.linalg.cholesky)(_cholesky)
 
 
 @_rule(jnp.linalg.qr)

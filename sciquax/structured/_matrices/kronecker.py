@@ -121,7 +121,8 @@ class KroneckerMatrix(StructuredMatrix):
     def entries(self, i: Any, j: Any) -> Any:
         r, s = self.b.shape[-2:]
         i, j = jnp.asarray(i), jnp.asarray(j)
-        return entries(self.a, i // r, j // s) * entries(self.b, i % r, j % s)
+        found = [entries(self.a, i // r, j // s), entries(self.b, i % r, j % s)]
+        return NotImplemented if any(x is NotImplemented for x in found) else found[0] * found[1]
 
     def symmetrised(self) -> "KroneckerMatrix":
         """(self + self^H) / 2, if that is a Kronecker product; otherwise not a number.

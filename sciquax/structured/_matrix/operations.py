@@ -100,7 +100,7 @@ pinv = Operation("pinv")
 """`pinv(a, rtol)`: the pseudoinverse of a square matrix; by default the inverse. `rtol` is None or
 that of `jnp.linalg.pinv`."""
 symmetrised = Operation("symmetrised")
-"""`symmetrised(a)`: (a + a^H) / 2; by default the sum, if it has the type of `a`."""
+"""`symmetrised(a)`: (a + a^H) / 2; by default the sum, if that is no `SumMatrix`."""
 cholesky = Operation("cholesky")
 """`cholesky(a)`: the lower Cholesky factor of a Hermitian matrix."""
 eigvalsh = Operation("eigvalsh")

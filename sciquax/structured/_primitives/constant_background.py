@@ -32,6 +32,7 @@ from .._matrices.bands import BandMatrix
 from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
+from .reducing import EXTREMES
 
 
 class Origin:
@@ -195,14 +196,6 @@ def _of_numbers(function: Callable[..., Any], numbers: Sequence[Any]) -> Any:
         return np.asarray(function(*[_beside(x, shape) for x in numbers]))
 
 
-_REDUCERS = {
-    "reduce_max": (jnp.max, jnp.maximum),
-    "reduce_min": (jnp.min, jnp.minimum),
-    "reduce_or": (jnp.any, jnp.logical_or),
-    "reduce_and": (jnp.all, jnp.logical_and),
-}
-
-
 def _reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Over both axes of the matrix, and batch axes; sums also over one of them."""
     (x,) = operands
@@ -213,9 +206,9 @@ def _reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     with lenient():
         if primitive.name == "reduce_sum":
             return _sum(x, axes, batch)
-        if not both or primitive.name not in _REDUCERS:
+        if not both or primitive.name not in EXTREMES:
             return NotImplemented
-        function, combine = _REDUCERS[primitive.name]
+        function, combine = EXTREMES[primitive.name]
         stored = x.inside.stored(x.outside)
         out = function(stored, -1)
         if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
@@ -271,9 +264,7 @@ def _like(x: Surrounded, inside: Any) -> Surrounded:
 
 
 register_rule(Surrounded, Structure.ELEMENTWISE, _elementwise)
-register_rule(
-    Surrounded, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
-)
+register_rule(Surrounded, ("reduce_sum", *EXTREMES), _reduce)
 register_rule(Surrounded, Structure.PERMUTE, _transposed)
 
 

@@ -13,6 +13,7 @@ from .._arithmetic.products import inner_product
 from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
+from .reducing import EXTREMES
 
 
 class Raveled(ArrayValue, leaves=("matrix",), static=("_static",)):
@@ -88,7 +89,5 @@ def _elementwise(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
 
 register_rule(Raveled, "dot_general", _dot)
 register_rule(Raveled, "reshape", _reshape)
-register_rule(
-    Raveled, ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and"), _reduce
-)
+register_rule(Raveled, ("reduce_sum", *EXTREMES), _reduce)
 register_rule(Raveled, Structure.ELEMENTWISE, _elementwise)

@@ -43,7 +43,7 @@ def _reduce_sum(primitive: Any, operands: Operands, params: Params) -> Any:
     return reduce_sum(x, [*map(int, params["axes"])])
 
 
-_EXTREMES = {
+EXTREMES = {
     "reduce_max": (jnp.max, jnp.maximum),
     "reduce_min": (jnp.min, jnp.minimum),
     "reduce_or": (jnp.any, jnp.logical_or),
@@ -61,7 +61,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
     rows_and_columns = axes & {ndim - 2, ndim - 1}
     if not rows_and_columns:
         return NotImplemented
-    function, combine = _EXTREMES[primitive.name]
+    function, combine = EXTREMES[primitive.name]
     if len(rows_and_columns) == 2:
         out = _extreme_of_all(x, primitive.name)
     else:
@@ -72,7 +72,7 @@ def _extreme(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _extreme_of_all(x: Any, name: str) -> Any:
     """Of the stored elements and, if any is not stored, zero; else of one column at a time."""
-    function, combine = _EXTREMES[name]
+    function, combine = EXTREMES[name]
     ordered = name in ("reduce_max", "reduce_min")
     if ordered and (out := x.extreme(largest=name == "reduce_max")) is not NotImplemented:
         return out
@@ -100,4 +100,4 @@ def _extreme_of_rows(x: Any, function: Any, combine: Any) -> Any:
 
 
 register_rule(StructuredMatrix, "reduce_sum", _guarded(_reduce_sum))
-register_rule(StructuredMatrix, tuple(_EXTREMES), _guarded(_extreme))
+register_rule(StructuredMatrix, tuple(EXTREMES), _guarded(_extreme))
