@@ -11,6 +11,7 @@ from ._compat.jaxprs import (
     open_jaxpr as open_jaxpr,
 )
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
+from ._stage.captured_trees import takes_values_apart as takes_values_apart
 from ._stage.staging import (
     Staged as Staged,
     fill as fill,

@@ -14,7 +14,7 @@ import equinox as eqx
 import optax
 
 from sciquax.core import MODE, LocatedError, RuleError, describe
-from sciquax.core.internal import adopt_all
+from sciquax.core.internal import adopt_all, takes_values_apart
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, as_unit, base_unit, difference_unit, own_unit
 
@@ -87,12 +87,14 @@ def with_units(
     inner = optax.with_extra_args_support(transformation)
     given_loss = None if loss_unit is None else as_unit(loss_unit)
 
+    @takes_values_apart
     def init(params: Any) -> Any:
         _refuse_staging()
         params = adopt_all(params)
         units = TreeUnits.of(params, "params")
         return UnitsState(inner.init(units.strip(params)), units)
 
+    @takes_values_apart
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         _refuse_staging()
         grads, params, extra = adopt_all((updates, params, extra))
@@ -115,6 +117,7 @@ def with_units(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+@takes_values_apart
 def apply_updates(params: Any, updates: Any) -> Any:
     """Parameters plus updates, in the units of the parameters.
 

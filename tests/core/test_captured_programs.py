@@ -284,3 +284,15 @@ def test_our_own_transformations_within(name):
     )
     labelled = quaxify(lambda k: jax.tree.map(lambda x: x / second * 2, program(k)))(second)
     assert_same(jax.tree.map(jnp.asarray, labelled), jax.tree.map(jnp.asarray, expected))
+
+
+def test_a_direct_call_goes_on_with_values_of_our_own_transformations():
+    def steps(n):
+        x = L
+        while n > 0 and sciquax.grad(lambda x: x**2)(x) > Quantity(4.0, "m"):
+            x, n = x / 2, n - 1
+        return x, n
+
+    x, n = quaxify(steps)(5)
+    assert n == 4
+    assert_same(x, Quantity(1.5, "m"))

@@ -41,12 +41,30 @@ def _is_value(x: Any) -> bool:
     return type(x) in VALUE_TYPES
 
 
+def takes_values_apart(function: F) -> F:
+    """Decorator of functions of our own that take values apart, and know what they do.
+
+    A quaxified function that was called directly, for want of values, goes on as it does with them.
+    """
+
+    @functools.wraps(function)
+    def apart(*args: Any, **kwargs: Any) -> Any:
+        direct, MODE.direct = MODE.direct, False
+        try:
+            return function(*args, **kwargs)
+        finally:
+            MODE.direct = direct
+
+    return apart  # pyright: ignore[reportReturnType]
+
+
 def takes_values(function: F) -> F:
-    """Decorator of transformations of our own, which take values apart themselves.
+    """Decorator of transformations of our own, which take values apart.
 
     While a function of the user's is staged they are given arrays of the program instead, as all of
     JAX is, and objects of other libraries are taken over in any case.
     """
+    by_itself = takes_values_apart(function)
 
     @functools.wraps(function)
     def taking(*args: Any, **kwargs: Any) -> Any:
@@ -54,12 +72,8 @@ def takes_values(function: F) -> F:
         if MODE.staging and not MODE.apart:
             args, kwargs = arrays_for_values((args, kwargs))
             return function(*args, **kwargs)
-        direct, MODE.direct = MODE.direct, False
-        try:
-            with not_staging():
-                return function(*args, **kwargs)
-        finally:
-            MODE.direct = direct
+        with not_staging():
+            return by_itself(*args, **kwargs)
 
     return taking  # pyright: ignore[reportReturnType]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import MODE, RuleError, inject, is_value, strip
-from sciquax.core.internal import LateCall, ShapedArray, Tracer, leave_call
+from sciquax.core.internal import LateCall, ShapedArray, Tracer, leave_call, takes_values_apart
 
 
 class _Place(threading.local):
@@ -51,10 +51,12 @@ def deferrable(keep: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Calla
     """
 
     def decorator(function: Callable) -> Callable:
+        by_itself = takes_values_apart(function)
+
         @functools.wraps(function)
         def wrapped(**given: Any) -> Any:
             if not MODE.staging:
-                return function(**given)
+                return by_itself(**given)
             bare = lambda given: function(**jtu.tree_map(_bare, given, is_leaf=is_value))  # noqa: E731
             of = function.__name__.lstrip("_")
             return deferred(of, lambda given: function(**given), bare, given, keep)

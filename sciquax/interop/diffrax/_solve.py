@@ -6,6 +6,7 @@ from typing import Any
 import diffrax
 
 from sciquax.core import MODE, RuleError
+from sciquax.core.internal import takes_values_apart
 from sciquax.units.internal import dimensionless
 
 from .._solving.deferred_calls import deferred
@@ -110,6 +111,7 @@ def diffeqsolve(
     return _solve(given)
 
 
+@takes_values_apart
 def _solve(given: dict[str, Any]) -> diffrax.Solution:
     times = [given["t1"], given["dt0"], *times_of(given["saveat"])]
     y0 = given["y0"]

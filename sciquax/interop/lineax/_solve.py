@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 import lineax as lx
 
 from sciquax.core import MODE, RuleError
-from sciquax.core.internal import adopt_all
+from sciquax.core.internal import adopt_all, takes_values_apart
 from sciquax.units import DimensionalityError
 from sciquax.units.internal import dimensionless
 
@@ -112,6 +112,7 @@ def invert(
     return UnitLinearOperator(bare, known.gives, known.takes)
 
 
+@takes_values_apart
 def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:
     known = _of_vector(labelled(operator), vector)
     bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")

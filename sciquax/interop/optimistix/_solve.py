@@ -12,7 +12,7 @@ import lineax.internal as lxi
 import optimistix
 
 from sciquax.core import MODE, RuleError
-from sciquax.core.internal import adopt_all
+from sciquax.core.internal import adopt_all, takes_values_apart
 
 from .._solving.captured_tracers import without_captured_tracers
 from .._solving.deferred_calls import deferred
@@ -190,6 +190,7 @@ def _call(kind: str, given: dict[str, Any]) -> optimistix.Solution[Any, Any]:
     return deferred(kind, later, lambda given: _shapes(**given), given)
 
 
+@takes_values_apart
 @eqx.filter_jit
 def _solve(
     kind: str,
