@@ -38,7 +38,7 @@ def _changing(original: Callable[..., Any], changed: Callable[..., Any], place: 
     """A registry's method, of a tree and `is_leaf`, which may be given a path before the leaf."""
 
     def method(tree: Any, is_leaf: Callable[..., bool] | None = None) -> Any:
-        with_path = is_leaf is not None and place
-        return original(changed(tree, partial(is_leaf, ()) if with_path else is_leaf), is_leaf)
+        asked = partial(is_leaf, ()) if is_leaf is not None and place else is_leaf
+        return original(changed(tree, asked), is_leaf)
 
     return method
