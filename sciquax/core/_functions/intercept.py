@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from .._compat.code import called_by_jax, pass_through, python_function
+from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import trace_to_jaxpr
 from .._values.kinds import is_value
@@ -108,6 +109,9 @@ def stage_whole(
     holes = tuple(i for i, x in enumerate(leaves) if isinstance(x, Tracer) or is_value(x))
     if not holes or any(callable(x) and not isinstance(x, type) for x in leaves):
         return function(*args, **kwargs)  # a function may close over tracers of its own
+    at_once = [leaves[i].value for i in holes if isinstance(leaves[i], AtOnceTracer)]
+    if at_once and rules.rule(at_once) is None:
+        return function(*args, **kwargs)  # whose operations may come to other shapes than JAX's
     operands = [jnp.asarray(leaves[i]) if is_value(leaves[i]) else leaves[i] for i in holes]
     out_tree: Any = None
 
