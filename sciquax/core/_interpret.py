@@ -305,9 +305,14 @@ def _jaxpr_contains_inject(body: Any) -> bool:
     found = _with_inject.get(body, ())
     if found is None:
         jaxpr, _ = jaxprs.open_jaxpr(body)
-        found = any(e.primitive is inject_p or contains_inject(e) for e in jaxpr.eqns)
+        found = any(_makes_values(e.primitive) or contains_inject(e) for e in jaxpr.eqns)
         _with_inject.put(body, (), found)
     return found
+
+
+def _makes_values(primitive: Any) -> bool:
+    """Whether a primitive gives values where no operand is one."""
+    return primitive is inject_p or getattr(primitive, "makes_values", False)
 
 
 _last_use_cache: WeakCache = WeakCache()

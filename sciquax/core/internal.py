@@ -6,6 +6,7 @@ from ._compat.execution import trace_context as trace_context
 from ._compat.frames import axes_of_outputs as axes_of_outputs, mapped_axis as mapped_axis
 from ._compat.jaxprs import (
     Literal as Literal,
+    Primitive as Primitive,
     ShapedArray as ShapedArray,
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,

@@ -25,6 +25,11 @@ from ._unit.errors import (
 )
 from ._unit.parsing import unit as unit
 from ._unit.registry import get_registry as get_registry, set_registry as set_registry
+from ._wrapping.with_constants import (
+    UnknownConstantError as UnknownConstantError,
+    with_constants as with_constants,
+)
+from ._wrapping.wraps import wraps as wraps
 
 # These enrol rules, and say what becomes of other libraries' quantities.
 from . import _foreign as _foreign, _functions as _functions, _primitives as _primitives  # isort: skip
