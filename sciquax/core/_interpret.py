@@ -18,13 +18,14 @@ from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, MisshapenError, RuleError, at_equation
+from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
 from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
 from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
+from ._values.trust import TRUST, note_picked, output_literals
 from ._values.unit_polymorphic import (
     Polymorphic,
     for_rules,
@@ -49,19 +50,23 @@ def bind_error(eqn: Any, operands: list[Any]) -> list[Polymorphic]:
 
 
 def interpret(
-    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool = False
+    jaxpr: Any,
+    consts: Sequence[Any],
+    operands: Sequence[Any],
+    deferring: bool = False,
+    literals: list[Any] | None = None,
 ) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
 
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
-    the outputs.
+    the outputs. `literals` is filled with those of which the outputs are made, see `trust.py`.
     """
     with not_staging():
-        return _interpreted(jaxpr, consts, operands, deferring)
+        return _interpreted(jaxpr, consts, operands, deferring, literals)
 
 
 def _interpreted(
-    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool
+    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], deferring: bool, literals: Any
 ) -> list[Any]:
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands), strict=True))
@@ -76,10 +81,14 @@ def _interpreted(
         observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
     live = None
+    trusting = TRUST.value is not None
+    place = numbers.place = None if outer_numbers is None else outer_numbers.place
     try:
         for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
             if live is not None and id(eqn) not in live:
                 continue
+            if trusting:
+                numbers.place = str(code_line(eqn) or place or "") or None
             source = eqn.source_info
             stack = source_info_util.current_name_stack() + source.name_stack
             with (
@@ -98,10 +107,15 @@ def _interpreted(
             env.update(zip(eqn.outvars, outs, strict=True))
             if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
                 numbers.forget(eqn)  # the rule says what it is
+            elif trusting:
+                note_picked(numbers, eqn)
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
         outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
+        numbers.place = place
+        if literals is not None:
+            literals += output_literals(numbers, jaxpr) if trusting else [()] * len(outs)
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
         MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers

@@ -24,3 +24,9 @@ from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import adopt_all as adopt_all
 from ._values.operators import OPERATORS as OPERATORS
+from ._values.trust import (
+    TRUST as TRUST,
+    LiteralNumber as LiteralNumber,
+    Literals as Literals,
+    literal_numbers as literal_numbers,
+)

@@ -16,6 +16,11 @@ from ._analysis.rescaling import (
 from ._constants import constants as constants
 from ._quantity.any_unit import any_unit as any_unit, safe_divide as safe_divide
 from ._quantity.quantity import Quantity as Quantity
+from ._quantity.trusted_literals import (
+    TrustedLiteral as TrustedLiteral,
+    TrustedLiterals as TrustedLiterals,
+    trust_literals as trust_literals,
+)
 from ._unit.contexts import context as context
 from ._unit.errors import (
     DimensionalityError as DimensionalityError,

@@ -17,6 +17,7 @@ from sciquax.units import (
     UndefinedUnitError,
     get_registry,
     infer,
+    trust_literals,
     unknown,
     wraps,
 )
@@ -256,3 +257,7 @@ def test_beneath_names_and_beside_the_other_tools():
     found = infer(lambda t, h, p: WRAPPED(t, h) + p)(unknown, unknown, unknown)
     assert [str(found[n].dimensionality) for n in "th"] == ["[temperature]", "[length]"]
     assert found["p"].is_compatible_with("Pa")
+    with trust_literals() as trusted:
+        out = quaxify(lambda h: WRAPPED(Quantity(20.0, "degC"), h + 1.0))(Quantity(0.5, "km"))
+    assert [x.value for x in trusted] == [1.0]
+    np.testing.assert_allclose(out.m_as("Pa"), pressure(20.0, 1.5), rtol=1e-4)

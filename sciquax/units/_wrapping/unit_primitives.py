@@ -30,6 +30,7 @@ from sciquax.core.internal import Primitive
 
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
@@ -96,6 +97,7 @@ def _unit_taken(operands: Sequence[Any], params: dict[str, Any]) -> Any:
     if role.defines:
         return magnitude_of(x)
     target = role.due(references)
+    _, x = beside((wrap(jnp.zeros(()), target), x))
     if isinstance(x, Quantity):
         if not x._unit.compatible(target):
             raise DimensionalityError(
