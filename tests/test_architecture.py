@@ -31,6 +31,7 @@ BY_NAME = {
     "sciquax/core/_functions/intercept.py",
     "sciquax/named/__init__.py",
     "sciquax/scipy.py",
+    "sciquax/units/_wrapping/with_constants.py",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import jax.extend.source_info_util as source_info_util
 
-from ._compat.frames import is_user_file, user_location
+from ._compat.frames import is_library_file, is_user_file, user_location
 
 E = TypeVar("E", bound="LocatedError")
 
@@ -43,11 +43,15 @@ class LocatedError(Exception):
     Its text is the message, then the place, then the remedy. `**data` become attributes. Pickled,
     data that is neither text nor numbers is kept as text.
 
-    **Attributes**: `location`, the user's line, or None while nobody gave it; `remedy`.
+    **Attributes**: `location`, the user's line, or None while nobody gave it; `remedy`;
+    `in_library`, what else helps where the line is a library's, which nobody edits; `origin`, the
+    innermost line of anybody's, by which that is known.
     """
 
     location: Location | None = None
     remedy: str = ""
+    in_library: str = ""
+    origin: Location | None = None
 
     def __init__(self, message: str = "", remedy: str = "", **data: Any):
         Exception.__init__(self, message)  # pint's exceptions, further on, take something else
@@ -70,7 +74,10 @@ class LocatedError(Exception):
 
         ```
         """
-        location = place if place is None or isinstance(place, Location) else line_of(place)
+        given = place is None or isinstance(place, Location)
+        location = place if given else line_of(place)
+        if self.in_library and self.origin is None:
+            self.origin = code_line(None if given else place)
         if location is not None:
             self.location = location
         return self
@@ -85,6 +92,8 @@ class LocatedError(Exception):
             lines.append(f"  at {self.location}")
         if self.remedy:
             lines.append(self.remedy)
+        if self.in_library and self.origin is not None and is_library_file(self.origin.file):
+            lines.append(self.in_library)
         return "\n".join(lines)
 
     def __reduce__(self) -> Any:
@@ -162,18 +171,29 @@ def line_of(eqn: Any) -> Location | None:
     return None if place is None else Location(*place)
 
 
+def code_line(eqn: Any = None) -> Location | None:
+    """The innermost line of an equation, or of the Python stack, that is not JAX's or ours.
+
+    It may be a library's, which `line_of` and `user_line` pass over.
+    """
+    if eqn is None:
+        return user_line(libraries=True)
+    place = user_location(eqn.source_info, libraries=True)
+    return None if place is None else Location(*place)
+
+
 def current_location() -> Location | None:
     """The user's line of the equation that is being interpreted, else of the Python stack."""
     place = user_location(source_info_util.current())
     return user_line() if place is None else Location(*place)
 
 
-def user_line() -> Location | None:
-    """The innermost line of the user's on the Python stack."""
+def user_line(libraries: bool = False) -> Location | None:
+    """The innermost line of the user's, or also of a library's, on the Python stack."""
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) and is_user_file(file):
+        if not file.startswith(_PACKAGE) and is_user_file(file, libraries):
             return Location(file, frame.f_lineno, 0, frame.f_code.co_qualname)
         frame = frame.f_back
     return None

@@ -18,13 +18,14 @@ from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, MisshapenError, RuleError, at_equation
+from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
 from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
 from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
+from ._values.trust import TRUST, note_picked, output_literals
 from ._values.unit_polymorphic import (
     Polymorphic,
     for_rules,
@@ -54,26 +55,23 @@ def interpret(
     operands: Sequence[Any],
     deferring: bool = False,
     data: Container[int] = (),
+    literals: list[Any] | None = None,
 ) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
 
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
-    the outputs. `data` holds the ids of constants that the program does not state.
+    the outputs. `data` holds the ids of constants that the program does not state. `literals` is
+    filled with those of which the outputs are made, see `trust.py`.
     """
     with not_staging():
-        return _interpreted(jaxpr, consts, operands, deferring, data)
+        return _interpreted(jaxpr, consts, operands, deferring, data, literals)
 
 
 def _interpreted(
-    jaxpr: Any,
-    consts: Sequence[Any],
-    operands: Sequence[Any],
-    deferring: bool,
-    data: Container[int],
+    jaxpr: Any, consts: Any, operands: Any, deferring: bool, data: Any, literals: Any
 ) -> list[Any]:
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
-    drop_after = _last_uses(jaxpr)
     here = current_context()
     direct, MODE.direct = MODE.direct, False
     outer, outer_numbers = MODE.deferring, MODE.numbers
@@ -83,11 +81,14 @@ def _interpreted(
     if (observer := MODE.observer) is not None:
         observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
-    live = None
+    live, trusting = None, TRUST.value is not None
+    place = numbers.place = None if outer_numbers is None else outer_numbers.place
     try:
-        for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
+        for eqn, dead in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
             if live is not None and id(eqn) not in live:
                 continue
+            if trusting:
+                numbers.place = str(code_line(eqn) or place or "") or None
             source = eqn.source_info
             stack = source_info_util.current_name_stack() + source.name_stack
             with (
@@ -106,10 +107,15 @@ def _interpreted(
             env.update(zip(eqn.outvars, outs, strict=True))
             if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
                 numbers.forget(eqn)  # the rule says what it is
+            elif trusting:
+                note_picked(numbers, eqn)
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
         outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
+        numbers.place = place
+        if literals is not None:
+            literals += output_literals(numbers, jaxpr) if trusting else [()] * len(outs)
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
         MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers
@@ -313,9 +319,14 @@ def _jaxpr_contains_inject(body: Any) -> bool:
     found = _with_inject.get(body, ())
     if found is None:
         jaxpr, _ = jaxprs.open_jaxpr(body)
-        found = any(e.primitive is inject_p or contains_inject(e) for e in jaxpr.eqns)
+        found = any(_makes_values(e.primitive) or contains_inject(e) for e in jaxpr.eqns)
         _with_inject.put(body, (), found)
     return found
+
+
+def _makes_values(primitive: Any) -> bool:
+    """Whether a primitive gives values where no operand is one."""
+    return primitive is inject_p or getattr(primitive, "makes_values", False)
 
 
 _last_use_cache: WeakCache = WeakCache()

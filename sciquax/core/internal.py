@@ -6,6 +6,7 @@ from ._compat.execution import trace_context as trace_context
 from ._compat.frames import axes_of_outputs as axes_of_outputs, mapped_axis as mapped_axis
 from ._compat.jaxprs import (
     Literal as Literal,
+    Primitive as Primitive,
     ShapedArray as ShapedArray,
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
@@ -24,3 +25,9 @@ from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import adopt_all as adopt_all
 from ._values.operators import OPERATORS as OPERATORS
+from ._values.trust import (
+    TRUST as TRUST,
+    LiteralNumber as LiteralNumber,
+    Literals as Literals,
+    literal_numbers as literal_numbers,
+)

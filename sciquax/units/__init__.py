@@ -16,6 +16,11 @@ from ._analysis.rescaling import (
 from ._constants import constants as constants
 from ._quantity.any_unit import any_unit as any_unit, safe_divide as safe_divide
 from ._quantity.quantity import Quantity as Quantity
+from ._quantity.trusted_literals import (
+    TrustedLiteral as TrustedLiteral,
+    TrustedLiterals as TrustedLiterals,
+    trust_literals as trust_literals,
+)
 from ._unit.contexts import context as context
 from ._unit.errors import (
     DimensionalityError as DimensionalityError,
@@ -25,6 +30,11 @@ from ._unit.errors import (
 )
 from ._unit.parsing import unit as unit
 from ._unit.registry import get_registry as get_registry, set_registry as set_registry
+from ._wrapping.with_constants import (
+    UnknownConstantError as UnknownConstantError,
+    with_constants as with_constants,
+)
+from ._wrapping.wraps import wraps as wraps
 
 # These enrol rules, and say what becomes of other libraries' quantities.
 from . import _foreign as _foreign, _functions as _functions, _primitives as _primitives  # isort: skip

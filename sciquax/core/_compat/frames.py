@@ -12,25 +12,40 @@ from jax._src import source_info_util as _source_info  # private: user_frames (0
 from .jaxprs import Tracer
 
 
-def user_location(source_info: Any) -> tuple[str, int, int, str] | None:
-    """File, line, column and function of the user's innermost frame, if one was recorded."""
+def user_location(source_info: Any, libraries: bool = False) -> tuple[str, int, int, str] | None:
+    """File, line, column and function of the user's innermost frame, if one was recorded.
+
+    With `libraries`, or of a library's other than JAX and ours.
+    """
     for frame in _source_info.user_frames(source_info.traceback):
-        if is_user_file(frame.file_name):
+        if is_user_file(frame.file_name, libraries):
             return frame.file_name, frame.start_line, frame.start_column, frame.function_name
     return None
 
 
-_LIBRARIES = tuple(
-    f"{os.sep}{name}{os.sep}"
-    for name in ("equinox", "diffrax", "optimistix", "lineax", "jaxtyping", "beartype", "plum")
+_CHECKERS, _LIBRARIES = (
+    tuple(f"{os.sep}{name}{os.sep}" for name in names)
+    for names in (
+        ("jaxtyping", "beartype", "plum"),
+        ("equinox", "diffrax", "optimistix", "lineax", "jaxtyping", "beartype", "plum"),
+    )
 )
 
 
-def is_user_file(filename: str) -> bool:
-    """Whether a source file is the user's: not JAX's, ours, or a library's that calls back."""
+def is_user_file(filename: str, libraries: bool = False) -> bool:
+    """Whether a source file is the user's: not JAX's, ours, or a library's that calls back.
+
+    With `libraries`, these last count too, but for those that check types.
+    """
     if filename.startswith("<@") or not _source_info.is_user_filename(filename):
         return False
-    return "site-packages" not in filename or not any(name in filename for name in _LIBRARIES)
+    passed_over = _CHECKERS if libraries else _LIBRARIES
+    return not is_library_file(filename) or not any(name in filename for name in passed_over)
+
+
+def is_library_file(filename: str) -> bool:
+    """Whether a source file is of an installed package, which its user cannot edit."""
+    return "site-packages" in filename or "dist-packages" in filename
 
 
 def asked_what_it_is(operators: bool = True) -> bool:

@@ -10,15 +10,20 @@ from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
 from .._values.mode import MODE
 from .._values.stated import Asked, hashable
+from .._values.trust import Literals, taking
 from .._values.types import Type, convert, flatten, type_of, unflatten
 from .._weak_cache import WeakCache
 
 
 class Staged(NamedTuple):
-    """An interpreted body: a closed jaxpr over leaves, and the types of its outputs."""
+    """An interpreted body: a closed jaxpr over leaves, and the types of its outputs.
+
+    Where literals are trusted, `literals` are those that each output is made of.
+    """
 
     jaxpr: Any
     outs: tuple[Type, ...]
+    literals: Sequence[Literals]
 
 
 _staged = WeakCache()
@@ -64,13 +69,14 @@ def _stage(
 ) -> Staged:
     jaxpr, consts = open_jaxpr(body)
     outs: tuple[Type, ...] = ()
+    literals: list[Literals] = []
 
     def flat(*leaves: Any) -> list[Any]:
         nonlocal outs
-        values = interpret(jaxpr, consts, unflatten(types, leaves), deferring)
+        values = interpret(jaxpr, consts, unflatten(types, leaves), deferring, literals=literals)
         for i, target in enumerate(targets):
             if target is not None:
-                values[i] = convert(values[i], target)
+                values[i] = convert(taking(values[i], literals[i], target.example()), target)
         outs = tuple(map(type_of, values))
         return flatten(values)
 
@@ -79,4 +85,5 @@ def _stage(
         for t in types
         for a in t.avals
     ]
-    return Staged(trace_to_jaxpr(flat, avals), outs)
+    closed = trace_to_jaxpr(flat, avals)
+    return Staged(closed, outs, literals)

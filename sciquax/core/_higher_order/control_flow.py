@@ -6,11 +6,12 @@ from typing import Any
 from .._compat import jaxprs
 from .._compat.jaxprs import ShapedArray, open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
-from .._errors import CarryError, Unsettled
+from .._errors import CarryError, LocatedError, Unsettled
 from .._interpret import interpret
 from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
-from .._values.stated import Stated, bare, scalar
+from .._values.stated import Source, Stated, bare, scalar
+from .._values.trust import literals_of, start_of, taking
 from .._values.types import (
     Type,
     convert,
@@ -42,11 +43,12 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     index = index.materialise() if type(index) in VALUE_TYPES else index
     types = [type_of(x) for x in values]
     staged = [restage(branch, types) for branch in branches]
-    outs = list(staged[0].outs)
+    outs, first_literals = list(staged[0].outs), list(staged[0].literals)
     for number, other in enumerate(staged[1:], start=1):
         for i, (a, b) in enumerate(zip(outs, other.outs, strict=True)):
             try:
-                outs[i] = join_types(a, b)
+                literals = first_literals[i], other.literals[i]
+                outs[i] = join_types(a, b, literals)
             except Unsettled as unsettled:
                 first, second = describe_types(a, b)
                 raise unsettled.make(
@@ -95,13 +97,24 @@ def _settle(
     carry: list[Type],
     what: str,
     names: Sequence[str | None],
+    starts: Sequence[Source | None],
 ) -> tuple[list[Type], Staged]:
     """The carry's types, found by running the body on them until they come back unchanged.
 
-    **Arguments**: the body, the carry, and for errors the loop's and the carry's names.
+    **Arguments**: the body, the carry, and for errors the loop's and the carry's names; and who
+    knows the trusted literals that it starts from, which take the types that the body gives them.
     """
     n = len(carry)
-    staged = step(carry, ())
+    try:
+        staged = step(carry, ())
+    except LocatedError:
+        if not any(starts):
+            raise
+        # Only to see what becomes of the literals in the first step: they may change in it.
+        staged = step([t.asking(s) for t, s in zip(carry, starts, strict=True)], ())
+        if list(staged.outs[:n]) == carry:
+            raise
+    literals = [*map(literals_of, starts)]
     rounds = [carry]
     for _ in range(_MAX_ROUNDS):
         if list(staged.outs[:n]) == carry:
@@ -109,7 +122,7 @@ def _settle(
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
             try:
-                joined.append(_join(a, b))
+                joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
                 before, after = describe_types(a, b)
                 raise unsettled.make(
@@ -142,10 +155,10 @@ def _of_every_unit(t: Type) -> bool:
     return type(t.example()) is Polymorphic
 
 
-def _join(before: Type, after: Type) -> Type:
+def _join(before: Type, after: Type, literals: Sequence[Any]) -> Type:
     """Constants of every unit that were made of other literals become what came out."""
     try:
-        return join_types(before, after)
+        return join_types(before, after, literals)
     except Unsettled:
         if _of_every_unit(before) and _of_every_unit(after):
             return after
@@ -156,8 +169,19 @@ def _called(name: str | None, number: int) -> str:
     return f"`{name}`" if name else f"item {number}"
 
 
+def _started(
+    carry: Sequence[Any], starts: Sequence[Source | None], types: Sequence[Type]
+) -> list[Any]:
+    """What a loop starts from, in the types of its carry."""
+    return [
+        convert(taking(x, literals_of(s), t.example()), t)
+        for x, s, t in zip(carry, starts, types, strict=True)
+    ]
+
+
 def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     consts, carry, xs = jaxprs.scan_operands(list(operands), params)
+    starts = [*map(start_of, carry)]
     const_types = [type_of(x) for x in consts]
     carry = [*map(bare, carry)]  # which changes
     xs = [sliceable(bare(x)) for x in xs]
@@ -167,8 +191,8 @@ def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
         return restage(params["jaxpr"], [*const_types, *types, *x_types], tuple(targets))
 
     names = jaxprs.last_argument_names(params["jaxpr"], len(carry) + len(xs))
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan", names)
-    carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan", names, starts)
+    carry = _started(carry, starts, carry_types)
     closed, hoisted = jaxprs.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
     along = leading_axis(xs)
@@ -189,6 +213,7 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     cond_consts = list(operands[:n_cond])
     body_consts = list(operands[n_cond : n_cond + n_body])
+    starts = [*map(start_of, operands[n_cond + n_body :])]
     carry = [*map(bare, operands[n_cond + n_body :])]  # which changes
     body_types = [type_of(x) for x in body_consts]
 
@@ -196,8 +221,8 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
         return restage(params["body_jaxpr"], [*body_types, *types], tuple(targets))
 
     names = jaxprs.last_argument_names(params["body_jaxpr"], len(carry))
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while", names)
-    carry = [convert(x, t) for x, t in zip(carry, carry_types, strict=True)]
+    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while", names, starts)
+    carry = _started(carry, starts, carry_types)
     test = restage(params["cond_jaxpr"], [*[type_of(x) for x in cond_consts], *carry_types])
     body, body_hoisted = jaxprs.closed_without_consts(staged.jaxpr)
     cond, cond_hoisted = jaxprs.closed_without_consts(test.jaxpr)

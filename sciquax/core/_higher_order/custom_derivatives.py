@@ -17,7 +17,8 @@ from .._stage.quaxify import quaxify
 from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.mode import staging
-from .._values.stated import as_literal, asked_at_once, bare
+from .._values.stated import as_literal, bare
+from .._values.trust import asked_at_once, is_trusted, zero_tangent
 from .._values.types import Type, flatten, type_of, unflatten
 from .._values.unit_polymorphic import Polymorphic, strip
 
@@ -92,7 +93,8 @@ def _tangent_values(
         zeros.append(zero)
         if not zero:
             own = [derivatives.zeros_of(x) if is_symbolic_zero(x) else x for x in own]
-            given.append(value.as_tangent(own) if type(value) in VALUE_TYPES else own[0])
+            is_value = type(value) in VALUE_TYPES
+            given.append(value.as_tangent(own) if is_value else zero_tangent(own[0], t.source))
     return zeros, given
 
 
@@ -108,6 +110,7 @@ def _tangent_leaves(tangent: Any, value: Any) -> list[Any]:
 def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """Keep the rule: interpret the forward and the backward function too."""
     types = [type_of(x) for x in asked_at_once(operands)]
+    trusted = [is_trusted(t.example(), t.source) for t in types]
     jaxpr, consts = open_jaxpr(params["call_jaxpr"])
     outs: tuple[Type, ...] = ()
     residual_types: tuple[Type, ...] = ()
@@ -164,7 +167,7 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
             example = t.example()
             if ct is None:
                 out += [_zero_tangent(a) for a in t.avals]
-            elif type(example) is Polymorphic:  # of literals, which nothing is derived by
+            elif type(example) is Polymorphic or trusted[i]:  # literals: nothing is derived by them
                 out += jtu.tree_leaves(ct)
             elif type(example) in VALUE_TYPES:
                 like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])

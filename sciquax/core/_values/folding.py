@@ -20,6 +20,11 @@ def number_of_literal(literal: Any) -> Number:
     return np.asarray(literal.val).astype(literal.aval.dtype)
 
 
+def only(x: Any) -> Any:
+    """The one element of a number, as a NumPy scalar."""
+    return np.asarray(x).reshape(())[()]
+
+
 def number_of_constant(x: Any) -> Number | None:
     """What a constant of a jaxpr is, if it is the program's: JAX holds such in NumPy's arrays."""
     if not isinstance(x, np.ndarray) or x.size > MOST:
@@ -216,11 +221,16 @@ def stated_outputs(eqn: Any) -> Sequence[Number | None]:
 _foldable_outputs = WeakCache()
 
 
-def foldable(eqn: Any, known: Sequence[bool]) -> Sequence[bool]:
-    """Which outputs `fold` can give, if these inputs are known. It computes nothing."""
+def foldable(eqn: Any, known: Sequence[bool], picks: bool = False) -> Sequence[bool]:
+    """Which outputs `fold` can give, if these inputs are known. It computes nothing.
+
+    With `picks`, also those that hold nothing but elements of known inputs (`combined`).
+    """
     name = eqn.primitive.name
     if (body := eqn.params.get(_BODIES.get(name))) is not None:
-        return _outputs(body, tuple(known))
+        return _outputs(body, tuple(known), picks)
+    if picks and name in _PICKS and known and all(known[_PICKS[name]]):
+        return [True] * len(eqn.outvars)
     if name == "cond" and known[0]:
         ways = [_outputs(branch, tuple(known[1:])) for branch in eqn.params["branches"]]
         return [all(flags) for flags in zip(*ways, strict=True)]
@@ -228,15 +238,75 @@ def foldable(eqn: Any, known: Sequence[bool]) -> Sequence[bool]:
     return [every] * len(eqn.outvars)
 
 
-def _outputs(body: Any, known: tuple[bool, ...]) -> Sequence[bool]:
-    found = _foldable_outputs.get(body, known)
+def _outputs(body: Any, known: tuple[bool, ...], picks: bool = False) -> Sequence[bool]:
+    found = _foldable_outputs.get(body, (known, picks))
     if found is None:
         jaxpr, consts = open_jaxpr(body)
         given = [*(number_of_constant(c) is not None for c in consts), *known]
         env = dict(zip(all_inputs(jaxpr, len(consts)), given, strict=True))
         for eqn in jaxpr.eqns:
-            flags = foldable(eqn, [type(v) is Literal or env[v] for v in eqn.invars])
+            flags = foldable(eqn, [type(v) is Literal or env[v] for v in eqn.invars], picks)
             env.update(zip(eqn.outvars, flags, strict=True))
         found = tuple(type(v) is Literal or env[v] for v in jaxpr.outvars)
-        _foldable_outputs.put(body, known, found)
+        _foldable_outputs.put(body, (known, picks), found)
     return found
+
+
+# -- what literals an array is made of ------------------------------------------------------------
+
+_PICKS = {
+    "select_n": slice(1, None),
+    "concatenate": slice(None),
+    "stack": slice(None),
+    "pad": slice(None),
+    "transpose": slice(0, 1),
+    "rev": slice(0, 1),
+    "dynamic_slice": slice(0, 1),
+    "broadcast_in_dim": slice(0, 1),
+    "reshape": slice(0, 1),
+    "squeeze": slice(0, 1),
+    "slice": slice(0, 1),
+    "copy": slice(0, 1),
+    "copy_p": slice(0, 1),
+}
+"""Operations that put elements of these operands together and change none."""
+
+Parts = dict[Any, Any]
+"""The numbers that an array has elements of, with what is known of each, the first one's."""
+
+
+def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
+    """Of what numbers an equation's outputs consist, given its inputs'. Empty if not known."""
+    name = eqn.primitive.name
+    if (body := eqn.params.get(_BODIES.get(name))) is not None:
+        return _combined_body(body, inputs)
+    if name in _PICKS:
+        picked = inputs[_PICKS[name]]
+        return [{k: x for part in picked for k, x in part.items()} if all(picked) else {}]
+    out: Parts = {}
+    if name == "convert_element_type" or all(len(part) == 1 for part in inputs):
+        for number, known in inputs[0].items() if inputs else ():
+            first = [(number, known), *(next(iter(part.items())) for part in inputs[1:])]
+            shaped = [
+                np.asarray(x).reshape((1,) * v.aval.ndim)
+                for (x, _), v in zip(first, eqn.invars, strict=True)
+            ]
+            (result,) = fold(eqn, shaped)
+            if result is None or result.size != 1:
+                return [{}]
+            out.setdefault(only(result), known)
+    return [out] if len(eqn.outvars) == 1 else [{} for _ in eqn.outvars]
+
+
+def _combined_body(body: Any, inputs: Sequence[Parts]) -> list[Parts]:
+    jaxpr, consts = open_jaxpr(body)
+    known = next((x for part in inputs for x in part.values()), None)
+    given = [*({} for _ in consts), *inputs]
+    env = dict(zip(all_inputs(jaxpr, len(consts)), given, strict=True))
+
+    def read(var: Any) -> Parts:
+        return {only(number_of_literal(var)): known} if type(var) is Literal else env[var]
+
+    for eqn in jaxpr.eqns:
+        env.update(zip(eqn.outvars, combined(eqn, [*map(read, eqn.invars)]), strict=True))
+    return [*map(read, jaxpr.outvars)]

@@ -28,6 +28,7 @@ from .folding import (
     foldable,
     number_of_constant,
     number_of_literal,
+    only,
     stated_outputs,
 )
 from .kinds import VALUE_TYPES, aval_of
@@ -44,7 +45,7 @@ def whole(number: Number) -> Number:
 
 def scalar(number: Number) -> Any:
     """The question for the one number, as a NumPy scalar."""
-    return number.reshape(())[()]
+    return only(number)
 
 
 def vanishes(number: Number) -> bool:
@@ -57,9 +58,21 @@ def is_finite(number: Number) -> bool:
     return bool(np.isfinite(number).all())
 
 
+class AboutProgram(NamedTuple):
+    """A question about how a program makes a variable rather than what number that is."""
+
+    answer: Callable[["Numbers", Any], Any]
+
+    def __call__(self, number: Number) -> None:
+        """Of the number alone nothing is known."""
+
+
 @runtime_checkable
 class Source(Protocol):
-    """Who can be asked what number an operand is. The answer to any question may be None."""
+    """Who can be asked what number an operand is. The answer to any question may be None.
+
+    `data` says whether a captured array of one element counts.
+    """
 
     def ask(self, question: Question, data: bool) -> Any: ...
 
@@ -96,15 +109,20 @@ class _Variable(NamedTuple):
 class Numbers:
     """Which variables of a jaxpr the program states, and what they are when somebody asks.
 
-    **Attributes**: `at`, the variables and the operands of the equation at hand.
+    **Attributes**: `at`, the variables and the operands of the equation at hand; `made`, the
+    sources, constants and equations to fold of the stated variables. Where literals are trusted
+    (`trust.py`), also `place`, the line of the equation at hand, and `picked`, the equations that
+    put stated numbers together by data.
     """
 
-    __slots__ = ("_known", "_made", "at")
+    __slots__ = ("_known", "at", "made", "picked", "place")
 
     def __init__(self):
-        self._made: dict[Any, Any] = {}  # sources, constants, and equations to fold
+        self.made: dict[Any, Any] = {}
+        self.picked: dict[Any, Any] = {}
         self._known: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
         self.at: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+        self.place: str | None = None
 
     def enter(
         self,
@@ -121,19 +139,19 @@ class Numbers:
         values = []
         for var, x in zip(inputs, (*consts, *operands), strict=True):
             if type(x) is Stated:
-                self._made[var], x = x.source, x.inner
+                self.made[var], x = x.source, x.inner
             elif len(values) < len(consts) and id(x) not in data:
                 if isinstance(x, np.ndarray) and x.size <= MOST:
-                    self._made[var] = x
+                    self.made[var] = x
                     x = Polymorphic(x) if is_polymorphic_constant(x) else x
                 elif isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.ndim == 0:
-                    self._made[var] = x
+                    self.made[var] = x
             values.append(x)
         return values
 
     def note(self, eqn: Any) -> bool:
         """An equation was carried out: whether the program states a result of it."""
-        made = self._made
+        made = self.made
         if eqn.primitive.name not in HOLDS_BODIES:  # the shortest way for nearly all equations
             for v in eqn.invars:
                 if type(v) is not Literal and v not in made:
@@ -147,29 +165,29 @@ class Numbers:
 
     def forget(self, eqn: Any) -> None:
         for var in eqn.outvars:
-            self._made.pop(var, None)
+            self.made.pop(var, None)
 
     def passed_on(self, operands: Sequence[Any]) -> list[Any]:
         """The operands of the equation at hand, the stated ones marked, for a body."""
         return [
             Stated(x, _Variable(self, var))
-            if (type(var) is Literal or var in self._made) and type(strip(x)) not in VALUE_TYPES
+            if (type(var) is Literal or var in self.made or var in self.picked)
+            and type(strip(x)) not in VALUE_TYPES
             else x
             for var, x in zip(self.at[0], operands, strict=True)
         ]
 
     def ask(self, var: Any, question: Question = whole, data: bool = False) -> Any:
-        """The answer to a question about a variable; None if it is not stated.
-
-        `data` says whether a captured array of one element counts.
-        """
+        """The answer to a question about a variable; None if it is not stated."""
+        if isinstance(question, AboutProgram):
+            return question.answer(self, var)
         roots = self._roots(var)
         if (
             len(roots) == 1 and question is not whole
         ):  # what is made of one number is not told apart
             (root,) = roots
             asked = question if root is var else _Folded(self, var, root, question, data)
-            return self._made[root].ask(asked, data)
+            return self.made[root].ask(asked, data)
         return _answer(question, self.number(var, self._known[data], data))
 
     def _roots(self, var: Any) -> set[Any]:
@@ -180,7 +198,7 @@ class Numbers:
             if type(var) is Literal or var in seen:
                 continue
             seen.add(var)
-            made = self._made.get(var)
+            made = self.made.get(var)
             if isinstance(made, (_Variable, Asked)):
                 roots.add(var)
             elif made is not None and not isinstance(made, (np.ndarray, jax.Array)):
@@ -193,7 +211,7 @@ class Numbers:
             return number_of_literal(var)
         waiting = [var]
         while waiting:
-            made = self._made.get(waiting[-1])
+            made = self.made.get(waiting[-1])
             if waiting[-1] in known:
                 waiting.pop()
             elif isinstance(made, (_Variable, Asked)):
@@ -263,15 +281,6 @@ class Asked:
         self.source = None
 
 
-def asked_at_once(operands: Sequence[Any]) -> list[Any]:
-    """Operands of a body that may be staged later, when nobody can be asked: they are now."""
-    for x in operands:
-        if type(x) is Stated:
-            x.source.ask(whole, False)
-            x.source.ask(whole, True)
-    return list(operands)
-
-
 def as_literal(x: Any) -> Any:
     """An operand of a body, as the number that it is where that is known."""
     number = x.source.ask(whole, True) if type(x) is Stated else None
@@ -325,8 +334,15 @@ def stated_number(x: Any, question: Question = scalar, data: bool = False) -> An
         number = np.asarray(x)
     elif isinstance(x, np.ndarray):
         number = number_of_constant(x)
-    elif (numbers := MODE.numbers) is not None and type(x) not in VALUE_TYPES:
+    elif type(x) not in VALUE_TYPES and (source := operand_at_hand(x)) is not None:
+        return source.ask(question, data)
+    return _answer(question, number)
+
+
+def operand_at_hand(x: Any) -> Source | None:
+    """Who knows what number an operand of the equation at hand is."""
+    if (numbers := MODE.numbers) is not None:
         for var, operand in zip(*numbers.at, strict=True):
             if strip(operand) is x:
-                return numbers.ask(var, question, data)
-    return _answer(question, number)
+                return _Variable(numbers, var)
+    return None

@@ -146,12 +146,26 @@ def convert(value: Any, target: Type) -> Any:
     return jtu.tree_unflatten(tree, leaves)
 
 
-def join_types(lhs: Type, rhs: Type) -> Type:
-    """The type that values of both become: structures by `common_type`, dtypes by promotion."""
+def join_types(lhs: Type, rhs: Type, literals: Sequence[Any] = ((), ())) -> Type:
+    """The type that values of both become: structures by `common_type`, dtypes by promotion.
+
+    `literals` are those of which each is made, if any: they take the other's type (`trust.py`).
+    """
     if lhs == rhs:
         return lhs
     examples = lhs.example(), rhs.example()
-    leaves, tree = jtu.tree_flatten(common_type(*examples))
+    try:
+        joined = common_type(*examples)
+    except Unsettled:
+        trusted = [
+            type(x) not in VALUE_TYPES and bool(numbers)
+            for x, numbers in zip(examples, literals, strict=True)
+        ]
+        if sum(trusted) != 1:
+            raise
+        a, b = [Polymorphic(x) if t else x for x, t in zip(examples, trusted, strict=True)]
+        joined = common_type(a, b)
+    leaves, tree = jtu.tree_flatten(joined)
     avals = list(map(_aval, leaves))
     if tree == _ARRAY:
         return Type(tree, (_join_avals(*map(aval_of, examples)),))

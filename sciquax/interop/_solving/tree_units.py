@@ -26,6 +26,7 @@ from sciquax.core import (
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units.internal import (
     InternedUnit,
+    beside,
     convert,
     difference_unit,
     dimensionless,
@@ -219,6 +220,7 @@ def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError])
     **Arguments**: `complain` makes the error for an `x` that measures something else. So does a
     temperature in `degC` where a rate, a duration or a tolerance is due: those are differences.
     """
+    _, x = beside((wrap(0.0, unit), x))
     if isinstance(x, Quantity):
         if not x._unit.compatible(unit) or (x._unit.offset and not unit.offset):
             raise complain(x)

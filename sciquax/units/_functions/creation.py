@@ -9,6 +9,7 @@ from sciquax.core import Polymorphic
 
 from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
+from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.unit import difference_unit
 from .signature import call, enrol, rule
@@ -47,6 +48,7 @@ _like("ones_like", False)
 @rule("jax.numpy.full_like")
 def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     """In a's unit, to which the fill value is converted; in the fill value's where a has none."""
+    a, fill_value = beside((a, fill_value))
     unit, own = own_unit(a), unit_of(fill_value)
     like = magnitude_of(a)
     if own is ANY:

@@ -14,6 +14,7 @@ from sciquax.core.internal import Tracer
 from .._quantity.arithmetic import ANY, as_number, mismatch, multiplicative, radian, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
@@ -153,7 +154,9 @@ def _allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: b
 
 
 def _tolerance(name: str, atol: Any, unit: InternedUnit) -> Any:
-    own, unit = unit_of(atol), difference_unit(unit)
+    unit = difference_unit(unit)
+    _, atol = beside((wrap(0.0, unit), atol))
+    own = unit_of(atol)
     if own is ANY or unit.plain and own.plain:
         return magnitude_of(atol)
     if own.plain and not unit.pure and isinstance(atol, float) and atol == 1e-08:

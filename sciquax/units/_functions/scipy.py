@@ -8,6 +8,7 @@ import jax
 from .._quantity.arithmetic import mismatch, multiplicative, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.unit import InternedUnit, dimensionless
 from .signature import call, enrol, rule
@@ -97,6 +98,7 @@ def _standardize(
     square = dimensionless() if unit.plain else unit**2
     given = {"variance": variance, "epsilon": epsilon}
     for name, value in given.items():
+        value = None if value is None else beside((wrap(0.0, square), value))[1]
         own = unit_of(value) if value is not None else None
         if own is None:
             given[name] = None if value is None else magnitude_of(value)

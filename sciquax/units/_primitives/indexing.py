@@ -23,6 +23,7 @@ from .._quantity.arithmetic import (
 )
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import dimensionless
@@ -39,7 +40,10 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         np.iinfo(dtype).max,
     )
     if not unit.plain and fill is not None and not default and not np.isnan(fill):
-        if unit.pure:
+        _, given = beside((wrap(0.0, unit), fill))
+        if isinstance(given, Quantity):  # trusted, and listed
+            pass
+        elif unit.pure:
             fill = float(convert(float(fill), dimensionless(), unit))
         elif unit.offset or unit_of(fill) is not ANY:
             raise mismatch("gather", (Quantity(0.0, unit), Quantity(fill, "")))

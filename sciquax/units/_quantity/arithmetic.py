@@ -11,6 +11,7 @@ from .._unit.logarithmic import add_levels
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .base import QuantityBase, magnitude_of, own_unit, wrap
+from .trusted_literals import beside
 
 ANY = None
 """The unit of a polymorphic constant: whatever it meets."""
@@ -40,6 +41,7 @@ def unify(
 
     **Raises** `DimensionalityError` naming the operation.
     """
+    operands = beside(operands)
     units = [unit_of(x) for x in operands]
     known = [u for u in units if u is not ANY]
     if not known:
@@ -106,18 +108,29 @@ def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
     shown = [_show(u, x) for u, x in ((first, first_operand), (second, second_operand))]
     if first.plain or second.plain:
         number, unit = (first_operand, second) if first.plain else (second_operand, first)
-        return DimensionalityError(
+        error = DimensionalityError(
             f"`{name}` got operands in {shown[0]} and {shown[1]}; a bare number has no unit.",
             first.pint,
             second.pint,
             f"Give it one, `Quantity(x, '{unit}')`, or divide the quantity by a reference scale. "
             "Only literal 0, inf and nan belong to every unit." + _hint(name),
         )
+        error.in_library = trust_hint(unit)
+        return error
     return DimensionalityError(
         f"`{name}` got operands in {shown[0]} and {shown[1]}, which measure different things.",
         first.pint,
         second.pint,
         "Convert one with `.to(...)`, or divide by a reference scale first.",
+    )
+
+
+def trust_hint(unit: InternedUnit) -> str:
+    """What helps where a library's line has a bare number beside a unit."""
+    return (
+        "That line is a library's. If the number is a literal that is meant in "
+        f"'{unit}', call it within `with sciquax.units.trust_literals() as trusted:`, and "
+        "look at what `trusted` then lists."
     )
 
 
@@ -150,6 +163,7 @@ def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any],
     As pint has them: a difference of two temperatures is a difference (`delta_degC`), a temperature
     and a difference make a temperature, two temperatures cannot be added.
     """
+    lhs, rhs = beside((lhs, rhs), name)
     a, b = unit_of(lhs), unit_of(rhs)
     if a is ANY or b is ANY or not (a.offset or b.offset):
         return unify(name, (lhs, rhs))

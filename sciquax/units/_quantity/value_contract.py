@@ -1,5 +1,6 @@
 """What core asks of a quantity: common types, tangents and derivatives."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,17 @@ from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, strip
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
-from .arithmetic import mismatch
+from .arithmetic import mismatch, trust_hint
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
+from .trusted_literals import beside
+
+
+def _apart(lhs: InternedUnit, rhs: InternedUnit, message: str, remedy: str) -> DimensionalityError:
+    """The error for two types that do not join; one of them may be of a bare number."""
+    error = DimensionalityError(message, lhs.pint, rhs.pint, remedy)
+    if lhs.plain or rhs.plain:
+        error.in_library = trust_hint(rhs if lhs.plain else lhs)
+    return error
 
 
 class ValueContract(QuantityBase):
@@ -28,7 +38,7 @@ class ValueContract(QuantityBase):
             return bare(joined, rhs._unit)
         units = [x._unit if isinstance(x, QuantityBase) else dimensionless() for x in (lhs, rhs)]
         if not units[0].compatible(units[1]):
-            raise Unsettled(DimensionalityError)
+            raise Unsettled(functools.partial(_apart, *units))
         if units[0].plain or units[1].plain:
             return joined
         return bare(joined, lhs._unit)
@@ -36,6 +46,7 @@ class ValueContract(QuantityBase):
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
         target = example._unit if isinstance(example, QuantityBase) else dimensionless()
+        _, value = beside((example, value))
         if type(value) is Polymorphic:
             inner = strip(value)
             magnitude = inner.magnitude if isinstance(inner, QuantityBase) else inner

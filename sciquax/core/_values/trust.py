@@ -1,0 +1,160 @@
+"""Who lets numbers that the program states take the type of what they meet, and which these are.
+
+Literal 0, inf and nan belong to every unit, always (`unit_polymorphic.py`). Others are numbers, and
+refused beside a length, unless somebody trusts them: `TRUST` holds who. A type's rules then ask for
+the `literal_numbers` of an operand that they would refuse; conditionals and loops, for those of a
+result or a start that does not join. Only literals count, and what is made of nothing else, picked
+by data or not: arrays are data.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from .._compat import jaxprs
+from .._errors import code_line
+from .folding import Parts, combined, foldable, number_of_literal, only
+from .kinds import VALUE_TYPES
+from .mode import MODE
+from .stated import AboutProgram, Numbers, Source, Stated, operand_at_hand, whole
+from .unit_polymorphic import Polymorphic, is_polymorphic_literal
+
+TRUST = jax.make_user_context(None)
+"""Who trusts, or None: part of the key of what JAX and we compile and keep."""
+
+
+class LiteralNumber(NamedTuple):
+    """A number, and the line of the user's or a library's that states it."""
+
+    value: Any
+    place: str
+
+
+Literals = Sequence[LiteralNumber]
+
+
+@runtime_checkable
+class Truster(Protocol):
+    """Who says whether numbers take the type of `example`, and notes that they do."""
+
+    def takes(self, numbers: Literals, example: Any) -> bool: ...
+
+
+def literal_numbers(x: Any) -> Literals:
+    """The numbers of which literals of the program make an operand of a rule, if they do.
+
+    None for constants of every unit: those take any anyway.
+    """
+    if isinstance(x, (int, float, complex, np.generic)):
+        here = MODE.numbers
+        return _readable({only(x): _place(None if here is None else here.place)})
+    if type(x) in VALUE_TYPES or (source := operand_at_hand(x)) is None:
+        return ()
+    return literals_of(source)
+
+
+def literals_of(source: Source | None) -> Literals:
+    """The same of what a source says."""
+    return () if source is None else source.ask(_literals, False) or ()
+
+
+def _of_variable(numbers: Numbers, var: Any) -> Literals:
+    """The literals of which a program makes a variable; without recursion, since it may be long."""
+    known: dict[Any, Parts] = {}
+    here = _place(numbers.place)
+
+    def read(var: Any) -> Parts | None:
+        return (
+            {only(number_of_literal(var)): here} if type(var) is jaxprs.Literal else known.get(var)
+        )
+
+    waiting = [var]
+    while waiting and type(waiting[-1]) is not jaxprs.Literal:
+        made = numbers.made.get(waiting[-1], numbers.picked.get(waiting[-1]))
+        if waiting[-1] in known:
+            waiting.pop()
+        elif isinstance(made, Source):
+            dtype = waiting[-1].aval.dtype
+            given = literals_of(made)
+            known[waiting[-1]] = {only(np.asarray(x.value, dtype)): x.place for x in given}
+        elif made is None or isinstance(made, (np.ndarray, jax.Array)):
+            known[waiting[-1]] = {}
+        elif missing := [v for v in made.invars if read(v) is None]:
+            waiting += missing
+        else:
+            parts = combined(made, [read(v) or {} for v in made.invars])
+            known.update(zip(made.outvars, parts, strict=True))
+    return _readable(read(var) or {})
+
+
+_literals = AboutProgram(_of_variable)
+
+
+def _readable(parts: Parts) -> Literals:
+    """Numbers as they are written: single precision's 1e-3 is 0.001, not 0.0010000000474974513."""
+    found: list[LiteralNumber] = []
+    for number, place in parts.items():
+        if number.dtype.kind not in "iufcV":
+            return ()
+        value = float(str(number)) if number.dtype.kind in "fV" else number.item()
+        if not is_polymorphic_literal(value):
+            found.append(LiteralNumber(value, place))
+    return tuple(found)
+
+
+def _place(known: str | None) -> str:
+    return known or str(code_line() or "?")
+
+
+# -- what core does with them ---------------------------------------------------------------------
+
+
+def note_picked(numbers: Numbers, eqn: Any) -> None:
+    """An equation was carried out that states no result, but may pick stated numbers."""
+    known = [
+        type(v) is jaxprs.Literal or v in numbers.made or v in numbers.picked for v in eqn.invars
+    ]
+    flags = zip(eqn.outvars, foldable(eqn, known, picks=True), strict=True)
+    numbers.picked.update((var, eqn) for var, flag in flags if flag and var not in numbers.made)
+
+
+def output_literals(numbers: Numbers, jaxpr: Any) -> list[Literals]:
+    """The literals of which a jaxpr makes its outputs."""
+    return [_of_variable(numbers, var) for var in jaxpr.outvars]
+
+
+def start_of(x: Any) -> Source | None:
+    """Who knows the literals that a loop starts from, where literals are trusted."""
+    return x.source if type(x) is Stated and is_trusted(x.inner, x.source) else None
+
+
+def is_trusted(x: Any, source: Source | None) -> bool:
+    """Whether an operand of a body is made of literals, and literals are trusted."""
+    if TRUST.value is None or type(x) in VALUE_TYPES:
+        return False
+    return bool(literals_of(source))
+
+
+def taking(x: Any, numbers: Literals, example: Any) -> Any:
+    """Literals as a constant of every unit, if trusted to take the type of `example`."""
+    if not numbers or type(x) in VALUE_TYPES or TRUST.value is None:
+        return x
+    return Polymorphic(x) if TRUST.value.takes(numbers, example) else x
+
+
+def asked_at_once(operands: Sequence[Any]) -> list[Any]:
+    """Operands of a body that may be staged later, when nobody can be asked: they are now."""
+    for x in operands:
+        if type(x) is Stated:
+            x.source.ask(whole, False)
+            x.source.ask(whole, True)
+            if TRUST.value is not None:
+                literals_of(x.source)
+    return list(operands)
+
+
+def zero_tangent(x: Any, source: Source | None) -> Any:
+    """The tangent of an operand of a body: of a literal, a zero of every unit."""
+    return Polymorphic(x) if is_trusted(x, source) else x

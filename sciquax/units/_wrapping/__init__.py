@@ -1,0 +1,1 @@
+"""Formulas and constants of packages that know no units."""
