@@ -80,8 +80,7 @@ def _interpreted(
     if (observer := MODE.observer) is not None:
         observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
-    live = None
-    trusting = TRUST.value is not None
+    live, trusting = None, TRUST.value is not None
     place = numbers.place = None if outer_numbers is None else outer_numbers.place
     try:
         for eqn, dead in zip(jaxpr.eqns, drop_after, strict=True):
@@ -105,10 +104,11 @@ def _interpreted(
                             continue
                     raise
             env.update(zip(eqn.outvars, outs, strict=True))
-            if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
-                numbers.forget(eqn)  # the rule says what it is
-            elif trusting:
-                note_picked(numbers, eqn)
+            if (stated := numbers.note(eqn)) or trusting:
+                if plain_rule(eqn.primitive, numbers.at[1]) is not None:
+                    numbers.forget(eqn)  # the rule says what it is
+                elif not stated:
+                    note_picked(numbers, eqn)
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
