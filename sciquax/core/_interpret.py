@@ -105,10 +105,11 @@ def _interpreted(
                             continue
                     raise
             env.update(zip(eqn.outvars, outs, strict=True))
-            if numbers.note(eqn) and plain_rule(eqn.primitive, numbers.at[1]) is not None:
-                numbers.forget(eqn)  # the rule says what it is
-            elif trusting:
-                note_picked(numbers, eqn)
+            if (stated := numbers.note(eqn)) or trusting:
+                if plain_rule(eqn.primitive, numbers.at[1]) is not None:
+                    numbers.forget(eqn)  # the rule says what it is
+                elif not stated:
+                    note_picked(numbers, eqn)
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows

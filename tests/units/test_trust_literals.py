@@ -27,6 +27,15 @@ from tests.helpers import assert_raises, assert_same, marked_line
 
 X = np.array([2.0, -3.5, 0.0, 1.25], np.float32)
 
+
+@jax.jit
+def BESIDE_OTHERS(low):
+    """Its first result is its argument; others are made by operations of several results."""
+    carry, rows = lax.scan(lambda c, _: (c * 0.5, c), 1.5, None, 3)
+    kept, more = lax.cond(low > 2.0, lambda y: (y, y), lambda y: (2.0 * y, 0.25), 1.75)
+    return jnp.broadcast_to(low, (4,)), carry + kept, rows, more
+
+
 # A program, and the values of the literals that take a unit in it.
 TRUSTED = {
     "where": (lambda x: jnp.where(x == 0, 1, x), [1]),
@@ -68,6 +77,7 @@ TRUSTED = {
     "power-beside": (lambda x: jnp.sqrt(jnp.square(x) + 0.5), [0.5]),
     "factors-stay-numbers": (lambda x: 2.5 * x / 0.5 - x * 1e-3 + 1.0, [1.0]),
     "picked": (lambda x: x + jnp.where(jnp.arange(4) > 1, 1e-3, 0.0), [1e-3]),
+    "several-results": (lambda x: x + BESIDE_OTHERS(0.5)[0] + x, [0.5]),
     "counter": (lambda x: lax.fori_loop(1, 4, lambda i, c: c + i * x[i], x[0]), []),
     "exponent": (lambda x: jnp.sqrt(abs(x) ** 2.0 + x**2), []),
     "zero": (lambda x: jnp.where(x > 0, x, 0.0), []),

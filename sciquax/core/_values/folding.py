@@ -283,6 +283,8 @@ def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
     if name in _PICKS:
         picked = inputs[_PICKS[name]]
         return [{k: x for part in picked for k, x in part.items()} if all(picked) else {}]
+    if len(eqn.outvars) != 1:
+        return [{} for _ in eqn.outvars]
     out: Parts = {}
     if name == "convert_element_type" or all(len(part) == 1 for part in inputs):
         for number, known in inputs[0].items() if inputs else ():
@@ -295,7 +297,7 @@ def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
             if result is None or result.size != 1:
                 return [{}]
             out.setdefault(only(result), known)
-    return [out] if len(eqn.outvars) == 1 else [{} for _ in eqn.outvars]
+    return [out]
 
 
 def _combined_body(body: Any, inputs: Sequence[Parts]) -> list[Parts]:
