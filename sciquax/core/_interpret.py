@@ -73,16 +73,15 @@ def _interpreted(
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
     here = current_context()
-    direct, MODE.direct = MODE.direct, False
-    outer, outer_numbers = MODE.deferring, MODE.numbers
-    MODE.numbers = numbers
+    before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
+    MODE.direct, MODE.numbers = False, numbers
     MODE.deferring = deferring or any(map(wants_deferred, operands))
     step = _equation
     if (observer := MODE.observer) is not None:
         observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
     live, trusting = None, TRUST.value is not None
-    place = numbers.place = None if outer_numbers is None else outer_numbers.place
+    place = numbers.place = None if outer is None else outer.place
     try:
         for eqn, dead in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
             if live is not None and id(eqn) not in live:
@@ -119,7 +118,7 @@ def _interpreted(
             literals += output_literals(numbers, jaxpr) if trusting else [()] * len(outs)
         return [*map(settle, outs)] if MODE.deferring and not deferring else outs
     finally:
-        MODE.direct, MODE.deferring, MODE.numbers = direct, outer, outer_numbers
+        MODE.direct, MODE.deferring, MODE.numbers = before
         numbers.at = (), ()
         if observer is not None:
             observer.leave()
