@@ -129,7 +129,7 @@ def test_branches_of_different_rank():
         return jax.lax.cond(flag, lambda: A, lambda: A + A)
 
     for flag in (True, False):
-        out = quaxify(program)(low, flag)
+        out = quaxify(program)(low, jnp.asarray(flag))
         assert out.u.shape == (3, 2)
         close(out.materialise(), program(low.materialise(), flag))
 
