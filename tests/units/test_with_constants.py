@@ -29,15 +29,19 @@ def default(m, g=G):
     return g * m
 """
 USER = """
-from orbits_of_somebody.constants import G, G as newton, SOFTENING as eps, ROWS
-import orbits_of_somebody.constants as constants
+from astrodynamics_of_somebody.constants import G, G as newton, SOFTENING as eps, ROWS
+import astrodynamics_of_somebody.constants as constants
 def energy(m, r):
     return -newton * m * m / r
 def near(r):
     return r < eps
 own = 6.5e-11
 """
-NAMES = ("orbits_of_somebody", "orbits_of_somebody.constants", "orbits_of_somebody.user")
+NAMES = (
+    "astrodynamics_of_somebody",
+    "astrodynamics_of_somebody.constants",
+    "astrodynamics_of_somebody.user",
+)
 
 
 @pytest.fixture
@@ -55,8 +59,8 @@ def package():
 
 G = Quantity(np.float32(6.5e-11), "m**3/kg/s**2")
 UNITS = {
-    "orbits_of_somebody.constants.G": G,
-    "orbits_of_somebody.constants.SOFTENING": Quantity(np.float32(0.25), "km"),
+    "astrodynamics_of_somebody.constants.G": G,
+    "astrodynamics_of_somebody.constants.SOFTENING": Quantity(np.float32(0.25), "km"),
 }
 M, R = np.float32(5e24), np.array([2.0, 6.5], np.float32)
 MASS, WAY = Quantity(M, "kg"), Quantity(R, "km")
@@ -92,7 +96,7 @@ def test_compiled_once_for_equal_constants(package):
 
     for value in (6.5e-11, 6.5e-11, 7.5e-11, 6.5e-11):
         given = Quantity(np.float32(value), "m**3/kg/s**2")
-        with with_constants({"orbits_of_somebody.constants.G": given}):
+        with with_constants({"astrodynamics_of_somebody.constants.G": given}):
             assert_same(call(MASS), Quantity(np.float32(value) * M, "m**3/s**2"))
     assert len(traced) == 2
 
@@ -102,7 +106,7 @@ def test_derivatives_and_derivatives_by_a_constant(package):
     r = Quantity(np.float32(2.0), "km")
 
     def force(r, g=G):
-        with with_constants({**UNITS, "orbits_of_somebody.constants.G": g}):
+        with with_constants({**UNITS, "astrodynamics_of_somebody.constants.G": g}):
             return quaxify(constants.jitted)(MASS, r)
 
     plain = lambda r, g: g * M / ((r**2 + 0.0625) * 1e6)
@@ -123,7 +127,7 @@ def test_other_modules_that_hold_the_object(package):
         assert constants.default(2.0) == 1.3e-10
     np.testing.assert_allclose(out.m_as("J"), -6.5e-11 * 9e6 / (R * 1e3), rtol=1e-5)
     assert user.newton is user.G is constants.G and constants.G == 6.5e-11
-    with with_constants({"orbits_of_somebody.constants.ROWS": Quantity(2.0, "m")}):
+    with with_constants({"astrodynamics_of_somebody.constants.ROWS": Quantity(2.0, "m")}):
         assert isinstance(user.ROWS, Quantity)
     assert user.ROWS == constants.ROWS == 3
 
@@ -131,7 +135,7 @@ def test_other_modules_that_hold_the_object(package):
 def test_nested_and_restored_after_an_exception(package):
     constants, _ = package
     one, two = Quantity(1.0, "m"), Quantity(2.0, "s")
-    name = "orbits_of_somebody.constants.G"
+    name = "astrodynamics_of_somebody.constants.G"
     with pytest.raises(ZeroDivisionError), with_constants({name: one}):
         assert constants.G is one
         with pytest.raises(KeyError), with_constants({name: two}):
@@ -147,7 +151,7 @@ def test_nested_and_restored_after_an_exception(package):
 
 def test_threads_that_end_in_another_order(package):
     constants, _ = package
-    name = "orbits_of_somebody.constants.G"
+    name = "astrodynamics_of_somebody.constants.G"
     entered, leave = threading.Event(), threading.Event()
     mine, other = Quantity(1.0, "m"), Quantity(2.0, "m")
 
@@ -168,9 +172,11 @@ def test_threads_that_end_in_another_order(package):
 
 def test_a_decorator_classes_and_text(package):
     constants, _ = package
-    name = "orbits_of_somebody.constants.Model.rate"
+    name = "astrodynamics_of_somebody.constants.Model.rate"
 
-    @with_constants({name: "2.5 1/s", "orbits_of_somebody.constants.G": "6.5e-11 m**3/kg/s**2"})
+    @with_constants(
+        {name: "2.5 1/s", "astrodynamics_of_somebody.constants.G": "6.5e-11 m**3/kg/s**2"}
+    )
     def decay(x):
         return constants.Model.rate * x, constants.G
 
@@ -184,22 +190,22 @@ def test_a_decorator_classes_and_text(package):
     ("name", "message"),
     [
         (
-            "orbits_of_somebody.constants.SOFTENIN",
-            "`orbits_of_somebody.constants` has no `SOFTENIN`.\n{place}\n"
-            "Did you mean 'orbits_of_somebody.constants.SOFTENING'?",
+            "astrodynamics_of_somebody.constants.SOFTENIN",
+            "`astrodynamics_of_somebody.constants` has no `SOFTENIN`.\n{place}\n"
+            "Did you mean 'astrodynamics_of_somebody.constants.SOFTENING'?",
         ),
         (
-            "orbits_of_somebody.constant.G",
-            "`orbits_of_somebody` has no `constant`.\n{place}\n"
-            "Did you mean 'orbits_of_somebody.constants'?",
+            "astrodynamics_of_somebody.constant.G",
+            "`astrodynamics_of_somebody` has no `constant`.\n{place}\n"
+            "Did you mean 'astrodynamics_of_somebody.constants'?",
         ),
         (
-            "orbits_of_somebdy.constants.G",
-            "there is no module `orbits_of_somebdy`.\n{place}\nDid you mean 'orbits_of_somebody'?",
+            "astrodynamics_of_somebdy.constants.G",
+            "there is no module `astrodynamics_of_somebdy`.\n{place}\nDid you mean 'astrodynamics_of_somebody'?",
         ),
         (
-            "orbits_of_somebody.constants.G.real",
-            "`orbits_of_somebody.constants.G` is neither a module nor a class.\n{place}",
+            "astrodynamics_of_somebody.constants.G.real",
+            "`astrodynamics_of_somebody.constants.G` is neither a module nor a class.\n{place}",
         ),
         ("G", "it names no module.\n{place}"),
     ],
