@@ -201,7 +201,8 @@ def test_a_decorator_classes_and_text(package):
         ),
         (
             "astrodynamics_of_somebdy.constants.G",
-            "there is no module `astrodynamics_of_somebdy`.\n{place}\nDid you mean 'astrodynamics_of_somebody'?",
+            "there is no module `astrodynamics_of_somebdy`.\n{place}\n"
+            "Did you mean 'astrodynamics_of_somebody'?",
         ),
         (
             "astrodynamics_of_somebody.constants.G.real",
