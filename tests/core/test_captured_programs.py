@@ -296,3 +296,15 @@ def test_a_direct_call_goes_on_with_values_of_our_own_transformations():
     x, n = quaxify(steps)(5)
     assert n == 4
     assert_same(x, Quantity(1.5, "m"))
+
+
+class Spring(eqx.Module):
+    stiffness: Quantity
+
+
+def test_a_direct_call_may_make_modules_of_values():
+    def softest(n):
+        springs = [Spring(Quantity(jnp.float32(k), "N/m")) for k in range(1, n)]
+        return min(springs, key=lambda s: float(s.stiffness.magnitude)).stiffness
+
+    assert_same(quaxify(softest)(4), Quantity(1.0, "N/m"))

@@ -82,6 +82,21 @@ _WRAPPERS = tuple(
 )
 
 
+def a_module_is_made() -> bool:
+    """Whether it is Equinox that asks for leaves, of what a module is about to be made of.
+
+    It looks through them for functions that JAX has wrapped (0.11 to 0.13).
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None and (
+        frame.f_globals.get("__name__", "").startswith(("sciquax.", "jax._src.tree_util"))
+        or frame.f_code.co_filename.startswith("<@")
+        or any(name in frame.f_code.co_filename for name in _WRAPPERS[1:])
+    ):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__", "").startswith("equinox._module")
+
+
 def mapped_axis(x: Any) -> Any:
     """The axis that `jax.vmap` took from `x` to make this tracer, or None if it is not one.
 

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .._compat.frames import a_module_is_made
 from .._compat.trees import flatten, intercept_trees
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
@@ -28,7 +29,7 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
     else:
         leaves, treedef = flatten(tree, lambda x: is_leaf(x) or type(x) in VALUE_TYPES)
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
-    if not met:
+    if not met or a_module_is_made():
         return tree
     if not MODE.staging:
         raise CapturedValue  # so that it is staged
