@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
+from .._stage.captured_trees import takes_values
 from .._values.kinds import is_value
 from .tangent_labels import relabel
 from .transforms import _flat, _like, _positions
@@ -49,6 +50,7 @@ def hessian(
 def _jacobian(
     transform: Callable, fun: Callable, argnums: Any, has_aux: bool, **options: Any
 ) -> Callable:
+    @takes_values
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(argnums, args)
         flat = _flat(fun, kwargs, has_aux)

@@ -63,6 +63,7 @@ def value_and_grad(
     ```
     """
 
+    @takes_values
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(argnums, args)
         outs: list[Any] = []
@@ -282,7 +283,6 @@ def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
 
 
 def _like(wrapped: Callable, fun: Callable) -> Callable:
-    wrapped = takes_values(wrapped)
     try:
         wrapped = functools.wraps(fun)(wrapped)
     except (AttributeError, TypeError):
