@@ -77,9 +77,8 @@ def _stands_between(code: Any) -> bool:
     )
 
 
-_WRAPPERS = tuple(
-    f"{os.sep}{name}{os.sep}" for name in ("equinox", "jaxtyping", "beartype", "typeguard")
-)
+_TYPE_CHECKERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("jaxtyping", "beartype", "typeguard"))
+_WRAPPERS = (f"{os.sep}equinox{os.sep}", *_TYPE_CHECKERS)
 
 
 def a_module_is_made() -> bool:
@@ -91,7 +90,7 @@ def a_module_is_made() -> bool:
     while frame is not None and (
         frame.f_globals.get("__name__", "").startswith(("sciquax.", "jax._src.tree_util"))
         or frame.f_code.co_filename.startswith("<@")
-        or any(name in frame.f_code.co_filename for name in _WRAPPERS[1:])
+        or any(name in frame.f_code.co_filename for name in _TYPE_CHECKERS)
     ):
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__", "").startswith("equinox._module")
