@@ -5,22 +5,22 @@ Since re-binding is all that happens, any JAX transformation around the interpre
 nothing of it is left in a compiled program.
 """
 
-from collections.abc import Container, Sequence
+import contextlib
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax.extend.source_info_util as source_info_util
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._compat import jaxprs
 from ._compat.execution import current_context, equation_context
-from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
+from ._compat.jaxprs import Literal, all_inputs, bind_equation, last_uses, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
 from ._functions.call import answered, whole_call_in
-from ._values.captured import eject, inject_p
+from ._values.captured import contains_inject, eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
 from ._values.mode import MODE, not_staging
@@ -33,7 +33,6 @@ from ._values.unit_polymorphic import (
     stays_polymorphic,
     strip,
 )
-from ._weak_cache import WeakCache
 
 
 def never_returns(eqn: Any) -> bool:
@@ -63,27 +62,78 @@ def interpret(
     the outputs. `data` holds the ids of constants that the program does not state. `literals` is
     filled with those of which the outputs are made, see `trust.py`.
     """
-    with not_staging():
-        return _interpreted(jaxpr, consts, operands, deferring, data, literals)
+    return Interpretation(operands, deferring).finish(jaxpr, consts, data, literals)
 
 
-def _interpreted(
-    jaxpr: Any, consts: Any, operands: Any, deferring: bool, data: Any, literals: Any
-) -> list[Any]:
-    numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
-    env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
-    here = current_context()
-    before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
-    MODE.direct, MODE.numbers = False, numbers
-    MODE.deferring = deferring or any(map(wants_deferred, operands))
-    step = _equation
-    if (observer := MODE.observer) is not None:
-        observer.enter(jaxpr, len(consts), [*env.values()])
-        step = _observed
-    live, trusting = None, TRUST.value is not None
-    place = numbers.place = None if outer is None else outer.place
-    try:
-        for eqn, dead in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
+class Interpretation:
+    """A program on its way: what its variables stand for, as far as it has been carried out.
+
+    Most are carried out at once. A program that is still being staged is carried out so far when
+    somebody asks for a number in it (`_stage/numbers_asked.py`), and goes on from there.
+
+    **Arguments**: the operands; and `deferring`, see `interpret`.
+    """
+
+    __slots__ = ("_deferring", "_kept", "_operands", "env", "numbers")
+
+    def __init__(self, operands: Sequence[Any], deferring: bool = False):
+        self._operands, self._kept = operands, deferring
+        self._deferring = deferring or any(map(wants_deferred, operands))
+        self.env, self.numbers = Environment(), Numbers()
+
+    def finish(
+        self, jaxpr: Any, consts: Sequence[Any], data: Any, literals: list[Any] | None = None
+    ) -> list[Any]:
+        """The outputs of the program, of which `jaxpr` is what is left."""
+        with not_staging(), self._at_work(jaxpr, consts, data):
+            self._carry_out(jaxpr, last_uses(jaxpr))
+            outs = self._read(jaxpr.outvars)
+            if literals is not None:
+                trusting = TRUST.value is not None
+                literals += output_literals(self.numbers, jaxpr) if trusting else [()] * len(outs)
+            return [*map(settle, outs)] if MODE.deferring and not self._kept else outs
+
+    def so_far(self, jaxpr: Any, consts: Sequence[Any], data: Any) -> tuple[list[Any], set[int]]:
+        """The outputs of a program that is not all staged, and the places of what was carried out.
+
+        What the outputs do not need is left if it fails: what follows may not need it either.
+        """
+        with not_staging(), self._at_work(jaxpr, consts, data):
+            done = self._carry_out(jaxpr, [()] * len(jaxpr.eqns))
+            return [*map(settle, self._read(jaxpr.outvars))], done
+
+    def forget(self, variables: Iterable[Any]) -> None:
+        for var in variables:
+            self.env.pop(var, None)
+
+    @contextlib.contextmanager
+    def _at_work(self, jaxpr: Any, consts: Sequence[Any], data: Any) -> Iterator[None]:
+        env, numbers = self.env, self.numbers
+        inputs = all_inputs(jaxpr, len(consts))
+        given = zip(inputs, numbers.enter(inputs, consts, self._operands, data), strict=True)
+        env.update((var, x) for var, x in given if var not in env)
+        before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
+        MODE.direct, MODE.deferring, MODE.numbers = False, self._deferring, numbers
+        numbers.place = None if outer is None else outer.place
+        if (observer := MODE.observer) is not None:
+            observer.enter(jaxpr, len(consts), [env[var] for var in inputs])
+        try:
+            yield
+        finally:
+            self._deferring = MODE.deferring
+            MODE.direct, MODE.deferring, MODE.numbers = before
+            numbers.at = (), ()
+            if observer is not None:
+                observer.leave()
+
+    def _carry_out(self, jaxpr: Any, freed: Sequence[Sequence[Any]]) -> set[int]:
+        """Carry out the equations. **Returns** the places of those that were."""
+        env, numbers, observer = self.env, self.numbers, MODE.observer
+        step = _equation if observer is None else _observed
+        here, place = current_context(), numbers.place
+        live, trusting = None, TRUST.value is not None
+        done: set[int] = set()
+        for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, freed, strict=True)):
             if live is not None and id(eqn) not in live:
                 continue
             if trusting:
@@ -103,6 +153,7 @@ def _interpreted(
                         if id(eqn) not in live:
                             continue
                     raise
+            done.add(i)
             env.update(zip(eqn.outvars, outs, strict=True))
             if (stated := numbers.note(eqn)) or trusting:
                 if plain_rule(eqn.primitive, numbers.at[1]) is not None:
@@ -111,17 +162,13 @@ def _interpreted(
                     note_picked(numbers, eqn)
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
-        env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
-        outs = _tag_literals(jaxpr.outvars, [_read(env, var) for var in jaxpr.outvars])
         numbers.place = place
-        if literals is not None:
-            literals += output_literals(numbers, jaxpr) if trusting else [()] * len(outs)
-        return [*map(settle, outs)] if MODE.deferring and not deferring else outs
-    finally:
-        MODE.direct, MODE.deferring, MODE.numbers = before
-        numbers.at = (), ()
-        if observer is not None:
-            observer.leave()
+        return done
+
+    def _read(self, outvars: Sequence[Any]) -> list[Any]:
+        env = self.env
+        env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
+        return _tag_literals(outvars, [_read(env, var) for var in outvars])
 
 
 def _may_be_unused(error: Exception, eqn: Any) -> bool:
@@ -151,8 +198,8 @@ class Environment(dict):
     staged with JAX's shapes: an equation that takes such a result would not do what is meant.
     """
 
-    def __init__(self, pairs: Any):
-        super().__init__(pairs)
+    def __init__(self):
+        super().__init__()
         self.misshapen: dict[Any, tuple[Any, Any]] = {}
 
     def __missing__(self, var: Any) -> Any:
@@ -305,46 +352,3 @@ def _worth_opening(eqn: Any, operands: Sequence[Any]) -> bool:
 
 def _is_inexact(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, jnp.inexact)
-
-
-_with_inject: WeakCache = WeakCache()
-
-
-def contains_inject(eqn: Any) -> bool:
-    """Whether a captured value occurs in the functions that an equation holds."""
-    return any(_jaxpr_contains_inject(body) for body in jaxprs.bodies(eqn.params))
-
-
-def _jaxpr_contains_inject(body: Any) -> bool:
-    found = _with_inject.get(body, ())
-    if found is None:
-        jaxpr, _ = jaxprs.open_jaxpr(body)
-        found = any(_makes_values(e.primitive) or contains_inject(e) for e in jaxpr.eqns)
-        _with_inject.put(body, (), found)
-    return found
-
-
-def _makes_values(primitive: Any) -> bool:
-    """Whether a primitive gives values where no operand is one."""
-    return primitive is inject_p or getattr(primitive, "makes_values", False)
-
-
-_last_use_cache: WeakCache = WeakCache()
-
-
-def _last_uses(jaxpr: Any) -> list[list[Any]]:
-    """For each equation, the variables that nothing needs after it, so that memory is freed."""
-    found = _last_use_cache.get(jaxpr, ())
-    if found is None:
-        seen = {var for var in jaxpr.outvars if type(var) is not Literal}
-        found = []
-        for eqn in reversed(jaxpr.eqns):
-            dead = []
-            for var in (*eqn.invars, *eqn.outvars):
-                if type(var) is not Literal and var not in seen:
-                    seen.add(var)
-                    dead.append(var)
-            found.append(dead)
-        found.reverse()
-        _last_use_cache.put(jaxpr, (), found)
-    return found

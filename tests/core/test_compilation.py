@@ -12,9 +12,10 @@ import pytest
 from jax import lax
 
 from sciquax import quaxify
-from sciquax.core import _interpret
+from sciquax.core._compat import jaxprs
 from sciquax.core._functions import call
 from sciquax.core._higher_order import bodies
+from sciquax.core._values import captured
 from sciquax.core._weak_cache import WeakCache
 from sciquax.units import Quantity
 from tests.helpers import Wrapped, assert_same
@@ -22,8 +23,8 @@ from tests.helpers import Wrapped, assert_same
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 CACHES = {
     "staged": bodies._staged,
-    "with_inject": _interpret._with_inject,
-    "last_use": _interpret._last_use_cache,
+    "with_inject": captured._with_inject,
+    "last_use": jaxprs._last_use_cache,
     "whole_calls": call._within,
 }
 

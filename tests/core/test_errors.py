@@ -477,14 +477,15 @@ JAX_WANTS_A_NUMBER = (
 
 
 @pytest.mark.parametrize("ask", [bool, int, float, lambda x: [0, 1][x], np.asarray])
-def test_concrete_number_wanted(ask):
-    """A value is abstract in a quaxified function; the error says so, and names the function."""
+def test_number_wanted_within_jit(ask):
+    """Nobody knows it there; the error says so, and names the function."""
 
     def asks(x, flag):
         return ask(x) if flag else x
 
     with pytest.raises(JAX_WANTS_A_NUMBER) as info:
-        quaxify(asks)(Plain(jnp.int32(1)), True)
+        jax.jit(quaxify(asks), static_argnums=1)(Plain(jnp.int32(1)), True)
     assert f"asks at {__file__}:" in str(info.value)
-    assert any(n.startswith("Values are abstract while a quaxified") for n in info.value.__notes__)
+    assert any(n.startswith("Under `jax.jit` and the like") for n in info.value.__notes__)
+    assert quaxify(asks)(Plain(jnp.int32(1)), True) == 1
     assert quaxify(asks)(Plain(jnp.int32(1)), False) is not None

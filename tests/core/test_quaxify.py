@@ -238,11 +238,6 @@ def test_exceptions_of_the_function_pass_through():
         jnp.sin(Quantity(1.0, "m"))
 
 
-def test_concrete_control_flow_on_a_value_is_jaxs_error():
-    with pytest.raises(jax.errors.TracerBoolConversionError):
-        quaxify(lambda x: x if x[0] > 0 else -x)(Wrapped(X))
-
-
 def test_value_without_rule_is_a_rule_error():
     class Ruleless(Value):
         array: jax.Array

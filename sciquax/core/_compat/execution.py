@@ -66,6 +66,11 @@ def current_trace() -> Any:
     return _jax_core.trace_ctx.trace
 
 
+def under(trace: Any) -> Any:
+    """The context manager in which operations are bound under a trace."""
+    return _jax_core.set_current_trace(trace)
+
+
 def under_trace_of(operands: Iterable[Any], otherwise: Any) -> Any:
     """The context manager of the innermost trace: JAX's current one, or that of one of `operands`.
 

@@ -11,6 +11,8 @@ from jax._src.interpreters import (
     partial_eval as pe,  # private: 0.10 to 0.12
 )
 
+from .._weak_cache import WeakCache
+
 try:
     from jax._src import (
         flattree as ft,  # private: 0.12  # pyright: ignore[reportAttributeAccessIssue]
@@ -139,6 +141,27 @@ def equations(jaxpr: Any) -> Iterator[Any]:
         yield eqn
         for body in bodies(eqn.params):
             yield from equations(body)
+
+
+_last_use_cache: WeakCache = WeakCache()
+
+
+def last_uses(jaxpr: Any) -> list[list[Any]]:
+    """For each equation, the variables that nothing needs after it, so that memory is freed."""
+    found = _last_use_cache.get(jaxpr, ())
+    if found is None:
+        seen = {var for var in jaxpr.outvars if type(var) is not Literal}
+        found = []
+        for eqn in reversed(jaxpr.eqns):
+            dead = []
+            for var in (*eqn.invars, *eqn.outvars):
+                if type(var) is not Literal and var not in seen:
+                    seen.add(var)
+                    dead.append(var)
+            found.append(dead)
+        found.reverse()
+        _last_use_cache.put(jaxpr, (), found)
+    return found
 
 
 def without_leading_axis(aval: Any) -> Any:

@@ -1,16 +1,31 @@
-"""Tracing a function to a jaxpr: `jax.make_jaxpr` without its fixed cost."""
+"""Tracing a function to a jaxpr, and a trace that knows what its variables are."""
 
+import operator
+import sys
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import jax
+import numpy as np
 from jax._src import (
     api_util,  # private: 0.10 to 0.12 (names of functions)
+    core as _jax_core,  # private: 0.10 to 0.12
     linear_util as lu,  # private: 0.10 to 0.12
+    source_info_util as _source_info,  # private: 0.10 to 0.12
     traceback_util,  # private: 0.10 to 0.12 (JAX's own frames left out of errors)
 )
 from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
 
 from .jaxprs import ClosedJaxpr, ShapedArray, typeof
+
+WANTS_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+"""What JAX raises for a number that is not known while it traces."""
 
 
 @traceback_util.api_boundary
@@ -18,14 +33,17 @@ def trace_to_jaxpr(
     function: Callable[..., Sequence[Any]],
     operands: Sequence[Any],
     named_after: Callable[..., Any] | None = None,
+    asked: "Asked | None" = None,
 ) -> Any:
     """The closed jaxpr of a function that returns a flat list.
 
     `jax.make_jaxpr` makes a jitted function first, which takes 0.2 ms, and keeps what it traced by
     the identity of the function. This traces anew at each call.
 
-    **Arguments**: the function; its operands, or whatever has their shapes and dtypes; and which
-    function of the user's JAX's errors are to name, if it is one, as the function traced.
+    **Arguments**: the function; its operands, or whatever has their shapes and dtypes; which
+    function of the user's JAX's errors are to name, if it is one, as the function traced; and who
+    is asked what a variable is, if anybody. Then all outputs must be tracers, and the jaxpr is what
+    has not been carried out meanwhile.
     """
     avals = [x if type(x) is ShapedArray else typeof(x) for x in operands]
     named = "" if named_after is None else "values[{}]"
@@ -42,5 +60,138 @@ def trace_to_jaxpr(
         tuple(named.format(i) for i in range(len(avals))),
         lambda: tuple(paths),
     )
-    jaxpr, _, consts = pe.trace_to_jaxpr_dynamic(lu.wrap_init(flat, debug_info=info), avals)
+    if asked is None:
+        fun = lu.wrap_init(flat, debug_info=info)
+        jaxpr, _, consts = pe.trace_to_jaxpr_dynamic(fun, avals)
+        return ClosedJaxpr(jaxpr, consts)
+    # The same, with a trace of our own.
+    trace = StagingTrace(info, _jax_core.trace_ctx.trace, asked)
+    with _jax_core.ensure_no_leaks(trace), _source_info.reset_name_stack(), pe.TracebackScope():
+        source = _source_info.current()
+        tracers = [trace.new_arg(aval, source) for aval in avals]
+        with _jax_core.set_current_trace(trace):
+            outs = flat(*tracers)
+        outs = [trace.to_jaxpr_tracer(x, source_info=source) for x in outs]
+        jaxpr, consts = trace.frame.to_jaxpr(trace, outs, info, source)
+        del trace, tracers, outs
     return ClosedJaxpr(jaxpr, consts)
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """Who knows what the variables of a program are that is being staged.
+
+    `refused` says which value was asked for numbers that it does not give, if one was.
+    """
+
+    refused: str | None
+
+    def value_of(self, tracer: "StagingTracer") -> Any:
+        """The value, array or tracer that a variable is."""
+
+    def number_of(self, tracer: "StagingTracer") -> Any:
+        """The concrete array that a variable is, or None."""
+
+    def outside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function where the program is carried out."""
+
+
+def _converted(operation: str, convert: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that needs the number of a variable; a value does it, or refuses, itself."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        known = self._trace.asked.value_of(self)
+        if not hasattr(type(known), operation):
+            known = self._trace.asked.number_of(self)
+        if known is not None and _jax_core.is_concrete(known):
+            return convert(known, *args, **kwargs)
+        found = getattr(pe.DynamicJaxprTracer, operation, None)  # and its error
+        return (found or getattr(self.aval, operation))(self, *args, **kwargs)
+
+    method.__name__ = operation
+    return method
+
+
+class StagingTracer(pe.DynamicJaxprTracer):
+    """A variable of a program that is being staged. It has a number for who cannot do without."""
+
+    __slots__ = ()
+
+    def to_concrete_value(self) -> Any:
+        return self._trace.asked.number_of(self) if _is_wanted() else None
+
+    __bool__ = _converted("__bool__", bool)
+    __int__ = _converted("__int__", int)
+    __float__ = _converted("__float__", float)
+    __complex__ = _converted("__complex__", complex)
+    __index__ = _converted("__index__", operator.index)
+    __array__ = _converted("__array__", np.asarray)
+    item = _converted("item", lambda x, *args: x.item(*args))
+    tolist = _converted("tolist", lambda x: x.tolist())
+
+
+def _is_wanted() -> bool:
+    """Whether JAX asks for a number because it needs it, not only to take a shorter way with it."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name in _PASSES_ON:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name in _NEEDS_IT
+
+
+_PASSES_ON = {"is_concrete", "to_concrete_value"}
+_NEEDS_IT = {
+    "__bool__", "__int__", "__index__", "__hex__", "__oct__", "concrete_or_error",
+    "expand_bool_indices", "_is_slice_element_none_or_constant_or_symbolic",
+}  # fmt: skip
+
+_jax_core.pytype_aval_mappings[StagingTracer] = lambda x: x.aval
+
+
+class StagingTrace(pe.DynamicJaxprTrace):
+    """Stages a program that may be carried out in part meanwhile, as far as its numbers are asked.
+
+    What has been carried out is no longer part of the program.
+    """
+
+    __slots__ = ("_tracers", "asked")
+
+    def __init__(self, info: Any, parent: Any, asked: Asked):
+        super().__init__(info, parent_trace=parent)
+        self.asked = asked
+        self._tracers: list[tuple[Any, Any]] = []
+
+    def new_arg(self, aval: Any, source_info: Any) -> StagingTracer:
+        var = self.frame.newvar(aval)
+        self.frame.invars.append(var)
+        return self.var_to_tracer(var, source_info)
+
+    def _new_const(self, *args: Any) -> Any:
+        tracer = super()._new_const(*args)
+        tracer.__class__ = StagingTracer  # it has the same fields
+        return tracer
+
+    def var_to_tracer(self, var: Any, source_info: Any, parent: Any = None) -> StagingTracer:
+        tracer = StagingTracer(self, var.aval, var, source_info, parent)
+        self._tracers.append((var, weakref.ref(tracer)))
+        return tracer
+
+    def so_far(self, asked: StagingTracer) -> tuple[Any, list[Any]]:
+        """The program so far, as a jaxpr with one output and its constants."""
+        return self.frame.to_jaxpr(self, [asked], self.frame.debug_info, asked._line_info)
+
+    def forget(self, carried_out: set[int]) -> set[Any]:
+        """Drop the equations at these places.
+
+        **Returns** the variables that neither the function nor what is left can use again.
+        """
+        frame, left = self.frame, []
+        for i, eqn in enumerate(frame.tracing_eqns):
+            if i in carried_out:
+                eqn.in_tracers = []  # they hold all that led to them
+            else:
+                left.append(eqn)
+        frame.tracing_eqns = left
+        used = {t.val for eqn in left for t in eqn.in_tracers}
+        gone = {v for v, tracer in self._tracers if tracer() is None and v not in used}
+        self._tracers = [(v, tracer) for v, tracer in self._tracers if v not in gone]
+        return gone

@@ -19,7 +19,7 @@ import importlib
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,10 +28,11 @@ import jax.tree_util as jtu
 from .._compat.code import called_by_jax, pass_through, python_function
 from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
-from .._compat.tracing import trace_to_jaxpr
+from .._compat.tracing import WANTS_A_NUMBER, StagingTracer, trace_to_jaxpr
+from .._values.captured import inject
 from .._values.kinds import is_value
 from .._values.mode import MODE, trace_anew
-from .call import RuledCall, leave_call
+from .call import RuledCall, call_whole, leave_call
 from .rules import FunctionRules, function_rules, known_rules, uninstalled
 
 _pending: dict[str, list[tuple[str, type, Callable, bool]]] = {}
@@ -123,7 +124,32 @@ def stage_whole(
 
     blank = [None if i in holes else x for i, x in enumerate(leaves)]
     call = RuledCall(of=rules.name, rules=rules, leaves=tuple(blank), tree=tree, holes=holes)
-    closed = trace_to_jaxpr(body, operands)
+    try:
+        closed = trace_to_jaxpr(body, operands)
+    except WANTS_A_NUMBER:
+        out = _called_now(rules, leaves, tree, dict(zip(holes, operands, strict=True)))
+        return function(*args, **kwargs) if out is NotImplemented else out
     if closed.effects:  # which the equation would hide
         return function(*args, **kwargs)
     return jtu.tree_unflatten(out_tree, leave_call(call, operands, closed))
+
+
+def _called_now(
+    rules: FunctionRules, leaves: Sequence[Any], tree: Any, operands: dict[int, Any]
+) -> Any:
+    """The rule's answer on what the operands are, where that is known while a function is staged.
+
+    Such is a function whose result has a shape that depends on numbers. NotImplemented, if there
+    is no rule or something is not known; then the function asks for itself.
+    """
+    asked = next((x._trace.asked for x in operands.values() if type(x) is StagingTracer), None)
+    if asked is None:
+        return NotImplemented
+    known = list(leaves)
+    for i, x in operands.items():
+        known[i] = asked.value_of(x) if type(x) is StagingTracer else x
+        if isinstance(known[i], Tracer):
+            return NotImplemented
+    args, kwargs = jtu.tree_unflatten(tree, known)
+    out = asked.outside(call_whole, rules, args, kwargs)
+    return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, out, is_leaf=is_value)

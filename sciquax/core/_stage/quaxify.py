@@ -12,12 +12,12 @@ from .._compat.jaxprs import Literal, as_array
 from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import rules_of
-from .._interpret import interpret
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
+from .numbers_asked import Program
 from .replay import kept_for, planned
 from .staging import BuiltOutput, Output, as_of_the_user, stage
 from .trace_rules import call_at_once, worth_a_second_call
@@ -195,10 +195,10 @@ def _staged_and_interpreted(
         restaged = (lambda: stage(leaves, treedef, chosen + arrays)) if arrays else None
         if (plan := planned(kept, operands, restaged)) is not None:
             return kept.staged.rebuild(plan(operands))
-    staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart))
-    read = MODE.arrays_read
+    program, read = Program(values, leaves), MODE.arrays_read
     try:
-        results = interpret(staged.jaxpr, staged.consts, values, data=staged.data)
+        staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart), program)
+        results = program.finish(staged)
     except LocatedError as error:
         # It names the user's line itself; JAX's second traceback would say the same at length.
         error.__cause__ = None
@@ -206,7 +206,7 @@ def _staged_and_interpreted(
             error.at(user_line())
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
-    if kept is not None and not (arrays and MODE.arrays_read != read):
+    if kept is not None and not (program.in_parts or arrays and MODE.arrays_read != read):
         kept.remember(staged, arrays)
     return staged.rebuild(results)
 

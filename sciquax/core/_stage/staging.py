@@ -10,7 +10,8 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
-from .._compat.tracing import trace_to_jaxpr
+from .._compat.tracing import WANTS_A_NUMBER, Asked, trace_to_jaxpr
+from .._errors import RuleError, user_line
 from .._functions.intercept import install
 from .._values.captured import typeof_aval
 from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
@@ -47,7 +48,18 @@ def template_of(leaf: Any, traced: list[Any]) -> Any:
         return Output(len(traced) - 1)
     if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
         raise captured_foreign(leaf)
+    if isinstance(leaf, _RUNS_LATER):
+        raise RuleError(
+            f"A quaxified function returned a `{type(leaf).__name__}`, which would run after it.",
+            "Return a list of the results, or quaxify what is called at each step.",
+        ).at(user_line())
     return leaf
+
+
+_RUNS_LATER = (
+    types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
+    map, filter, zip, enumerate, reversed,
+)  # fmt: skip
 
 
 def _holds_tracer(x: Any) -> bool:
@@ -87,11 +99,13 @@ def stage(
     treedef: Any,
     chosen: Sequence[int],
     within: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
+    asked: Asked | None = None,
 ) -> Staged:
     """Trace a function anew, so that a global or a closure that has changed since is seen.
 
     **Arguments**: the leaves and the tree of `(fn, args, kwargs)`, values counting as leaves; which
-    of them are abstract to `fn`; and a context in which it is called, by default `as_of_the_user`.
+    of them are abstract to `fn`; a context in which it is called, by default `as_of_the_user`; and
+    who is asked for numbers that `fn` wants to know, if anybody.
     """
     template: list[Any] = []
     out_tree = None
@@ -112,15 +126,20 @@ def stage(
     fn = leaves[0] if leaves and isinstance(leaves[0], types.FunctionType) else None
     guard_foreign()
     try:
-        closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn)
-    except _WANTS_A_NUMBER as error:
-        if _ABSTRACT not in getattr(error, "__notes__", ()):
-            error.add_note(_ABSTRACT)
+        closed = trace_to_jaxpr(staged, [_aval(leaves[i]) for i in chosen], fn, asked)
+    except WANTS_A_NUMBER as error:
+        note = _ABSTRACT if asked is None else asked.refused or _ABSTRACT
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise
     jaxpr, consts = open_jaxpr(closed)
+    return Staged(jaxpr, consts, tuple(template), out_tree, passed_among(consts, leaves))
+
+
+def passed_among(consts: Sequence[Any], leaves: Sequence[Any]) -> frozenset[int]:
+    """The ids of those constants that were passed to a program: it does not state them."""
     passed = [x for x in leaves if isinstance(x, (np.ndarray, jax.Array))]
-    data = frozenset(id(c) for c in consts if _is_among(c, passed)) if passed else frozenset()
-    return Staged(jaxpr, consts, tuple(template), out_tree, data)
+    return frozenset(id(c) for c in consts if _is_among(c, passed)) if passed else frozenset()
 
 
 def _is_among(const: Any, passed: Sequence[Any]) -> bool:
@@ -145,13 +164,8 @@ def as_of_the_user(apart: bool = False) -> Iterator[None]:
 
 
 _ABSTRACT = (
-    "Values are abstract while a quaxified function is traced, as arrays are within `jax.jit`; "
-    "other arguments are what they were. Use `jnp.where` or `lax.cond`, or decide outside."
-)
-_WANTS_A_NUMBER = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
+    "Under `jax.jit` and the like nobody knows numbers while a function is traced. Use `jnp.where` "
+    "or `lax.cond`, or decide outside."
 )
 
 

@@ -25,8 +25,7 @@ from .._dispatch.signatures import plain_rule
 from .._dispatch.tables import HIGHER_ORDER, has_family_rules
 from .._errors import MisshapenError
 from .._functions.call import answered
-from .._interpret import contains_inject
-from .._values.captured import eject, inject_p
+from .._values.captured import contains_inject, eject, inject_p
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.mode import not_staging, staging
 from .._values.unit_polymorphic import strip

@@ -13,9 +13,10 @@ import jax.tree_util as jtu
 from jax.interpreters import ad, batching, mlir
 
 from .._compat.execution import under_trace_of
-from .._compat.jaxprs import Primitive, ShapedArray
+from .._compat.jaxprs import Primitive, ShapedArray, bodies, open_jaxpr
 from .._compat.trees import flatten
 from .._errors import outside
+from .._weak_cache import WeakCache
 from .kinds import VALUE_TYPES
 from .mode import MODE, not_staging
 
@@ -130,3 +131,27 @@ def _inject_transpose(cotangent, *operands, tree):
 
 ad.primitive_jvps[inject_p] = _inject_jvp
 ad.primitive_transposes[inject_p] = _inject_transpose
+
+
+# -- where there are any --------------------------------------------------------------------------
+
+_with_inject: WeakCache = WeakCache()
+
+
+def contains_inject(eqn: Any) -> bool:
+    """Whether a captured value occurs in the functions that an equation holds."""
+    return any(_jaxpr_contains_inject(body) for body in bodies(eqn.params))
+
+
+def _jaxpr_contains_inject(body: Any) -> bool:
+    found = _with_inject.get(body, ())
+    if found is None:
+        jaxpr, _ = open_jaxpr(body)
+        found = any(_makes_values(e.primitive) or contains_inject(e) for e in jaxpr.eqns)
+        _with_inject.put(body, (), found)
+    return found
+
+
+def _makes_values(primitive: Any) -> bool:
+    """Whether a primitive gives values where no operand is one."""
+    return primitive is inject_p or getattr(primitive, "makes_values", False)

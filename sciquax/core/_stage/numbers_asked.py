@@ -1,0 +1,72 @@
+"""Numbers that a function asks for while it is staged: by `if` and `while`, `float(x)`, `x[mask]`.
+
+JAX knows every number as it runs a function un-jitted. Here a function is staged before there are
+any. So when it asks, what has been staged so far is carried out on the values, and it goes on with
+the number; at the end what is left is carried out. A function that never asks is staged whole.
+
+Within `jax.jit` nobody knows the number, as in JAX, and JAX's own error says so.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._compat.execution import current_trace, under
+from .._compat.jaxprs import Tracer
+from .._compat.tracing import StagingTracer
+from .._errors import LocatedError
+from .._interpret import Interpretation
+from .._values.kinds import VALUE_TYPES, describe
+from .._values.mode import not_staging
+from .._values.unit_polymorphic import strip
+from .staging import Staged, passed_among
+
+
+class Program:
+    """A call of a function, which is staged and carried out.
+
+    **Arguments**: the values, and all leaves of the call.
+
+    **Attributes**: `in_parts`, whether it was carried out in part while it was staged.
+    """
+
+    def __init__(self, values: Sequence[Any], leaves: Sequence[Any]):
+        self._run, self._leaves = Interpretation(values), leaves
+        self._trace, self.in_parts = current_trace(), False
+        self.refused: str | None = None
+
+    def finish(self, staged: Staged) -> list[Any]:
+        """The outputs, of what is left of the program."""
+        return self._run.finish(staged.jaxpr, staged.consts, staged.data)
+
+    def value_of(self, tracer: StagingTracer) -> Any:
+        """What a variable is, which the function has at hand as a tracer."""
+        trace, var = tracer._trace, tracer.val
+        if (constant := trace.get_const(tracer)) is not None:
+            return constant
+        if var not in self._run.env:
+            self.in_parts = True
+            jaxpr, consts = trace.so_far(tracer)
+            with under(self._trace):
+                _, done = self._run.so_far(jaxpr, consts, passed_among(consts, self._leaves))
+            self._run.forget(trace.forget(done))
+        return strip(self._run.env[var])
+
+    def number_of(self, tracer: StagingTracer) -> Any:
+        """The array that a variable is, or None if that is a value, or not known either."""
+        value = self.value_of(tracer)
+        if type(value) in VALUE_TYPES:
+            self.refused = f"Numbers of {describe(value)} were asked for, which is no plain array."
+            if value.shape:
+                return None
+            try:
+                value = value.materialise()
+            except LocatedError:
+                return None
+            self.refused = None
+        return value.to_concrete_value() if isinstance(value, Tracer) else value
+
+    def outside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function where the program is carried out."""
+        self.in_parts = True
+        with not_staging(), under(self._trace):
+            return function(*args)
