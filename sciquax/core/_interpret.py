@@ -18,18 +18,18 @@ from ._compat.jaxprs import Literal, all_inputs, bind_equation, last_uses, open_
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
+from ._errors import LocatedError, at_equation, code_line
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
+from ._values.environment import Environment, checked, read, tag_literals
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
-from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
+from ._values.kinds import VALUE_TYPES, aval_of
 from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
 from ._values.trust import TRUST, note_picked, output_literals
 from ._values.unit_polymorphic import (
     Polymorphic,
     for_rules,
-    is_polymorphic_literal,
     stays_polymorphic,
     strip,
 )
@@ -86,21 +86,20 @@ class Interpretation:
     ) -> list[Any]:
         """The outputs of the program, of which `jaxpr` is what is left."""
         with not_staging(), self._at_work(jaxpr, consts, data):
-            self._carry_out(jaxpr, last_uses(jaxpr))
+            self._carry_out(jaxpr, last_uses(jaxpr), set())
             outs = self._read(jaxpr.outvars)
             if literals is not None:
                 trusting = TRUST.value is not None
                 literals += output_literals(self.numbers, jaxpr) if trusting else [()] * len(outs)
             return [*map(settle, outs)] if MODE.deferring and not self._kept else outs
 
-    def so_far(self, jaxpr: Any, consts: Sequence[Any], data: Any) -> tuple[list[Any], set[int]]:
-        """The outputs of a program that is not all staged, and the places of what was carried out.
+    def so_far(self, jaxpr: Any, consts: Sequence[Any], data: Any, done: set[int]) -> None:
+        """Carry out a program that is not all staged; `done` is filled with the places.
 
-        What the outputs do not need is left if it fails: what follows may not need it either.
+        What its outputs do not need is left if it fails: what follows may not need it either.
         """
         with not_staging(), self._at_work(jaxpr, consts, data):
-            done = self._carry_out(jaxpr, [()] * len(jaxpr.eqns))
-            return [*map(settle, self._read(jaxpr.outvars))], done
+            self._carry_out(jaxpr, [()] * len(jaxpr.eqns), done)
 
     def forget(self, variables: Iterable[Any]) -> None:
         for var in variables:
@@ -126,13 +125,15 @@ class Interpretation:
             if observer is not None:
                 observer.leave()
 
-    def _carry_out(self, jaxpr: Any, freed: Sequence[Sequence[Any]]) -> set[int]:
-        """Carry out the equations. **Returns** the places of those that were."""
+    def _carry_out(self, jaxpr: Any, freed: Sequence[Sequence[Any]], done: set[int]) -> None:
+        """Carry out the equations, and fill `done` with the places of those that were.
+
+        An error is the caller's: who reads what was to be made gets it again, but nobody else.
+        """
         env, numbers, observer = self.env, self.numbers, MODE.observer
         step = _equation if observer is None else _observed
         here, place = current_context(), numbers.place
         live, trusting = None, TRUST.value is not None
-        done: set[int] = set()
         for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, freed, strict=True)):
             if live is not None and id(eqn) not in live:
                 continue
@@ -148,10 +149,13 @@ class Interpretation:
                     outs = step(eqn, env)
                 except Exception as error:
                     at_equation(error, eqn)
-                    if live is None and observer is None and _may_be_unused(error, eqn):
+                    known = any(error is e for e in env.failed.values())
+                    if live is None and (known or observer is None and _may_be_unused(error, eqn)):
                         live = _live_equations(jaxpr)
                         if id(eqn) not in live:
                             continue
+                    done.add(i)
+                    env.failed.update((var, error) for var in eqn.outvars)
                     raise
             done.add(i)
             env.update(zip(eqn.outvars, outs, strict=True))
@@ -163,12 +167,11 @@ class Interpretation:
             for var in (*dead, *env.misshapen):
                 env.pop(var, None)
         numbers.place = place
-        return done
 
     def _read(self, outvars: Sequence[Any]) -> list[Any]:
         env = self.env
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
-        return _tag_literals(outvars, [_read(env, var) for var in outvars])
+        return tag_literals(outvars, [read(env, var) for var in outvars])
 
 
 def _may_be_unused(error: Exception, eqn: Any) -> bool:
@@ -191,29 +194,6 @@ def _live_equations(jaxpr: Any) -> set[int]:
     return live
 
 
-class Environment(dict):
-    """What each variable of a jaxpr stands for.
-
-    `misshapen` holds results of rules in other shapes than JAX's, with the equations. The jaxpr was
-    staged with JAX's shapes: an equation that takes such a result would not do what is meant.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.misshapen: dict[Any, tuple[Any, Any]] = {}
-
-    def __missing__(self, var: Any) -> Any:
-        result, eqn = self.misshapen[var]
-        error = MisshapenError(
-            f"The rule for `{eqn.primitive.name}` made {describe(result)} where JAX makes "
-            f"{short_aval(var.aval)}, and what follows builds on it.",
-            "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, "
-            "or end the quaxified function there and go on outside of it.",
-        )
-        at_equation(error, eqn)
-        raise error
-
-
 def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
     """`_equation`, with an observer told of it."""
     MODE.observer.before(eqn)
@@ -225,7 +205,7 @@ def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
 def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
     out: Any
-    operands = [_read(env, var) for var in eqn.invars]
+    operands = [read(env, var) for var in eqn.invars]
     MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
@@ -235,7 +215,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     if never_returns(eqn):
         return bind_error(eqn, operands)
     has_value = any(type(x) in VALUE_TYPES for x in operands)
-    tagged = _tag_literals(eqn.invars, operands)
+    tagged = tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
         if not _worth_opening(eqn, tagged):
             if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
@@ -243,20 +223,20 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
                 return interpret(*body, MODE.numbers.passed_on(tagged), True)
             return marked(eqn, bind_equation(eqn, [strip(x) for x in operands]))
         if (outs := answered(eqn, for_rules(tagged))) is not NotImplemented:
-            return _checked(eqn, outs, env)
+            return checked(eqn, outs, env)
         if MODE.deferring:
             if primitive.name not in _CALLS:
                 tagged = [*map(settle, tagged)]
             elif primitive.name == "jit" and _states_numbers(eqn, tagged):
                 body = open_jaxpr(eqn.params["jaxpr"])
                 return interpret(*body, MODE.numbers.passed_on(tagged), deferring=True)
-        return _checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
+        return checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
-        return _checked(eqn, out if primitive.multiple_results else (out,), env)
+        return checked(eqn, out if primitive.multiple_results else (out,), env)
     if (rule := plain_rule(primitive, operands)) is not None:
         out = rule(primitive, operands, eqn.params)
-        return _checked(eqn, out if primitive.multiple_results else (out,), env)
+        return checked(eqn, out if primitive.multiple_results else (out,), env)
     if MODE.deferring:
         out = bind_plain(primitive, operands, primitive.get_bind_params(eqn.params))
     else:
@@ -264,30 +244,6 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     if primitive.name in _UNINITIALISED:
         out = Polymorphic(out)
     return out if primitive.multiple_results else (out,)
-
-
-def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
-    """A rule's results: as many as JAX's, each an array or a value. Other shapes are put aside."""
-    outvars = eqn.outvars
-    if not isinstance(results, (list, tuple)):
-        results = list(results) if hasattr(type(results), "__iter__") else [results]
-    if len(results) != len(outvars):
-        raise RuleError(
-            f"The rule for `{eqn.primitive.name}` returned {len(results)} results, where JAX "
-            f"returns {len(outvars)}.",
-            "Return a list of so many arrays or values.",
-        )
-    for x, var in zip(results, outvars, strict=True):
-        try:
-            shape = aval_of(x).shape
-        except TypeError:
-            raise RuleError(
-                f"The rule for `{eqn.primitive.name}` returned {x!r}, which is neither an array "
-                "nor a value."
-            ) from None
-        if shape != var.aval.shape:
-            env.misshapen[var] = x, eqn
-    return results
 
 
 _CALLS = {"jit": "jaxpr", "whole_call": "body"}
@@ -316,21 +272,6 @@ def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
     if primitive.name in TAKES_STATED:
         operands = MODE.numbers.passed_on(operands)
     return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
-
-
-def _read(env: dict[Any, Any], var: Any) -> Any:
-    return var.val if type(var) is Literal else env[var]
-
-
-def _tag_literals(invars: Sequence[Any], operands: list[Any]) -> list[Any]:
-    """`operands` with literal 0, inf and nan marked as belonging to every unit."""
-    tagged = operands
-    for i, var in enumerate(invars):
-        if type(var) is Literal and is_polymorphic_literal(var.val):
-            if tagged is operands:
-                tagged = list(operands)
-            tagged[i] = Polymorphic(operands[i])
-    return tagged
 
 
 _UNINITIALISED = {"empty", "empty2"}

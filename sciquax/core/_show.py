@@ -17,16 +17,13 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ._compat.frames import user_location
-from ._compat.jaxprs import Literal, all_inputs, as_array, open_jaxpr
-from ._errors import LocatedError, user_line
+from ._compat.jaxprs import Literal, all_inputs, open_jaxpr
 from ._facts import Structure, facts_of
-from ._interpret import interpret
-from ._stage.quaxify import Arrays, F, R, _Quaxify, call
-from ._stage.staging import stage
+from ._stage.quaxify import Arrays, F, R, _Quaxify, call, stage_and_interpret
 from ._values.captured import inject_p
 from ._values.kinds import adopt, describe, is_value, is_value_or_foreign
 from ._values.mode import MODE, observed_by
-from ._values.unit_polymorphic import Polymorphic, strip
+from ._values.unit_polymorphic import Polymorphic
 
 
 @overload
@@ -84,24 +81,17 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value_or_foreign)
     chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
     for i in chosen:
-        leaves[i] = adopt(leaves[i]).canonical()
-    staged = stage(leaves, treedef, chosen)
-    record = Record(staged.jaxpr, [described[i] for i in chosen])
+        leaves[i] = adopt(leaves[i])
+    record = Record([described[i] for i in chosen])
     try:
         with observed_by(record):
-            values = [leaves[i] for i in chosen]
-            results = interpret(staged.jaxpr, staged.consts, values, data=staged.data)
-    except LocatedError as error:
-        error.__cause__ = None
-        if error.location is None:
-            error.at(user_line())
-        print(record.text(name, depth, error))
-        raise
+            result = stage_and_interpret(leaves, treedef, chosen)
     except Exception as error:
-        print(record.text(name, depth, error))
+        if record.top is not None:  # else it could not be traced
+            print(record.text(name, depth, error))
         raise
     print(record.text(name, depth))
-    return staged.rebuild([as_array(strip(x)) for x in results])
+    return result
 
 
 def _argument_names(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[str]:
@@ -149,11 +139,13 @@ class Body:
 class Record:
     """What the interpreter did. A body interpreted again (a loop that settles) replaces itself.
 
-    **Arguments**: the jaxpr, and the names of its operands.
+    A program that is carried out as it is staged is entered again, and goes on.
+
+    **Arguments**: the names of its operands.
     """
 
-    def __init__(self, jaxpr: Any, arguments: Sequence[str]):
-        self._top = Body(jaxpr, (), ())
+    def __init__(self, arguments: Sequence[str]):
+        self.top: Body | None = None
         self._arguments = arguments
         self._stack: list[Body] = []
 
@@ -164,7 +156,10 @@ class Record:
         body = Body(jaxpr, variables[:n_consts], variables[n_consts:])
         body.types = {v: _described(x) for v, x in zip(variables, operands, strict=True)}
         if not self._stack:
-            self._top = body
+            if (begun := self.top) is not None:
+                body.consts = [*begun.consts, *(v for v in body.consts if v not in begun.types)]
+                body.types, body.steps = {**body.types, **begun.types}, begun.steps
+            self.top = body
         elif self._stack[-1].steps:
             self._stack[-1].steps[-1].bodies[id(jaxpr)] = body
         self._stack.append(body)
@@ -181,7 +176,8 @@ class Record:
     # -- printing ---------------------------------------------------------------------------------
 
     def text(self, name: str, depth: int | None, error: BaseException | None = None) -> str:
-        top = self._top
+        top = self.top
+        assert top is not None
         names = _Names(dict(zip(top.inputs, self._arguments, strict=False)))
         inputs = _typed(top, top.inputs, names)
         rows: list[Row] = []

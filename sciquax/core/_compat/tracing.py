@@ -17,7 +17,7 @@ from jax._src import (
 )
 from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
 
-from .jaxprs import ClosedJaxpr, ShapedArray, typeof
+from .jaxprs import ClosedJaxpr, Literal, ShapedArray, Tracer, typeof
 
 WANTS_A_NUMBER = (
     jax.errors.ConcretizationTypeError,
@@ -112,6 +112,19 @@ def _converted(operation: str, convert: Callable[..., Any]) -> Callable[..., Any
     return method
 
 
+def _shown(convert: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A method for `print`, which shows what a variable is where that is known."""
+
+    def method(self: Any) -> str:
+        try:
+            known = self._trace.asked.value_of(self)
+        except Exception:  # an operation before it is refused, and that is told where it matters
+            known = self
+        return pe.DynamicJaxprTracer.__repr__(self) if isinstance(known, Tracer) else convert(known)
+
+    return method
+
+
 class StagingTracer(pe.DynamicJaxprTracer):
     """A variable of a program that is being staged. It has a number for who cannot do without."""
 
@@ -126,8 +139,12 @@ class StagingTracer(pe.DynamicJaxprTracer):
     __complex__ = _converted("__complex__", complex)
     __index__ = _converted("__index__", operator.index)
     __array__ = _converted("__array__", np.asarray)
+    __format__ = _converted("__format__", format)
     item = _converted("item", lambda x, *args: x.item(*args))
     tolist = _converted("tolist", lambda x: x.tolist())
+
+    __repr__ = _shown(repr)
+    __str__ = _shown(str)
 
 
 def _is_wanted() -> bool:
@@ -191,7 +208,7 @@ class StagingTrace(pe.DynamicJaxprTrace):
             else:
                 left.append(eqn)
         frame.tracing_eqns = left
-        used = {t.val for eqn in left for t in eqn.in_tracers}
+        used = {t.val for eqn in left for t in eqn.in_tracers if type(t.val) is not Literal}
         gone = {v for v, tracer in self._tracers if tracer() is None and v not in used}
         self._tracers = [(v, tracer) for v, tracer in self._tracers if v not in gone]
         return gone

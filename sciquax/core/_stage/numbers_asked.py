@@ -15,6 +15,7 @@ from .._compat.jaxprs import Tracer
 from .._compat.tracing import StagingTracer
 from .._errors import LocatedError
 from .._interpret import Interpretation
+from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, describe
 from .._values.mode import not_staging
 from .._values.unit_polymorphic import strip
@@ -46,10 +47,13 @@ class Program:
         if var not in self._run.env:
             self.in_parts = True
             jaxpr, consts = trace.so_far(tracer)
-            with under(self._trace):
-                _, done = self._run.so_far(jaxpr, consts, passed_among(consts, self._leaves))
-            self._run.forget(trace.forget(done))
-        return strip(self._run.env[var])
+            data, done = passed_among(consts, self._leaves), set()
+            try:
+                with under(self._trace):
+                    self._run.so_far(jaxpr, consts, data, done)
+            finally:
+                self._run.forget(trace.forget(done))
+        return strip(self.outside(settle, self._run.env[var]))
 
     def number_of(self, tracer: StagingTracer) -> Any:
         """The array that a variable is, or None if that is a value, or not known either."""

@@ -18,7 +18,7 @@ from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
 from .numbers_asked import Program
-from .replay import kept_for, planned
+from .replay import kept_for
 from .staging import BuiltOutput, Output, as_of_the_user, stage
 from .trace_rules import call_at_once, worth_a_second_call
 
@@ -120,7 +120,7 @@ def call(
             return out
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
-    return _stage_and_interpret(leaves, treedef, chosen, finish, apart)
+    return stage_and_interpret(leaves, treedef, chosen, finish, apart)
 
 
 def _located(function: Callable, *args: Any) -> Any:
@@ -150,7 +150,7 @@ def call_or_stage(
         MODE.direct = outer
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
-    return _stage_and_interpret(leaves, treedef, chosen, finish)
+    return stage_and_interpret(leaves, treedef, chosen, finish)
 
 
 def _filter(filter_spec: Any, tree: Any) -> list[bool]:
@@ -164,50 +164,34 @@ def _filter(filter_spec: Any, tree: Any) -> list[bool]:
     return jtu.tree_leaves(jtu.tree_map(expand, filter_spec, tree))
 
 
-def _stage_and_interpret(
+def stage_and_interpret(
     leaves: list[Any],
     treedef: Any,
     chosen: list[int],
-    finish: Callable[[Any], Any],
+    finish: Callable[[Any], Any] = strip,
     apart: bool = False,
 ) -> Any:
-    try:
-        return _staged_and_interpreted(leaves, treedef, chosen, finish, apart)
-    except (TypeError, ValueError) as error:
-        values = (leaves[i] for i in chosen)
-        if apart or MODE.staging or not worth_a_second_call(error, values):
-            raise
-        return call_at_once(leaves, treedef, chosen, error)
-
-
-def _staged_and_interpreted(
-    leaves: list[Any],
-    treedef: Any,
-    chosen: list[int],
-    finish: Callable[[Any], Any],
-    apart: bool,
-) -> Any:
+    """A call whose leaves at `chosen` are values; or what is kept of it, done again."""
     values = [leaves[i].canonical() for i in chosen]
-    kept, arrays = None, []
-    if finish is strip and not apart and (found := kept_for(leaves, treedef, chosen)) is not None:
-        kept, arrays = found
-        operands = [*values, *(leaves[i] for i in arrays)]
-        restaged = (lambda: stage(leaves, treedef, chosen + arrays)) if arrays else None
-        if (plan := planned(kept, operands, restaged)) is not None:
-            return kept.staged.rebuild(plan(operands))
+    kept = None if apart or finish is not strip else kept_for(leaves, treedef, chosen)
+    if kept is not None and (out := kept.again(leaves, treedef, chosen, values)) is not kept:
+        return out
     program, read = Program(values, leaves), MODE.arrays_read
     try:
         staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart), program)
         results = program.finish(staged)
-    except LocatedError as error:
-        # It names the user's line itself; JAX's second traceback would say the same at length.
-        error.__cause__ = None
-        if error.location is None:
-            error.at(user_line())
+    except (LocatedError, TypeError, ValueError) as error:
+        if not (apart or MODE.staging) and worth_a_second_call(error, values):
+            return call_at_once(leaves, treedef, chosen, error)
+        if isinstance(error, LocatedError):
+            # It names the user's line itself; JAX's second traceback would say the same at length.
+            error.__cause__ = None
+            if error.location is None:
+                error.at(user_line())
         raise
     results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
-    if kept is not None and not (program.in_parts or arrays and MODE.arrays_read != read):
-        kept.remember(staged, arrays)
+    if kept is not None and not program.in_parts:
+        kept.remember(staged, read)
     return staged.rebuild(results)
 
 

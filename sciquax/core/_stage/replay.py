@@ -11,7 +11,7 @@ A plan is of the function staged with these abstract as well, if that can be, an
 
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -30,7 +30,7 @@ from .._values.types import flatten, type_of, unflatten
 from .._values.unit_polymorphic import strip
 from .._weak_cache import WeakCache
 from .snapshot import FUNCTIONS, Snapshot, snapshot
-from .staging import BuiltOutput, Output
+from .staging import BuiltOutput, Output, stage
 
 _PER_FUNCTION = 8  # plans kept for one function
 _SIMPLE = (int, float, complex, str, bool, type(None))
@@ -104,27 +104,55 @@ class Unplannable(Exception):
 
 
 class Kept:
-    """What is kept for one function and types of operands, and for how long it is good."""
+    """What is kept for one function and types of operands, and for how long it is good.
 
-    def __init__(self, seen: Snapshot):
-        self.seen = seen
-        self.staged: Any = None
-        self.plan: Plan | None = None
-        self.hopeless = False
-
-    def remember(self, staged: Any, arrays: Sequence[int]) -> None:
-        """A call that was staged; not what plain arrays it was given."""
-        self.staged = staged._replace(consts=()) if arrays else staged
-
-
-def kept_for(
-    leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]
-) -> tuple[Kept, list[int]] | None:
-    """What is kept for a call, new if nothing is, and which leaves are plain arrays.
-
-    None if nothing may be.
+    **Arguments**: what the function sees; and which leaves of its calls are plain arrays.
     """
-    if not leaves or not execution.nothing_is_traced():
+
+    def __init__(self, seen: Snapshot, arrays: Sequence[int]):
+        self.seen, self._arrays = seen, list(arrays)
+        self._staged: Any = None
+        self._plan: Plan | None = None
+        self._hopeless = False
+
+    def remember(self, staged: Any, read: int) -> None:
+        """A call that was staged; not what plain arrays it was given.
+
+        **Arguments**: `read`, what `MODE.arrays_read` was before.
+        """
+        if not self._arrays:
+            self._staged = staged
+        elif MODE.arrays_read == read:
+            self._staged = staged._replace(consts=())
+
+    def again(
+        self, leaves: Sequence[Any], treedef: Any, chosen: Sequence[int], values: Sequence[Any]
+    ) -> Any:
+        """The result of a call, at the second time or later; or this object, if it is to be staged.
+
+        The plan is made at the second time, with the plain arrays abstract as well.
+        """
+        operands = [*values, *(leaves[i] for i in self._arrays)]
+        if self._plan is None and self._staged is not None and not self._hopeless:
+            try:
+                staged = self._staged
+                if self._arrays:
+                    staged = stage(leaves, treedef, [*chosen, *self._arrays])
+                    _check_same(self._staged, staged)
+                _check(staged)
+                before = MODE.signature_rules_called
+                plan = Plan(staged, operands)
+                if MODE.signature_rules_called != before:
+                    raise Unplannable
+                self._plan, self._staged = plan, staged
+            except Exception:  # a rule that wants concrete arrays, say
+                self._hopeless = True
+        return self if self._plan is None else self._staged.rebuild(self._plan(operands))
+
+
+def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept | None:
+    """What is kept for a call, new if nothing is; None if nothing may be."""
+    if not leaves or MODE.observer is not None or not execution.nothing_is_traced():
         return None
     called = treedef.children()[0]
     function = owner = leaves[0]
@@ -161,7 +189,7 @@ def kept_for(
     except TypeError:  # something in the tree cannot be hashed
         return None
     if kept is not None and kept.seen.still_holds():
-        return kept, arrays
+        return kept
     if not all(_is_plannable(leaves[i]) for i in chosen):
         return None
     seen = snapshot(function)
@@ -170,8 +198,8 @@ def kept_for(
     _plans.put(owner, (), entries)
     while len(entries) >= _PER_FUNCTION:
         entries.pop(next(iter(entries)), None)
-    kept = entries[key] = Kept(seen)
-    return kept, arrays
+    kept = entries[key] = Kept(seen, arrays)
+    return kept
 
 
 def _is_plannable(value: Any) -> bool:
@@ -180,29 +208,6 @@ def _is_plannable(value: Any) -> bool:
     return type(value).pure_rules and not any(
         isinstance(x, Tracer) or (type(x) in VALUE_TYPES and not _is_plannable(x)) for x in inner
     )
-
-
-def planned(kept: Kept, operands: Sequence[Any], restaged: Callable[[], Any] | None) -> Plan | None:
-    """The plan for a call that was staged before, made at its second time.
-
-    **Arguments**: `operands`, the values, and then the plain arrays; `restaged`, what stages the
-    call with the plain arrays abstract as well, if there are any.
-    """
-    if kept.plan is None and kept.staged is not None and not kept.hopeless:
-        try:
-            staged = kept.staged
-            if restaged is not None:
-                staged = restaged()
-                _check_same(kept.staged, staged)
-            _check(staged)
-            before = MODE.signature_rules_called
-            plan = Plan(staged, operands)
-            if MODE.signature_rules_called != before:
-                raise Unplannable
-            kept.plan, kept.staged = plan, staged
-        except Exception:  # a rule that wants concrete arrays, say
-            kept.hopeless = True
-    return kept.plan
 
 
 def _check_same(concrete: Any, abstract: Any) -> None:
