@@ -1,6 +1,7 @@
 """Tracing a function to a jaxpr, and a trace that knows what its variables are."""
 
 import operator
+import os
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -149,12 +150,15 @@ class StagingTracer(pe.DynamicJaxprTracer):
 
 def _is_wanted() -> bool:
     """Whether JAX asks for a number because it needs it, not only to take a shorter way with it."""
-    frame = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name in _PASSES_ON:
-        frame = frame.f_back
-    return frame is not None and frame.f_code.co_name in _NEEDS_IT
+    frame = sys._getframe()
+    while frame is not None:
+        code, frame = frame.f_code, frame.f_back
+        if code.co_filename.startswith(_JAX) and code.co_name not in _PASSES_ON:
+            return code.co_name in _NEEDS_IT
+    return False
 
 
+_JAX = os.path.join(os.path.dirname(jax.__file__), "")
 _PASSES_ON = {"is_concrete", "to_concrete_value"}
 _NEEDS_IT = {
     "__bool__", "__int__", "__index__", "__hex__", "__oct__", "concrete_or_error",

@@ -17,8 +17,10 @@ from .._errors import LocatedError
 from .._interpret import Interpretation
 from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, describe
+from .._values.materialisation_log import materialised
 from .._values.mode import not_staging
 from .._values.unit_polymorphic import strip
+from .._values.value import Value
 from .staging import Staged, passed_among
 
 
@@ -56,14 +58,17 @@ class Program:
         return strip(self.outside(settle, self._run.env[var]))
 
     def number_of(self, tracer: StagingTracer) -> Any:
-        """The array that a variable is, or None if that is a value, or not known either."""
+        """The array that a variable is, or None if that is not known, or no plain array.
+
+        What any operation without a rule would make a plain array is made one here too.
+        """
         value = self.value_of(tracer)
         if type(value) in VALUE_TYPES:
             self.refused = f"Numbers of {describe(value)} were asked for, which is no plain array."
-            if value.shape:
+            if value.shape and type(value).default is not Value.default:
                 return None
             try:
-                value = value.materialise()
+                value = self.outside(materialised, value, "a number")
             except LocatedError:
                 return None
             self.refused = None

@@ -118,7 +118,9 @@ def stage(
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
         with (within or as_of_the_user)():
             out = fn(*args, **kwargs)
-        out_leaves, out_tree = jtu.tree_flatten(out, is_leaf=is_value)
+        out_leaves, out_tree = jtu.tree_flatten(
+            out, is_leaf=lambda x: is_value(x) or isinstance(x, _RUNS_LATER)
+        )
         traced: list[Any] = []
         template.extend(template_of(x, traced) for x in out_leaves)
         return traced
