@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.core
-from jax._src import ad_util  # private: 0.10 to 0.12 (Zero is not exported)
+from jax._src import (
+    ad_util,  # private: 0.10 to 0.12 (Zero is not exported)
+    api,  # private: 0.10 to 0.12 (_jvp)
+)
+from jax._src.lax import lax  # private: 0.10 to 0.12 (_replace_zero)
+
+push_forward = api._jvp
+"""What `jax.jvp` and `jax.jacfwd` call."""
+
+replace_zero = lax._replace_zero
+"""What is divided by in the derivative of `abs`."""
 
 
 def jvp_jaxpr(

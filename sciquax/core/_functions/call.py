@@ -55,8 +55,8 @@ class LateCall:
             apply = mapped(apply, batch)
         return apply(list(operands))
 
-    def differentiated(self) -> "LateCall":
-        """The same call where the caller also asks for its derivative."""
+    def differentiated(self) -> "LateCall | None":
+        """The same call where the caller also asks for its derivative. None: the body's serves."""
         return self
 
 

@@ -29,13 +29,14 @@ from .._compat.code import called_by_jax, pass_through, python_function
 from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import WANTS_A_NUMBER, StagingTracer, trace_to_jaxpr
-from .._values.captured import inject
+from .._values.captured import CapturedValue, inject
 from .._values.kinds import is_value
 from .._values.mode import MODE, trace_anew
 from .call import RuledCall, call_whole, leave_call
 from .rules import FunctionRules, function_rules, known_rules, uninstalled
 
 _pending: dict[str, list[tuple[str, type, Callable, bool]]] = {}
+_hooks: list[tuple[Any, Callable[[Callable[..., Any]], Callable[..., Any]]]] = []
 _lock = threading.RLock()
 
 
@@ -68,11 +69,21 @@ def rules_of(function: Any) -> FunctionRules | None:
     return rules if rules is not None and rules.by_name else None
 
 
+def add_hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on."""
+    _hooks.append((function, hook_for))
+
+
 def install() -> None:
     """Have the calls of every function that has rules pass through a hook."""
-    if not _pending and not uninstalled:
+    if not _pending and not uninstalled and not _hooks:
         return
     with _lock:
+        for function, hook_for in _hooks:
+            found = python_function(function)
+            assert found is not None
+            pass_through(found, hook_for)
+        _hooks.clear()
         for name in list(_pending):  # now, for JAX imports them when they are first asked for
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
@@ -93,6 +104,8 @@ def _hook_for(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
         def hook(*args: Any, **kwargs: Any) -> Any:
+            if MODE.direct and any(map(is_value, args)) and not called_by_jax(function):
+                raise CapturedValue  # so that it is staged: not all functions ask for its array
             if not MODE.staging or (not rules.everywhere and called_by_jax(function)):
                 return original(*args, **kwargs)
             return stage_whole(original, rules, args, kwargs)

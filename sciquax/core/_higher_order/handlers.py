@@ -10,6 +10,7 @@ from . import (
     control_flow,
     custom_batching,
     custom_derivatives,
+    gradient_labels as gradient_labels,  # enrols itself
     hi_primitives,
     late_call as late_call,  # enrols itself
     late_call_derivatives as late_call_derivatives,  # enrols itself

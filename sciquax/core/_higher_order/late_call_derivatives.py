@@ -113,13 +113,17 @@ def _jvp(primals: Any, tangents: Any, *, call: LateCall, body: Any, avals: Any) 
     )
     if not wanted:
         return leave_call(call, primals, body, avals), pushed
-    call, given = call.differentiated(), [tangents[i] for i in varied]
+    given = [tangents[i] for i in varied]
 
     def tangents_of(*operands: Any) -> list[Any]:
         points, given = operands[: len(primals)], operands[len(primals) :]
         some = lambda *xs: _some(body, wanted, _filled(points, varied, xs))  # noqa: E731
         return jax.jvp(some, tuple(points[i] for i in varied), tuple(given))[1]
 
+    if (differentiated := call.differentiated()) is None:
+        found = tangents_of(*primals, *given)
+        return leave_call(call, primals, body, avals), _filled(pushed, wanted, found)
+    call = differentiated
     found = leave_call(
         Derivative(
             of=f"tangents of {call.of}", call=call, count=len(primals), varied=varied, wanted=wanted

@@ -11,7 +11,7 @@ from .._compat.frames import user_location
 from .._compat.jaxprs import Literal, as_array
 from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
-from .._functions.intercept import rules_of
+from .._functions.intercept import install, rules_of
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
 from .._values.mode import MODE
@@ -140,6 +140,7 @@ def call_or_stage(
     finish: Callable[[Any], Any] = strip,
 ) -> Any:
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
+    install()
     install_tree_hook()
     outer, MODE.direct = MODE.direct, True
     try:

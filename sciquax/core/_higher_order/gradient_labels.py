@@ -1,0 +1,187 @@
+"""Gradients that a quaxified program takes itself: `quaxify(jax.grad(f))`, `jax.vjp` within.
+
+What is interpreted is the program that JAX has differentiated. A gradient gets its unit and its
+names from what it is computed of. A zero is computed of nothing, nor are the names of the gradient
+of a sum. So `jax.vjp`, which all of them call, leaves a call of which the argument and the output
+are operands as well.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from .._autodiff.tangent_labels import align, derivative, scaled
+from .._compat import derivatives
+from .._compat.jaxprs import Tracer
+from .._compat.tracing import trace_to_jaxpr
+from .._errors import LocatedError
+from .._functions.call import LateCall, leave_call
+from .._functions.intercept import add_hook
+from .._functions.rules import labels
+from .._values.kinds import VALUE_TYPES
+from .._values.mode import MODE
+from .._values.unit_polymorphic import Polymorphic, strip
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class _Labels(LateCall):
+    """Derivatives with labels. They are the first `count` operands.
+
+    Derivatives of these in turn get what labels they have.
+    """
+
+    count: int
+
+    def once(self, operands: Sequence[Any]) -> Any:
+        return self.labelled(*operands)
+
+    def labelled(self, *operands: Any) -> Any:
+        raise NotImplementedError
+
+    def differentiated(self) -> None:
+        return None
+
+
+class _GradientLabels(_Labels):
+    """Of gradients, the arguments, an output, and the cotangent of that."""
+
+    def labelled(self, *operands: Any) -> Any:
+        *pairs, out, cotangent = operands
+        if type(strip(cotangent)) in VALUE_TYPES:  # whoever has one, has labels
+            return pairs[: self.count]
+        pairs = zip(pairs[: self.count], pairs[self.count :], strict=True)
+        return [_gradient(strip(out), strip(x), g) for g, x in pairs]
+
+
+def _gradient(out: Any, arg: Any, grad: Any) -> Any:
+    """A gradient, labelled where what it was computed of did not say how."""
+    if not _is_of(grad, arg):
+        return grad
+    if _is_unlabelled_zero(grad):
+        leaf = grad.inner
+        if type(arg) in VALUE_TYPES:
+            leaf = jtu.tree_unflatten(jtu.tree_structure(arg), [leaf])
+        return derivative(out, arg, leaf)
+    return _with_names_of(arg, grad)
+
+
+class _TangentLabels(_Labels):
+    """Of tangents of outputs, the outputs, the arguments, and their tangents."""
+
+    def labelled(self, *operands: Any) -> Any:
+        n = self.count
+        rest = operands[2 * n :]
+        primals, given = map(strip, rest[: len(rest) // 2]), rest[len(rest) // 2 :]
+        try:
+            _, rate = align(tuple(primals), tuple(given))
+        except LocatedError:  # arguments in several units, whose tangents are all plain
+            return operands[:n]
+        return [
+            _tangent(strip(x), t, rate)
+            for t, x in zip(operands[:n], operands[n : 2 * n], strict=True)
+        ]
+
+
+def _tangent(out: Any, tangent: Any, rate: Any) -> Any:
+    if not _is_of(tangent, out):
+        return tangent
+    if _is_unlabelled_zero(tangent):
+        leaf = tangent.inner
+        return scaled(out.as_tangent([leaf]) if type(out) in VALUE_TYPES else leaf, rate)
+    return _with_names_of(out, tangent)
+
+
+def _is_of(found: Any, value: Any) -> bool:
+    """Whether a derivative could be the one array that a value labels, or is."""
+    return [jnp.shape(x) for x in jtu.tree_leaves(value)] == [jnp.shape(strip(found))]
+
+
+def _is_unlabelled_zero(x: Any) -> bool:
+    return type(x) is Polymorphic and type(x.inner) not in VALUE_TYPES
+
+
+def _with_names_of(value: Any, found: Any) -> Any:
+    if type(value) not in VALUE_TYPES or not labels(type(value)):
+        return found
+    held = getattr(found, value.payload) if type(found) is type(value) else found
+    return value.with_payload(held)
+
+
+# -- what leaves these calls ----------------------------------------------------------------------
+
+
+def _vjp(original: Callable[..., Any]) -> Callable[..., Any]:
+    def vjp(fun: Callable[..., Any], *primals: Any, **kwargs: Any) -> Any:
+        out, pull, *aux = original(fun, *primals, **kwargs)
+        if MODE.staging and _has_tracer(primals):
+            pull = jtu.Partial(_pulled, pull, out, primals)
+        return (out, pull, *aux)
+
+    return vjp
+
+
+def _pulled(pull: Callable[..., Any], out: Any, primals: Any, cotangents: Any) -> Any:
+    grads, tree = jtu.tree_flatten(pull(cotangents))
+    outs = zip(jtu.tree_leaves(out), jtu.tree_leaves(cotangents), strict=True)
+    known = next((pair for pair in outs if _is_inexact(pair[0])), None)
+    args = jtu.tree_leaves(primals)
+    if known is not None and len(args) == len(grads):
+        grads = _leave(_GradientLabels, grads, args, known)
+    return jtu.tree_unflatten(tree, grads)
+
+
+def _jvp(original: Callable[..., Any]) -> Callable[..., Any]:
+    def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, *args: Any, **kwargs: Any) -> Any:
+        out, pushed, *aux = original(fun, primals, tangents, *args, **kwargs)
+        if MODE.staging and _has_tracer(primals):
+            leaves, tree = jtu.tree_flatten(pushed)
+            pairs = zip(jtu.tree_leaves(primals), jtu.tree_leaves(tangents), strict=True)
+            pairs = [(x, t) for x, t in pairs if _is_inexact(t)]
+            given = [*(x for x, _ in pairs), *(t for _, t in pairs)]
+            leaves = _leave(_TangentLabels, leaves, jtu.tree_leaves(out), given)
+            pushed = jtu.tree_unflatten(tree, leaves)
+        return (out, pushed, *aux)
+
+    return jvp
+
+
+def _leave(
+    kind: type[_Labels], found: list[Any], values: list[Any], rest: Sequence[Any]
+) -> list[Any]:
+    """Leave a call that labels derivatives of, or by, these values."""
+    places = [i for i, x in enumerate(found) if _is_inexact(x)]
+    operands = [*(found[i] for i in places), *(values[i] for i in places), *rest]
+    if not places or not MODE.staging or not _has_tracer(operands):
+        return found
+    body = trace_to_jaxpr(lambda *xs: xs[: len(places)], operands)
+    call = kind(of="the labels of derivatives", count=len(places))
+    labelled = list(found)
+    for i, x in zip(places, leave_call(call, operands, body), strict=True):
+        labelled[i] = x
+    return labelled
+
+
+def _has_tracer(tree: Any) -> bool:
+    return any(isinstance(x, Tracer) for x in jtu.tree_leaves(tree))
+
+
+def _is_inexact(x: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+
+
+def _replace_zero(original: Callable[..., Any]) -> Callable[..., Any]:
+    """JAX's derivative of `abs` divides by one where it would by zero: one of the same unit."""
+
+    def replace_zero(x: Any) -> Any:
+        return jnp.where(x == 0, jnp.ones_like(x), x) if MODE.staging else original(x)
+
+    return replace_zero
+
+
+add_hook(jax.vjp, _vjp)
+add_hook(derivatives.push_forward, _jvp)
+add_hook(derivatives.replace_zero, _replace_zero)

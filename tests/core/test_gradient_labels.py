@@ -1,0 +1,122 @@
+"""Gradients that a quaxified program takes itself have the units and names of `sciquax.grad`'s."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import sciquax
+from sciquax import quaxify
+from sciquax.named import NamedArray
+from sciquax.units import Quantity
+from tests.helpers import assert_same
+
+X = jnp.array([3.0, 1.0, 2.0])
+A = jnp.arange(6.0).reshape(2, 3)
+LENGTH, TIME = Quantity(X, "m"), Quantity(2.0, "s")
+NAMED = NamedArray(A, ("i", "j"))
+LENGTHS, TIMES = NamedArray(Quantity(A, "m"), ("i", "j")), NamedArray(Quantity(X, "s"), ("j",))
+
+SCALARS = {
+    "of another": (lambda x, y: y**2, LENGTH, TIME),
+    "of nothing": (lambda x: jnp.float32(1.0), LENGTH),
+    "stopped": (lambda x: jnp.sum(lax.stop_gradient(x) ** 2), LENGTH),
+    "times zero": (lambda x, y: jnp.sum(x * 0) * y, LENGTH, TIME),
+    "of a part": (lambda x: jnp.sum(x[:2] ** 2), LENGTH),
+    "of a number": (lambda n, x: jnp.sum(x) + 0 * n * x[0], jnp.float32(2.0), LENGTH),
+    "names, sum": (lambda a: a.sum(), NAMED),
+    "names, part": (lambda a: (a[0] * 2.0).sum(), NAMED),
+    "names, mean": (lambda a: a.mean() ** 2, LENGTHS),
+    "names, two": (lambda a, w: (a.sum(0) * w).sum(), LENGTHS, TIMES),
+    "names, one of two": (lambda a, w: (w * 2.0).sum(), LENGTHS, TIMES),
+}
+
+
+@pytest.mark.parametrize("program", SCALARS.values(), ids=SCALARS)
+@pytest.mark.parametrize("jit", [False, True], ids=["un-jitted", "jit"])
+def test_as_outside(program, jit):
+    f, *args = program
+    places = tuple(range(len(args)))
+    inner = quaxify(jax.grad(f, places))
+    assert_same((jax.jit(inner) if jit else inner)(*args), sciquax.grad(quaxify(f), places)(*args))
+
+
+DERIVATIVES = {
+    "jacfwd": (jax.jacfwd, sciquax.jacfwd, lambda x, y: x**2, 1),
+    "jacrev": (jax.jacrev, sciquax.jacrev, lambda x, y: x**2, 1),
+    "hessian": (jax.hessian, sciquax.hessian, lambda x, y: jnp.sum(x) * y, 0),
+    "value_and_grad": (jax.value_and_grad, sciquax.value_and_grad, lambda x, y: y**2, 0),
+}
+
+
+@pytest.mark.parametrize("case", DERIVATIVES.values(), ids=DERIVATIVES)
+def test_transforms(case):
+    jaxs, ours, f, place = case
+    assert_same(quaxify(jaxs(f, place))(LENGTH, TIME), ours(f, place)(LENGTH, TIME))
+
+
+def test_tangents():
+    def pushed(x, v):
+        return jax.jvp(lambda x: (x**2, lax.stop_gradient(x)), (x,), (v,))[1]
+
+    along, none = quaxify(pushed)(LENGTH, Quantity(X, "m/s"))
+    assert_same(along, Quantity(2 * X * X, "m**2/s"))
+    assert_same(none, Quantity(0 * X, "m/s"))
+
+
+def test_models_and_steps():
+    """As optimisers use them: parameters of several units in a tree, of which one is not used."""
+
+    def step(model):
+        grads = eqx.filter_grad(lambda m: jnp.sum(m["x"] ** 2))(model)
+        return jax.tree.map(lambda p, g: p * g, model, eqx.filter(grads, eqx.is_array))
+
+    model = {"x": LENGTH, "y": TIME}
+    assert_same(
+        quaxify(step)(model), {"x": Quantity(2 * X * X, "m**2"), "y": Quantity(0.0, "m**2")}
+    )
+
+
+def test_derivatives_of_derivatives():
+    f = lambda x: jnp.sum(jax.grad(lambda y: jnp.sum(y**3))(x) * x)  # noqa: E731
+    assert_same(quaxify(jax.grad(f))(LENGTH), Quantity(9 * X**2, "m**2"))
+    assert_same(sciquax.grad(f)(LENGTH), Quantity(9 * X**2, "m**2"))
+
+
+@pytest.mark.parametrize("f", [lambda z: jnp.abs(z).sum(), lambda z: (jnp.abs(z) ** 2).sum()])
+def test_abs_of_complex(f):
+    """JAX's rule puts a one for a zero that it would divide by."""
+    z = jnp.array([3 + 4j, 0, 1j])
+    expected = jax.grad(f)(z)
+    found = quaxify(jax.grad(f))(Quantity(z, "m"))
+    np.testing.assert_allclose(getattr(found, "m", found), expected, rtol=1e-6)
+    assert_same(found, sciquax.grad(f)(Quantity(z, "m")))
+
+
+TEMPLATES = {
+    "ones": jnp.ones_like,
+    "zeros": jnp.zeros_like,
+    "full": lambda x: jnp.full_like(x, jnp.inf),
+}
+SPELLINGS = {
+    "itself": lambda f: f,
+    "lambda": lambda f: lambda x: f(x),
+    "jit": jax.jit,
+    "vmap": jax.vmap,
+    "in jit": lambda f: lambda x: jax.jit(f)(x),
+    "captured": lambda f: lambda x: f(LENGTH),
+}
+
+
+@pytest.mark.parametrize("f", TEMPLATES.values(), ids=TEMPLATES)
+@pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
+def test_templates_mean_the_same(f, spelled):
+    assert_same(quaxify(spelled(f))(LENGTH), Quantity(f(X), "m"))
+
+
+@pytest.mark.parametrize("f", TEMPLATES.values(), ids=TEMPLATES)
+def test_templates_of_captured_values(f):
+    """Also where no argument is a value, and the function is called first as it is."""
+    assert_same(quaxify(lambda n: n * f(LENGTH))(jnp.float32(2.0)), Quantity(2 * f(X), "m"))
