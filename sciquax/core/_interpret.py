@@ -18,7 +18,7 @@ from ._compat.jaxprs import Literal, all_inputs, bind_equation, last_uses, open_
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, at_equation, code_line
+from ._errors import LocatedError, at_equation
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
 from ._values.environment import Environment, checked, read, tag_literals
@@ -26,7 +26,7 @@ from ._values.formulas import bind_plain, grows, is_transient, settle, wants_def
 from ._values.kinds import VALUE_TYPES, aval_of
 from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
-from ._values.trust import TRUST, note_picked, output_literals
+from ._values.trust import TRUST, note_picked, output_literals, place_of, read_literals
 from ._values.unit_polymorphic import (
     Polymorphic,
     for_rules,
@@ -138,7 +138,7 @@ class Interpretation:
             if live is not None and id(eqn) not in live:
                 continue
             if trusting:
-                numbers.place = str(code_line(eqn) or place or "") or None
+                numbers.place = place_of(eqn, place)
             source = eqn.source_info
             stack = source_info_util.current_name_stack() + source.name_stack
             with (
@@ -231,6 +231,8 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
                 body = open_jaxpr(eqn.params["jaxpr"])
                 return interpret(*body, MODE.numbers.passed_on(tagged), deferring=True)
         return checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
+    if TRUST.value is not None:
+        tagged, has_value = read_literals(primitive, tagged, has_value)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
         out = resolve(primitive, tagged)(primitive, tagged, eqn.params)
         return checked(eqn, out if primitive.multiple_results else (out,), env)

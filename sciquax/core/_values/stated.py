@@ -167,12 +167,15 @@ class Numbers:
         for var in eqn.outvars:
             self.made.pop(var, None)
 
+    def is_stated(self, var: Any) -> bool:
+        """Whether the program states a variable, or puts stated numbers together for it."""
+        return type(var) is Literal or var in self.made or var in self.picked
+
     def passed_on(self, operands: Sequence[Any]) -> list[Any]:
         """The operands of the equation at hand, the stated ones marked, for a body."""
         return [
             Stated(x, _Variable(self, var))
-            if (type(var) is Literal or var in self.made or var in self.picked)
-            and type(strip(x)) not in VALUE_TYPES
+            if self.is_stated(var) and type(strip(x)) not in VALUE_TYPES
             else x
             for var, x in zip(self.at[0], operands, strict=True)
         ]
@@ -182,9 +185,7 @@ class Numbers:
         if isinstance(question, AboutProgram):
             return question.answer(self, var)
         roots = self._roots(var)
-        if (
-            len(roots) == 1 and question is not whole
-        ):  # what is made of one number is not told apart
+        if len(roots) == 1 and question is not whole:  # what is made of one is not told apart
             (root,) = roots
             asked = question if root is var else _Folded(self, var, root, question, data)
             return self.made[root].ask(asked, data)

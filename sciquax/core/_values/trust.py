@@ -26,10 +26,17 @@ TRUST = jax.make_user_context(None)
 
 
 class LiteralNumber(NamedTuple):
-    """A number, and the line of the user's or a library's that states it."""
+    """A number, and the line of the user's or a library's that states it.
+
+    A place that is `called` is the line that calls a function of JAX's, which states it.
+    """
 
     value: Any
     place: str
+
+    @property
+    def called(self) -> bool:
+        return getattr(self.place, "called", False)
 
 
 Literals = Sequence[LiteralNumber]
@@ -37,7 +44,11 @@ Literals = Sequence[LiteralNumber]
 
 @runtime_checkable
 class Truster(Protocol):
-    """Who says whether numbers take the type of `example`, and notes that they do."""
+    """Who says whether numbers take the type of `example`, and notes that they do.
+
+    One that has a method `read(primitive, operands)` is asked for the operands of every operation
+    on data or values, those that `literal_numbers` are known of made values, perhaps.
+    """
 
     def takes(self, numbers: Literals, example: Any) -> bool: ...
 
@@ -65,10 +76,10 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
     known: dict[Any, Parts] = {}
     here = _place(numbers.place)
 
-    def read(var: Any) -> Parts | None:
-        return (
-            {only(number_of_literal(var)): here} if type(var) is jaxprs.Literal else known.get(var)
-        )
+    def read(var: Any, eqn: Any = None) -> Parts | None:
+        if type(var) is not jaxprs.Literal:
+            return known.get(var)
+        return {only(number_of_literal(var)): here if eqn is None else place_of(eqn, here) or here}
 
     waiting = [var]
     while waiting and type(waiting[-1]) is not jaxprs.Literal:
@@ -84,7 +95,7 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
         elif missing := [v for v in made.invars if read(v) is None]:
             waiting += missing
         else:
-            parts = combined(made, [read(v) or {} for v in made.invars])
+            parts = combined(made, [read(v, made) or {} for v in made.invars])
             known.update(zip(made.outvars, parts, strict=True))
     return _readable(read(var) or {})
 
@@ -104,18 +115,44 @@ def _readable(parts: Parts) -> Literals:
     return tuple(found)
 
 
+class Place(str):
+    """The line that states a number, or, if `called`, that calls a function which does."""
+
+    called = False
+
+
+def place_of(eqn: Any, outer: str | None) -> Place | None:
+    """The place of an equation's literals: its own line, or that of the call that it is within."""
+    own = code_line(eqn)
+    if own is None and outer is None:
+        return None  # the Python stack knows
+    place = Place(own or outer)
+    place.called = own is None
+    return place
+
+
 def _place(known: str | None) -> str:
-    return known or str(code_line() or "?")
+    return known or Place(code_line() or "?")
 
 
 # -- what core does with them ---------------------------------------------------------------------
 
 
+def read_literals(primitive: Any, operands: list[Any], has_value: bool) -> tuple[list[Any], bool]:
+    """The operands of an equation as who trusts reads them, and whether a value is among them.
+
+    What the program makes of numbers that it states alone is such a number again.
+    """
+    read = getattr(TRUST.value, "read", None)
+    if read is None or not has_value and all(map(MODE.numbers.is_stated, MODE.numbers.at[0])):
+        return operands, has_value
+    operands = read(primitive, operands)
+    return operands, has_value or any(type(x) in VALUE_TYPES for x in operands)
+
+
 def note_picked(numbers: Numbers, eqn: Any) -> None:
     """An equation was carried out that states no result, but may pick stated numbers."""
-    known = [
-        type(v) is jaxprs.Literal or v in numbers.made or v in numbers.picked for v in eqn.invars
-    ]
+    known = [*map(numbers.is_stated, eqn.invars)]
     flags = zip(eqn.outvars, foldable(eqn, known, picks=True), strict=True)
     numbers.picked.update((var, eqn) for var, flag in flags if flag and var not in numbers.made)
 

@@ -1,7 +1,8 @@
 """`infer`: the units that a function's inputs must have, found from its program."""
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import is_value, run
-from sciquax.core.internal import adopt_all
+from sciquax.core.internal import TRUST, adopt_all
 
 from .._quantity.arithmetic import mismatch
 from .._quantity.base import bare
@@ -19,6 +20,8 @@ from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
 from .._unit.registry import get_registry
 from .._unit.unit import InternedUnit, dimensionless
+from .._wrapping.with_constants import with_constants
+from .bare_constants import UnknownLiterals, constants_of_modules, of_unknown_unit
 from .unknown_units import SymbolicUnit, System, Variable, exponents_of
 
 
@@ -93,9 +96,19 @@ class Inference:
     - `inputs`: an `Inferred` for each unknown, by name.
     - `outputs`: the function's output with an `Inferred` for each array.
     - `free`: the names of the unknowns that may have any unit; all others follow from them.
+    - `constants`: with `infer(..., constants=True)`, the constants of modules whose dimension is
+      found, by full name, each a quantity of its number and the dimension's base unit: what
+      [`sciquax.units.with_constants`][] takes.
+    - `literals`: and the literals that have a unit, or whose unit is free: each the number, its
+      `Inferred` and its line.
     """
 
+    constants: dict[str, Quantity]
+    literals: tuple[tuple[Any, Inferred, str], ...] = ()
+
     def __init__(self, system: System, units: dict[str, InternedUnit], outputs: Any):
+        self.constants = {}
+        self._free_constants: dict[str, Inferred] = {}
         self.inputs: dict[str, Inferred] = {
             name: Inferred(system, unit) for name, unit in units.items()
         }
@@ -110,18 +123,33 @@ class Inference:
     def __repr__(self) -> str:
         lines = [f"{name}: {found}" for name, found in self.inputs.items()]
         lines.append(f"-> {self.outputs}")
+        for name, q in self.constants.items():
+            lines.append(f'"{name}": {q!r},')
+        lines += [f'"{name}": {found},' for name, found in self._free_constants.items()]
+        lines += [f"{value!r}: {found}  at {place}" for value, found, place in self.literals]
         if self.free:
             lines.append("free: " + ", ".join(self.free))
         return "\n".join(lines)
 
 
-def infer(fn: Callable[..., Any], returns: Any = None) -> Callable[..., Inference]:
+_NOTHING = contextlib.nullcontext()
+
+
+def infer(
+    fn: Callable[..., Any], returns: Any = None, constants: bool = False
+) -> Callable[..., Inference]:
     """Find the units of a function's inputs that its program asks for.
 
     **Arguments**
 
     - `fn`: any function that `quaxify` takes.
     - `returns`: the unit of its output (a tree of units, for several), if that is known.
+    - `constants`: whether to find the units of the program's bare numbers too: of constants of
+      modules, Newton's in a package, and of literals, a fitted coefficient or a floor of 1e-3, but
+      for such as count (small whole numbers, simple fractions, multiples of pi). A count takes a
+      unit where it meets one in a sum, a comparison or a selection. What is found of constants is
+      in the form that [`sciquax.units.with_constants`][] takes, in base units: it is right if the
+      package's numbers are in such, and wants converting otherwise.
 
     **Returns** a function of the same arguments, in which `Unknown(array)`, or `unknown` for a
     scalar, stands for an input whose unit is to be found. Plain arrays and numbers have none:
@@ -180,15 +208,41 @@ def infer(fn: Callable[..., Any], returns: Any = None) -> Callable[..., Inferenc
             # Only now: an equation may find what was unknown when the output was made.
             outputs = jtu.tree_map(lambda x: Inferred(system, _unit(x)), out, is_leaf=is_value)
 
+        numbers = constants_of_modules(fn) if constants else {}
+        bare_units = {name: system.unknown(name) for name in numbers}
+        literals = UnknownLiterals(system) if constants else None
+        reading = _NOTHING if literals is None else TRUST(literals)
+        named = {name: of_unknown_unit(x, bare_units[name]) for name, x in numbers.items()}
         try:
-            jax.eval_shape(traced, [leaves[i] for i in chosen])
+            with with_constants(named) if named else _NOTHING, reading:
+                jax.eval_shape(traced, [leaves[i] for i in chosen])
         except DimensionalityError as error:
             if system.contradiction is None:
                 raise
             raise _explained(error, system) from None
-        return Inference(system, units, outputs)
+        found = Inference(system, units, outputs)
+        for name, x in numbers.items():
+            of_it = Inferred(system, bare_units[name])
+            if of_it.free:
+                found._free_constants[name] = of_it
+            elif not of_it.is_compatible_with(""):
+                found.constants[name] = Quantity(x, of_it.unit)
+        found.literals = () if literals is None else tuple(_literals(system, literals))
+        return found
 
     return inferred
+
+
+def _literals(system: System, literals: UnknownLiterals) -> Iterator[tuple[Any, Inferred, str]]:
+    """What is found of literals, but for those that are numbers."""
+    seen = set()
+    taken = [(number, unit) for (number, _), unit in literals.taken.items()]
+    for number, unit in [*literals.units.items(), *taken]:
+        found = Inferred(system, unit)
+        key = (number.value, str(found), number.place)
+        if key not in seen and (found.free or not found.is_compatible_with("")):
+            seen.add(key)
+            yield number.value, found, number.place
 
 
 def _unit(x: Any) -> InternedUnit:
