@@ -6,6 +6,7 @@ compiled as a whole, which is what `jnp.sqrt` itself is, and found by JAX's own 
 on. A call with numbers that never come again costs no compilation.
 """
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from .._compat.jaxprs import Tracer
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._errors import LocatedError
+from .._values.array_methods import REDUCTIONS
 from .._values.kinds import VALUE_TYPES, adopt
 from .._values.mode import MODE
 from .._values.operators import CALLER
@@ -44,8 +46,14 @@ _HOUSE = f"{__name__.partition('.')[0]}."
 _DYNAMIC = object()
 
 
+_REDUCTIONS = {getattr(jnp, name) for name in REDUCTIONS}
+"""Python functions of JAX's around one that it compiles."""
+
+
 def is_compiled_function(fn: Any) -> bool:
-    """Whether JAX compiles a function as a whole: it is jitted, or a `jnp.ufunc`."""
+    """Whether JAX compiles a function as a whole: it is jitted, a `jnp.ufunc` or a reduction."""
+    if isinstance(fn, types.FunctionType):
+        return fn in _REDUCTIONS
     return hasattr(fn, "lower") or isinstance(fn, jnp.ufunc)
 
 

@@ -49,8 +49,25 @@ METHODS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 """The functions that array methods are. The methods' arguments follow the array."""
 
+REDUCTIONS = (
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+    "ptp",
+)
+"""Functions of `jnp` that JAX does not compile as a whole, but what they call."""
+
 _COMPILED = {
     *(f for f in METHODS.values() if hasattr(f, "lower")),
+    *(METHODS[name] for name in REDUCTIONS),
     *(METHODS[name] for name in ("astype", "flatten", "reshape", "transpose", "round", "copy")),
     *(METHODS[name] for name in ("T", "mT", "real", "imag", "ravel", "swapaxes")),
 }
