@@ -14,11 +14,11 @@ import jax.tree_util as jtu
 
 from ._compat import jaxprs
 from ._compat.execution import current_context, equation_context
-from ._compat.jaxprs import Literal, all_inputs, bind_equation, open_jaxpr
+from ._compat.jaxprs import Literal, all_inputs, bind_equation, needed_equations, open_jaxpr
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
+from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
@@ -70,7 +70,8 @@ def interpret(
 def _interpreted(
     jaxpr: Any, consts: Any, operands: Any, deferring: bool, data: Any, literals: Any
 ) -> list[Any]:
-    numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
+    trusting = TRUST.value is not None
+    numbers, inputs = Numbers(trusting), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
     here = current_context()
     before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
@@ -80,11 +81,11 @@ def _interpreted(
     if (observer := MODE.observer) is not None:
         observer.enter(jaxpr, len(consts), [*env.values()])
         step = _observed
-    live, trusting = None, TRUST.value is not None
+    needed: list[Any] | None = None
     place = numbers.place = None if outer is None else outer.place
     try:
-        for eqn, dead in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
-            if live is not None and id(eqn) not in live:
+        for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, _last_uses(jaxpr), strict=True)):
+            if needed is not None and (eqn := needed[i]) is None:
                 continue
             if trusting:
                 numbers.place = str(code_line(eqn) or place or "") or None
@@ -98,11 +99,15 @@ def _interpreted(
                     outs = step(eqn, env)
                 except Exception as error:
                     at_equation(error, eqn)
-                    if live is None and observer is None and _may_be_unused(error, eqn):
-                        live = _live_equations(jaxpr)
-                        if id(eqn) not in live:
-                            continue
-                    raise
+                    if needed is not None or observer or not _may_be_unused(error, eqn):
+                        raise
+                    needed = needed_equations(jaxpr)
+                    if needed[i] is None:
+                        continue
+                    if needed[i] is eqn:
+                        raise
+                    eqn = needed[i]
+                    outs = step(eqn, env)
             env.update(zip(eqn.outvars, outs, strict=True))
             if (stated := numbers.note(eqn)) or trusting:
                 if plain_rule(eqn.primitive, numbers.at[1]) is not None:
@@ -125,23 +130,15 @@ def _interpreted(
 
 
 def _may_be_unused(error: Exception, eqn: Any) -> bool:
-    """Whether a call that cannot be carried out on these values matters only if it is used.
+    """Whether what cannot be carried out on these values matters only if it is used.
 
     Libraries compute what nobody asked for, and XLA drops it: Diffrax a fraction of time done, by
-    `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit. What is not a call is the user's, and said.
+    `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit; a Gaussian process its density, by the
+    logarithm of a length, beside its mean. What the user's own line does is said.
     """
-    return isinstance(error, LocatedError) and eqn.primitive.name == "jit"
-
-
-def _live_equations(jaxpr: Any) -> set[int]:
-    """The ids of the equations that have an effect, or on which the outputs depend."""
-    needed = {id(var) for var in jaxpr.outvars}
-    live = set()
-    for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or not needed.isdisjoint(map(id, eqn.outvars)):
-            live.add(id(eqn))
-            needed.update(map(id, eqn.invars))
-    return live
+    if not isinstance(error, LocatedError):
+        return False
+    return eqn.primitive.name == "jit" or is_librarys(code_line(eqn))
 
 
 class Environment(dict):

@@ -42,15 +42,16 @@ class Truster(Protocol):
     def takes(self, numbers: Literals, example: Any) -> bool: ...
 
 
-def literal_numbers(x: Any) -> Literals:
+def literal_numbers(x: Any, in_value: bool = False) -> Literals:
     """The numbers of which literals of the program make an operand of a rule, if they do.
 
-    None for constants of every unit: those take any anyway.
+    None for constants of every unit: those take any anyway. With `in_value`, also those of a value
+    to which a rule gave a type of its own accord: `ones_like(q)`.
     """
     if isinstance(x, (int, float, complex, np.generic)):
         here = MODE.numbers
         return _readable({only(x): _place(None if here is None else here.place)})
-    if type(x) in VALUE_TYPES or (source := operand_at_hand(x)) is None:
+    if type(x) in VALUE_TYPES and not in_value or (source := operand_at_hand(x)) is None:
         return ()
     return literals_of(source)
 
@@ -84,9 +85,18 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
         elif missing := [v for v in made.invars if read(v) is None]:
             waiting += missing
         else:
-            parts = combined(made, [read(v) or {} for v in made.invars])
+            parts = combined(made, [read(v) or _exponent(numbers, made, v) for v in made.invars])
+            parts = [{x: place or here for x, place in part.items()} for part in parts]
             known.update(zip(made.outvars, parts, strict=True))
     return _readable(read(var) or {})
+
+
+def _exponent(numbers: Numbers, eqn: Any, var: Any) -> Parts:
+    """Of an exponent, what a captured scalar is: `2.5 ** jnp.float32(2)` is a literal's square."""
+    if eqn.primitive.name != "pow" or var is not eqn.invars[1]:
+        return {}
+    number = numbers.ask(var, data=True)
+    return {} if number is None or number.size != 1 else {only(number): None}
 
 
 _literals = AboutProgram(_of_variable)
