@@ -81,7 +81,6 @@ TRUSTED = {
     "mask": (lambda x: x + (x > 0) * 1e-3, [1e-3]),
     "bare-mask": (lambda x: x + jnp.asarray(x > 0.5, x.dtype), [0.5, 1.0]),
     "jitter": (lambda x: jnp.diag(x) + 1e-6 * jnp.eye(4), [1e-6]),
-    "power": (lambda x: x + 2.0 ** jnp.float32(3), [8.0]),
     "exponential": (lambda x: x + jnp.exp(-lax.full((), 2.0)), [0.13533528]),
     "either": (lambda x: x + lax.cond(x[0] > x[1], lambda: 1.5, lambda: 2.5), [2.5, 1.5]),
     "ones-like-factor": (lambda x: x * (3.0 * jnp.ones_like(x)) / jnp.ones_like(x), []),

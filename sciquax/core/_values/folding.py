@@ -89,7 +89,6 @@ _ELEMENTWISE: dict[str, Callable[..., Number | None]] = {
 
 
 _ROUNDED: dict[str, Callable[..., Number | None]] = {
-    "pow": np.power,
     "exp": np.exp,
     "exp2": np.exp2,
     "expm1": np.expm1,

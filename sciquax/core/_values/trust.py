@@ -85,18 +85,10 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
         elif missing := [v for v in made.invars if read(v) is None]:
             waiting += missing
         else:
-            parts = combined(made, [read(v) or _exponent(numbers, made, v) for v in made.invars])
+            parts = combined(made, [read(v) or {} for v in made.invars])
             parts = [{x: place or here for x, place in part.items()} for part in parts]
             known.update(zip(made.outvars, parts, strict=True))
     return _readable(read(var) or {})
-
-
-def _exponent(numbers: Numbers, eqn: Any, var: Any) -> Parts:
-    """Of an exponent, what a captured scalar is: `2.5 ** jnp.float32(2)` is a literal's square."""
-    if eqn.primitive.name != "pow" or var is not eqn.invars[1]:
-        return {}
-    number = numbers.ask(var, data=True)
-    return {} if number is None or number.size != 1 else {only(number): None}
 
 
 _literals = AboutProgram(_of_variable)

@@ -185,12 +185,12 @@ def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
         return {}
     found = {i: literal_numbers(x, True) for i, x in enumerate(operands) if units[i] is not None}
     found = {i: numbers for i, numbers in found.items() if numbers}
-    others = [i for i, x in enumerate(operands) if i not in found and not literal_numbers(x)]
     fits = [
-        type(operands[i]) is Polymorphic or units[i] is not None and known[0].compatible(units[i])
-        for i in others
+        type(x) is Polymorphic or u is not None and known[0].compatible(u)
+        for i, (x, u) in enumerate(zip(operands, units, strict=True))
+        if i not in found and not literal_numbers(x)
     ]
-    return {} if all(fits) and all(map(known[0].compatible, known)) else found
+    return {} if all(fits) and all(known[0].compatible(u) for u in known) else found
 
 
 def _dimensional(x: Any) -> InternedUnit | None:
