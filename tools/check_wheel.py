@@ -85,6 +85,8 @@ def run_pages() -> None:
         folder = Path(elsewhere)
         (folder / "docs").mkdir()
         pages = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+        if sys.version_info < (3, 12):  # for which the extra `real` is empty
+            pages.remove(ROOT / "docs" / "real-packages.md")
         copies = []
         for page in pages:
             if "```python" in page.read_text(encoding="utf-8"):
@@ -134,8 +136,9 @@ def main() -> None:
     say("==> [4/6] README.md's code, with the diffrax extra")
     install(ENV, [f"sciquax[diffrax] @ {wheel.as_uri()}"], "sciquax[diffrax]")
     run(ROOT / "tools" / "run_readme.py")
-    say("==> [5/6] every page's code, with the interop extra and what the pages say to install")
-    install(ENV, [f"sciquax[diffrax,interop] @ {wheel.as_uri()}", *PAGES_ALSO], "sciquax[interop]")
+    say("==> [5/6] every page's code, with the extras and what the pages say to install")
+    extras = f"sciquax[diffrax,interop,real] @ {wheel.as_uri()}"
+    install(ENV, [extras, *PAGES_ALSO], "sciquax[interop,real]")
     run_pages()
     say("==> [6/6] every example, with the examples extra")
     install(ENV, [f"sciquax[examples] @ {wheel.as_uri()}"], "sciquax[examples]")

@@ -92,7 +92,7 @@ class LocatedError(Exception):
             lines.append(f"  at {self.location}")
         if self.remedy:
             lines.append(self.remedy)
-        if self.in_library and self.origin is not None and is_library_file(self.origin.file):
+        if self.in_library and is_librarys(self.origin):
             lines.append(self.in_library)
         return "\n".join(lines)
 
@@ -186,6 +186,11 @@ def current_location() -> Location | None:
     """The user's line of the equation that is being interpreted, else of the Python stack."""
     place = user_location(source_info_util.current())
     return user_line() if place is None else Location(*place)
+
+
+def is_librarys(line: Location | None) -> bool:
+    """Whether a line is in a library."""
+    return line is not None and is_library_file(line.file)
 
 
 def user_line(libraries: bool = False) -> Location | None:

@@ -14,11 +14,18 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ._compat.execution import current_context, equation_context
-from ._compat.jaxprs import Literal, all_inputs, bind_equation, last_uses, open_jaxpr
+from ._compat.jaxprs import (
+    Literal,
+    all_inputs,
+    bind_equation,
+    last_uses,
+    needed_equations,
+    open_jaxpr,
+)
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
-from ._errors import LocatedError, at_equation
+from ._errors import LocatedError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
 from ._values.environment import Environment, checked, read, tag_literals
@@ -79,7 +86,7 @@ class Interpretation:
     def __init__(self, operands: Sequence[Any], deferring: bool = False):
         self._operands, self._kept = operands, deferring
         self._deferring = deferring or any(map(wants_deferred, operands))
-        self.env, self.numbers = Environment(), Numbers()
+        self.env, self.numbers = Environment(), Numbers(TRUST.value is not None)
 
     def finish(
         self, jaxpr: Any, consts: Sequence[Any], data: Any, literals: list[Any] | None = None
@@ -133,9 +140,11 @@ class Interpretation:
         env, numbers, observer = self.env, self.numbers, MODE.observer
         step = _equation if observer is None else _observed
         here, place = current_context(), numbers.place
-        live, trusting = None, TRUST.value is not None
+        needed: list[Any] | None = None
+        trusting = TRUST.value is not None
         for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, freed, strict=True)):
-            if live is not None and id(eqn) not in live:
+            whole = eqn
+            if needed is not None and (eqn := needed[i]) is None:
                 continue
             if trusting:
                 numbers.place = place_of(eqn, place)
@@ -150,14 +159,18 @@ class Interpretation:
                 except Exception as error:
                     at_equation(error, eqn)
                     known = any(error is e for e in env.failed.values())
-                    if live is None and (known or observer is None and _may_be_unused(error, eqn)):
-                        live = _live_equations(jaxpr)
-                        if id(eqn) not in live:
-                            continue
-                    done.add(i)
-                    env.failed.update((var, error) for var in eqn.outvars)
-                    raise
-            done.add(i)
+                    if needed is None and (known or not observer and _may_be_unused(error, eqn)):
+                        needed = needed_equations(jaxpr)
+                    if needed is None or needed[i] is eqn:
+                        done.add(i)
+                        env.failed.update((var, error) for var in eqn.outvars)
+                        raise
+                    if needed[i] is None:
+                        continue
+                    eqn = needed[i]
+                    outs = step(eqn, env)
+            if eqn is whole:
+                done.add(i)
             env.update(zip(eqn.outvars, outs, strict=True))
             if (stated := numbers.note(eqn)) or trusting:
                 if plain_rule(eqn.primitive, numbers.at[1]) is not None:
@@ -175,23 +188,15 @@ class Interpretation:
 
 
 def _may_be_unused(error: Exception, eqn: Any) -> bool:
-    """Whether a call that cannot be carried out on these values matters only if it is used.
+    """Whether what cannot be carried out on these values matters only if it is used.
 
     Libraries compute what nobody asked for, and XLA drops it: Diffrax a fraction of time done, by
-    `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit. What is not a call is the user's, and said.
+    `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit; a Gaussian process its density, by the
+    logarithm of a length, beside its mean. What the user's own line does is said.
     """
-    return isinstance(error, LocatedError) and eqn.primitive.name == "jit"
-
-
-def _live_equations(jaxpr: Any) -> set[int]:
-    """The ids of the equations that have an effect, or on which the outputs depend."""
-    needed = {id(var) for var in jaxpr.outvars}
-    live = set()
-    for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or not needed.isdisjoint(map(id, eqn.outvars)):
-            live.add(id(eqn))
-            needed.update(map(id, eqn.invars))
-    return live
+    if not isinstance(error, LocatedError):
+        return False
+    return eqn.primitive.name == "jit" or is_librarys(code_line(eqn))
 
 
 def _observed(eqn: Any, env: Environment) -> Sequence[Any]:

@@ -164,6 +164,23 @@ def last_uses(jaxpr: Any) -> list[list[Any]]:
     return found
 
 
+def needed_equations(jaxpr: Any) -> list[Any]:
+    """The equations that have an effect, or on which the outputs depend; None for each other one.
+
+    Of a call with results that nobody needs, the call that gives the others alone.
+    """
+    pruned, _ = pe.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), True)
+    made = {var: eqn for eqn in pruned.eqns for var in eqn.outvars}
+
+    def needed(eqn: Any) -> Any:
+        found = next((made[var] for var in eqn.outvars if var in made), None)
+        if found is None or eqn.effects:
+            return eqn if eqn.effects else None
+        return found if len(found.outvars) < len(eqn.outvars) else eqn
+
+    return [*map(needed, jaxpr.eqns)]
+
+
 def without_leading_axis(aval: Any) -> Any:
     return aval.update(shape=aval.shape[1:], sharding=None)
 

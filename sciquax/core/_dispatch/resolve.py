@@ -16,7 +16,8 @@ from typing import Any
 from .._errors import AmbiguousRuleError
 from .._values.formulas import bind_plain
 from .._values.kinds import VALUE_TYPES
-from .._values.unit_polymorphic import Polymorphic, stays_polymorphic, strip
+from .._values.stated import stated_number, vanishes
+from .._values.unit_polymorphic import POWERS, Polymorphic, stays_polymorphic, strip
 from .._values.value import Value
 from .signatures import _signature_rules
 from .tables import HIGHER_ORDER, Rule, _resolved, family_rules
@@ -92,13 +93,22 @@ def _bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
 
 
 def _mark_polymorphic(rule: Rule) -> Rule:
-    """The outputs of zeros, infinities and nans are such too."""
+    """The outputs of zeros, infinities and nans are such too; to the power of 0 they are 1."""
 
     def marked(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         out = rule(primitive, operands, params)
+        if primitive.name in POWERS and not _exponent_is_not_zero(operands, params):
+            return out
         return [Polymorphic(x) for x in out] if primitive.multiple_results else Polymorphic(out)
 
     return marked
+
+
+def _exponent_is_not_zero(operands: Sequence[Any], params: dict[str, Any]) -> bool:
+    """Whether the program states an exponent, and not zero."""
+    if "y" in params:
+        return params["y"] != 0
+    return stated_number(operands[1], vanishes, data=True) is False
 
 
 def _without_polymorphic(rule: Rule) -> Rule:

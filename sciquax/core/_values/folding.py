@@ -4,6 +4,7 @@ A number here is a NumPy array of the equation's dtype and of few elements: it h
 axes that it repeats along, so that a constant of a million elements is one number.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,6 +86,22 @@ _ELEMENTWISE: dict[str, Callable[..., Number | None]] = {
     "copy": np.copy,
     "copy_p": np.copy,
 }
+
+
+_ROUNDED: dict[str, Callable[..., Number | None]] = {
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "cbrt": np.cbrt,
+}
+"""What the host may round otherwise: good to show a literal, not to decide by it."""
 
 
 def _full(x: Number, var: Any) -> Number | None:
@@ -183,7 +200,7 @@ def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
     if any(x is None for x in inputs):
         return unknown
     with np.errstate(all="ignore"):
-        if (function := _ELEMENTWISE.get(name)) is not None:
+        if (function := _ELEMENTWISE.get(name) or _ROUNDED.get(name)) is not None:
             out = function(*inputs)
         elif (function := _OTHERS.get(name)) is not None:
             out = function(eqn, *inputs)
@@ -231,11 +248,17 @@ def foldable(eqn: Any, known: Sequence[bool], picks: bool = False) -> Sequence[b
         return _outputs(body, tuple(known), picks)
     if picks and name in _PICKS and known and all(known[_PICKS[name]]):
         return [True] * len(eqn.outvars)
-    if name == "cond" and known[0]:
-        ways = [_outputs(branch, tuple(known[1:])) for branch in eqn.params["branches"]]
+    if name == "cond" and (known[0] or picks):
+        ways = [_outputs(branch, tuple(known[1:]), picks) for branch in eqn.params["branches"]]
         return [all(flags) for flags in zip(*ways, strict=True)]
-    every = bool(known) and all(known) and (name in _ELEMENTWISE or name in _OTHERS)
+    folds = name in _ELEMENTWISE or name in _OTHERS or picks and name in _ROUNDED
+    every = bool(known) and all(known) and folds or picks and _is_mask(eqn)
     return [every] * len(eqn.outvars)
+
+
+def _is_mask(eqn: Any) -> bool:
+    """Whether an equation makes zeros and ones of truth values, whatever these are."""
+    return eqn.primitive.name == "convert_element_type" and eqn.invars[0].aval.dtype == bool
 
 
 def _outputs(body: Any, known: tuple[bool, ...], picks: bool = False) -> Sequence[bool]:
@@ -281,23 +304,33 @@ def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
     if (body := eqn.params.get(_BODIES.get(name))) is not None:
         return _combined_body(body, inputs)
     if name in _PICKS:
-        picked = inputs[_PICKS[name]]
-        return [{k: x for part in picked for k, x in part.items()} if all(picked) else {}]
+        return [_either(inputs[_PICKS[name]])]
+    if name == "cond":
+        ways = [_combined_body(branch, inputs[1:]) for branch in eqn.params["branches"]]
+        return [_either(way) for way in zip(*ways, strict=True)]
     if len(eqn.outvars) != 1:
         return [{} for _ in eqn.outvars]
+    if _is_mask(eqn):
+        dtype = eqn.outvars[0].aval.dtype
+        return [{only(np.asarray(x, dtype)): None for x in (0, 1)}]
     out: Parts = {}
-    if name == "convert_element_type" or all(len(part) == 1 for part in inputs):
-        for number, known in inputs[0].items() if inputs else ():
-            first = [(number, known), *(next(iter(part.items())) for part in inputs[1:])]
+    if sum(len(part) > 1 for part in inputs) < 2:  # else it is not known which meet
+        for numbers in itertools.product(*(part.items() for part in inputs)):
             shaped = [
                 np.asarray(x).reshape((1,) * v.aval.ndim)
-                for (x, _), v in zip(first, eqn.invars, strict=True)
+                for (x, _), v in zip(numbers, eqn.invars, strict=True)
             ]
             (result,) = fold(eqn, shaped)
             if result is None or result.size != 1:
                 return [{}]
+            known = next((place for _, place in numbers if place is not None), None)
             out.setdefault(only(result), known)
     return [out]
+
+
+def _either(parts: Sequence[Parts]) -> Parts:
+    """What an array consists of that is one of these; nothing if not all are known."""
+    return {k: x for part in parts for k, x in part.items()} if all(parts) else {}
 
 
 def _combined_body(body: Any, inputs: Sequence[Parts]) -> list[Parts]:

@@ -112,12 +112,13 @@ class Numbers:
     **Attributes**: `at`, the variables and the operands of the equation at hand; `made`, the
     sources, constants and equations to fold of the stated variables. Where literals are trusted
     (`trust.py`), also `place`, the line of the equation at hand, and `picked`, the equations that
-    put stated numbers together by data.
+    put stated numbers together by data; and values may be stated, `ones_like(q)`.
     """
 
-    __slots__ = ("_known", "at", "made", "picked", "place")
+    __slots__ = ("_known", "_values_too", "at", "made", "picked", "place")
 
-    def __init__(self):
+    def __init__(self, trusting: bool):
+        self._values_too = trusting
         self.made: dict[Any, Any] = {}
         self.picked: dict[Any, Any] = {}
         self._known: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
@@ -175,7 +176,7 @@ class Numbers:
         """The operands of the equation at hand, the stated ones marked, for a body."""
         return [
             Stated(x, _Variable(self, var))
-            if self.is_stated(var) and type(strip(x)) not in VALUE_TYPES
+            if self.is_stated(var) and (self._values_too or type(strip(x)) not in VALUE_TYPES)
             else x
             for var, x in zip(self.at[0], operands, strict=True)
         ]

@@ -53,15 +53,16 @@ class Truster(Protocol):
     def takes(self, numbers: Literals, example: Any) -> bool: ...
 
 
-def literal_numbers(x: Any) -> Literals:
+def literal_numbers(x: Any, in_value: bool = False) -> Literals:
     """The numbers of which literals of the program make an operand of a rule, if they do.
 
-    None for constants of every unit: those take any anyway.
+    None for constants of every unit: those take any anyway. With `in_value`, also those of a value
+    to which a rule gave a type of its own accord: `ones_like(q)`.
     """
     if isinstance(x, (int, float, complex, np.generic)):
         here = MODE.numbers
         return _readable({only(x): _place(None if here is None else here.place)})
-    if type(x) in VALUE_TYPES or (source := operand_at_hand(x)) is None:
+    if type(x) in VALUE_TYPES and not in_value or (source := operand_at_hand(x)) is None:
         return ()
     return literals_of(source)
 
@@ -96,6 +97,7 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
             waiting += missing
         else:
             parts = combined(made, [read(v, made) or {} for v in made.invars])
+            parts = [{x: place or here for x, place in part.items()} for part in parts]
             known.update(zip(made.outvars, parts, strict=True))
     return _readable(read(var) or {})
 

@@ -91,6 +91,7 @@ def is_polymorphic_constant(x: np.ndarray) -> bool:
     return all(map(is_polymorphic_literal, x.flat))
 
 
+POWERS = ("pow", "integer_pow")
 _ADDITIVE = (Scaling.FIRST, Scaling.JOIN, Scaling.EACH)
 
 
@@ -98,8 +99,11 @@ def stays_polymorphic(primitive: Any, operands: Sequence[Any]) -> bool:
     """Whether the outputs consist of zeros, infinities and nans because the operands do.
 
     A product needs one polymorphic factor; a sum, a selection or a copy needs nothing but
-    polymorphic data; a quotient needs a polymorphic numerator, a power a polymorphic base.
+    polymorphic data; a quotient needs a polymorphic numerator, a power a polymorphic base, and an
+    exponent that is not zero (whoever applies the rule asks).
     """
+    if primitive.name in POWERS:
+        return type(operands[0]) is Polymorphic
     facts = facts_of(primitive)
     if facts.scaling is Scaling.PRODUCT:
         return any(type(x) is Polymorphic for x in operands)

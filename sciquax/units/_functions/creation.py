@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic
+from sciquax.core import Polymorphic, stated_number, vanishes
 
 from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
-from .._unit.unit import difference_unit
+from .._unit.unit import difference_unit, dimensionless
 from .signature import call, enrol, rule
 
 enrol("jax.numpy", "geomspace", "start:a, stop:a -> a")
@@ -30,12 +31,21 @@ def _linspace(start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _like(name: str, any_unit: bool) -> None:
-    """`zeros_like(q)` is in q's unit, or in whatever it meets; `ones_like(q)` is in q's unit."""
+    """`zeros_like(q)` is in q's unit, or in whatever it meets; `ones_like(q)` is in q's unit.
+
+    Beside a number the one is a number, as in `full_like(q, 1.0)`: of m/km, 1000 of these.
+    """
 
     def like(a: Any, *args: Any, **kwargs: Any) -> Any:
         function: Callable = getattr(jnp, name)
-        out = wrap(call(function, magnitude_of(a), *args, **kwargs), own_unit(a))
-        return Polymorphic(out) if any_unit and not own_unit(a).offset else out
+        unit = own_unit(a)
+        out = call(function, magnitude_of(a), *args, **kwargs)
+        if any_unit:
+            out = wrap(out, unit)
+            return out if unit.offset else Polymorphic(out)
+        if unit.pure and not unit.offset:
+            out = convert(out, dimensionless(), unit)
+        return wrap(out, unit)
 
     rule(f"jax.numpy.{name}")(like)
 
@@ -45,16 +55,24 @@ _like("empty_like", True)
 _like("ones_like", False)
 
 
+def _is_data(x: Any) -> bool:
+    """Whether an array is none that the program states."""
+    return isinstance(x, jax.Array) and stated_number(x, vanishes, data=True) is None
+
+
 @rule("jax.numpy.full_like")
 def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
-    """In a's unit, to which the fill value is converted; in the fill value's where a has none."""
+    """In a's unit, to which the fill value is converted; in the fill value's where a has none.
+
+    Data without a unit are plain as ever: `full_like(t, impact)`. A literal is refused: of what?
+    """
     a, fill_value = beside((a, fill_value))
     unit, own = own_unit(a), unit_of(fill_value)
     like = magnitude_of(a)
     if own is ANY:
         out = wrap(call(jnp.full_like, like, magnitude_of(fill_value), *args, **kwargs), unit)
         return Polymorphic(out)
-    if unit.plain:
+    if unit.plain or own.plain and not unit.pure and _is_data(fill_value):
         unit = own
     if not own.compatible(unit):
         raise mismatch("full_like", (a, fill_value))

@@ -19,12 +19,14 @@ from .._quantity.arithmetic import (
 )
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._quantity.trusted_literals import as_factors
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, dimensionless
 
 
 def _product(primitive: Any, operands: Operands, params: Params) -> Any:
+    operands = as_factors(operands)
     facts = facts_of(primitive)
     unit = dimensionless()
     for i, x in enumerate(operands):
@@ -41,6 +43,7 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
+    operands = as_factors(operands)
     numerator, denominator = map(own_unit, operands)
     unit = multiplicative(
         primitive.name, numerator / denominator if not denominator.plain else numerator

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import pint
 
-from sciquax.core import VALUE_TYPES
+from sciquax.core import VALUE_TYPES, Polymorphic
 from sciquax.core.internal import TRUST, LiteralNumber, Literals, literal_numbers
 
 from .._unit.errors import OffsetUnitCalculusError
@@ -94,7 +94,8 @@ def trust_literals(trusted: TrustedLiterals | None = None) -> Iterator[TrustedLi
     `jnp.full(3, 1e-3)`, `where(mask, 1e-3, 0.0)`). A number that `quaxify` is handed is one too: it
     stands in the traced program. Arrays are data, and refused as ever; so is a literal in a
     sum with a temperature in degC, where it is not known whether a difference is meant. In products
-    and powers, and beside percent, angles and ratios, a literal is a number as ever. Literal 0, inf
+    and powers (`v * jnp.ones_like(q)` too), and beside percent, angles and ratios, a literal is a
+    number as ever. Literal 0, inf
     and nan belong to every unit anyway, and are not listed.
 
     Belongs to the thread, and blocks nest: outer ones list what inner ones do. Part of the key of
@@ -144,18 +145,52 @@ def beside(operands: Sequence[Any], summed: str = "") -> Sequence[Any]:
     trusted = TRUST.value
     if trusted is None:
         return operands
-    unit = next((u for u in map(_dimensional, operands) if u is not None), None)
+    templates = _templates(operands)
+    units = [None if i in templates else _dimensional(x) for i, x in enumerate(operands)]
+    unit = next((u for u in units if u is not None), None)
     if unit is None:
-        return operands
+        return [x.magnitude if i in templates else x for i, x in enumerate(operands)]
     taken = []
-    for x in operands:
-        if numbers := literal_numbers(x):
+    for i, x in enumerate(operands):
+        if i in templates:
+            trusted.take(templates[i], unit)
+            x = bare(x.magnitude, unit)
+        elif numbers := literal_numbers(x):
             if summed and unit.offset:
                 raise _ambiguous(summed, unit)
             trusted.take(numbers, unit)
             x = bare(x, unit)
         taken.append(x)
     return taken
+
+
+def as_factors(operands: Sequence[Any]) -> Sequence[Any]:
+    """Factors, where literals are trusted: `2.0 * ones_like(q)` is a literal, and so a number."""
+    if TRUST.value is None:
+        return operands
+    return [
+        x.magnitude if _dimensional(x) is not None and literal_numbers(x, True) else x
+        for x in operands
+    ]
+
+
+def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
+    """Which operands have a unit only from their template, `ones_like(q)`, and do not fit there.
+
+    They are literals: `where(mask, weight, ones_like(x))` is where the program has the number 1.
+    """
+    units = [*map(_dimensional, operands)]
+    known = [u for u in units if u is not None]
+    if not known or len(known) == len(units) and all(map(known[0].compatible, known)):
+        return {}
+    found = {i: literal_numbers(x, True) for i, x in enumerate(operands) if units[i] is not None}
+    found = {i: numbers for i, numbers in found.items() if numbers}
+    fits = [
+        type(x) is Polymorphic or u is not None and known[0].compatible(u)
+        for i, (x, u) in enumerate(zip(operands, units, strict=True))
+        if i not in found and not literal_numbers(x)
+    ]
+    return {} if all(fits) and all(known[0].compatible(u) for u in known) else found
 
 
 def _dimensional(x: Any) -> InternedUnit | None:

@@ -32,10 +32,9 @@ class ValueContract(QuantityBase):
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """In the first one's unit; what the magnitudes are is joined too."""
         joined = common_type(magnitude_of(lhs), magnitude_of(rhs))
-        if type(rhs) is Polymorphic:
-            return bare(joined, lhs._unit)
-        if type(lhs) is Polymorphic:
-            return bare(joined, rhs._unit)
+        if type(rhs) is Polymorphic or type(lhs) is Polymorphic:
+            decides = lhs if type(rhs) is Polymorphic else rhs
+            return bare(joined, decides._unit) if isinstance(decides, QuantityBase) else joined
         units = [x._unit if isinstance(x, QuantityBase) else dimensionless() for x in (lhs, rhs)]
         if not units[0].compatible(units[1]):
             raise Unsettled(functools.partial(_apart, *units))
