@@ -20,6 +20,7 @@ from ._dispatch.signatures import has_signature_rules, plain_rule
 from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, MisshapenError, RuleError, at_equation, code_line
 from ._functions.call import answered, whole_call_in
+from ._liveness import last_uses, live_equations
 from ._values.captured import eject, inject_p
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of, describe, short_aval
@@ -34,6 +35,7 @@ from ._values.unit_polymorphic import (
     strip,
 )
 from ._weak_cache import WeakCache
+from ._widened import any_wider, cut_off, is_wider, promoted
 
 
 def never_returns(eqn: Any) -> bool:
@@ -72,6 +74,7 @@ def _interpreted(
 ) -> list[Any]:
     numbers, inputs = Numbers(), all_inputs(jaxpr, len(consts))
     env = Environment(zip(inputs, numbers.enter(inputs, consts, operands, data), strict=True))
+    env.wider = any_wider([*env.values()], inputs)
     here = current_context()
     before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
     MODE.direct, MODE.numbers = False, numbers
@@ -83,7 +86,7 @@ def _interpreted(
     live, trusting = None, TRUST.value is not None
     place = numbers.place = None if outer is None else outer.place
     try:
-        for eqn, dead in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
+        for eqn, dead in zip(jaxpr.eqns, last_uses(jaxpr), strict=True):
             if live is not None and id(eqn) not in live:
                 continue
             if trusting:
@@ -99,7 +102,7 @@ def _interpreted(
                 except Exception as error:
                     at_equation(error, eqn)
                     if live is None and observer is None and _may_be_unused(error, eqn):
-                        live = _live_equations(jaxpr)
+                        live = live_equations(jaxpr)
                         if id(eqn) not in live:
                             continue
                     raise
@@ -133,26 +136,17 @@ def _may_be_unused(error: Exception, eqn: Any) -> bool:
     return isinstance(error, LocatedError) and eqn.primitive.name == "jit"
 
 
-def _live_equations(jaxpr: Any) -> set[int]:
-    """The ids of the equations that have an effect, or on which the outputs depend."""
-    needed = {id(var) for var in jaxpr.outvars}
-    live = set()
-    for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or not needed.isdisjoint(map(id, eqn.outvars)):
-            live.add(id(eqn))
-            needed.update(map(id, eqn.invars))
-    return live
-
-
 class Environment(dict):
     """What each variable of a jaxpr stands for.
 
     `misshapen` holds results of rules in other shapes than JAX's, with the equations. The jaxpr was
     staged with JAX's shapes: an equation that takes such a result would not do what is meant.
+    `wider` says whether some integer of the program is floating point, see `_widened.py`.
     """
 
     def __init__(self, pairs: Any):
         super().__init__(pairs)
+        self.wider = False
         self.misshapen: dict[Any, tuple[Any, Any]] = {}
 
     def __missing__(self, var: Any) -> Any:
@@ -177,8 +171,16 @@ def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
 
 def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
-    out: Any
     operands = [_read(env, var) for var in eqn.invars]
+    if env.wider:
+        staged, (eqn, operands) = eqn, promoted(eqn, operands)
+        if eqn.primitive.name == "div":
+            return cut_off(staged, _carried_out(eqn, operands, env))
+    return _carried_out(eqn, operands, env)
+
+
+def _carried_out(eqn: Any, operands: list[Any], env: Environment) -> Sequence[Any]:
+    out: Any
     MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
@@ -190,7 +192,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     has_value = any(type(x) in VALUE_TYPES for x in operands)
     tagged = _tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
-        if not _worth_opening(eqn, tagged):
+        if not (env.wider and any_wider(operands, eqn.invars)) and not _worth_opening(eqn, tagged):
             if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
                 body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
                 return interpret(*body, MODE.numbers.passed_on(tagged), True)
@@ -233,6 +235,7 @@ def _checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
     for x, var in zip(results, outvars, strict=True):
         try:
             shape = aval_of(x).shape
+            env.wider = env.wider or is_wider(x, var)
         except TypeError:
             raise RuleError(
                 f"The rule for `{eqn.primitive.name}` returned {x!r}, which is neither an array "
@@ -327,24 +330,3 @@ def _jaxpr_contains_inject(body: Any) -> bool:
 def _makes_values(primitive: Any) -> bool:
     """Whether a primitive gives values where no operand is one."""
     return primitive is inject_p or getattr(primitive, "makes_values", False)
-
-
-_last_use_cache: WeakCache = WeakCache()
-
-
-def _last_uses(jaxpr: Any) -> list[list[Any]]:
-    """For each equation, the variables that nothing needs after it, so that memory is freed."""
-    found = _last_use_cache.get(jaxpr, ())
-    if found is None:
-        seen = {var for var in jaxpr.outvars if type(var) is not Literal}
-        found = []
-        for eqn in reversed(jaxpr.eqns):
-            dead = []
-            for var in (*eqn.invars, *eqn.outvars):
-                if type(var) is not Literal and var not in seen:
-                    seen.add(var)
-                    dead.append(var)
-            found.append(dead)
-        found.reverse()
-        _last_use_cache.put(jaxpr, (), found)
-    return found
