@@ -28,7 +28,7 @@ class Scaling(enum.Enum):
     QUOTIENT = "the output's unit is the quotient of the operands' units"
     POWER = "homogeneous of degree `degree`"
     PREDICATE = "one data operand of any unit; the output is plain (`sign`, `argmax`)"
-    ROUND = "keeps the unit but is not homogeneous; numbers are reduced first (`floor`)"
+    ROUND = "keeps the unit but is not homogeneous (`floor`)"
     PURE = "numbers only (`exp`)"
     ANGLE = "takes an angle (`sin`)"
     ARC = "gives an angle (`atan2`)"

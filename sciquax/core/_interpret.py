@@ -28,7 +28,7 @@ from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
-from ._values.environment import Environment, checked, read, tag_literals
+from ._values.environment import Environment, any_wider, checked, read, tag_literals
 from ._values.formulas import bind_plain, grows, is_transient, settle, wants_deferred
 from ._values.kinds import VALUE_TYPES, aval_of
 from ._values.mode import MODE, not_staging
@@ -40,6 +40,7 @@ from ._values.unit_polymorphic import (
     stays_polymorphic,
     strip,
 )
+from ._widened import cut_off, promoted
 
 
 def never_returns(eqn: Any) -> bool:
@@ -121,6 +122,7 @@ class Interpretation:
         before = _, _, outer = MODE.direct, MODE.deferring, MODE.numbers
         MODE.direct, MODE.deferring, MODE.numbers = False, self._deferring, numbers
         numbers.place = None if outer is None else outer.place
+        env.wider = env.wider or any_wider([env[var] for var in inputs], inputs)
         if (observer := MODE.observer) is not None:
             observer.enter(jaxpr, len(consts), [env[var] for var in inputs])
         try:
@@ -209,8 +211,16 @@ def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
 
 def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     """The results of one equation."""
-    out: Any
     operands = [read(env, var) for var in eqn.invars]
+    if env.wider:
+        staged, (eqn, operands) = eqn, promoted(eqn, operands)
+        if eqn.primitive.name == "div":
+            return cut_off(staged, _carried_out(eqn, operands, env))
+    return _carried_out(eqn, operands, env)
+
+
+def _carried_out(eqn: Any, operands: list[Any], env: Environment) -> Sequence[Any]:
+    out: Any
     MODE.numbers.at = eqn.invars, operands
     primitive = eqn.primitive
     if primitive is inject_p:
@@ -222,7 +232,7 @@ def _equation(eqn: Any, env: Environment) -> Sequence[Any]:
     has_value = any(type(x) in VALUE_TYPES for x in operands)
     tagged = tag_literals(eqn.invars, operands)
     if primitive.name in HIGHER_ORDER:
-        if not _worth_opening(eqn, tagged):
+        if not (env.wider and any_wider(operands, eqn.invars)) and not _worth_opening(eqn, tagged):
             if MODE.deferring and eqn.params.get(_CALLS.get(primitive.name)) and grows(eqn):
                 body = open_jaxpr(eqn.params[_CALLS[primitive.name]])
                 return interpret(*body, MODE.numbers.passed_on(tagged), True)

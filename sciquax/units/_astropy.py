@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._quantity.quantity import Quantity
+from ._unit.exponents import rational
 from ._unit.parsing import as_unit
 from ._unit.registry import PINT, get_registry
 from ._unit.unit import InternedUnit, dimensionless
@@ -55,7 +56,7 @@ def from_astropy_unit(unit: Any) -> tuple[InternedUnit, float]:
         raise _refuse(unit)
     product, scale = dimensionless(), float(unit.scale)
     for base, power in zip(unit.bases, unit.powers, strict=True):
-        exponent = Fraction(power).limit_denominator(10_000)
+        exponent = rational(power)
         same = _same_name(base)
         if same is None:
             same, factor = _through_si(base)
@@ -112,7 +113,7 @@ def _si_of_astropy(unit: Any) -> Si | None:
         name = _BASE.get(base.to_string())
         if name is None:
             return None
-        powers[name] = Fraction(power).limit_denominator(10_000)
+        powers[name] = rational(power)
     return float(root.scale), powers
 
 
@@ -121,7 +122,7 @@ def _si_of_pint(unit: InternedUnit) -> Si:
     with PINT:
         base = registry.get_base_units(unit.pint, system="mks")[1]
         scale = float(registry.convert(1.0, unit.pint, base))
-    return scale, {k: Fraction(v).limit_denominator(10_000) for k, v in base._units.items()}
+    return scale, {k: rational(v) for k, v in base._units.items()}
 
 
 def _alike(lhs: Si, rhs: Si) -> bool:
@@ -155,7 +156,7 @@ def _to_astropy_unit(unit: InternedUnit) -> tuple[Any, float]:
     scale = 1.0
     for name, power in unit.container.items():
         part = as_unit(name, unit.registry)
-        exponent = Fraction(power).limit_denominator(10_000)
+        exponent = rational(power)
         found = _astropy_by_name(name, part)
         if found is None:
             if part.offset:

@@ -11,6 +11,7 @@ import pint
 
 from ._quantity.quantity import Quantity
 from ._unit.errors import UndefinedUnitError
+from ._unit.exponents import rational
 from ._unit.parsing import as_unit, base_unit
 from ._unit.registry import PINT, get_registry
 
@@ -111,7 +112,7 @@ def _measured_in(registry: Any, name: str) -> dict[str, Fraction]:
         return total
     for part, power in definition.reference.items():
         for constant, inner in _measured_in(registry, part).items():
-            exponent = Fraction(power).limit_denominator(10_000)
+            exponent = rational(power)
             total[constant] = total.get(constant, Fraction(0)) + exponent * inner
     return {constant: power for constant, power in total.items() if power}
 

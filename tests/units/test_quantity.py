@@ -746,3 +746,18 @@ def test_powers_of_units(n, d):
     out = q(4.0, "km") ** (n / d) if n else None
     if out is not None:
         np.testing.assert_allclose(out.m_as(f"m**({n}/{d})"), 4000.0 ** (n / d), rtol=2e-5)
+
+
+@pytest.mark.parametrize("exponent", [1e-5, -1e-5, 0.1, 1 / 3, -2 / 3, 1 / 7, 0.01, 3e-7, 1.00001])
+def test_exponents_are_exact_rationals_of_the_float(exponent):
+    x = Quantity(2.0, "km")
+    for out in (x**exponent, jax.jit(quaxify(lambda x: jnp.power(x, exponent)))(x)):
+        (power,) = out._unit.container.values()
+        assert power == pytest.approx(exponent, rel=1e-15)
+        assert float(out.m_as(unit("m") ** exponent)) == pytest.approx(2000.0**exponent, rel=1e-5)
+    assert ((x ** (1 / 3)) ** 3).units == x.units
+
+
+def test_an_infinite_exponent_is_refused():
+    with pytest.raises(DimensionalityError, match="for which there is no unit"):
+        Quantity(2.0, "km") ** float("inf")

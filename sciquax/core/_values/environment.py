@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from .._compat.jaxprs import Literal
 from .._errors import MisshapenError, RuleError, at_equation
 from .kinds import aval_of, describe, short_aval
@@ -14,11 +16,13 @@ class Environment(dict):
 
     `misshapen` holds results of rules in other shapes than JAX's, with the equations. The jaxpr was
     staged with JAX's shapes: an equation that takes such a result would not do what is meant.
-    `failed` holds the errors of equations that were refused.
+    `failed` holds the errors of equations that were refused. `wider` says whether some integer of
+    the program is floating point, see `_widened.py`.
     """
 
     def __init__(self):
         super().__init__()
+        self.wider = False
         self.failed: dict[Any, Exception] = {}
         self.misshapen: dict[Any, tuple[Any, Any]] = {}
 
@@ -36,6 +40,21 @@ class Environment(dict):
         raise error
 
 
+def is_wider(x: Any, var: Any) -> bool:
+    """Whether an array is floating point where the program has an integer."""
+    return is_integer(var.aval) and jnp.issubdtype(aval_of(x).dtype, jnp.inexact)
+
+
+def any_wider(values: Sequence[Any], variables: Sequence[Any]) -> bool:
+    """The same of several."""
+    return any(map(is_wider, values, variables))
+
+
+def is_integer(aval: Any) -> bool:
+    """Whether an abstract value is of integers; not of bools."""
+    return getattr(aval.dtype, "kind", "") in "iu"
+
+
 def checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
     """A rule's results: as many as JAX's, each an array or a value. Other shapes are put aside."""
     outvars = eqn.outvars
@@ -50,6 +69,7 @@ def checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
     for x, var in zip(results, outvars, strict=True):
         try:
             shape = aval_of(x).shape
+            env.wider = env.wider or is_wider(x, var)
         except TypeError:
             raise RuleError(
                 f"The rule for `{eqn.primitive.name}` returned {x!r}, which is neither an array "

@@ -172,7 +172,8 @@ def join_types(lhs: Type, rhs: Type, literals: Sequence[Any] = ((), ())) -> Type
     # An output of another dtype (an integer converted to other units) or of weak type.
     shapes = [[a.shape for a in some] for some in (lhs.avals, rhs.avals, avals)]
     if shapes[0] == shapes[1] == shapes[2]:
-        avals = [_join_avals(a, b) for a, b in zip(lhs.avals, rhs.avals, strict=True)]
+        pairs = [_join_avals(a, b) for a, b in zip(lhs.avals, rhs.avals, strict=True)]
+        avals = [_join_avals(a, b) for a, b in zip(pairs, avals, strict=True)]
     return Type(tree, tuple(avals))
 
 
@@ -181,7 +182,8 @@ def _join_avals(lhs: Any, rhs: Any) -> Any:
         raise Unsettled
     if lhs.dtype == rhs.dtype and lhs.weak_type == rhs.weak_type:
         return lhs
-    dtype = lhs.dtype if lhs.dtype == rhs.dtype else jnp.promote_types(lhs.dtype, rhs.dtype)
+    with jax.numpy_dtype_promotion("standard"):  # a rule made one of them another
+        dtype = lhs.dtype if lhs.dtype == rhs.dtype else jnp.promote_types(lhs.dtype, rhs.dtype)
     return jaxprs.ShapedArray(lhs.shape, dtype, weak_type=False)
 
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 from .._quantity.quantity import Quantity
+from .._unit.exponents import rational
 from .._unit.parsing import as_unit
 from .._unit.registry import get_registry
-from .._unit.unit import _exact
 
 Vector = dict[str, Fraction]
 
@@ -57,7 +57,7 @@ def _dimension(x: Any, registry: Any) -> Vector:
         container = registry.get_dimensionality(x)
     else:
         container = (x._unit if isinstance(x, Quantity) else as_unit(x, registry)).dimensionality
-    return {name: _exact(power) for name, power in container.items()}
+    return {name: rational(power) for name, power in container.items()}
 
 
 def _plus(lhs: Vector, rhs: Vector, times: Fraction) -> Vector:

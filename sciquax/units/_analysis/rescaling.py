@@ -35,9 +35,10 @@ from sciquax.core.internal import Tracer
 from .._quantity.base import bare
 from .._quantity.quantity import SCALING, Quantity
 from .._unit.errors import DimensionalityError
+from .._unit.exponents import rational
 from .._unit.parsing import as_unit, base_unit
 from .._unit.registry import PINT, get_registry
-from .._unit.unit import InternedUnit, _exact, base_names, intern
+from .._unit.unit import InternedUnit, base_names, intern
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Scaling:
         target = as_unit("", self.registry)
         for dimension, power in unit.dimensionality.items():
             scale = _scaled_base(self.registry, dimension, exponents.get(dimension, 0))
-            target = target * scale ** _exact(power)
+            target = target * scale ** rational(power)
         return target
 
     def apply(self, q: Quantity) -> Quantity:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from sciquax.core import Location, current_location
 
+from .._unit.exponents import rational
 from .._unit.parsing import as_unit, base_unit
-from .._unit.unit import InternedUnit, _check_multiplicative, _exact, base_names, intern
+from .._unit.unit import InternedUnit, _check_multiplicative, base_names, intern
 
 Exponents = dict[Any, Fraction]
 """Of unknowns (`Variable`) and of pint's base dimensions (strings)."""
@@ -238,4 +239,4 @@ def exponents_of(unit: InternedUnit) -> Exponents:
     """A unit's dimension as a vector."""
     if isinstance(unit, SymbolicUnit):
         return unit._exponents
-    return {key: _exact(power) for key, power in unit.dimensionality.items()}
+    return {key: rational(power) for key, power in unit.dimensionality.items()}

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, stated_number, vanishes
+from sciquax.core import Polymorphic, aval_of, stated_number, vanishes
 
 from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside
-from .._unit.convert import convert
+from .._unit.convert import changes, convert, convert_all
 from .._unit.unit import difference_unit, dimensionless
 from .signature import call, enrol, rule
 
@@ -76,5 +76,11 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
         unit = own
     if not own.compatible(unit):
         raise mismatch("full_like", (a, fill_value))
-    fill = convert(magnitude_of(fill_value), own, unit)
+    (_, fill) = convert_all((like, magnitude_of(fill_value)), (None, own), unit)
+    dtype = args[0] if args else kwargs.get("dtype")
+    if dtype is None and changes(own, unit) and not jnp.issubdtype(like.dtype, jnp.inexact):
+        args, kwargs = (
+            (),
+            {**kwargs, "dtype": aval_of(fill).dtype},
+        )  # a fraction of an integer's unit
     return wrap(call(jnp.full_like, like, fill, *args, **kwargs), unit)

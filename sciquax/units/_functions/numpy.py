@@ -8,10 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import quaxify, register_rule, strip
+from sciquax.core import aval_of, quaxify, register_rule, strip
 from sciquax.core.internal import Tracer
 
-from .._quantity.arithmetic import ANY, as_number, mismatch, multiplicative, radian, unify, unit_of
+from .._quantity.arithmetic import (
+    ANY,
+    as_number,
+    mismatch,
+    multiplicative,
+    radian,
+    unify,
+    unit_of,
+    whole_numbers,
+)
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import beside
@@ -19,13 +28,13 @@ from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .._unit.whole_numbers import common_divisor, divided, truncated_remainder
 from .signature import call, enrol, rule
 
 NUMPY = "jax.numpy"
 
 # -- thresholds and tables that only one unit makes sense of --------------------------------------
-enrol(NUMPY, "hypot gcd lcm", "x1:a, x2:a -> a")
-enrol(NUMPY, "nan_to_num", "x:a, nan:a, posinf:a, neginf:a -> a", affine=True)
+enrol(NUMPY, "hypot", "x1:a, x2:a -> a")
 enrol(NUMPY, "interp", "x:a, xp:a, fp:b, left:b, right:b, period:a -> b", affine=True)
 enrol(NUMPY, "clip", "arr:a, min:a, max:a -> a", affine=True)  # in the array's unit
 enrol(NUMPY, "searchsorted", "a:a, v:a ->", affine=True)
@@ -120,8 +129,17 @@ def _whole_multiples(name: str) -> None:
 
     def divide(*operands: Any) -> Any:
         unit = multiplicative(name, unify(name, operands)[1])
-        magnitudes, finest = unify(name, operands, finest=True)
-        out = call(getattr(jnp, name), *magnitudes)
+        if (multiple := whole_numbers(operands)) is not None:
+            finest = own_unit(operands[multiple.swapped])
+            x, y = map(magnitude_of, operands)
+            out = divided(x, y, multiple)
+            if name == "fmod":
+                out = truncated_remainder(x, y, multiple)
+            elif name != "divmod":
+                out = out[name != "floor_divide"]
+        else:
+            magnitudes, finest = unify(name, operands, finest=True)
+            out = call(getattr(jnp, name), *magnitudes)
         if name == "floor_divide":
             return out
         *quotient, remainder = out if name == "divmod" else (out,)
@@ -133,6 +151,51 @@ def _whole_multiples(name: str) -> None:
 
 for _name in ("floor_divide", "remainder", "mod", "fmod", "divmod"):
     _whole_multiples(_name)
+
+
+def _common(name: str) -> None:
+    """`gcd`, `lcm` of integers in two units: in the finer one."""
+
+    def divisor(x1: Any, x2: Any) -> Any:
+        if (multiple := whole_numbers((x1, x2))) is None:
+            magnitudes, unit = unify(name, (x1, x2))
+            return wrap(call(getattr(jnp, name), *magnitudes), multiplicative(name, unit))
+        unit = own_unit((x1, x2)[multiple.swapped])
+        x, y = map(magnitude_of, (x1, x2))
+        shared = common_divisor(x, y, multiple)
+        if name == "gcd":
+            return wrap(shared, unit)
+        fine, coarse = (y, x) if multiple.swapped else (x, y)
+        return wrap(call(_least_multiple, fine, coarse, shared, multiple.times), unit)
+
+    rule(f"jax.numpy.{name}")(divisor)
+
+
+def _least_multiple(fine: Any, coarse: Any, shared: Any, times: int) -> Any:
+    return jnp.abs(fine) // jnp.where(shared == 0, 1, shared) * times * jnp.abs(coarse)
+
+
+_common("gcd")
+_common("lcm")
+
+
+# -- what stands for nan --------------------------------------------------------------------------
+
+
+@rule("jax.numpy.nan_to_num")
+def _nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
+    """In x's dtype, whatever stands for nan and infinities."""
+    given = [y for y in (nan, posinf, neginf) if y is not None]
+    (array, *others), unit = unify("nan_to_num", (x, *given))
+    dtype = aval_of(x).dtype
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        return x
+    array = array if array.dtype == dtype else quaxify(jax.lax.convert_element_type)(array, dtype)
+    rest = (quaxify(jnp.real)(y) for y in others)  # also beside complex numbers
+    nan, posinf, neginf = [None if y is None else next(rest) for y in (nan, posinf, neginf)]
+    return wrap(call(jnp.nan_to_num, array, copy, nan, posinf, neginf), unit)
 
 
 # -- closeness ------------------------------------------------------------------------------------

@@ -16,13 +16,17 @@ from .._quantity.arithmetic import (
     add_units,
     as_number,
     as_plain,
+    compared,
     multiplicative,
     radian,
     unify,
+    whole_numbers,
     wrap_all,
 )
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._unit.convert import convert
+from .._unit.whole_numbers import truncated_remainder
 
 
 def _first(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -66,8 +70,7 @@ def _join(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _compare(primitive: Any, operands: Operands, params: Params) -> Any:
-    magnitudes, _ = _unify_data(primitive, operands, finest=True)
-    return bind(primitive, *magnitudes, **params)
+    return bind(primitive, *compared(primitive.name, operands), **params)
 
 
 def _add(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -83,12 +86,9 @@ def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _round(primitive: Any, operands: Operands, params: Params) -> Any:
-    """Keeps the unit, as NumPy does with pint; `km/m` is a number and is reduced first."""
+    """In the unit that it is in: 12.6 percent becomes 13 percent."""
     (x,) = operands
-    unit = own_unit(x)
-    if unit.pure:
-        return bind(primitive, as_number(primitive.name, x), **params)
-    return wrap(bind(primitive, magnitude_of(x), **params), unit)
+    return wrap(bind(primitive, magnitude_of(x), **params), own_unit(x))
 
 
 def _pure(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -133,6 +133,10 @@ register_rule(Quantity, Scaling.BITS, _bits)
 
 def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
     """`rem`, `complex`: not meaningful on a scale with an offset."""
+    if primitive.name == "rem" and (multiple := whole_numbers(operands)) is not None:
+        units = [own_unit(x) for x in operands]
+        rest = truncated_remainder(*map(magnitude_of, operands), multiple)
+        return wrap(convert(rest, units[multiple.swapped], units[0]), units[0])
     magnitudes, unit = _unify_data(primitive, operands)
     multiplicative(primitive.name, unit)
     return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)

@@ -1,7 +1,6 @@
 """Products, quotients and powers: units are multiplied."""
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import as_factors
 from .._unit.errors import DimensionalityError
+from .._unit.exponents import rational
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, dimensionless
 
@@ -81,7 +81,7 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     if unit.pure:
         return bind(primitive, as_number("pow", base), exponent, **params)
     number = stated_number(exponent, data=True)
-    number = None if number is None or np.iscomplexobj(number) else float(number)
+    number = None if number is None or np.iscomplexobj(number) else number
     if number is None and unit.must_be_pure():  # found to be a number, by `infer`
         return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
@@ -92,7 +92,14 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
             dimensionless().pint,
             "Write the exponent as a Python number, or divide the base by a reference scale first.",
         )
-    power = Fraction(number).limit_denominator(10_000)
+    if not np.isfinite(np.float64(number)):
+        raise DimensionalityError(
+            f"`pow` got a base in '{unit}' and the exponent {number}, for which there is no unit.",
+            unit.pint,
+            dimensionless().pint,
+            "Divide the base by a reference scale first.",
+        )
+    power = rational(number)
     return wrap(bind(primitive, magnitude_of(base), exponent, **params), unit**power)
 
 

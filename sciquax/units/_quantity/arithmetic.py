@@ -5,11 +5,12 @@ from typing import Any
 
 from sciquax.core import VALUE_TYPES, Polymorphic, describe, facts_of, is_polymorphic_literal, strip
 
-from .._unit.convert import _inexact, affine, convert, promote
+from .._unit.convert import _inexact, affine, convert, convert_all, promote
 from .._unit.errors import DimensionalityError, OffsetUnitCalculusError
 from .._unit.logarithmic import add_levels
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .._unit.whole_numbers import Multiple, comparable, whole_multiple
 from .base import QuantityBase, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
@@ -61,11 +62,28 @@ def unify(
         common = min(known, key=lambda u: u.conversion(known[0])[0])
     if common.offset and len(known) < len(units):
         raise _zero_on_offset_scale(name, common)
-    magnitudes = [
-        magnitude_of(x) if u is ANY else convert(magnitude_of(x), u, common)
-        for x, u in zip(operands, units, strict=True)
-    ]
-    return promote(magnitudes), common
+    return convert_all([*map(magnitude_of, operands)], units, common), common
+
+
+def whole_numbers(operands: Sequence[Any]) -> Multiple | None:
+    """How the units of two integers count, for what is exact of integers."""
+    if len(operands) != 2:
+        return None
+    return whole_multiple([*map(magnitude_of, operands)], [*map(unit_of, operands)])
+
+
+def compared(name: str, operands: Sequence[Any]) -> list[Any]:
+    """Numbers that compare as two operands do: in the finer unit, and integers exactly.
+
+    **Arguments**: the comparison, `lt` or one of its like, and what it compares.
+    """
+    if name in _COMPARISONS and (multiple := whole_numbers(operands)) is not None:
+        x, y = map(magnitude_of, operands)
+        return list(comparable(name, x, y, multiple))
+    return unify(name, operands, finest=True)[0]
+
+
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 def as_number(name: str, x: Any, what: str = "numbers") -> Any:
@@ -174,11 +192,11 @@ def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any],
     if not a.compatible(b):
         raise mismatch(name, (lhs, rhs))
     if subtract and not _is_difference(a) and not _is_difference(b):
-        return promote([x, convert(y, b, a)]), difference_unit(a)
+        return convert_all((x, y), (a, b), a), difference_unit(a)
     if a.offset and _is_difference(b):
-        return promote([x, convert(y, b, difference_unit(a))]), a
+        return convert_all((x, y), (None, b), difference_unit(a)), a
     elif not subtract and b.offset and _is_difference(a):
-        return promote([convert(x, a, difference_unit(b)), y]), b
+        return convert_all((x, y), (a, None), difference_unit(b)), b
     raise OffsetUnitCalculusError(
         f"`{name}` of '{a}' and '{b}' is ambiguous: a scale has an offset.",
         a.pint,

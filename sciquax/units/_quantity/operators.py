@@ -17,7 +17,7 @@ from sciquax.core import MODE, VALUE_TYPES, ArrayValue, LocatedError, taker_of, 
 from sciquax.core.internal import Plain
 
 from .._unit.parsing import as_unit
-from .arithmetic import add_units, multiplicative, unify
+from .arithmetic import add_units, compared, multiplicative
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
@@ -78,7 +78,7 @@ def _comparison(name: str, lhs: Any, rhs: Any) -> Any:
     if (operands := _direct_operands(lhs, rhs)) is None:
         return _by_rules(name, lhs, rhs)
     with _Located():
-        (x, y), _ = unify(name, operands, finest=True)
+        x, y = compared(name, operands)
     return _PYTHON[name](x, y)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, strip
 
-from .._unit.convert import convert
+from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .arithmetic import mismatch, trust_hint
@@ -25,6 +25,18 @@ def _apart(lhs: InternedUnit, rhs: InternedUnit, message: str, remedy: str) -> D
     return error
 
 
+def _floating(example: Any) -> Any:
+    """An example of a magnitude that is converted: of integers, the float that JAX makes them."""
+    if jnp.issubdtype(example.dtype, jnp.inexact):
+        return example
+    leaves, tree = jax.tree_util.tree_flatten(example)
+    dtype = jnp.result_type(float)
+    structs = [
+        jax.ShapeDtypeStruct(x.shape, dtype) if x.dtype == example.dtype else x for x in leaves
+    ]
+    return jax.tree_util.tree_unflatten(tree, structs)
+
+
 class ValueContract(QuantityBase):
     """The common type of two quantities, and the units of tangents and derivatives."""
 
@@ -38,9 +50,10 @@ class ValueContract(QuantityBase):
         units = [x._unit if isinstance(x, QuantityBase) else dimensionless() for x in (lhs, rhs)]
         if not units[0].compatible(units[1]):
             raise Unsettled(functools.partial(_apart, *units))
-        if units[0].plain or units[1].plain:
-            return joined
-        return bare(joined, lhs._unit)
+        plain = units[0].plain or units[1].plain
+        if any(changes(u, dimensionless() if plain else units[0]) for u in units):
+            joined = _floating(joined)
+        return joined if plain else bare(joined, lhs._unit)
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import VALUE_TYPES, quaxify
+from sciquax.core import VALUE_TYPES, aval_of, bind, quaxify
 
 from .contexts import redefinitions
 from .logarithmic import from_linear, to_linear
@@ -56,9 +56,10 @@ def _convert_logarithmic(magnitude: Any, source: InternedUnit, target: InternedU
 
 
 def _inexact(magnitude: Any) -> Any:
+    """An integer as what JAX makes of it beside a Python float: a float of weak type."""
     if jnp.issubdtype(_dtype(magnitude), jnp.inexact):
         return magnitude
-    return _astype(magnitude, jnp.result_type(float))
+    return _astype(magnitude, jnp.result_type(float), weak=True)
 
 
 def _check_range(factor: float, source: InternedUnit, target: InternedUnit, dtype: Any) -> None:
@@ -75,17 +76,56 @@ def _dtype(x: Any) -> Any:
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
-def _astype(x: Any, dtype: Any) -> Any:
-    if type(x) in VALUE_TYPES:
-        return quaxify(lax.convert_element_type)(x, dtype)
-    return lax.convert_element_type(x, dtype)
+def _astype(x: Any, dtype: Any, weak: bool = False) -> Any:
+    return bind(lax.convert_element_type_p, x, new_dtype=dtype, weak_type=weak, sharding=None)
 
 
-def promote(magnitudes: Sequence[Any]) -> list[Any]:
-    """Magnitudes of one dtype, where a conversion made one of them floating point."""
-    dtypes = {np.dtype(_dtype(x)) for x in magnitudes}
-    if len(dtypes) == 1:
+def changes(source: InternedUnit, target: InternedUnit) -> bool:
+    """Whether magnitudes in `source` are other numbers in `target`."""
+    if source is target:
+        return False
+    if source.logarithmic is not target.logarithmic or redefinitions(source) is not None:
+        return True
+    return source.conversion(target) != (1.0, 0.0)
+
+
+def convert_all(
+    magnitudes: Sequence[Any], sources: Sequence[InternedUnit | None], target: InternedUnit
+) -> list[Any]:
+    """Magnitudes in one unit, and of the dtype that JAX promotes them to. None is any unit."""
+    scaled = [source is not None and changes(source, target) for source in sources]
+    return [
+        x if source is None else convert(x, source, target)
+        for x, source in zip(promote(magnitudes, scaled), sources, strict=True)
+    ]
+
+
+_WEAK: dict[str, Any] = {"b": False, "i": 0, "u": 0, "f": 0.0, "V": 0.0, "c": 0j}
+"""For each kind of dtype a Python number, which JAX promotes as it does arrays of weak type."""
+
+
+def promote(magnitudes: Sequence[Any], scaled: Sequence[bool] = ()) -> list[Any]:
+    """Magnitudes of one dtype, the one that JAX promotes them to.
+
+    **Arguments**: and which of them are scaled: an integer is then multiplied by a Python float.
+    """
+    avals = [aval_of(x) for x in magnitudes]
+    if any(scaled):
+        whole = [not jnp.issubdtype(a.dtype, jnp.inexact) for a in avals]
+        becomes_inexact = any(w and s for w, s in zip(whole, scaled, strict=True))
+    else:
+        becomes_inexact = False
+    if not becomes_inexact and len({a.dtype for a in avals}) == 1:
         return list(magnitudes)
+    weak = [bool(getattr(a, "weak_type", False)) for a in avals]
+    parts = [
+        _WEAK[np.dtype(a.dtype).kind] if w else a.dtype for a, w in zip(avals, weak, strict=True)
+    ]
     with jax.numpy_dtype_promotion("standard"):  # the mixture is ours, not the user's
-        dtype = jnp.result_type(*dtypes)
-    return [x if _dtype(x) == dtype else _astype(x, dtype) for x in magnitudes]
+        dtype = jnp.result_type(*parts, *([0.0] if becomes_inexact else []))
+    kind = jnp.inexact if jnp.issubdtype(dtype, jnp.inexact) else jnp.generic
+    stays_weak = all(w for a, w in zip(avals, weak, strict=True) if jnp.issubdtype(a.dtype, kind))
+    return [
+        x if a.dtype == dtype else _astype(x, dtype, stays_weak)
+        for x, a in zip(magnitudes, avals, strict=True)
+    ]

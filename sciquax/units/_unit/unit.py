@@ -14,6 +14,7 @@ import pint
 from sciquax.core import user_line
 
 from .errors import DimensionalityError, MixedRegistriesError, OffsetUnitCalculusError
+from .exponents import rational
 from .registry import PINT, get_registry
 
 _tables: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -102,7 +103,7 @@ class InternedUnit:
         if found is None:
             _check_multiplicative(self)
             items = {
-                name: _exact(power) * Fraction(exponent) for name, power in self.container.items()
+                name: rational(power) * rational(exponent) for name, power in self.container.items()
             }
             found = self._powers[exponent] = intern(
                 self.registry,
@@ -198,11 +199,6 @@ class InternedUnit:
         return self
 
 
-def _exact(power: Any) -> Fraction:
-    """An exponent as pint holds it (1/3 as a float) as the fraction that was meant."""
-    return power if isinstance(power, Fraction) else Fraction(power).limit_denominator(10_000)
-
-
 def _number(power: Fraction) -> int | float:
     return int(power) if power.denominator == 1 else float(power)
 
@@ -225,7 +221,7 @@ def _logarithm_in_product(text: str) -> DimensionalityError:
 
 
 def _normal(registry: Any, container: Any) -> Any:
-    return registry.UnitsContainer({k: _number(_exact(v)) for k, v in container.items()})
+    return registry.UnitsContainer({k: _number(rational(v)) for k, v in container.items()})
 
 
 def difference_unit(unit: InternedUnit) -> InternedUnit:
