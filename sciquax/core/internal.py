@@ -11,6 +11,7 @@ from ._compat.jaxprs import (
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
 )
+from ._compat.tracing import known_value as known_value
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._stage.captured_trees import takes_values_apart as takes_values_apart
 from ._stage.staging import (

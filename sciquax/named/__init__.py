@@ -6,6 +6,8 @@ from typing import Any as _Any
 from sciquax.core.internal import adapter as _adapter
 
 from . import fft as fft, linalg as linalg, random as random
+from ._analysis.along import AlongCoordinates as _Along
+from ._analysis.rolling import Rolling as Rolling
 from ._array.axes import Axis as Axis
 from ._array.base import as_named as _as_named
 from ._array.errors import (
@@ -24,8 +26,8 @@ from ._by_name.concatenation import (
 )
 from ._by_name.contractions import dot as dot, einsum as einsum
 from ._by_name.elementwise import allclose as allclose, clip as clip, where as where
+from ._by_name.moving import Moving as _Moving
 from ._by_name.reductions import Reductions as _Reductions
-from ._by_name.rolling import Rolling as Rolling
 from ._by_name.shapes import Shapes as _Shapes
 from ._creation import (
     arange as arange,
@@ -60,7 +62,7 @@ def _as_function(name: str) -> _Any:
 
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
-for _name in (*vars(_Reductions), *vars(_Shapes), "isel", "sel", "interp"):
+for _name in (*vars(_Reductions), *vars(_Shapes), *vars(_Moving), *vars(_Along), "isel", "sel"):
     if not _name.startswith("_") and _name != "T" and _name not in globals():
         globals()[_name] = _as_function(_name)
 

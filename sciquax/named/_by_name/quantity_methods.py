@@ -8,8 +8,7 @@ from sciquax.core.internal import adapter
 from .._array.base import NamedBase, bare
 from .._array.errors import PositionalError
 from .contractions import dot
-from .elementwise import clip, where
-from .rolling import Rolling, pairs_of_windows
+from .elementwise import clip, keep_where, where
 
 
 def _inner(a: Any, what: str) -> Any:
@@ -93,13 +92,11 @@ class PassingThrough(NamedBase):
         """The sum of products over a name or several: see [`sciquax.named.dot`][]."""
         return dot(self, other, names)
 
-    def where(self: P, condition: Any, other: Any = float("nan")) -> P:
+    def where(self: P, condition: Any, other: Any = None) -> P:
         """The elements where a condition holds, and `other` (nan) elsewhere, by name."""
+        if other is None:
+            return keep_where(self, condition)
         return where(condition, self, other)
-
-    def rolling(self: P, windows: Any = None, /, **more: int) -> Rolling[P]:
-        """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
-        return Rolling(self, pairs_of_windows(windows, more))
 
     def to_xarray(self) -> Any:
         """An `xarray.DataArray`, its unit in `attrs["units"]` as pint-xarray has it."""

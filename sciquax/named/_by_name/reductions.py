@@ -10,10 +10,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from sciquax.core import user_line
+from sciquax.core.internal import Tracer
 
 from .._array.axes import Axes, Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
+from .._array.coordinates import meet
 from .._array.errors import AxisError, AxisSizeError, show_dims
+from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
 from .call_jax import apply
 
@@ -152,26 +155,12 @@ class Reductions(NamedBase):
         """Quantiles without nans, as `quantile`."""
         return _quantile(self, "nanquantile", jnp.nanquantile, q, names, method)
 
-    def weighted_mean(self: R, weights: Any, names: Any = None) -> R:
-        """sum(weights * a) / sum(weights) over a name or several.
+    def weighted_mean(self: R, weights: Any, names: Any = None, *, skipna: bool = False) -> R:
+        """sum(weights * a) / sum(weights) over a name or several; `skipna` leaves nans out.
 
         Weights may lack names of the array's; those they have beyond them are refused.
         """
-        weights = as_named(weights, "weighted_mean")
-        for name in weights.dims:
-            self._axes.position("weighted_mean", name)
-        total = (self * weights).sum(names)
-        over: Any = (
-            self.dims
-            if names is None
-            else [self.dims[i] for i in self._axes.positions("weighted_mean", names, self)]
-        )
-        shared = [n for n in over if n in weights.dims]
-        missing = [n for n in over if n not in weights.dims]
-        norm = weights.sum(shared) if shared else weights
-        for name in missing:
-            norm = norm * self.sizes[name]
-        return total / norm
+        return weighted_mean(self, "weighted_mean", weights, names, skipna)
 
     def argmax(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The place of the largest element along a name. One-dimensional arrays need no name."""
@@ -251,6 +240,30 @@ class Reductions(NamedBase):
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
 
 
+def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> Any:
+    weights = inexact(as_named(weights, what))
+    for name in weights.dims:
+        a._axes.position(what, name)
+    a = inexact(a)
+    over = range(a.ndim) if names is None else a._axes.positions(what, names, a)
+    weights = weights.broadcast_like(a).transpose(*a.dims)
+    meet(what, a._axes.coords, weights._axes.coords)
+    if skipna:
+        valid = ~jnp.isnan(jax.tree_util.tree_leaves(a.array)[0])
+        weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
+        a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)
+    axis = tuple(over)
+    total = apply(jnp.sum, weights.array, axis=axis, keepdims=True)
+    # The shares sum to one: degrees Celsius are averaged as they are.
+    shares = apply(jnp.true_divide, weights.array, total)
+    out = with_leaf(a, lambda x: apply(_weighted, x, shares, axis=axis))
+    return bare(out, a._axes.keep(i for i in range(a.ndim) if i not in axis))
+
+
+def _weighted(x: Any, shares: Any, axis: tuple[int, ...]) -> Any:
+    return jnp.sum(x * shares, axis=axis)
+
+
 def _name(a: Any, what: str, name: Any) -> Any:
     return a.dims[a._axes.position(what, name, a)]
 
@@ -280,10 +293,10 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
 def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:
     name = _name(a, what, only_name(a, what, name))
     coordinate = a.coord(name)
-    if type(coordinate) is not type(a):
+    if coordinate.dtype.kind not in "iufb" and isinstance(places.array, Tracer):
         raise AxisError(
-            f"`{what}` needs coordinates that are numbers, and those of {name!r} are "
-            f"{coordinate.dtype}.",
+            f"`{what}` needs coordinates that are numbers where its places are only known when the "
+            f"program runs, and those of {name!r} are {coordinate.dtype}.",
             "Use `argmax` or `argmin`, and look the places up.",
         ).at(user_line())
     return coordinate.drop_coords().isel({name: places})

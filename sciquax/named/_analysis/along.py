@@ -1,0 +1,67 @@
+"""The methods along coordinates: interpolation, derivatives, integrals, windows."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from .._array.base import NamedBase
+from .._by_name.shapes import _pairs
+from .calculus import cumulative_integrate, differentiate, integrate
+from .interpolation import Options, interpolated
+from .rolling import Rolling, pairs_of_windows
+
+X = TypeVar("X", bound="AlongCoordinates")
+
+
+class AlongCoordinates(NamedBase):
+    """What [`sciquax.named.NamedArray`][] does along coordinates."""
+
+    def interp(
+        self: X, values: Mapping[Any, Any] | None = None, /, method: str = "linear",
+        fill_value: Any = None, period: Any = None, kwargs: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> X:  # fmt: skip
+        """Interpolated at values of coordinates along names.
+
+        **Arguments**: for each name a number or date, whose axis goes; a list or array, along which
+        the name stays with the new coordinates; or a named array. `method` is "linear", "nearest",
+        "quadratic" or "cubic", a spline. Beyond the coordinates the result is nan, `fill_value` if
+        that is given, or with "extrapolate" goes on as within. `period` is that of the coordinate,
+        360 for longitudes. `kwargs` is what xarray takes `fill_value` in.
+
+        **Raises** `CoordinateError` where coordinates are not numbers in strict order.
+        """
+        out, options = self, Options.of(method, fill_value, period, kwargs)
+        for axis, value in _pairs("interp", values, more).items():
+            out = interpolated(out, axis, value, options)
+        return out
+
+    def interp_like(self: X, other: Any, method: str = "linear", **options: Any) -> X:
+        """Interpolated at the coordinates that another array has along names of this one."""
+        shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
+        return self.interp(shared, method, **options)
+
+    def differentiate(
+        self: X, name: Any, edge_order: int = 1, datetime_unit: str | None = None
+    ) -> X:
+        """The derivative by the coordinate along a name, of second order, in units per unit.
+
+        As `numpy.gradient`: central differences, one-sided at the ends, there of `edge_order`.
+        A quantity by dates is per second or `datetime_unit`; numbers are per unit of the dates'
+        dtype, as in xarray.
+        """
+        return differentiate(self, name, edge_order, datetime_unit)
+
+    def integrate(self: X, names: Any, datetime_unit: str | None = None) -> X:
+        """The integral over the coordinate along a name or several, by the trapezoidal rule.
+
+        Dates count as in `differentiate`.
+        """
+        return integrate(self, names, datetime_unit)
+
+    def cumulative_integrate(self: X, name: Any, datetime_unit: str | None = None) -> X:
+        """The integral up to each place, zero at the first: as `integrate`."""
+        return cumulative_integrate(self, name, datetime_unit)
+
+    def rolling(self: X, windows: Any = None, /, **more: Any) -> Rolling[X]:
+        """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
+        return Rolling(self, pairs_of_windows(windows, more))
