@@ -9,6 +9,8 @@ import numpy as np
 from sciquax.core import ArrayValue, aval_of, is_value, user_line
 
 from ._analysis.along import AlongCoordinates
+from ._analysis.missing import Missing
+from ._analysis.relabelling import Relabelling
 from ._array.annotations import annotation
 from ._array.axes import Attributes, axes
 from ._array.base import NamedBase, _as_array, bare, checked_axes
@@ -26,7 +28,7 @@ from ._by_name.shapes import Shapes
 
 class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
     Operators, Reductions, Shapes, Moving, Indexing, PassingThrough, AlongCoordinates,
-    Nesting, Printing, NamedBase,
+    Missing, Relabelling, Nesting, Printing, NamedBase,
     ArrayValue,
     flattening=(_flatten, _flatten_with_keys, _unflatten),
 ):  # fmt: skip

@@ -6,8 +6,13 @@ from typing import Any, TypeVar
 from .._array.base import NamedBase
 from .._by_name.shapes import _pairs
 from .calculus import cumulative_integrate, differentiate, integrate
+from .coarsening import Coarsen
+from .dates import Dates
+from .groupby import GroupBy, Resample, grouped, resampled
 from .interpolation import Options, interpolated
 from .rolling import Rolling, pairs_of_windows
+from .statistics import polyfit
+from .weighting import Weighted
 
 X = TypeVar("X", bound="AlongCoordinates")
 
@@ -61,6 +66,51 @@ class AlongCoordinates(NamedBase):
     def cumulative_integrate(self: X, name: Any, datetime_unit: str | None = None) -> X:
         """The integral up to each place, zero at the first: as `integrate`."""
         return cumulative_integrate(self, name, datetime_unit)
+
+    def polyfit(self: X, name: Any, deg: int, into: Any = "degree") -> X:
+        """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
+        return polyfit(self, name, deg, into)
+
+    def groupby(self: X, group: Any, bins: Any = None, **options: Any) -> GroupBy:
+        """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.
+
+        **Arguments**: a name, whose coordinates are the labels; a part of its dates; or a known
+        named array along one name. `bins` are edges, in the coordinate's unit if plain, or their
+        number, with the options `labels`, `right` and `include_lowest` of `pandas.cut`. `into`
+        names the groups' axis: by default the name, the part of dates, or the name with `_bins`.
+
+        **Returns** a [`sciquax.named.GroupBy`][], whose reductions run over each group.
+        """
+        return grouped(self, group, bins, options)
+
+    def groupby_bins(self: X, group: Any, bins: Any, **options: Any) -> GroupBy:
+        """`groupby` with bins, by xarray's name."""
+        return grouped(self, group, bins, options)
+
+    def resample(self: X, periods: Any = None, /, **more: Any) -> Resample:
+        """Groups of periods along dates: `resample(time="1MS")`, as pandas names periods.
+
+        `closed`, `label`, `origin` and `offset` are pandas'.
+        """
+        keys = ("closed", "label", "origin", "offset")
+        options = {k: more.pop(k) for k in keys if k in more}
+        return resampled(self, _pairs("resample", periods, more), options)
+
+    def coarsen(
+        self: X, windows: Any = None, /, boundary: str = "exact", side: Any = "left",
+        coord_func: Any = "mean", **more: int,
+    ) -> Coarsen:  # fmt: skip
+        """Blocks of places along names, to reduce: see [`sciquax.named.Coarsen`][]."""
+        return Coarsen(self, _pairs("coarsen", windows, more), boundary, side, coord_func)
+
+    def weighted(self: X, weights: Any) -> Weighted:
+        """Reductions by weights, nans left out: see [`sciquax.named.Weighted`][]."""
+        return Weighted(self, weights)
+
+    @property
+    def dt(self: X) -> Dates:
+        """Parts of dates, of `a.coord("time")`: see [`sciquax.named.Dates`][]."""
+        return Dates(self)
 
     def rolling(self: X, windows: Any = None, /, **more: Any) -> Rolling[X]:
         """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""

@@ -263,7 +263,8 @@ def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
     `CoordinateError` for a value of several arrays.
     """
     leaf, tree = value, None
-    if not is_value(value) and hasattr(value, "dtype"):
+    module = type(value).__module__.partition(".")[0]
+    if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
         taken = adopt(value[:1] if getattr(value, "ndim", 0) else value)
         if is_value(taken):  # another library's quantity: its numbers as they are
             leaf = value.magnitude if hasattr(value, "magnitude") else value.value

@@ -19,68 +19,56 @@ from .._labels.host_functions import host_leaf
 from .._labels.lookup import labels_among, pandas
 from .alignment import alignment
 
-COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
-_EXACT = ("add", "sub", *COMPARISONS)
-
-
-def labels(a: Any) -> Coordinate | None:
-    """The coordinate that a named array is, if it is one."""
-    if a.ndim != 1:
-        return None
-    known = a._axes.coords.get(a.dims[0])
-    leaf = host_leaf(a.array)
-    if known is None or leaf is None:
-        return None
-    own = known.values is leaf or np.array_equal(known.values, leaf)
-    tree = jtu.tree_structure(a.array) if is_value(a.array) else None
-    return known if own and tree == known.tree else None
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+_EXACT = ("add", "sub", *_COMPARISONS)
 
 
 def computed(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
-    """An operator of a coordinate and something known, by NumPy; else NotImplemented."""
+    """An operator of what NumPy holds and something known, by NumPy; else NotImplemented."""
     if what not in _EXACT:
         return NotImplemented
+    named = [isinstance(x, NamedBase) for x in (lhs, rhs)]
+    if all(named):
+        out = _both(what, op, lhs, rhs)
+        if out is not NotImplemented:
+            return out
     for own, other, swapped in ((lhs, rhs, False), (rhs, lhs, True)):
-        if not isinstance(own, NamedBase):
-            continue
-        leaf = host_leaf(own.array)
-        if leaf is None:
-            continue
-        if what in COMPARISONS or leaf.dtype.kind not in "iufbc":
-            out = _labelled(what, op, own, other, swapped)
+        if isinstance(own, NamedBase) and host_leaf(own.array) is not None:
+            out = _beside_label(what, op, own, other, swapped)
             if out is not NotImplemented:
                 return out
-    if isinstance(lhs, NamedBase) and isinstance(rhs, NamedBase):
-        return _both(what, op, lhs, rhs)
     return NotImplemented
 
 
-def _labelled(what: str, op: Callable[..., Any], own: Any, other: Any, swapped: bool) -> Any:
-    """Coordinates beside labels, which are read as `sel` reads them."""
-    known = labels(own)
-    if known is None:
-        leaf = host_leaf(own.array)
-        if leaf is None or leaf.dtype.kind in "iufbc" or leaf.ndim == 0:
-            return NotImplemented
-        known = Coordinate(leaf.ravel())
+def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapped: bool) -> Any:
+    """Coordinates, or what was made of them, beside a label, which is read as `sel` reads it."""
+    mine: Any = host_leaf(own.array)
     if isinstance(other, NamedBase):
-        if other.ndim or host_leaf(other.array) is None:
+        if other.ndim:
             return NotImplemented
         other = other.array
     if getattr(other, "shape", ()) != () or isinstance(other, (list, tuple)):
         return NotImplemented
-    if labels_of(other)[0] is None:
+    if is_value(other) and what not in _COMPARISONS or labels_of(other)[0] is None:
         return NotImplemented
-    given = labels_among(known, str(own.dims[0]), other, what).values
+    tree = jtu.tree_structure(own.array) if is_value(own.array) else None
+    known = Coordinate(mine.ravel(), tree)
+    name = str(own.dims[0]) if own.ndim else ""
+    given: Any = labels_among(known, name, other, what).values
     if known.dated and given.dtype.kind in "UO":
-        given = np.datetime64(pandas().Timestamp(str(given[()])))
-    mine = host_leaf(own.array)
+        given = np.asarray(np.datetime64(pandas().Timestamp(str(given[()]))))
+    if not isinstance(other, np.generic) and given.dtype.kind in "iuf":
+        given = given.item()  # a Python number does not decide the result's dtype
+    else:
+        given = given[()]
     try:
-        out = np.asarray(op(given, mine) if swapped else op(mine, given[()]))
+        out = np.asarray(op(given, mine) if swapped else op(mine, given))
     except (TypeError, np.exceptions.DTypePromotionError) as error:
-        raise PositionalError(f"`{what}` of coordinates of {known.values.dtype}: {error}").at(
+        raise PositionalError(f"`{what}` of coordinates of {mine.dtype}: {error}").at(
             user_line()
         ) from None
+    if tree is not None and what not in _COMPARISONS:
+        return bare(jtu.tree_unflatten(tree, [out]), own._axes.plain)
     return bare(out, own._axes.plain)
 
 

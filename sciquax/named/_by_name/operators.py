@@ -61,6 +61,8 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
             out = computed(what, op, lhs, rhs)
             if out is not NotImplemented:
                 return out
+            lhs, rhs = for_jax(lhs), for_jax(rhs)
+            break
     if isinstance(lhs, NamedBase) and isinstance(rhs, NamedBase):
         known = lhs._axes
         a, b = lhs.array, rhs.array
@@ -82,8 +84,6 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
                 return quaxify(op)(lhs, rhs)
             raise plain_operand(what, other)
     layout = own._axes.plain
-    if not isinstance(other, _SCALARS):
-        own = bare(for_jax(own.array), layout)
     return bare(op(other, own.array) if swapped else op(own.array, other), layout)
 
 
@@ -103,6 +103,9 @@ class Operators(NamedBase):
     def _unary(self, name: str, *args: Any) -> Any:
         if name == "round":
             return bare(apply(jnp.round, self.array, *args), self._axes.plain)
+        if name in ("abs", "neg") and host_leaf(self.array) is not None:
+            function = jnp.abs if name == "abs" else jnp.negative
+            return bare(apply(function, self.array), self._axes.plain)
         return bare(_PYTHON[name](self.array), self._axes.plain)
 
     def __lt__(self: N, other: Any) -> N:

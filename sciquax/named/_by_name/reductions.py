@@ -74,17 +74,37 @@ def unsorted(layout: Axes, *names: Any) -> Axes:
 
 
 def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
+    without_nans = getattr(jnp, f"nan{what}", None)
+
     def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
-        _no_positions(what, kwargs)
+        names = _names(what, names, kwargs)
+        if kwargs.pop("skipna", False) and jnp.issubdtype(self.dtype, jnp.inexact):
+            if without_nans is None:
+                raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
+            return reduce(self, f"nan{what}", without_nans, names, **kwargs)
         return reduce(self, what, function, names, **kwargs)
 
     method.__name__ = what
+    skipping = "" if without_nans is None else " `skipna=True` leaves nans out."
     method.__doc__ = (
         f"{doc}, over a name or several (all axes, if None).\n\n"
-        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names. "
-        "**Raises** `AxisError` for an absent or repeated name."
+        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names."
+        f"{skipping} **Raises** `AxisError` for an absent or repeated name."
     )
     return method
+
+
+def _names(what: str, names: Any, kwargs: dict[str, Any]) -> Any:
+    """The names to reduce, which xarray calls `dim`."""
+    if "dim" in kwargs:
+        if names is not None:
+            raise AxisError(
+                f"`{what}` got names and `dim`.", "They are the same: give the names alone."
+            ).at(user_line())
+        names = kwargs.pop("dim")
+        names = None if names is ... else names
+    _no_positions(what, kwargs)
+    return names
 
 
 def _no_positions(what: str, kwargs: dict[str, Any]) -> None:
@@ -129,15 +149,13 @@ class Reductions(NamedBase):
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
         """Whether all elements are true, over a name or several."""
-        _no_positions("all", kwargs)
-        return reduce(self, "all", jnp.all, names, **kwargs)
+        return reduce(self, "all", jnp.all, _names("all", names, kwargs), **kwargs)
 
     def any(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
         """Whether any element is true, over a name or several."""
-        _no_positions("any", kwargs)
-        return reduce(self, "any", jnp.any, names, **kwargs)
+        return reduce(self, "any", jnp.any, _names("any", names, kwargs), **kwargs)
 
     def ptp(self: R, names: Any = None) -> R:
         """Largest minus smallest element, over a name or several."""
@@ -170,13 +188,21 @@ class Reductions(NamedBase):
         """The place of the smallest element along a name. One-dimensional arrays need no name."""
         return reduce_one(self, "argmin", jnp.argmin, name)
 
-    def idxmax(self: R, name: Any = None) -> R:
-        """The coordinate of the largest element along a name."""
-        return _coordinate_at(self, "idxmax", self.argmax(name), name)
+    def nanargmax(self: R, name: Any = None) -> R:
+        """The place of the largest element that is no nan along a name; -1 where all are."""
+        return reduce_one(self, "nanargmax", jnp.nanargmax, name)
 
-    def idxmin(self: R, name: Any = None) -> R:
-        """The coordinate of the smallest element along a name."""
-        return _coordinate_at(self, "idxmin", self.argmin(name), name)
+    def nanargmin(self: R, name: Any = None) -> R:
+        """The place of the smallest element that is no nan along a name; -1 where all are."""
+        return reduce_one(self, "nanargmin", jnp.nanargmin, name)
+
+    def idxmax(self: R, name: Any = None, *, skipna: bool = False) -> R:
+        """The coordinate of the largest element along a name; `skipna` leaves nans out."""
+        return _coordinate_at(self, "idxmax", name, skipna)
+
+    def idxmin(self: R, name: Any = None, *, skipna: bool = False) -> R:
+        """The coordinate of the smallest element along a name; `skipna` leaves nans out."""
+        return _coordinate_at(self, "idxmin", name, skipna)
 
     def cumsum(self: R, name: Any = None) -> R:
         """Cumulative sum along a name."""
@@ -290,8 +316,9 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
 
 
-def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:
+def _coordinate_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
     name = _name(a, what, only_name(a, what, name))
+    places = getattr(a, what.replace("idx", "nanarg" if skipna else "arg"))(name)
     coordinate = a.coord(name)
     if coordinate.dtype.kind not in "iufb" and isinstance(places.array, Tracer):
         raise AxisError(

@@ -72,6 +72,27 @@ def known_integer(what: str, x: Any) -> int:
     return int(found)
 
 
+def distinct(a: Any, names: Any, count: int = 2) -> tuple[Any, ...]:
+    """An array several times, under names that differ: for code that meets it with itself.
+
+    **Arguments**: the array, a name or several, and how many arrays to return. The first is as it
+    was, in the second `x` is `x2`, in the third `x3`, coordinates included.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import named, quaxify
+    >>> kernel = quaxify(lambda s, t: jnp.exp(-((s[:, None] - t[None, :]) ** 2)))
+    >>> times = named.arange("t", 3, dtype=float)
+    >>> kernel(*named.distinct(times, "t")).dims
+    ('t', 't2')
+
+    ```
+    """
+    a = as_named(a, "distinct")
+    own = [a.dims[i] for i in a._axes.positions("distinct", names, a)]
+    return (a, *(a.rename({n: f"{n}{k}" for n in own}) for k in range(2, count + 1)))
+
+
 S = TypeVar("S", bound="Shapes")
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from sciquax.core import is_value
 
+from .._array.base import NamedBase, bare
+
 
 def host_leaf(held: Any) -> np.ndarray | None:
     """The NumPy array that this is, or that a quantity has; else None."""
@@ -22,8 +24,8 @@ def host_leaf(held: Any) -> np.ndarray | None:
 _KEEPING: dict[Any, Callable[..., Any]] = {
     getattr(jnp, name): getattr(np, name)
     for name in (
-        "min max mean median nanmin nanmax nanmean sort take flip transpose expand_dims squeeze "
-        "reshape broadcast_to moveaxis"
+        "abs negative min max mean median nanmin nanmax nanmean sort take flip transpose "
+        "expand_dims squeeze reshape broadcast_to moveaxis"
     ).split()
 }
 """Functions whose result is in the unit of their argument, whatever that is."""
@@ -68,6 +70,8 @@ def on_host(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
 
 def for_jax(x: Any) -> Any:
     """An array of NumPy's as JAX can hold it: integers beyond its own in floating point."""
+    if isinstance(x, NamedBase):
+        return bare(for_jax(x.array), x._axes)
     leaf = host_leaf(x)
     if leaf is None or leaf.dtype.kind not in "iu" or leaf.dtype.itemsize < 8:
         return x

@@ -70,6 +70,8 @@ def labels_among(known: Coordinate, name: str, value: Any, what: str = "sel") ->
             f"`{what}` got a value along {name!r} that is only known when the program runs.",
             "Use `interp`, which takes such values.",
         ).at(user_line())
+    if leaf.dtype == np.dtype("datetime64"):  # without a unit, as `np.datetime64("NaT")`
+        leaf = leaf.astype("datetime64[ns]")
     shape, rounding = leaf.shape, 0.0
     if tree is not None:
         given = Coordinate(leaf.ravel(), tree)

@@ -149,7 +149,9 @@ def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
         name = next(d for d in named if named.count(d) > 1)
         raise AxisError(
             f"`{call.name}` would put the name {name!r} on two axes: {show_dims(dims)}.",
-            f"Rename one operand's axis first: `.rename({name}='{name}2')`.",
+            f"Rename one operand's axis first: `.rename({name}='{name}2')`. In code that is not "
+            f"yours, give its two arguments `*named.distinct(a, {name!r})`; or give it "
+            f"`a.untag({name!r})` and name the result with `.tag({name!r}, '{name}2')`.",
         )
     if not known:
         return bare(x, axes(tuple(dims)))
