@@ -19,7 +19,11 @@ _FIELDS = (
     "dayofweek day_of_week weekday days_in_month daysinmonth is_month_start is_month_end "
     "is_quarter_start is_quarter_end is_year_start is_year_end is_leap_year"
 ).split()
-FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date", "time")
+_NEW_NAMES = {
+    "dayofyear": "day_of_year", "dayofweek": "day_of_week", "weekday": "day_of_week",
+    "daysinmonth": "days_in_month",
+}  # fmt: skip
+FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
 
 
 def date_field(values: np.ndarray, field: str) -> np.ndarray:
@@ -39,7 +43,7 @@ def date_field(values: np.ndarray, field: str) -> np.ndarray:
     elif field == "date":
         out = np.asarray(index.normalize()).astype("datetime64[D]")
     else:
-        out = np.asarray(getattr(index, field))
+        out = np.asarray(getattr(index, _NEW_NAMES.get(field, field)))
     return out.reshape(values.shape)
 
 

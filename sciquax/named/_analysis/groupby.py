@@ -26,7 +26,7 @@ class GroupBy(GroupReductions):
     element that of its group. Groups are known when a program is traced.
 
     ```python
-    >>>     >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp
     >>> from sciquax.named import NamedArray
     >>> a = NamedArray(jnp.array([1.0, 2.0, 6.0]), ("x",), coords={"x": [0, 1, 0]})
     >>> a.groupby("x").mean()

@@ -85,6 +85,11 @@ def reduced(
         return _reduce(y, mask, parts.axis + 1, along, kind, skip, options)
 
     out = _by_size(x, parts, at, function)
+    empty = np.bincount(parts.codes[parts.codes >= 0], minlength=len(parts.labels)) == 0
+    if empty.any() and kind not in ("any", "all"):  # nan for a group without places, as in xarray
+        shape = (-1,) + (1,) * (out.ndim - at - 1)
+        floats = out if jnp.issubdtype(out.dtype, jnp.inexact) else out.astype(float)
+        out = jnp.where(np.broadcast_to(empty.reshape(shape), out.shape), jnp.nan, floats)
     rest = [i for i in range(a.ndim) if i == parts.axis or i not in over]
     layout = parts.layout(a).keep(rest)
     if kind == "count" or not is_value(a.array):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
@@ -113,9 +114,11 @@ def histogram(
     ends = jnp.asarray(edges, moved.dtype)
     place = jnp.searchsorted(ends, moved, side="right") - 1
     place = jnp.where(moved == ends[-1], len(edges) - 2, place)
-    counts = (place[..., None] == jnp.arange(len(edges) - 1)).sum(-2)
+    counts = jax.nn.one_hot(place, len(edges) - 1, dtype=int).sum(-2)
     if density:
-        counts = counts / (counts.sum(-1, keepdims=True) * jnp.asarray(np.diff(edges), x.dtype))
+        widths = np.broadcast_to(np.diff(edges), counts.shape)
+        shares = counts / counts.sum(-1, keepdims=True)
+        counts = shares / jnp.asarray(widths, shares.dtype)
     layout = a._axes.keep(rest)
     middles = (edges[1:] + edges[:-1]) / 2
     tree = jtu.tree_structure(a.array) if is_value(a.array) else None

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from sciquax.core import user_line
-from sciquax.core.internal import Tracer
 
 from .._array.axes import Axes, Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
@@ -19,6 +18,7 @@ from .._array.errors import AxisError, AxisSizeError, show_dims
 from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
 from .call_jax import apply
+from .label_at import label_at
 
 
 def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
@@ -196,13 +196,13 @@ class Reductions(NamedBase):
         """The place of the smallest element that is no nan along a name; -1 where all are."""
         return reduce_one(self, "nanargmin", jnp.nanargmin, name)
 
-    def idxmax(self: R, name: Any = None, *, skipna: bool = False) -> R:
-        """The coordinate of the largest element along a name; `skipna` leaves nans out."""
-        return _coordinate_at(self, "idxmax", name, skipna)
+    def idxmax(self: R, name: Any = None, *, skipna: bool = True) -> R:
+        """The coordinate of the largest element that is no nan; nan where all are."""
+        return _label_at(self, "idxmax", name, skipna)
 
-    def idxmin(self: R, name: Any = None, *, skipna: bool = False) -> R:
-        """The coordinate of the smallest element along a name; `skipna` leaves nans out."""
-        return _coordinate_at(self, "idxmin", name, skipna)
+    def idxmin(self: R, name: Any = None, *, skipna: bool = True) -> R:
+        """The coordinate of the smallest element that is no nan; nan where all are."""
+        return _label_at(self, "idxmin", name, skipna)
 
     def cumsum(self: R, name: Any = None) -> R:
         """Cumulative sum along a name."""
@@ -300,6 +300,12 @@ def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> An
     return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
 
 
+def _label_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
+    name = _name(a, what, only_name(a, what, name))
+    places = getattr(a, what.replace("idx", "nanarg" if skipna else "arg"))(name)
+    return label_at(a, what, name, places)
+
+
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
     q = as_named(q, what)
     for name in q.dims:
@@ -314,19 +320,6 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
     return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
-
-
-def _coordinate_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
-    name = _name(a, what, only_name(a, what, name))
-    places = getattr(a, what.replace("idx", "nanarg" if skipna else "arg"))(name)
-    coordinate = a.coord(name)
-    if coordinate.dtype.kind not in "iufb" and isinstance(places.array, Tracer):
-        raise AxisError(
-            f"`{what}` needs coordinates that are numbers where its places are only known when the "
-            f"program runs, and those of {name!r} are {coordinate.dtype}.",
-            "Use `argmax` or `argmin`, and look the places up.",
-        ).at(user_line())
-    return coordinate.drop_coords().isel({name: places})
 
 
 def _cummax(x: Any, axis: int) -> Any:

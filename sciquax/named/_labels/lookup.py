@@ -146,14 +146,16 @@ def _exactly(
     """A place; or all the places of a label that is there more than once, or of a period."""
     if isinstance(wanted, (bool, np.bool_)) and known.values.dtype.kind != "b":
         raise absent(known, name, wanted)
+    if rounding:
+        place = _near(known, name, np.asarray([wanted]), rounding)[0]
+        if place < 0:
+            raise absent(known, name, wanted)
+        return int(place)
     index = index_of(known)
     try:
         found = index.get_loc(str(wanted) if isinstance(wanted, np.str_) else wanted)
     except (KeyError, TypeError, ValueError):
-        place = _near(known, name, np.asarray([wanted]), rounding)[0] if rounding else -1
-        if place < 0:
-            raise absent(known, name, wanted) from None
-        return int(place)
+        raise absent(known, name, wanted) from None
     if isinstance(found, np.ndarray):
         found = np.flatnonzero(found) if found.dtype == bool else found
         if found.size == 0:
@@ -177,12 +179,9 @@ def _all(
                 raise absent(known, name, label, "more than once")
             places[i] = found[0] if len(found) else -1
         return places
-    places = np.asarray(index.get_indexer(pandas().Index(wanted)))
-    missing = places < 0
-    if rounding and missing.any():
-        places = places.copy()
-        places[missing] = _near(known, name, wanted[missing], rounding)
-    return places
+    if rounding:
+        return _near(known, name, wanted, rounding)
+    return np.asarray(index.get_indexer(pandas().Index(wanted)))
 
 
 def _by_method(known: Coordinate, wanted: np.ndarray, method: str) -> np.ndarray:
@@ -206,13 +205,18 @@ def _near(known: Coordinate, name: str, wanted: np.ndarray, rounding: float) -> 
     places = _by_method(known, wanted, "nearest")
     slack = rounding * np.abs(wanted)
     close = (places >= 0) & (np.abs(values[places] - wanted) <= slack)
-    for label, bound in zip(wanted[close], slack[close], strict=True):
-        if np.sum(np.abs(values - label) <= bound) > 1:
-            raise CoordinateError(
-                f"`sel` got {label} along {name!r} in single precision, which does not tell its "
-                "coordinates apart.",
-                "Give a Python number or an array of NumPy's in double precision.",
-            ).at(user_line())
+    order = np.sort(values)
+    low, high = (
+        np.searchsorted(order, wanted + sign * slack, side)
+        for sign, side in ((-1, "left"), (1, "right"))
+    )
+    several = close & (high - low > 1)
+    if several.any():
+        raise CoordinateError(
+            f"`sel` got {wanted[several][0]} along {name!r} in single precision, which does not "
+            "tell its coordinates apart.",
+            "Give a Python number or an array of NumPy's in double precision.",
+        ).at(user_line())
     return np.where(close, places, -1)
 
 
@@ -279,9 +283,8 @@ def _end(known: Coordinate, name: str, value: Any) -> Any:
     if isinstance(end, np.str_):
         return str(end)
     if labels.rounding:
-        near = _by_method(known, labels.values.reshape(1), "nearest")[0]
-        close = near >= 0 and abs(float(known.values[near]) - end) <= labels.rounding * abs(end)
-        end = float(known.values[near]) if close else end
+        near = int(_near(known, name, labels.values.reshape(1), labels.rounding)[0])
+        end = known.values[near] if near >= 0 else end
     return end
 
 
