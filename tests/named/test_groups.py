@@ -83,6 +83,7 @@ def test_reductions_of_groups(split, specimen):
         assert_equal(ours.std(ddof=1), theirs.std(ddof=1))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of groups of one
 @pytest.mark.parametrize("specimen", ["numbers", "nans"])
 def test_groups_otherwise(specimen):
     data = made(SPECIMENS[specimen])
@@ -209,6 +210,7 @@ OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("specimen", SPECIMENS)
 @pytest.mark.parametrize("case", OTHERS)
 def test_as_in_xarray(case, specimen):

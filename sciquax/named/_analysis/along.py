@@ -71,7 +71,7 @@ class AlongCoordinates(NamedBase):
         """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
         return polyfit(self, name, deg, into)
 
-    def groupby(self: X, group: Any, bins: Any = None, **options: Any) -> GroupBy:
+    def groupby(self, group: Any, bins: Any = None, **options: Any) -> GroupBy:
         """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.
 
         **Arguments**: a name, whose coordinates are the labels; a part of its dates; or a known
@@ -83,11 +83,11 @@ class AlongCoordinates(NamedBase):
         """
         return grouped(self, group, bins, options)
 
-    def groupby_bins(self: X, group: Any, bins: Any, **options: Any) -> GroupBy:
+    def groupby_bins(self, group: Any, bins: Any, **options: Any) -> GroupBy:
         """`groupby` with bins, by xarray's name."""
         return grouped(self, group, bins, options)
 
-    def resample(self: X, periods: Any = None, /, **more: Any) -> Resample:
+    def resample(self, periods: Any = None, /, **more: Any) -> Resample:
         """Groups of periods along dates: `resample(time="1MS")`, as pandas names periods.
 
         `closed`, `label`, `origin` and `offset` are pandas'.
@@ -97,18 +97,18 @@ class AlongCoordinates(NamedBase):
         return resampled(self, _pairs("resample", periods, more), options)
 
     def coarsen(
-        self: X, windows: Any = None, /, boundary: str = "exact", side: Any = "left",
+        self, windows: Any = None, /, boundary: str = "exact", side: Any = "left",
         coord_func: Any = "mean", **more: int,
     ) -> Coarsen:  # fmt: skip
         """Blocks of places along names, to reduce: see [`sciquax.named.Coarsen`][]."""
         return Coarsen(self, _pairs("coarsen", windows, more), boundary, side, coord_func)
 
-    def weighted(self: X, weights: Any) -> Weighted:
+    def weighted(self, weights: Any) -> Weighted:
         """Reductions by weights, nans left out: see [`sciquax.named.Weighted`][]."""
         return Weighted(self, weights)
 
     @property
-    def dt(self: X) -> Dates:
+    def dt(self) -> Dates:
         """Parts of dates, of `a.coord("time")`: see [`sciquax.named.Dates`][]."""
         return Dates(self)
 

@@ -128,8 +128,9 @@ def _labels(known: Coordinate, size: int, blocks: int, kind: Any, from_left: boo
         first = values[0]
         ticks = [p - first for p in parts]
         if values.dtype.kind in "mM":
-            made = [function(t.astype(np.int64), axis=0) for t in ticks]
-            steps = np.array([int(x) for x in made]).astype(ticks[0].dtype)
+            made: Any = [function(t.astype(np.int64), axis=0) for t in ticks]
+            whole: list[Any] = [int(x) for x in made]
+            steps = np.array(whole).astype(ticks[0].dtype)
             return Coordinate(first + steps, known.tree)
         made = np.array([function(t.astype(np.float64), axis=0) for t in ticks]) + np.float64(first)
         exact = kind in ("min", "max", "first", "last")

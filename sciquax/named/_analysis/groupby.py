@@ -202,7 +202,9 @@ def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> GroupBy:
         return GroupBy(a, Partition(name, axis, codes, labels, into or f"{own}_bins"))
     if options:
         raise AxisError(f"`groupby` got {sorted(options)} without bins.").at(user_line())
-    codes, uniques = pandas().factorize(values, sort=True)
+    index = pandas().Index(values)
+    ordered = index.is_unique and (index.is_monotonic_increasing or index.is_monotonic_decreasing)
+    codes, uniques = pandas().factorize(values, sort=not ordered)
     labels = Coordinate(np.asarray(uniques), None if known is None else known.tree)
     return GroupBy(a, Partition(name, axis, np.asarray(codes), labels, _free(a, name, into or own)))
 

@@ -1,7 +1,7 @@
 """Other labels along a name: shifted, in order, at given labels, without some."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +60,7 @@ class Relabelling(NamedBase):
                     raise AxisError("`sortby` takes arrays with one name.").at(user_line())
                 name, leaf = str(key.dims[0]), known_value(key.array)
                 if leaf is None:
-                    places = key.argsort(name, descending=not ascending)
+                    places: Any = cast(Any, key).argsort(name, descending=not ascending)
                     own = own.isel({name: places.drop_coords()})
                     continue
                 own._axes.position("sortby", name)
@@ -147,7 +147,7 @@ def _reindexed(
     a.coord(name)
     known: Coordinate = a._axes.coords[name]
     if isinstance(given, NamedBase) and given.dims != (name,) and given.ndim == 1:
-        given = given.rename({given.dims[0]: name})
+        given = cast(Any, given).rename({given.dims[0]: name})
     new = coordinate(given, name)
     if new.tree is None and known.tree is not None:
         new = Coordinate(new.values, known.tree)  # plain labels are in the coordinate's unit

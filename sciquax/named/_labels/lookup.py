@@ -206,10 +206,8 @@ def _near(known: Coordinate, name: str, wanted: np.ndarray, rounding: float) -> 
     slack = rounding * np.abs(wanted)
     close = (places >= 0) & (np.abs(values[places] - wanted) <= slack)
     order = np.sort(values)
-    low, high = (
-        np.searchsorted(order, wanted + sign * slack, side)
-        for sign, side in ((-1, "left"), (1, "right"))
-    )
+    low = np.searchsorted(order, wanted - slack, "left")
+    high = np.searchsorted(order, wanted + slack, "right")
     several = close & (high - low > 1)
     if several.any():
         raise CoordinateError(
