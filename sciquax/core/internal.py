@@ -3,7 +3,11 @@
 from ._adapters import adapter as adapter
 from ._autodiff.tangent_labels import derivative as derivative, owner_of as owner_of
 from ._compat.execution import trace_context as trace_context
-from ._compat.frames import axes_of_outputs as axes_of_outputs, mapped_axis as mapped_axis
+from ._compat.frames import (
+    axes_of_outputs as axes_of_outputs,
+    mapped_axis as mapped_axis,
+    within_filter_vmap as within_filter_vmap,
+)
 from ._compat.jaxprs import (
     Literal as Literal,
     Primitive as Primitive,
@@ -11,6 +15,7 @@ from ._compat.jaxprs import (
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
 )
+from ._compat.tracing import known_value as known_value
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._stage.captured_trees import takes_values_apart as takes_values_apart
 from ._stage.staging import (

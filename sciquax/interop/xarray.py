@@ -4,6 +4,7 @@ A unit stands in `attrs["units"]`, of the array and of each coordinate, as pint-
 `dequantify` writes it and `quantify` reads it.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ _CF = {
     **{f"degree{s}{p}": "degree" for s in ("", "s") for p in ("N", "E", "T")},
     "1": "dimensionless",
 }  # fmt: skip
+
+
+_DIFFERENCE = re.compile(r"delta_degree_\w+")
 
 
 def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
@@ -60,7 +64,11 @@ def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
 def _split(value: Any) -> tuple[np.ndarray, dict[str, Any]]:
     """Numbers, and the unit as an attribute."""
     if isinstance(value, Quantity):
-        return np.asarray(value.magnitude), {"units": str(value.units)}
+        text = str(value.units)
+        if "delta_degree_" in text:  # pint's own; to CF and udunits a difference is in kelvin
+            text = _DIFFERENCE.sub("kelvin", text)
+            value = value.to(text)
+        return np.asarray(value.magnitude), {"units": text}
     if is_value(value):
         value = value.materialise()
     return np.asarray(value), {}
@@ -111,6 +119,11 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
     if values.dtype.kind not in "biufc":
         raise TypeError(f"A named array holds numbers, and {data.name!r} holds {values.dtype}.")
     array = jax.numpy.asarray(values)
+    if values.dtype.kind in "iu" and not np.array_equal(np.asarray(array), values):
+        raise OverflowError(
+            f"{data.name!r} holds integers beyond JAX's {array.dtype}: convert it, "
+            '`data.astype(float)`, or `jax.config.update("jax_enable_x64", True)`.'
+        )
     held = array if found is None else Quantity(array, found)
     name = None if data.name is None else str(data.name)
     return NamedArray.with_attributes(held, dims, known, name=name, attrs=attrs, coord_attrs=items)

@@ -6,6 +6,21 @@ from typing import Any as _Any
 from sciquax.core.internal import adapter as _adapter
 
 from . import fft as fft, linalg as linalg, random as random
+from ._analysis.along import AlongCoordinates as _Along
+from ._analysis.coarsening import Coarsen as Coarsen
+from ._analysis.dates import Dates as Dates
+from ._analysis.groupby import GroupBy as GroupBy, Resample as Resample
+from ._analysis.missing import Missing as _Missing
+from ._analysis.relabelling import Relabelling as _Relabelling
+from ._analysis.rolling import Rolling as Rolling
+from ._analysis.statistics import (
+    corr as corr,
+    cov as cov,
+    histogram as histogram,
+    polyfit as polyfit,
+    polyval as polyval,
+)
+from ._analysis.weighting import Weighted as Weighted
 from ._array.axes import Axis as Axis
 from ._array.base import as_named as _as_named
 from ._array.errors import (
@@ -24,9 +39,9 @@ from ._by_name.concatenation import (
 )
 from ._by_name.contractions import dot as dot, einsum as einsum
 from ._by_name.elementwise import allclose as allclose, clip as clip, where as where
+from ._by_name.moving import Moving as _Moving
 from ._by_name.reductions import Reductions as _Reductions
-from ._by_name.rolling import Rolling as Rolling
-from ._by_name.shapes import Shapes as _Shapes
+from ._by_name.shapes import Shapes as _Shapes, distinct as distinct
 from ._creation import (
     arange as arange,
     empty as empty,
@@ -60,9 +75,10 @@ def _as_function(name: str) -> _Any:
 
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
-for _name in (*vars(_Reductions), *vars(_Shapes), "isel", "sel", "interp"):
-    if not _name.startswith("_") and _name != "T" and _name not in globals():
-        globals()[_name] = _as_function(_name)
+for _kind in (_Reductions, _Shapes, _Moving, _Along, _Missing, _Relabelling):
+    for _name in (*vars(_kind), "isel", "sel"):
+        if not _name.startswith("_") and _name not in ("T", "dt") and _name not in globals():
+            globals()[_name] = _as_function(_name)
 
 
 def to_xarray(a: NamedArray) -> _Any:

@@ -10,6 +10,8 @@ from ._array.axes import axes, name_of, size_given, sizes_of
 from ._array.base import as_named, bare
 from ._array.errors import AxisError, AxisSizeError
 from ._by_name.call_jax import apply
+from ._by_name.shapes import scalar
+from ._labels.distances import with_leaf
 from ._named_array import NamedArray
 
 
@@ -55,12 +57,16 @@ def _filled(what: str, sizes: Any, make: Any) -> NamedArray:
 def zeros_like(a: Any, dtype: Any = None) -> NamedArray:
     """Zeros with the names, sizes and coordinates of `a`, in its unit."""
     a = as_named(a, "zeros_like")
-    return _like(a, a * 0 if is_value(a.array) else None, jnp.zeros_like, dtype)
+    made = bare(with_leaf(a, lambda x: apply(jnp.zeros_like, x)), a._axes.plain)
+    return made if dtype is None else made.astype(dtype)
 
 
 def ones_like(a: Any, dtype: Any = None) -> NamedArray:
     """Ones with the names, sizes and coordinates of `a`. They have no unit."""
-    return _like(as_named(a, "ones_like"), None, jnp.ones_like, dtype)
+    a = as_named(a, "ones_like")
+    aval = a.aval()
+    made = jnp.ones(aval.shape, aval.dtype if dtype is None else dtype)
+    return bare(made, a._axes.plain)
 
 
 def full_like(a: Any, fill_value: Any, dtype: Any = None) -> NamedArray:
@@ -70,13 +76,6 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None) -> NamedArray:
         a.sizes, fill_value, a.dtype if dtype is None and not is_value(fill_value) else dtype
     )
     return bare(made.array, a._axes.plain)
-
-
-def _like(a: NamedArray, made: Any, function: Any, dtype: Any) -> NamedArray:
-    if made is not None:
-        return made if dtype is None else made.astype(dtype)
-    aval = a.aval()
-    return bare(function(jnp.empty(aval.shape, aval.dtype), dtype=dtype), a._axes.plain)
 
 
 def arange(axis: Any, *args: Any, dtype: Any = None) -> NamedArray:
@@ -107,7 +106,8 @@ def linspace(axis: Any, start: Any, stop: Any, num: int | None = None, **kwargs:
         raise AxisSizeError(
             f"`linspace` got {axis!r} and {num} elements.", "Give one number of them."
         ).at(user_line())
-    return bare(apply(jnp.linspace, start, stop, num, **kwargs), axes((name,)))
+    first, last = scalar("linspace", start), scalar("linspace", stop)
+    return bare(apply(jnp.linspace, first, last, num, **kwargs), axes((name,)))
 
 
 def eye(row: Any, column: Any, size: int | None = None, dtype: Any = None) -> NamedArray:

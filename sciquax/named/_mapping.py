@@ -12,8 +12,8 @@ from sciquax.core import OutsideQuaxifyError, convert_to, is_value, quaxify, use
 
 from ._array.axes import Axes, Axis, as_names, axes, name_of
 from ._array.base import bare
-from ._array.coordinates import Coordinate, merge
-from ._array.errors import AxisError, CoordinateError, PositionalError, absent, show_dims
+from ._array.coordinates import Coordinate, meet
+from ._array.errors import AxisError, PositionalError, absent, show_dims
 from ._by_name.alignment import sizes_differ
 from ._by_name.call_jax import apply
 from ._named_array import NamedArray
@@ -107,17 +107,11 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
 def _common(what: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, Coordinate]]:
     """All names in order of first appearance, their sizes checked, and their coordinates."""
     sizes: dict[str, int] = {}
-    coords: dict[str, Coordinate] = {}
     for a in arrays:
         for name, size in a.sizes.items():
             if sizes.setdefault(name, size) != size:
                 raise sizes_differ(what, name, [sizes[name], size]).at(user_line())
-        for name, own in a._axes.coords.items():
-            try:
-                coords[name] = merge(what, name, coords[name], own) if name in coords else own
-            except CoordinateError as error:
-                raise error.at(user_line()) from None
-    return list(sizes), coords
+    return list(sizes), meet(what, *[a._axes.coords for a in arrays])
 
 
 def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
@@ -298,6 +292,7 @@ def _same_carry(old: Any, new: Any) -> Any:
             if a.sizes != b.sizes:
                 name = next(n for n in a.sizes if a.sizes[n] != b.sizes[n])
                 raise sizes_differ("scan", name, [a.sizes[name], b.sizes[name]]).at(user_line())
+            meet("scan", a._axes.coords, b._axes.coords)
             if a_dims != b_dims:
                 b = b.transpose(*a_dims)
             held = (

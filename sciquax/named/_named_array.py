@@ -8,6 +8,9 @@ import numpy as np
 
 from sciquax.core import ArrayValue, aval_of, is_value, user_line
 
+from ._analysis.along import AlongCoordinates
+from ._analysis.missing import Missing
+from ._analysis.relabelling import Relabelling
 from ._array.annotations import annotation
 from ._array.axes import Attributes, axes
 from ._array.base import NamedBase, _as_array, bare, checked_axes
@@ -16,6 +19,7 @@ from ._array.flattening import _flatten, _flatten_with_keys, _unflatten
 from ._array.printing import Printing
 from ._array.value_contract import Nesting
 from ._by_name.indexing import Indexing
+from ._by_name.moving import Moving
 from ._by_name.operators import Operators
 from ._by_name.quantity_methods import PassingThrough
 from ._by_name.reductions import Reductions
@@ -23,7 +27,8 @@ from ._by_name.shapes import Shapes
 
 
 class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
-    Operators, Reductions, Shapes, Indexing, PassingThrough, Nesting, Printing, NamedBase,
+    Operators, Reductions, Shapes, Moving, Indexing, PassingThrough, AlongCoordinates,
+    Missing, Relabelling, Nesting, Printing, NamedBase,
     ArrayValue,
     flattening=(_flatten, _flatten_with_keys, _unflatten),
 ):  # fmt: skip

@@ -13,10 +13,12 @@ from sciquax.core import user_line
 
 from ._array.axes import axes, check_distinct, name_of
 from ._array.base import bare
+from ._array.coordinates import meet
 from ._array.errors import AxisError, AxisSizeError, show_dims
 from ._by_name.alignment import _operands, alignment, sizes_differ
 from ._by_name.call_jax import apply
 from ._by_name.shapes import permuted
+from ._labels.distances import inexact
 from ._named_array import NamedArray
 
 
@@ -78,9 +80,9 @@ def solve(a: Any, b: Any, row: Any, column: Any) -> NamedArray:
     out = apply(jnp.linalg.solve, matrix.array, flat)
     sizes = [rhs.shape[k] for k in own]
     out = apply(jnp.reshape, out, (*out.shape[:-1], *sizes))
-    coords = {**matrix._axes.coords, **rhs._axes.coords}
     dims = (*batch.dims, col, *(rhs.dims[k] for k in own))
-    return bare(out, axes(dims, {n: c for n, c in coords.items() if n in dims}))
+    coords = meet("solve", matrix._axes.coords, rhs._axes.coords, keep=dims)
+    return bare(out, axes(dims, coords))
 
 
 def inv(a: Any, row: Any, column: Any) -> NamedArray:
@@ -181,7 +183,7 @@ def qr(a: Any, row: Any, column: Any, into: Any) -> tuple[NamedArray, NamedArray
 def norm(a: Any, names: Any, ord: Any = 2) -> NamedArray:
     """The norm over a name or several: of order 1, 2 or inf, of all elements along them."""
     (a,) = _operands("norm", [a])
-    size = abs(a)
+    size = abs(inexact(a))
     if ord == 2:
         total = (size * size).sum(names)
         return bare(apply(jnp.sqrt, total.array), total._axes)

@@ -12,11 +12,14 @@ from sciquax.core import user_line
 
 from ._array.axes import axes, check_distinct, sizes_of
 from ._array.base import as_named, bare
+from ._array.coordinates import meet
 from ._array.errors import AxisError, show_dims
+from ._by_name.call_jax import apply
 from ._named_array import NamedArray
 
 
 def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
+    """A parameter's array, with the axes of the result."""
     if not isinstance(value, NamedArray):
         return as_named(value, what).array
     for name in value.dims:
@@ -27,6 +30,11 @@ def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
                 "Parameters have no other names than the result.",
             ).at(user_line())
     return value.broadcast_to(sizes).array
+
+
+def _labels(what: str, parameters: list[Any]) -> dict[str, Any]:
+    """The coordinates that the parameters give the result."""
+    return meet(what, *[p._axes.coords for p in parameters if isinstance(p, NamedArray)])
 
 
 @runtime_checkable
@@ -42,8 +50,9 @@ def _sampler(name: str, parameters: tuple[str, ...], has_dtype: bool = True) -> 
         if len(args) > len(parameters):
             raise TypeError(f"`{name}` takes the parameters {', '.join(parameters)}.")
         given = dict(zip(parameters, args, strict=False)) | kwargs
+        coords = _labels(name, [given[k] for k in parameters if k in given])
         made = {k: _parameter(name, v, sizes) if k in parameters else v for k, v in given.items()}
-        return bare(function(key, shape=tuple(sizes.values()), **made), axes(tuple(sizes)))
+        return bare(function(key, shape=tuple(sizes.values()), **made), axes(tuple(sizes), coords))
 
     sample.__name__ = sample.__qualname__ = name
     order = ", ".join(("key", "sizes", *parameters))
@@ -65,7 +74,21 @@ def _split_sizes(
     return sizes_of(what, args[0]), args[1:]
 
 
-normal: _Sampler = _sampler("normal", ())
+def normal(key: Any, sizes: Any, loc: Any = None, scale: Any = None, dtype: Any = float) -> Any:
+    """Normally distributed around `loc` (0) with the standard deviation `scale` (1).
+
+    `sizes` is a dictionary of name to size, or `Axis` objects.
+    """
+    known = sizes_of("normal", sizes)
+    coords = _labels("normal", [loc, scale])
+    out = jax.random.normal(key, tuple(known.values()), dtype)
+    if scale is not None:
+        out = apply(jnp.multiply, out, _parameter("normal", scale, known))
+    if loc is not None:
+        out = apply(jnp.add, out, _parameter("normal", loc, known))
+    return bare(out, axes(tuple(known), coords))
+
+
 uniform: _Sampler = _sampler("uniform", ("minval", "maxval"))
 bernoulli: _Sampler = _sampler("bernoulli", ("p",), has_dtype=False)
 exponential: _Sampler = _sampler("exponential", ())
@@ -83,9 +106,10 @@ rademacher: _Sampler = _sampler("rademacher", ())
 def randint(key: Any, sizes: Any, minval: Any, maxval: Any, dtype: Any = int) -> NamedArray:
     """Integers from `minval` to `maxval`, which is not included."""
     known = sizes_of("randint", sizes)
+    coords = _labels("randint", [minval, maxval])
     bounds = [_parameter("randint", x, known) for x in (minval, maxval)]
     out = jax.random.randint(key, tuple(known.values()), *bounds, dtype=dtype)
-    return bare(out, axes(tuple(known)))
+    return bare(out, axes(tuple(known), coords))
 
 
 def permutation(key: Any, a: NamedArray, name: Any) -> NamedArray:

@@ -320,7 +320,9 @@ def test_messages():
         AxisError,
         lambda: quaxify(gram)(a),
         "`dot_general` would put the name 'y' on two axes: ('y', 'y').\n{place}\n"
-        "Rename one operand's axis first: `.rename(y='y2')`.",
+        "Rename one operand's axis first: `.rename(y='y2')`. In code that is not yours, give its "
+        "two arguments `*named.distinct(a, 'y')`; or give it `a.untag('y')` and name the result "
+        "with `.tag('y', 'y2')`.",
         at=gram,
     )
 

@@ -120,6 +120,26 @@ def axes_of_outputs() -> list[int] | None:
     return [x for x in dict.fromkeys(leaves) if isinstance(x, int)]
 
 
+_LIBRARIES = ("jax", "equinox", "sciquax")
+
+
+def within_filter_vmap() -> bool:
+    """Whether Equinox's `filter_vmap` is taking an argument or a result apart.
+
+    It compares trees from before and after an axis is taken or put (`_vmap_pmap.py`), until its
+    `combine` puts them together.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        if not module.startswith(_LIBRARIES) or module == "equinox._filters" and name == "combine":
+            return False
+        if module == "equinox._vmap_pmap" and name == "__call__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def ended_in_raise(error: BaseException, outside: str) -> bool:
     """Whether an error comes from a `raise` statement in a file that is not below a folder."""
     traceback = error.__traceback__

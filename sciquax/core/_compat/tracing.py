@@ -216,3 +216,41 @@ class StagingTrace(pe.DynamicJaxprTrace):
         gone = {v for v, tracer in self._tracers if tracer() is None and v not in used}
         self._tracers = [(v, tracer) for v, tracer in self._tracers if v not in gone]
         return gone
+
+
+def known_value(x: Any) -> np.ndarray | None:
+    """What an array is, if that is known while a program is traced; else None.
+
+    In a jitted function even `jnp.array([1.0, 2.0])` is a tracer: its value, and what is computed
+    of such, is found in the program so far, and computed as JAX would.
+    """
+    found = _known(x, {})
+    return None if found is None else np.asarray(found)
+
+
+def _known(x: Any, seen: dict[int, Any]) -> Any:
+    if not isinstance(x, Tracer):
+        return x
+    if isinstance(x, StagingTracer):
+        return x._trace.asked.number_of(x)  # pyright: ignore[reportAttributeAccessIssue]
+    if id(x) in seen:
+        return seen[id(x)]
+    seen[id(x)] = out = None
+    frame = getattr(getattr(x, "_trace", None), "frame", None)  # private: 0.10 to 0.12
+    if frame is None:  # of a derivative, or of `vmap`
+        return None
+    var, parent = getattr(x, "val", None), getattr(x, "parent", None)
+    if isinstance(var, Literal):
+        out = np.asarray(var.val).astype(x.dtype)
+    elif parent is None:
+        out = frame.constvar_to_val.get(var)
+        out = getattr(out, "canonical", out)
+    elif not parent.effects:
+        operands = [_known(t, seen) for t in parent.in_tracers]
+        if all(o is not None for o in operands):
+            with jax.ensure_compile_time_eval():
+                outs = parent.primitive.bind(*operands, **parent.params)
+            place = [i for i, v in enumerate(parent.outvars) if v is var]
+            out = (outs[place[0]] if parent.primitive.multiple_results else outs) if place else None
+    seen[id(x)] = out
+    return out

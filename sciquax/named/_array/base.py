@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import ArrayValue, is_value, strip, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core import ArrayValue, adopt, is_value, strip, user_line
+from sciquax.core.internal import Tracer, known_value
 
 from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
-from .coordinates import Coordinate, as_array
+from .coordinates import Coordinate
 from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, show_dims
 from .flattening import _new, _set
 
@@ -79,11 +79,15 @@ class NamedBase(_Base):
 
     @property
     def coords(self) -> dict[str, Any]:
-        """The coordinates by name: named arrays; NumPy arrays, if they are dates or strings."""
+        """The coordinates by name: named arrays, as `coord` gives them."""
         return {name: self.coord(name) for name in self._axes.coords}
 
     def coord(self, name: Any) -> Any:
-        """The coordinates along a name. **Raises** `AxisError` if there are none."""
+        """The coordinates along a name: a named array of NumPy's on the host, in full precision.
+
+        Comparing them with numbers, which count in their unit, with dates or strings gives a mask
+        that is known when a program is traced. **Raises** `AxisError` if there are none.
+        """
         place = self._axes.position("coord", name, self)
         name = self._axes.dims[place]
         found = self._axes.coords.get(name)
@@ -92,10 +96,7 @@ class NamedBase(_Base):
                 f"{name!r} has no coordinates.",
                 f"Give them with `.assign_coords({name}=values)`.",
             ).at(user_line())
-        value = as_array(found.value())
-        if isinstance(value, np.ndarray):
-            return value
-        return bare(value, axes((name,), {name: found}))
+        return bare(found.value(), axes((name,), {name: found}))
 
     def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
         """With these coordinates: one known array per name. None removes one.
@@ -227,22 +228,48 @@ def plain_operand(what: str, x: Any) -> PositionalError:
 
 
 def coordinate(value: Any, name: str) -> Coordinate:
-    """The coordinates that an array, a quantity or a list is.
+    """The coordinates that an array, a quantity or a list is, in full precision.
 
     **Raises** `CoordinateError` for what is not one known, one-dimensional array.
     """
     if isinstance(value, Coordinate):
         return value
-    tree = None
-    leaf = value
+    if isinstance(value, NamedBase) or is_value(value):
+        value = value.canonical()
+    if isinstance(value, NamedBase):
+        if value.dims != (name,):
+            raise CoordinateError(
+                f"The coordinate of {name!r} has the dims {value.dims}.",
+                f"Give one with the single name {name!r}.",
+            ).at(user_line())
+        return coordinate(value.array, name)
+    leaf, tree = labels_of(value)
+    if leaf is None:
+        raise CoordinateError(
+            f"The coordinate of {name!r} is only known when the program runs.",
+            "Coordinates are checked when a program is traced: give known arrays.",
+        ).at(user_line())
+    if leaf.ndim != 1:
+        raise CoordinateError(
+            f"The coordinate of {name!r} has {leaf.ndim} axes.", "Give one value per place."
+        ).at(user_line())
+    return Coordinate(leaf, tree)
+
+
+def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
+    """The known numbers, dates or strings of an array, and the structure of the value around them.
+
+    **Returns** None in place of the array, if it is only known when the program runs. **Raises**
+    `CoordinateError` for a value of several arrays.
+    """
+    leaf, tree = value, None
+    module = type(value).__module__.partition(".")[0]
+    if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
+        taken = adopt(value[:1] if getattr(value, "ndim", 0) else value)
+        if is_value(taken):  # another library's quantity: its numbers as they are
+            leaf = value.magnitude if hasattr(value, "magnitude") else value.value
+            return np.asarray(leaf), jtu.tree_structure(taken)
     if is_value(value):
-        if isinstance(value, NamedBase):
-            if value.dims != (name,):
-                raise CoordinateError(
-                    f"The coordinate of {name!r} has the dims {value.dims}.",
-                    f"Give one with the single name {name!r}.",
-                ).at(user_line())
-            return coordinate(value.array, name)
         leaves, tree = jtu.tree_flatten(value)
         if len(leaves) != 1:
             raise CoordinateError(f"A {type(value).__name__} cannot be a coordinate.").at(
@@ -250,13 +277,9 @@ def coordinate(value: Any, name: str) -> Coordinate:
             )
         leaf = leaves[0]
     if isinstance(leaf, Tracer):
-        raise CoordinateError(
-            f"The coordinate of {name!r} is only known when the program runs.",
-            "Coordinates are checked when a program is traced: give known arrays.",
-        ).at(user_line())
-    values = np.asarray(leaf)
-    if values.ndim != 1:
-        raise CoordinateError(
-            f"The coordinate of {name!r} has {values.ndim} axes.", "Give one value per place."
-        ).at(user_line())
-    return Coordinate(values, tree)
+        return known_value(leaf), tree
+    if isinstance(leaf, (list, tuple)) and any(isinstance(x, Tracer) for x in leaf):
+        leaf = [known_value(x) for x in leaf]
+        if any(x is None for x in leaf):
+            return None, None
+    return np.asarray(leaf), tree

@@ -5,7 +5,7 @@ from typing import Any
 import jax.tree_util as jtu
 
 from sciquax.core import user_line
-from sciquax.core.internal import Tracer, axes_of_outputs, mapped_axis
+from sciquax.core.internal import Tracer, axes_of_outputs, mapped_axis, within_filter_vmap
 
 from .axes import Axes, axes
 from .errors import AxisError, show_dims
@@ -86,6 +86,8 @@ def _unflatten(cls: type, aux: tuple[Axes, tuple[int, ...]], children: Any) -> A
             _set(a, "_kept", aux)
         else:
             _set(a, "_axes", fitted)
+            if within_filter_vmap():
+                _set(a, "_kept", aux)
     return a
 
 

@@ -71,7 +71,8 @@ class Printing:
 
     def __repr__(self) -> str:
         values = _values(self)
-        return self.__short__() if values is None else f"{self.__short__()}\n{values}"
+        lines = [self.__short__()] if values is None else [self.__short__(), values]
+        return "\n".join([*lines, *_coordinates(self)])
 
     def __str__(self) -> str:
         return repr(self)
@@ -103,10 +104,21 @@ class Printing:
         )
 
 
+def _coordinates(a: Any) -> list[str]:
+    """A line for each axis with coordinates."""
+    try:
+        known = a._axes.coords
+    except AxisError:
+        return []
+    return [f"{name}: {_summary(c)}" for name, c in known.items()]
+
+
 def _summary(known: Any) -> str:
     value = known.value()
     if len(known) == 0:
         return "none"
     unit = getattr(value, "units", "")
-    first, last = known.values[0], known.values[-1]
+    first, last = known.shown(known.values[0]), known.shown(known.values[-1])
+    if len(known) == 1:
+        return f"{first} {unit}".strip()
     return f"{first} to {last} {unit}".strip()

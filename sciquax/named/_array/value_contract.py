@@ -10,6 +10,7 @@ from sciquax.core.internal import derivative, owner_of
 
 from .axes import Dims, axes
 from .base import NamedBase, bare
+from .coordinates import meet
 from .errors import AxisError, show_dims
 
 
@@ -52,7 +53,7 @@ class Nesting:
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
-        held, dims, _ = _parts(value)
+        held, dims, coords = _parts(value)
         example_held, example_dims, example_coords = _parts(example)
         if not isinstance(strip(example), NamedBase):
             if any(d is not None for d in dims):
@@ -63,6 +64,7 @@ class Nesting:
                 f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
                 "Transpose or rename it.",
             )
+        meet("convert", coords, example_coords)
         return bare(strip(convert_to(held, example_held)), axes(example_dims, example_coords))
 
     def canonical(self: Any) -> Any:
@@ -74,6 +76,7 @@ class Nesting:
         inner = inner.canonical()
         if isinstance(inner, NamedBase):
             held, dims, coords = _parts(inner)
+            coords = meet("NamedArray", self._axes.coords, coords)
             both = unified(self._axes.dims, dims)
             if both is None:
                 raise AxisError(
@@ -81,7 +84,7 @@ class Nesting:
                     f"{show_dims(dims)}.",
                     "Rename one array's axes first.",
                 )
-            return bare(held, axes(both, {**coords, **self._axes.coords}))
+            return bare(held, axes(both, coords))
         return self if inner is self.array else bare(inner, self._axes)
 
     # -- loops ------------------------------------------------------------------------------------
@@ -159,12 +162,12 @@ class Nesting:
         """Tangents in the layout of their primals; what is inside aligns among itself."""
         held_primals, held_tangents, layouts = [], [], []
         for primal, tangent in zip(primals, tangents, strict=True):
-            held, dims, _ = _parts(primal)
+            held, dims, coords = _parts(primal)
             if isinstance(strip(tangent), NamedBase):
                 tangent = strip(tangent)
                 if set(tangent.dims) == set(dims) and None not in dims:
                     tangent = tangent.transpose(*dims)
-            given, given_dims, _ = (
+            given, given_dims, given_coords = (
                 _parts(tangent) if hasattr(tangent, "shape") else (tangent, dims, {})
             )
             if unified(dims, given_dims) is None:
@@ -173,6 +176,7 @@ class Nesting:
                     f"{show_dims(dims)}.",
                     "A tangent has the names of its value.",
                 )
+            meet("jvp", coords, given_coords)
             held_primals.append(held)
             held_tangents.append(given)
             layouts.append(primal._axes if isinstance(primal, NamedBase) else None)

@@ -10,11 +10,10 @@ from sciquax.core import user_line
 
 from .._array.axes import Axes, axes
 from .._array.base import N, NamedBase, plain_operand
-from .._array.coordinates import merge
+from .._array.coordinates import meet
 from .._array.errors import (
     AxisError,
     AxisSizeError,
-    CoordinateError,
     PositionalError,
     show_dims,
 )
@@ -99,13 +98,7 @@ def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
         steps.append(Step(order, new))
         for name, axis in layout.place.items():
             places.setdefault(name, []).append((i, axis))
-    coords: dict[str, Any] = {}
-    for layout in layouts:
-        for name, own in layout.coords.items():
-            try:
-                coords[name] = merge(what, name, coords[name], own) if name in coords else own
-            except CoordinateError as error:
-                raise error.at(user_line()) from None
+    coords = meet(what, *[layout.coords for layout in layouts])
     shared = tuple((n, tuple(p)) for n, p in places.items() if len(p) > 1)
     return Alignment(axes(dims, coords), tuple(steps), shared)
 

@@ -21,6 +21,8 @@ from sciquax.core import (
 )
 from sciquax.core.internal import Staged, Tracer, stage, trace_context
 
+from .._labels.host_functions import for_jax, host_leaf, on_host
+
 _STATIC = (bool, int, float, complex, str, type(None), type, np.dtype)
 _LIMIT = 4096
 _staged: dict[Any, Staged] = {}
@@ -32,6 +34,11 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     The function is JAX's, or of this package, and closes over nothing: it is staged once for given
     types, which costs most of a quantity's way through it.
     """
+    if any(type(x) is list or host_leaf(x) is not None for x in args):
+        out = on_host(function, args, kwargs)
+        if out is not NotImplemented:
+            return out
+        args = tuple([*map(for_jax, x)] if type(x) is list else for_jax(x) for x in args)
     if not _holds_value(args) and not (kwargs and _holds_value(kwargs.values())):
         return function(*args, **kwargs)
     if MODE.staging:

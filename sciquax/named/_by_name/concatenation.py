@@ -10,7 +10,7 @@ from sciquax.core import user_line
 
 from .._array.axes import axes, name_of, size_given
 from .._array.base import N, NamedBase, bare
-from .._array.coordinates import Coordinate, merge
+from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, show_dims
 from .alignment import _operands, sizes_differ
 from .call_jax import apply
@@ -47,16 +47,7 @@ def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
 
 
 def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict[str, Coordinate]:
-    coords: dict[str, Coordinate] = {}
-    for a in arrays:
-        for name, own in a._axes.coords.items():
-            if name == without:
-                continue
-            try:
-                coords[name] = merge(what, name, coords[name], own) if name in coords else own
-            except CoordinateError as error:
-                raise error.at(user_line()) from None
-    return coords
+    return meet(what, *[{n: c for n, c in a._axes.coords.items() if n != without} for a in arrays])
 
 
 def concatenate(arrays: Sequence[N | Any], name: Any) -> N:

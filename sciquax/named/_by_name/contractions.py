@@ -9,10 +9,9 @@ from sciquax.core import user_line
 
 from .._array.axes import as_names, axes, name_of
 from .._array.base import N, NamedBase, bare
-from .._array.coordinates import Coordinate, merge
+from .._array.coordinates import Coordinate, meet
 from .._array.errors import (
     AxisError,
-    CoordinateError,
     absent,
     repeated,
     show_dims,
@@ -31,24 +30,19 @@ class Labelled(NamedTuple):
 
 def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
     sizes: dict[str, int] = {}
-    coords: dict[str, Coordinate] = {}
+    coords: list[dict[str, Coordinate]] = []
     for a, labels in zip(given.arrays, given.labels, strict=True):
-        for label, size, name in zip(labels, a.shape, a.dims, strict=True):
+        for label, size in zip(labels, a.shape, strict=True):
             if sizes.setdefault(label, size) != size:
                 raise sizes_differ(what, label, [sizes[label], size]).at(user_line())
-            own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
-            if own is not None:
-                try:
-                    coords[label] = (
-                        merge(what, label, coords[label], own) if label in coords else own
-                    )
-                except CoordinateError as error:
-                    raise error.at(user_line()) from None
+        known = a._axes.coords
+        named = zip(labels, map(str, a.dims), strict=True)
+        coords.append({label: known[name] for label, name in named if name in known})
     letters = {label: _LETTERS[i] for i, label in enumerate(sizes)}
     inputs = ",".join("".join(letters[n] for n in labels) for labels in given.labels)
     spec = f"{inputs}->{''.join(letters[n] for n in output)}"
     out = apply(jnp.einsum, spec, *[a.array for a in given.arrays], **kwargs)
-    return bare(out, axes(output, {n: c for n, c in coords.items() if n in output}))
+    return bare(out, axes(output, meet(what, *coords, keep=output)))
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

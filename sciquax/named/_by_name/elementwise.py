@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._array.base import as_named, bare
+from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
 from .call_jax import apply
 
@@ -34,6 +36,19 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     axes.
     """
     return elementwise("where", jnp.where, condition, x, y)
+
+
+def keep_where(a: Any, condition: Any) -> Any:
+    """`a` where a condition holds, else nan, in any unit; integers become floating point."""
+    a = inexact(a)
+    mask = as_named(condition, "where")
+    plan = alignment("where", (a._axes, mask._axes))
+    plan.check("where", [a.array.shape, mask.array.shape])
+    both = bare(plan.steps[0](a.array), plan.axes)
+    held = plan.steps[1](mask.array)
+    shape = np.broadcast_shapes(held.shape, both.array.shape)
+    both = bare(apply(jnp.broadcast_to, both.array, shape), plan.axes)
+    return bare(with_leaf(both, lambda x: jnp.where(held, x, jnp.nan)), plan.axes)
 
 
 def clip(a: Any, min: Any = None, max: Any = None) -> Any:

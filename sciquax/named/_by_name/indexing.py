@@ -1,4 +1,4 @@
-"""Indexing by name: places (`isel`), values of coordinates (`sel`), in between (`interp`), writing.
+"""Indexing by name: places (`isel`), values of coordinates (`sel`), writing.
 
 A place along `x` is a static integer or slice, a list of places, whose axis keeps the name, or a
 named array of places, whose names the result has in place of `x`; a name that the array has too is
@@ -12,11 +12,10 @@ import numpy as np
 
 from sciquax.core import user_line
 
-from .._array.base import NamedBase, bare
+from .._array.base import NamedBase
 from .._array.errors import AxisError, PositionalError, show_dims
-from .concatenation import concatenate
+from .._labels.lookup import locate
 from .places import isel
-from .selecting import _interpolated, _locate
 from .shapes import _pairs
 from .updating import update
 
@@ -65,64 +64,20 @@ class Indexing(NamedBase):
         self: X, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
         tolerance: Any = None, **more: Any,
     ) -> X:  # fmt: skip
-        """The elements at values of coordinates: `sel(time=3.0)`, `sel(x=slice(1.0, 2.0))`.
+        """The elements at values of coordinates: `sel(time="2001-02")`, `sel(x=slice(1.0, 2.0))`.
 
-        **Arguments**: for each name a value, whose axis goes; several; or a slice, both ends of
-        which are included. In the coordinate's unit or one convertible. `method` is "exact" (the
-        default) or "nearest"; `tolerance` bounds how far the nearest may be.
+        **Arguments**: for each name a value, whose axis goes; several; a period of dates, such as
+        a month, or a value that is there more than once, whose axis stays; a slice, both ends of
+        which are included; or a mask. Plain numbers are in the coordinate's unit, quantities in one
+        convertible. `method` is "exact" (the default), "nearest", "pad" or "backfill", as pandas
+        has them; `tolerance` bounds how far the nearest may be.
 
-        **Raises** `CoordinateError` if a value is not there, or there more than once.
+        **Raises** `CoordinateError` if a value is not there. ImportError without pandas.
         """
         indexers = {}
         for axis, value in _pairs("sel", values, more).items():
             i = self._axes.position("sel", axis, self)
             self.coord(axis)
             known = self._axes.coords[self.dims[i]]
-            indexers[self.dims[i]] = _locate(known, self.dims[i], value, method, tolerance)
+            indexers[self.dims[i]] = locate(known, self.dims[i], value, method, tolerance)
         return isel(self, "sel", indexers)
-
-    def interp(
-        self: X, values: Mapping[Any, Any] | None = None, /, method: str = "linear", **more: Any
-    ) -> X:
-        """Interpolated at values of coordinates along names: "linear" or "nearest".
-
-        Values may be a number, whose axis goes; a list or array, along which the name stays with
-        the new coordinates; or a named array. Beyond the coordinates the result is nan.
-
-        **Raises** `CoordinateError` where coordinates are not numbers in strict order.
-        """
-        out = self
-        for axis, value in _pairs("interp", values, more).items():
-            out = _interpolated(out, axis, value, method)
-        return out
-
-    def differentiate(self: X, name: Any) -> X:
-        """The derivative by the coordinate along a name, of second order, in units per unit.
-
-        As `numpy.gradient`: central differences, one-sided at the ends.
-        """
-        i = self._axes.position("differentiate", name, self)
-        if self.shape[i] < 2:
-            raise AxisError(f"`differentiate` needs two places along {self.dims[i]!r}.").at(
-                user_line()
-            )
-        n = self.dims[i]
-        x, y = self.coord(n).drop_coords(), self.drop_coords(n)
-        step = x.diff(n)
-        slope = y.diff(n) / step
-        inner = None
-        if self.shape[i] > 2:
-            a, b = {n: slice(None, -1)}, {n: slice(1, None)}
-            left, right = step.isel(a), step.isel(b)
-            inner = (slope.isel(a) * right + slope.isel(b) * left) / (left + right)
-        parts = [slope.isel({n: slice(0, 1)}), inner, slope.isel({n: slice(-1, None)})]
-        out = concatenate([p for p in parts if p is not None], n).transpose(*self.dims)
-        return bare(out.array, self._axes.plain)
-
-    def integrate(self: X, name: Any) -> X:
-        """The integral over the coordinate along a name, by the trapezoidal rule."""
-        i = self._axes.position("integrate", name, self)
-        n = self.dims[i]
-        x, y = self.coord(n).drop_coords(), self.drop_coords(n)
-        pairs = (y.isel({n: slice(None, -1)}) + y.isel({n: slice(1, None)})) / 2
-        return (pairs * x.diff(n)).sum(n)

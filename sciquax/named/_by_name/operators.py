@@ -17,10 +17,12 @@ from sciquax.core.internal import OPERATORS, Tracer
 
 from .._array.base import N, NamedBase, bare, plain_operand
 from .._array.errors import PositionalError
-from .alignment import _LIMIT, Alignment, alignment
+from .._labels.host_functions import for_jax, host_leaf
+from .alignment import _LIMIT, alignment
 from .call_jax import apply
+from .on_host import computed
 
-_fused: dict[Any, tuple[Callable, Alignment]] = {}
+_fused: dict[Any, Callable] = {}
 
 
 def _aligned(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
@@ -33,10 +35,10 @@ def _aligned(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
         plan = alignment(what, (lhs._axes, rhs._axes))
         plan.check(what, (a.shape, b.shape))
         return bare(op(plan.steps[0](a), plan.steps[1](b)), plan.axes)
-    key = (op, lhs._axes, rhs._axes)
+    plan = alignment(what, (lhs._axes, rhs._axes))
+    key = (op, lhs._axes.dims, rhs._axes.dims)  # coordinates do not matter to what is compiled
     found = _fused.get(key)
     if found is None:
-        plan = alignment(what, (lhs._axes, rhs._axes))
         first, second = plan.steps
 
         def fused(x: Any, y: Any) -> Any:
@@ -44,10 +46,9 @@ def _aligned(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
 
         if len(_fused) >= _LIMIT:
             _fused.clear()
-        found = _fused[key] = (jax.jit(fused), plan)
-    compiled, plan = found
+        found = _fused[key] = jax.jit(fused)
     plan.check(what, (a.shape, b.shape))
-    return bare(compiled(a, b), plan.axes)
+    return bare(found(for_jax(a), for_jax(b)), plan.axes)
 
 
 _SCALARS = (int, float, complex, np.generic)
@@ -55,6 +56,13 @@ _SCALARS = (int, float, complex, np.generic)
 
 def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     """An operator of two operands, one of them a named array."""
+    for x in (lhs, rhs):
+        if isinstance(x, NamedBase) and host_leaf(x.array) is not None:
+            out = computed(what, op, lhs, rhs)
+            if out is not NotImplemented:
+                return out
+            lhs, rhs = for_jax(lhs), for_jax(rhs)
+            break
     if isinstance(lhs, NamedBase) and isinstance(rhs, NamedBase):
         known = lhs._axes
         a, b = lhs.array, rhs.array
@@ -95,6 +103,9 @@ class Operators(NamedBase):
     def _unary(self, name: str, *args: Any) -> Any:
         if name == "round":
             return bare(apply(jnp.round, self.array, *args), self._axes.plain)
+        if name in ("abs", "neg") and host_leaf(self.array) is not None:
+            function = jnp.abs if name == "abs" else jnp.negative
+            return bare(apply(function, self.array), self._axes.plain)
         return bare(_PYTHON[name](self.array), self._axes.plain)
 
     def __lt__(self: N, other: Any) -> N:

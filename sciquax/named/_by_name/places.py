@@ -11,8 +11,9 @@ from sciquax.core.internal import Tracer
 
 from .._array.axes import Axes, axes, check_distinct
 from .._array.base import NamedBase, bare
-from .._array.coordinates import Coordinate, merge
+from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, PlaceError, PositionalError, show_dims
+from .._labels.host_functions import for_jax, host_leaf, picked
 from .alignment import alignment, sizes_differ, unnamed
 from .call_jax import apply
 from .shapes import permuted
@@ -87,6 +88,8 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
         if index.size == 0 and index.dtype == float:
             index = index.astype(int)
     kind = np.dtype(index.dtype).kind
+    if kind in "iu" and index.dtype.itemsize < 4:  # a size need not fit the dtype of places
+        index = index.astype(np.int32)
     if kind == "b":
         return _masked(what, name, index, layout, size)
     if kind not in "iu":
@@ -199,7 +202,7 @@ def _basic(a: NamedBase, basic: dict[int, int | slice]) -> Any:
         own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
         if own is not None:
             coords[name] = own if index[i] == slice(None) else own.take(index[i])
-    return bare(a.array[index], axes(tuple(dims), coords, a._axes.attrs))
+    return bare(picked(a.array, index), axes(tuple(dims), coords, a._axes.attrs))
 
 
 def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
@@ -214,8 +217,7 @@ def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
             del dims[i]
         elif own is not None and isinstance(index, np.ndarray):
             coords[name] = own.take(index)
-        for n, c in arrays[i]._axes.coords.items():
-            coords[n] = merge("isel", n, coords[n], c) if n in coords else c
+        coords = meet("isel", coords, arrays[i]._axes.coords)
     return bare(out, axes(tuple(dims), coords, a._axes.attrs))
 
 
@@ -223,9 +225,13 @@ def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     points = _pointwise(a, what, arrays)
     rest = [i for i in range(a.ndim) if i not in points.positions]
     moved = permuted(a, (*points.positions, *rest)).array
-    if _is_known(points.places):
+    if host_leaf(moved) is not None and _is_known(points.places):
+        out = picked(moved, tuple(map(np.asarray, points.places)))
+    elif _is_known(points.places):
         out = moved[tuple(map(jnp.asarray, points.places))]
     else:
+        moved = for_jax(moved)
+        moved = moved if is_value(moved) else jnp.asarray(moved)
         out = moved.at[tuple(map(jnp.asarray, points.places))].get(mode="fill")
     first = points.positions[0]
     before = [i for i in rest if i < first]

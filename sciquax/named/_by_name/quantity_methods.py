@@ -2,14 +2,15 @@
 
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sciquax.core import is_value, user_line
 from sciquax.core.internal import adapter
 
 from .._array.base import NamedBase, bare
 from .._array.errors import PositionalError
 from .contractions import dot
-from .elementwise import clip, where
-from .rolling import Rolling, pairs_of_windows
+from .elementwise import clip
 
 
 def _inner(a: Any, what: str) -> Any:
@@ -93,14 +94,19 @@ class PassingThrough(NamedBase):
         """The sum of products over a name or several: see [`sciquax.named.dot`][]."""
         return dot(self, other, names)
 
-    def where(self: P, condition: Any, other: Any = float("nan")) -> P:
-        """The elements where a condition holds, and `other` (nan) elsewhere, by name."""
-        return where(condition, self, other)
-
-    def rolling(self: P, windows: Any = None, /, **more: int) -> Rolling[P]:
-        """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
-        return Rolling(self, pairs_of_windows(windows, more))
-
     def to_xarray(self) -> Any:
         """An `xarray.DataArray`, its unit in `attrs["units"]` as pint-xarray has it."""
         return adapter("xarray").to_xarray(self)
+
+    def to_numpy(self) -> Any:
+        """NumPy's array, its axes in the order of `dims`: of numbers, as matplotlib asks for."""
+        return np.asarray(self)
+
+    def to_dataframe(self, name: str | None = None) -> Any:
+        """A `pandas.DataFrame` with a row for each place, whose index are the coordinates."""
+        made = adapter("xarray").to_xarray(self)
+        return made.to_dataframe(name or made.name or "value")
+
+    def plot(self, *args: Any, **kwargs: Any) -> Any:
+        """Drawn by matplotlib through xarray, its axes labelled with names and units."""
+        return adapter("xarray").to_xarray(self).plot(*args, **kwargs)

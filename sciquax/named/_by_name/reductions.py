@@ -13,9 +13,12 @@ from sciquax.core import user_line
 
 from .._array.axes import Axes, Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
+from .._array.coordinates import meet
 from .._array.errors import AxisError, AxisSizeError, show_dims
+from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
 from .call_jax import apply
+from .label_at import label_at
 
 
 def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
@@ -71,17 +74,37 @@ def unsorted(layout: Axes, *names: Any) -> Axes:
 
 
 def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
+    without_nans = getattr(jnp, f"nan{what}", None)
+
     def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
-        _no_positions(what, kwargs)
+        names = _names(what, names, kwargs)
+        if kwargs.pop("skipna", False) and jnp.issubdtype(self.dtype, jnp.inexact):
+            if without_nans is None:
+                raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
+            return reduce(self, f"nan{what}", without_nans, names, **kwargs)
         return reduce(self, what, function, names, **kwargs)
 
     method.__name__ = what
+    skipping = "" if without_nans is None else " `skipna=True` leaves nans out."
     method.__doc__ = (
         f"{doc}, over a name or several (all axes, if None).\n\n"
-        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names. "
-        "**Raises** `AxisError` for an absent or repeated name."
+        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names."
+        f"{skipping} **Raises** `AxisError` for an absent or repeated name."
     )
     return method
+
+
+def _names(what: str, names: Any, kwargs: dict[str, Any]) -> Any:
+    """The names to reduce, which xarray calls `dim`."""
+    if "dim" in kwargs:
+        if names is not None:
+            raise AxisError(
+                f"`{what}` got names and `dim`.", "They are the same: give the names alone."
+            ).at(user_line())
+        names = kwargs.pop("dim")
+        names = None if names is ... else names
+    _no_positions(what, kwargs)
+    return names
 
 
 def _no_positions(what: str, kwargs: dict[str, Any]) -> None:
@@ -126,15 +149,13 @@ class Reductions(NamedBase):
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
         """Whether all elements are true, over a name or several."""
-        _no_positions("all", kwargs)
-        return reduce(self, "all", jnp.all, names, **kwargs)
+        return reduce(self, "all", jnp.all, _names("all", names, kwargs), **kwargs)
 
     def any(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
         """Whether any element is true, over a name or several."""
-        _no_positions("any", kwargs)
-        return reduce(self, "any", jnp.any, names, **kwargs)
+        return reduce(self, "any", jnp.any, _names("any", names, kwargs), **kwargs)
 
     def ptp(self: R, names: Any = None) -> R:
         """Largest minus smallest element, over a name or several."""
@@ -152,26 +173,12 @@ class Reductions(NamedBase):
         """Quantiles without nans, as `quantile`."""
         return _quantile(self, "nanquantile", jnp.nanquantile, q, names, method)
 
-    def weighted_mean(self: R, weights: Any, names: Any = None) -> R:
-        """sum(weights * a) / sum(weights) over a name or several.
+    def weighted_mean(self: R, weights: Any, names: Any = None, *, skipna: bool = False) -> R:
+        """sum(weights * a) / sum(weights) over a name or several; `skipna` leaves nans out.
 
         Weights may lack names of the array's; those they have beyond them are refused.
         """
-        weights = as_named(weights, "weighted_mean")
-        for name in weights.dims:
-            self._axes.position("weighted_mean", name)
-        total = (self * weights).sum(names)
-        over: Any = (
-            self.dims
-            if names is None
-            else [self.dims[i] for i in self._axes.positions("weighted_mean", names, self)]
-        )
-        shared = [n for n in over if n in weights.dims]
-        missing = [n for n in over if n not in weights.dims]
-        norm = weights.sum(shared) if shared else weights
-        for name in missing:
-            norm = norm * self.sizes[name]
-        return total / norm
+        return weighted_mean(self, "weighted_mean", weights, names, skipna)
 
     def argmax(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The place of the largest element along a name. One-dimensional arrays need no name."""
@@ -181,13 +188,21 @@ class Reductions(NamedBase):
         """The place of the smallest element along a name. One-dimensional arrays need no name."""
         return reduce_one(self, "argmin", jnp.argmin, name)
 
-    def idxmax(self: R, name: Any = None) -> R:
-        """The coordinate of the largest element along a name."""
-        return _coordinate_at(self, "idxmax", self.argmax(name), name)
+    def nanargmax(self: R, name: Any = None) -> R:
+        """The place of the largest element that is no nan along a name; -1 where all are."""
+        return reduce_one(self, "nanargmax", jnp.nanargmax, name)
 
-    def idxmin(self: R, name: Any = None) -> R:
-        """The coordinate of the smallest element along a name."""
-        return _coordinate_at(self, "idxmin", self.argmin(name), name)
+    def nanargmin(self: R, name: Any = None) -> R:
+        """The place of the smallest element that is no nan along a name; -1 where all are."""
+        return reduce_one(self, "nanargmin", jnp.nanargmin, name)
+
+    def idxmax(self: R, name: Any = None, *, skipna: bool = True) -> R:
+        """The coordinate of the largest element that is no nan; nan where all are."""
+        return _label_at(self, "idxmax", name, skipna)
+
+    def idxmin(self: R, name: Any = None, *, skipna: bool = True) -> R:
+        """The coordinate of the smallest element that is no nan; nan where all are."""
+        return _label_at(self, "idxmin", name, skipna)
 
     def cumsum(self: R, name: Any = None) -> R:
         """Cumulative sum along a name."""
@@ -251,6 +266,30 @@ class Reductions(NamedBase):
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
 
 
+def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> Any:
+    weights = inexact(as_named(weights, what))
+    for name in weights.dims:
+        a._axes.position(what, name)
+    a = inexact(a)
+    over = range(a.ndim) if names is None else a._axes.positions(what, names, a)
+    weights = weights.broadcast_like(a).transpose(*a.dims)
+    meet(what, a._axes.coords, weights._axes.coords)
+    if skipna:
+        valid = ~jnp.isnan(jax.tree_util.tree_leaves(a.array)[0])
+        weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
+        a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)
+    axis = tuple(over)
+    total = apply(jnp.sum, weights.array, axis=axis, keepdims=True)
+    # The shares sum to one: degrees Celsius are averaged as they are.
+    shares = apply(jnp.true_divide, weights.array, total)
+    out = with_leaf(a, lambda x: apply(_weighted, x, shares, axis=axis))
+    return bare(out, a._axes.keep(i for i in range(a.ndim) if i not in axis))
+
+
+def _weighted(x: Any, shares: Any, axis: tuple[int, ...]) -> Any:
+    return jnp.sum(x * shares, axis=axis)
+
+
 def _name(a: Any, what: str, name: Any) -> Any:
     return a.dims[a._axes.position(what, name, a)]
 
@@ -259,6 +298,12 @@ def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> An
     axis = a._axes.position(what, only_name(a, what, name), a)
     rest = [i for i in range(a.ndim) if i != axis]
     return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
+
+
+def _label_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
+    name = _name(a, what, only_name(a, what, name))
+    places = getattr(a, what.replace("idx", "nanarg" if skipna else "arg"))(name)
+    return label_at(a, what, name, places)
 
 
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
@@ -275,18 +320,6 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
     return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
-
-
-def _coordinate_at(a: Any, what: str, places: Any, name: Any) -> Any:
-    name = _name(a, what, only_name(a, what, name))
-    coordinate = a.coord(name)
-    if type(coordinate) is not type(a):
-        raise AxisError(
-            f"`{what}` needs coordinates that are numbers, and those of {name!r} are "
-            f"{coordinate.dtype}.",
-            "Use `argmax` or `argmin`, and look the places up.",
-        ).at(user_line())
-    return coordinate.drop_coords().isel({name: places})
 
 
 def _cummax(x: Any, axis: int) -> Any:

@@ -6,13 +6,21 @@ from typing import Any, TypeVar, cast
 import jax.numpy as jnp
 
 from sciquax.core import user_line
+from sciquax.core.internal import known_value
 
 from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
 from .._array.base import NamedBase, as_named, bare
-from .._array.errors import AxisError, AxisSizeError, PlaceError, repeated, show_dims
+from .._array.coordinates import meet
+from .._array.errors import (
+    AxisError,
+    AxisSizeError,
+    PlaceError,
+    PositionalError,
+    repeated,
+    show_dims,
+)
 from .alignment import sizes_differ, unnamed
 from .call_jax import apply
-from .reductions import only_name, unsorted
 
 
 def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
@@ -47,6 +55,42 @@ def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
         if axis is not None:
             axes(tuple(new)).position(what, axis, a)  # checks the size of an `Axis`
     return bare(a.array, axes(tuple(new), coords, a._axes.attrs))
+
+
+def scalar(what: str, x: Any) -> Any:
+    """A parameter that is one number: of a named array without axes, what it holds."""
+    return as_named(x, what)._scalar(what) if isinstance(x, NamedBase) else x
+
+
+def known_integer(what: str, x: Any) -> int:
+    """An integer that shapes depend on. **Raises** `PositionalError` if it is not known."""
+    found = known_value(x)
+    if found is None or found.ndim or found.dtype.kind not in "iu":
+        raise PositionalError(f"`{what}` takes integers that are known, and got {x!r}.").at(
+            user_line()
+        )
+    return int(found)
+
+
+def distinct(a: Any, names: Any, count: int = 2) -> tuple[Any, ...]:
+    """An array several times, under names that differ: for code that meets it with itself.
+
+    **Arguments**: the array, a name or several, and how many arrays to return. The first is as it
+    was, in the second `x` is `x2`, in the third `x3`, coordinates included.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import named, quaxify
+    >>> kernel = quaxify(lambda s, t: jnp.exp(-((s[:, None] - t[None, :]) ** 2)))
+    >>> times = named.arange("t", 3, dtype=float)
+    >>> kernel(*named.distinct(times, "t")).dims
+    ('t', 't2')
+
+    ```
+    """
+    a = as_named(a, "distinct")
+    own = [a.dims[i] for i in a._axes.positions("distinct", names, a)]
+    return (a, *(a.rename({n: f"{n}{k}" for n in own}) for k in range(2, count + 1)))
 
 
 S = TypeVar("S", bound="Shapes")
@@ -219,54 +263,9 @@ class Shapes(NamedBase):
         if not other._axes.named:
             raise unnamed("broadcast_like", other._axes).at(user_line())
         own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
-        return self.broadcast_to({**own, **other.sizes})
-
-    def flip(self: S, names: Any = None) -> S:
-        """In reverse order along a name or several."""
-        names = only_name(self, "flip", names)
-        positions = self._axes.positions("flip", names, self)
-        coords = dict(self._axes.coords)
-        for i in positions:
-            if self.dims[i] in coords:
-                coords[self.dims[i]] = coords[self.dims[i]].take(slice(None, None, -1))
-        out = apply(jnp.flip, self.array, axis=positions)
-        return bare(out, axes(self.dims, coords))
-
-    def roll(self: S, shifts: Mapping[Any, int] | None = None, /, **more: int) -> S:
-        """Rolled along names: `roll(x=2)`. Their coordinates stay where they are."""
-        pairs = _pairs("roll", shifts, more)
-        if not pairs:
-            return self
-        positions = self._axes.positions("roll", list(pairs), self)
-        out = apply(jnp.roll, self.array, tuple(pairs.values()), axis=positions)
-        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
-
-    def diff(self: S, name: Any = None, n: int = 1) -> S:
-        """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
-        place = self._axes.position("diff", only_name(self, "diff", name), self)
-        if not 0 <= n <= self.shape[place]:
-            raise AxisSizeError(
-                f"`diff` of order {n} along an axis of size {self.shape[place]}."
-            ).at(user_line())
-        coords = dict(self._axes.coords)
-        if n and self.dims[place] in coords:
-            coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
-        out = apply(jnp.diff, self.array, n=n, axis=place) if n else self.array
-        return bare(out, axes(self.dims, coords))
-
-    def pad(
-        self: S, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
-        constant_values: Any = 0, **more: Any,
-    ) -> S:  # fmt: skip
-        """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`."""
-        pairs = _pairs("pad", widths, more)
-        positions = self._axes.positions("pad", list(pairs), self)
-        full = [(0, 0)] * self.ndim
-        for i, width in zip(positions, pairs.values(), strict=True):
-            full[i] = (width, width) if isinstance(width, int) else tuple(width)
-        kwargs = {"constant_values": constant_values} if mode == "constant" else {}
-        out = apply(jnp.pad, self.array, tuple(full), mode, **kwargs)
-        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+        out = self.broadcast_to({**own, **other.sizes})
+        coords = meet("broadcast_like", self._axes.coords, other._axes.coords)
+        return bare(out.array, axes(out.dims, coords))
 
     def untag(self: S, *names: Any) -> S:
         """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.

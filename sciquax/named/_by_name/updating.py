@@ -31,10 +31,7 @@ def update(a: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[st
     if what == "get":
         return a[mask] if mask is not None else isel(a, "at", dict(index))
     if what == "apply":  # the function of the elements there, which must be elementwise
-        what, args = (
-            "set",
-            (args[0](update(a, mask if mask is not None else index, "get", (), {})),),
-        )
+        what, args = "set", (args[0](a if mask is not None else update(a, index, "get", (), {})),)
     if mask is None:
         return _changed(a, dict(index), what, *args, **kwargs)
     _fit("mask", mask, a._axes, a.shape)  # says so if it has other names or sizes
@@ -54,6 +51,10 @@ def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: A
     region_dims = list(points.layout.dims)
     region_shape = [max(x.shape[k] for x in points.places) for k in range(len(region_dims))]
     coords: dict[Any, Coordinate] = dict(points.layout.coords)
+    for i, x in places.arrays.items():
+        own = a._axes.coords.get(a.dims[i])
+        if own is not None and x.dims == (a.dims[i],) and isinstance(x.array, np.ndarray):
+            coords[a.dims[i]] = own.take(x.array)
     for i in rest:
         place = places.basic.get(i, slice(None))
         if isinstance(place, slice):

@@ -23,8 +23,8 @@ from sciquax.core import (
 
 from .._array.axes import Dims, axes
 from .._array.base import bare
-from .._array.coordinates import merge
-from .._array.errors import AxisError, AxisSizeError, show_dims
+from .._array.coordinates import meet
+from .._array.errors import AxisError, AxisSizeError, CoordinateError, show_dims
 from .._array.value_contract import _parts
 from .._named_array import NamedArray
 
@@ -35,16 +35,20 @@ class Call:
     """A primitive on operands of given dims: what a rule for names looks at.
 
     **Attributes**: the primitive's `name` and `params`; the `dims` and `shapes` of the operands;
-    and `moved`, names along which elements are no longer at their coordinates.
+    `moved`, names along which elements are no longer at their coordinates; and `picked`, (operand,
+    name) where another operand says which of its elements come out, and what they are called; and
+    `written`, (operand, name) of a part that is written into the first operand.
     """
 
-    __slots__ = ("dims", "dtypes", "moved", "name", "params", "shapes")
+    __slots__ = ("dims", "dtypes", "moved", "name", "params", "picked", "shapes", "written")
 
     def __init__(self, name: str, dims: list[Dims], held: Sequence[Any], params: Params):
         avals = [aval_of(x) for x in held]
         self.name, self.dims, self.params = name, dims, params
         self.shapes, self.dtypes = [tuple(a.shape) for a in avals], [a.dtype for a in avals]
         self.moved: set[str] = set()
+        self.picked: set[tuple[int, str | None]] = set()
+        self.written: set[tuple[int, str]] = set()
 
     def unify(self, *names: str | None) -> str | None:
         """The one name among these, None being a wildcard. **Raises** `AxisError` for two."""
@@ -145,7 +149,9 @@ def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
         name = next(d for d in named if named.count(d) > 1)
         raise AxisError(
             f"`{call.name}` would put the name {name!r} on two axes: {show_dims(dims)}.",
-            f"Rename one operand's axis first: `.rename({name}='{name}2')`.",
+            f"Rename one operand's axis first: `.rename({name}='{name}2')`. In code that is not "
+            f"yours, give its two arguments `*named.distinct(a, {name!r})`; or give it "
+            f"`a.untag({name!r})` and name the result with `.tag({name!r}, '{name}2')`.",
         )
     if not known:
         return bare(x, axes(tuple(dims)))
@@ -155,13 +161,24 @@ def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
 
 
 def _coordinates(call: Call, coords: Sequence[dict]) -> dict:
-    known: dict = {}
-    for own in coords:
-        for name, c in own.items():
-            if name in call.moved:
-                continue
-            known[name] = merge(call.name, name, known[name], c) if name in known else c
-    return known
+    """What the operands' coordinates come to, without those that the call rearranges or picks."""
+    left = [
+        {
+            n: c for n, c in own.items()
+            if n not in call.moved and (i, n) not in call.picked and (i, n) not in call.written
+        }
+        for i, own in enumerate(coords)
+    ]  # fmt: skip
+    for i, name in call.written:
+        whole, part = coords[0].get(name), coords[i].get(name)
+        if whole is not None and part is not None and not part.within(whole):
+            raise CoordinateError(
+                f"`{call.name}` would write elements labelled {part.show(0)} and so on along "
+                f"{name!r} into an array that has no such labels.",
+                f"Write elements of the same places, or drop their labels: "
+                f"`.drop_coords({name!r})`.",
+            )
+    return meet(call.name, *left)
 
 
 # -- enrolment ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ gives the values, and the function on names alone the names.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,53 +24,65 @@ from sciquax.core import (
 
 from .._array.axes import Axes, Dims, axes, check_distinct
 from .._array.base import bare
+from .._array.coordinates import meet
 from .._array.value_contract import _parts
 from .._by_name.call_jax import apply
 from .._named_array import NamedArray
 from .call import Call
 
 
-def _taken(name: str, *operands: Any) -> tuple[list[Any], Call]:
+class _Taken(NamedTuple):
+    """What operands hold, what they are called, and what their coordinates come to."""
+
+    held: list[Any]
+    call: Call
+    coords: dict[str, Any]
+
+    def named(self, x: Any, dims: Dims) -> NamedArray:
+        check_distinct("linalg", dims)
+        kept = {n: self.coords[n] for n in dims if n in self.coords and n not in self.call.moved}
+        return bare(x, axes(tuple(dims), kept))
+
+
+def _taken(name: str, *operands: Any) -> _Taken:
     parts = [_parts(strip(x)) for x in operands]
     held = [p[0] for p in parts]
-    return held, Call(name, [p[1] for p in parts], held, {})
-
-
-def _named(x: Any, dims: Dims) -> NamedArray:
-    check_distinct("linalg", dims)
-    return bare(x, axes(tuple(dims)))
+    coords = meet(name, *[p[2] for p in parts])
+    return _Taken(held, Call(name, [p[1] for p in parts], held, {}), coords)
 
 
 def _solve(a: Any, b: Any) -> Any:
     """a[row, column] u[column] = b[row]."""
-    (x, y), call = _taken("solve", a, b)
+    taken = _taken("solve", a, b)
+    (x, y), call, _ = taken
     *batch, row, column = call.dims[0]
     rhs = call.dims[1]
     out = apply(jnp.linalg.solve, x, y)
     if len(rhs) == 1:
         call.unify(row, rhs[0])
-        return _named(out, (*batch, column))
+        return taken.named(out, (*batch, column))
     *lead, first, second = rhs
     call.unify(row, first)
     n = min(len(batch), len(lead))
     longer = batch if len(batch) >= len(lead) else lead
     pairs = zip(batch[len(batch) - n :], lead[len(lead) - n :], strict=True)
     shared = [call.unify(*pair) for pair in pairs]
-    return _named(out, (*longer[: len(longer) - n], *shared, column, second))
+    return taken.named(out, (*longer[: len(longer) - n], *shared, column, second))
 
 
 def _of_matrix(function: Callable, *outputs: str) -> None:
     """A function of a matrix; each output's last axes are the row (r), the column (c), or new."""
 
     def rule(a: Any, *args: Any, **kwargs: Any) -> Any:
-        (x,), call = _taken(function.__name__, a)
+        taken = _taken(function.__name__, a)
+        (x,), call, _ = taken
         *batch, row, column = call.dims[0]
         letters = {"r": row, "c": column, "-": None}
         out = apply(function, x, *args, **kwargs)
         dims = [(*batch, *(letters[k] for k in output)) for output in outputs]
         if len(outputs) == 1:
-            return _named(out, dims[0])
-        return tuple(_named(y, d) for y, d in zip(out, dims, strict=True))
+            return taken.named(out, dims[0])
+        return tuple(taken.named(y, d) for y, d in zip(out, dims, strict=True))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
     register_rule(NamedArray, function, rule)
@@ -78,7 +90,8 @@ def _of_matrix(function: Callable, *outputs: str) -> None:
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The last axis runs along both axes at once, whose names must agree."""
-    (x,), call = _taken("diagonal", a)
+    taken = _taken("diagonal", a)
+    (x,), call, _ = taken
     dims = call.dims[0]
     first, second = axis1 % len(dims), axis2 % len(dims)
     name = call.unify(dims[first], dims[second])
@@ -86,7 +99,7 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     if x.shape[first] != x.shape[second] or offset:
         call.move(name)
     out = apply(jnp.diagonal, x, offset=offset, axis1=axis1, axis2=axis2)
-    return _named(out, (*rest, name))
+    return taken.named(out, (*rest, name))
 
 
 def _of_quantiles(function: Callable) -> None:
@@ -96,19 +109,14 @@ def _of_quantiles(function: Callable) -> None:
         a: Any, q: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any
     ) -> Any:
         x, dims, coords = _parts(strip(a))
-        held, places, _ = _parts(strip(q))
-        if not places:
-            return NotImplemented
+        held, places, own = _parts(strip(q))
         if args or kwargs.get("weights") is not None:
             return NotImplemented
-        reduced = range(len(dims)) if axis is None else axis
-        reduced = {i % len(dims) for i in ([reduced] if isinstance(reduced, int) else reduced)}
-        rest = [None if i in reduced else d for i, d in enumerate(dims)]
-        if not keepdims:
-            rest = [d for i, d in enumerate(rest) if i not in reduced]
+        rest = _reduced(dims, axis, keepdims)
         out = apply(function, x, held, axis, keepdims=keepdims, **kwargs)
-        named = _named(out, (*places, *rest))
-        return bare(out, axes(named.dims, {n: c for n, c in coords.items() if n in rest}))
+        check_distinct(function.__name__, (*places, *rest))
+        kept = meet(function.__name__, coords, own, keep=(*places, *rest))
+        return bare(out, axes((*places, *rest), kept))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
     register_rule(NamedArray, function, rule)
@@ -148,7 +156,46 @@ def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | No
     return [x._axes if isinstance(x, NamedArray) else None for x in outs]
 
 
+def _of_median(function: Callable) -> None:
+    def rule(a: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any) -> Any:
+        x, dims, coords = _parts(strip(a))
+        if args or kwargs.get("out") is not None:
+            return NotImplemented
+        rest = _reduced(dims, axis, keepdims)
+        out = apply(function, x, axis=axis, keepdims=keepdims, **kwargs)
+        return bare(out, axes(rest, {n: c for n, c in coords.items() if n in rest}))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_rule(NamedArray, function, rule)
+
+
+def _reduced(dims: Dims, axis: Any, keepdims: bool) -> Dims:
+    """Dims without those of the axes; with `keepdims` they stay, of size 1, without names."""
+    gone = range(len(dims)) if axis is None else axis
+    gone = {i % len(dims) for i in ([gone] if isinstance(gone, int) else gone)}
+    if keepdims:
+        return tuple(None if i in gone else d for i, d in enumerate(dims))
+    return tuple(d for i, d in enumerate(dims) if i not in gone)
+
+
+def _of_template(function: Callable) -> None:
+    """An array like another: of its names, and its coordinates."""
+
+    def rule(a: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
+        x, dims, coords = _parts(strip(a))
+        if shape is not None:
+            return apply(function, x, *args, shape=shape, **kwargs)
+        return bare(apply(function, x, *args, **kwargs), axes(dims, coords))
+
+    rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
+    register_rule(NamedArray, function, rule)
+
+
 register_labelling(NamedArray, _through)
+for _function in (jnp.zeros_like, jnp.ones_like, jnp.full_like):
+    _of_template(_function)
+for _function in (jnp.median, jnp.nanmedian):
+    _of_median(_function)
 register_rule(NamedArray, jnp.linalg.solve, _solve)
 register_rule(NamedArray, jnp.diagonal, _diagonal)
 for _function in (jnp.quantile, jnp.percentile, jnp.nanquantile, jnp.nanpercentile):

@@ -13,7 +13,16 @@ def _dynamic_slice(call: Call) -> Dims:
 
 
 def _dynamic_update_slice(call: Call) -> Dims:
+    _write_part(call, 1, dict(enumerate(range(len(call.dims[0])))))
     return call.same((0, 1))
+
+
+def _write_part(call: Call, operand: int, axes: dict[int, int]) -> None:
+    """Note the axes of what is written that are shorter than those it is written to."""
+    for u, i in axes.items():
+        name = call.dims[operand][u]
+        if name is not None and call.shapes[operand][u] != call.shapes[0][i]:
+            call.written.add((operand, name))
 
 
 def _gather(call: Call) -> Dims:
@@ -35,6 +44,13 @@ def _gather(call: Call) -> Dims:
         out[place] = operand[i] if sizes[i] == call.shapes[0][i] else call.move(operand[i])
         if sizes[i] == 1 != call.shapes[0][i] and operand[i] in places:
             out[place] = None  # one element per place: the places' axis has the name
+        elif 1 < sizes[i] < call.shapes[0][i] and len(places) > len(index_batching):
+            out[place] = None  # windows of an axis: where in a window is no place along the axis
+    # Where single elements are picked, their labels are the indices', or none.
+    call.picked.update(
+        (0, name) for i, name in enumerate(operand)
+        if i not in batching and sizes[i] != call.shapes[0][i]
+    )  # fmt: skip
     rest = [i for i in range(len(out)) if i not in numbers.offset_dims]
     free = [k for k in range(len(places)) if k not in index_batching]
     picked = [i for i in numbers.collapsed_slice_dims if i in numbers.start_index_map]
@@ -63,6 +79,7 @@ def _scatter(call: Call) -> Dims:
         name = call.unify(operand[i], updates[u])
         if call.shapes[2][u] == call.shapes[0][i]:
             out[i] = name
+    _write_part(call, 2, dict(zip(numbers.update_window_dims, window, strict=True)))
     rest = [u for u in range(len(updates)) if u not in numbers.update_window_dims]
     free = [k for k in range(len(places)) if k not in index_batching]
     picked = [i for i in numbers.inserted_window_dims if i in numbers.scatter_dims_to_operand_dims]
@@ -72,6 +89,7 @@ def _scatter(call: Call) -> Dims:
             out[i] = call.unify(operand[i], places[k], updates[u])
         elif places[k] is None and len(free) == 1 and len(picked) == 1:
             call.unify(operand[picked[0]], updates[u])
+            _write_part(call, 2, {u: picked[0]})
         else:
             call.unify(places[k], updates[u])
     return tuple(out)

@@ -1,0 +1,139 @@
+"""What dates are: their months, days and seasons, as pandas has them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sciquax.core import user_line
+
+from .._array.axes import axes
+from .._array.base import bare
+from .._array.coordinates import Coordinate, meet
+from .._array.errors import AxisError, CoordinateError
+from .._labels.lookup import pandas
+
+_SEASONS = np.array(["DJF", "MAM", "JJA", "SON"])
+_FIELDS = (
+    "year month day hour minute second microsecond nanosecond quarter dayofyear day_of_year "
+    "dayofweek day_of_week weekday days_in_month daysinmonth is_month_start is_month_end "
+    "is_quarter_start is_quarter_end is_year_start is_year_end is_leap_year"
+).split()
+_NEW_NAMES = {
+    "dayofyear": "day_of_year", "dayofweek": "day_of_week", "weekday": "day_of_week",
+    "daysinmonth": "days_in_month",
+}  # fmt: skip
+FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
+
+
+def date_field(values: np.ndarray, field: str) -> np.ndarray:
+    """A part of dates, such as "month" or "season". **Raises** for one that there is not."""
+    if field not in FIELDS or values.dtype.kind != "M":
+        raise AxisError(
+            f"`dt` got {field!r} for coordinates of {values.dtype}.",
+            f"Dates have {', '.join(FIELDS)}.",
+        ).at(user_line())
+    index = pandas().DatetimeIndex(values.ravel())
+    if field == "season":
+        missing = np.isnat(values.ravel())
+        months = np.where(missing, 1, np.asarray(index.month)).astype(int)
+        out = np.where(missing, "nan", _SEASONS[months // 3 % 4])
+    elif field in ("week", "weekofyear"):
+        out = np.asarray(index.isocalendar().week).astype(np.int64)
+    elif field == "date":
+        out = np.asarray(index.normalize()).astype("datetime64[D]")
+    else:
+        out = np.asarray(getattr(index, _NEW_NAMES.get(field, field)))
+    return out.reshape(values.shape)
+
+
+class Dates:
+    """`a.coord("time").dt`: parts of dates as named arrays on the host.
+
+    `year month day hour minute second dayofyear dayofweek quarter season week` and so on, `floor`,
+    `ceil` and `round` to a frequency, and `strftime`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.named import NamedArray
+    >>> a = NamedArray(jnp.arange(2.0), ("t",), coords={"t": ["2001-01-31", "2001-07-01"]})
+    >>> a = a.assign_coords(t=a.coord("t").astype("datetime64[s]"))
+    >>> a.coord("t").dt.season.array.tolist()
+    ['DJF', 'JJA']
+
+    ```
+    """
+
+    def __init__(self, a: Any):
+        values = a.array
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "M":
+            raise CoordinateError(
+                f"`.dt` is of dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
+            ).at(user_line())
+        self._array = a
+
+    def __getattr__(self, field: str) -> Any:
+        if field.startswith("__"):
+            raise AttributeError(field)
+        return self._made(date_field(self._array.array, field))
+
+    def __dir__(self) -> list[str]:
+        return [*FIELDS, "floor", "ceil", "round", "strftime"]
+
+    def _made(self, values: Any) -> Any:
+        return bare(np.asarray(values), self._array._axes.plain)
+
+    def _indexed(self, method: str, *args: Any) -> Any:
+        index = pandas().DatetimeIndex(self._array.array.ravel())
+        out = np.asarray(getattr(index, method)(*args))
+        return self._made(out.astype(str) if out.dtype == object else out)
+
+    def floor(self, freq: str) -> Any:
+        """The beginning of the day ("D"), hour ("h") and so on."""
+        return self._indexed("floor", freq)
+
+    def ceil(self, freq: str) -> Any:
+        """The end of the day, hour and so on."""
+        return self._indexed("ceil", freq)
+
+    def round(self, freq: str) -> Any:
+        """The nearest day, hour and so on."""
+        return self._indexed("round", freq)
+
+    def strftime(self, format: str) -> Any:
+        """Text of dates."""
+        return self._indexed("strftime", format)
+
+
+def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, str]:
+    """What a group is by: the name that it runs along, a label for each place, and its own name.
+
+    **Arguments**: the array; a name, a part of its dates ("time.month"), or a known named array
+    along one of its names.
+
+    **Returns** the name, the labels, the coordinate whose unit they are in, and the groups' name.
+    """
+    if isinstance(group, Mapping):
+        raise AxisError("`groupby` takes one name or array.").at(user_line())
+    if isinstance(group, str):
+        name, dot, field = group.partition(".")
+        if name not in a._axes.place and group in a._axes.place:
+            name, dot = group, ""
+        i = a._axes.position("groupby", name, a)
+        a.coord(name)
+        known = a._axes.coords[a.dims[i]]
+        if dot:
+            return name, date_field(known.values, field), None, field
+        return name, known.values, known, name
+    from_array = getattr(group, "_axes", None)
+    if from_array is None or group.ndim != 1 or group.dims[0] is None:
+        raise AxisError(
+            "`groupby` takes a name, a part of dates such as 'time.month', or a named array with "
+            "one name.",
+            "Write `a.groupby('x')`.",
+        ).at(user_line())
+    name = group.dims[0]
+    made = bare(group.array, axes((name,)))
+    labels = a.assign_coords({name: made})._axes.coords[name]  # checks the size
+    meet("groupby", a._axes.coords, group._axes.coords)
+    return name, labels.values, labels, group.name or "group"

@@ -1,0 +1,261 @@
+"""Groups by labels, by bins and by periods of time."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sciquax.core import user_line
+
+from .._array.axes import axes
+from .._array.base import as_named, bare
+from .._array.coordinates import Coordinate
+from .._array.errors import AxisError, CoordinateError
+from .._by_name.concatenation import concatenate, stack
+from .._labels.lookup import index_of, labels_among, pandas
+from .dates import labels_for
+from .groups import GroupReductions, Partition, reduced
+
+
+class GroupBy(GroupReductions):
+    """`a.groupby("time.month")`: groups of places, to reduce, map or compare with.
+
+    Reductions have the groups' name in place of the name that they run along; nans are left out as
+    in xarray, unless `skipna=False`. `a.groupby("time.month") - climatology` takes from each
+    element that of its group. Groups are known when a program is traced.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.named import NamedArray
+    >>> a = NamedArray(jnp.array([1.0, 2.0, 6.0]), ("x",), coords={"x": [0, 1, 0]})
+    >>> a.groupby("x").mean()
+    NamedArray(f32[x=2])
+    [3.5 2. ]
+    x: 0 to 1
+
+    ```
+    """
+
+    def __init__(self, a: Any, parts: Partition):
+        self._array, self._parts = a, parts
+
+    def _reduced(self, kind: str, names: Any, skipna: bool | None, **options: Any) -> Any:
+        return reduced(self._array, self._parts, kind, names, skipna, **options)
+
+    @property
+    def groups(self) -> dict[Any, np.ndarray]:
+        """The places of each group, by its label."""
+        labels = self._parts.labels.values.tolist()
+        return dict(zip(labels, self._parts.members(), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._parts.labels)
+
+    def __iter__(self) -> Any:
+        for label, places in self.groups.items():
+            yield label, self._array.isel({self._parts.name: places})
+
+    def __getitem__(self, label: Any) -> Any:
+        """The elements of one group."""
+        known = labels_among(self._parts.labels, self._parts.into, label, "groupby").values
+        found = np.flatnonzero(self._parts.labels.values == known)
+        if len(found) != 1:
+            raise CoordinateError(f"There is no group {label!r}.").at(user_line())
+        return self._array.isel({self._parts.name: self._parts.members()[int(found[0])]})
+
+    def map(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """`function` of each group's elements.
+
+        Results that keep the name are put back in order; those that lack it are put side by side
+        along the groups' name.
+        """
+        parts, a = self._parts, self._array
+        members = [m for m in parts.members() if len(m)]
+        outs = [function(a.isel({parts.name: m}), *args, **kwargs) for m in members]
+        if not outs:
+            raise AxisError("`map` of no groups.").at(user_line())
+        if all(parts.name in out._axes.place for out in outs):
+            made = concatenate(outs, parts.name)
+            order = np.concatenate(members)
+            if made.sizes[parts.name] == len(order):
+                made = made.isel({parts.name: np.argsort(order)})
+            return made
+        made = stack(outs, parts.into)
+        kept = np.array([len(m) > 0 for m in parts.members()])
+        layout = made._axes.with_coord(parts.into, parts.labels.take(kept))
+        made = bare(made.array, layout)
+        order = [parts.into if d == parts.name else d for d in a.dims]
+        return made.transpose(*[d for d in order if d in made.dims], ...)
+
+    def reduce(self, function: Callable[..., Any]) -> Any:
+        """`function(elements, name)` of each group: side by side along the groups' name."""
+        return self.map(lambda group: function(group, self._parts.name))
+
+    def _of_each(self, other: Any) -> Any:
+        """What belongs to each place's group, along the name of the places."""
+        parts, other = self._parts, as_named(other, "groupby")
+        if parts.into not in other._axes.place:
+            return other
+        if (parts.codes < 0).any():
+            raise CoordinateError(
+                f"Some places along {parts.name!r} are in no group.", "Leave them out first."
+            ).at(user_line())
+        labels = parts.labels
+        if parts.into in other._axes.coords:
+            own = other._axes.coords[parts.into]
+            places = index_of(own).get_indexer(pandas().Index(labels.converted(own)))
+            if (places < 0).any():
+                missing = labels.shown(labels.values[np.flatnonzero(places < 0)[0]])
+                raise CoordinateError(f"The operand has nothing for the group {missing}.").at(
+                    user_line()
+                )
+            codes = np.asarray(places)[parts.codes]
+        elif other.sizes[parts.into] == len(labels):
+            codes = parts.codes
+        else:
+            raise CoordinateError(
+                f"The operand has {other.sizes[parts.into]} places along {parts.into!r} for "
+                f"{len(labels)} groups."
+            ).at(user_line())
+        own_name = {parts.name: self._array._axes.coords[parts.name]} if (
+            parts.name in self._array._axes.coords
+        ) else {}  # fmt: skip
+        index = bare(codes, axes((parts.name,), own_name))
+        return other.drop_coords(*[n for n in (parts.into,) if n in other.coords]).isel(
+            {parts.into: index}
+        )
+
+    def _combined(self, op: Callable[..., Any], other: Any, swapped: bool = False) -> Any:
+        each = self._of_each(other)
+        out = op(each, self._array) if swapped else op(self._array, each)
+        return out.transpose(*self._array.dims, ...)
+
+    def __add__(self, other: Any) -> Any:
+        return self._combined(operator.add, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._combined(operator.add, other, True)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combined(operator.sub, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._combined(operator.sub, other, True)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._combined(operator.mul, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._combined(operator.mul, other, True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._combined(operator.truediv, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._combined(operator.truediv, other, True)
+
+
+class Resample(GroupBy):
+    """`a.resample(time="1MS")`: groups of periods, those without elements included.
+
+    Beside reductions, values at the periods' beginnings: `ffill`, `bfill`, `nearest`, `asfreq` and
+    `interpolate`.
+    """
+
+    def _at(self, method: str | None) -> Any:
+        parts = self._parts
+        return self._array.reindex({parts.name: parts.labels.value()}, method=method)
+
+    def ffill(self) -> Any:
+        """The last value before each label."""
+        return self._at("pad")
+
+    pad = ffill
+
+    def bfill(self) -> Any:
+        """The next value after each label."""
+        return self._at("backfill")
+
+    backfill = bfill
+
+    def nearest(self) -> Any:
+        """The value nearest to each label."""
+        return self._at("nearest")
+
+    def asfreq(self) -> Any:
+        """The value at each label, nan where there is none."""
+        return self._at(None)
+
+    def interpolate(self, kind: str = "linear") -> Any:
+        """Values in between at each label."""
+        return self._array.interp({self._parts.name: self._parts.labels.value()}, method=kind)
+
+
+def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> GroupBy:
+    """What `NamedArray.groupby` does."""
+    into = options.pop("into", None)
+    name, values, known, own = labels_for(a, group)
+    axis = a._axes.place[name]
+    if bins is not None:
+        codes, labels = _binned(known, name, values, bins, options)
+        return GroupBy(a, Partition(name, axis, codes, labels, into or f"{own}_bins"))
+    if options:
+        raise AxisError(f"`groupby` got {sorted(options)} without bins.").at(user_line())
+    index = pandas().Index(values)
+    ordered = index.is_unique and (index.is_monotonic_increasing or index.is_monotonic_decreasing)
+    codes, uniques = pandas().factorize(values, sort=not ordered)
+    labels = Coordinate(np.asarray(uniques), None if known is None else known.tree)
+    return GroupBy(a, Partition(name, axis, np.asarray(codes), labels, _free(a, name, into or own)))
+
+
+def _free(a: Any, name: str, into: str) -> str:
+    if into != name and into in a._axes.place:
+        raise AxisError(
+            f"`groupby` would give the groups the name {into!r}, which the array has.",
+            "Give another: `into='group'`.",
+        ).at(user_line())
+    return into
+
+
+def _binned(
+    known: Coordinate | None, name: str, values: np.ndarray, bins: Any, options: dict[str, Any]
+) -> tuple[np.ndarray, Coordinate]:
+    """Codes and labels of bins: the labels given, else pandas' intervals."""
+    edges = bins
+    if not isinstance(bins, (int, np.integer)) and known is not None:
+        edges = labels_among(known, name, bins, "groupby").values
+    names = options.pop("labels", None)
+    right = options.pop("right", True)
+    lowest = options.pop("include_lowest", False)
+    if options:
+        raise AxisError(f"`groupby` got {sorted(options)}.").at(user_line())
+    cut = pandas().cut(values, edges, right=right, include_lowest=lowest, labels=names)
+    found = np.asarray(cut.categories)
+    if found.dtype == object and names is None:
+        made = np.empty(len(found), object)
+        made[:] = list(cut.categories)
+        found = made
+    return np.asarray(cut.codes), Coordinate(found)
+
+
+def resampled(a: Any, pairs: dict[Any, Any], options: dict[str, Any]) -> Resample:
+    """What `NamedArray.resample` does."""
+    if len(pairs) != 1:
+        raise AxisError("`resample` takes one name and a period: `resample(time='1MS')`.").at(
+            user_line()
+        )
+    ((axis, freq),) = pairs.items()
+    i = a._axes.position("resample", axis, a)
+    name = a.dims[i]
+    a.coord(name)
+    known = a._axes.coords[name]
+    if not known.dated or not index_of(known).is_monotonic_increasing:
+        raise CoordinateError(
+            f"`resample` needs dates in ascending order along {name!r}.", "Sort first: `sortby`."
+        ).at(user_line())
+    index = pandas().DatetimeIndex(known.values)
+    counts = pandas().Series(1, index=index).resample(freq, **options).count()
+    codes = np.repeat(np.arange(len(counts)), np.asarray(counts))
+    labels = Coordinate(np.asarray(counts.index).astype(np.asarray(index).dtype))
+    return Resample(a, Partition(name, i, codes, labels, name))

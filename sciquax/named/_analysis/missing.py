@@ -1,0 +1,174 @@
+"""Elements that are missing, which are nan: found, filled, left out."""
+
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import convert_to, is_value, user_line
+from sciquax.core.internal import known_value
+
+from .._array.base import NamedBase, as_named, bare
+from .._array.errors import AxisError, PositionalError
+from .._by_name.alignment import alignment
+from .._by_name.call_jax import apply
+from .._by_name.elementwise import keep_where, where
+from .._labels.distances import from_first, inexact, with_leaf
+
+W = TypeVar("W", bound="Missing")
+
+
+class Missing(NamedBase):
+    """What [`sciquax.named.NamedArray`][] does about nans."""
+
+    def isnull(self: W) -> W:
+        """Where elements are nan."""
+        leaf = jtu.tree_leaves(self.array)[0]
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "mM":
+            return bare(np.isnat(leaf), self._axes.plain)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return bare(jnp.zeros(leaf.shape, bool), self._axes.plain)
+        return bare(jnp.isnan(leaf), self._axes.plain)
+
+    def notnull(self: W) -> W:
+        """Where elements are no nan."""
+        return bare(~self.isnull().array, self._axes.plain)
+
+    def count(self: W, names: Any = None) -> W:
+        """The number of elements that are no nan, over a name or several."""
+        return self.notnull().sum(names)
+
+    def fillna(self: W, value: Any) -> W:
+        """With a number, or a named array's elements, in place of nans, aligned by name."""
+        given = as_named(value, "fillna")
+        plan = alignment("fillna", (self._axes, given._axes))
+        plan.check("fillna", [self.array.shape, given.array.shape])
+        own: Any = inexact(self)
+        held, other = plan.steps[0](own.array), plan.steps[1](given.array)
+        if is_value(held) or is_value(other):
+            other = convert_to(other, held)
+        shape = np.broadcast_shapes(held.shape, other.shape)
+        held, fill = (apply(jnp.broadcast_to, x, shape) for x in (held, other))
+        number = jtu.tree_leaves(fill)[0]
+        made = bare(held, plan.axes)
+
+        def filled(x: Any) -> Any:
+            return jnp.where(jnp.isnan(x), jnp.asarray(number, x.dtype), x)
+
+        return bare(with_leaf(made, filled), plan.axes)
+
+    def where(self: W, condition: Any, other: Any = None, drop: bool = False) -> W:
+        """The elements where a condition holds, and `other` (nan) elsewhere, by name.
+
+        `drop=True` leaves out the places along names where a known condition never holds.
+        """
+        own: Any = self
+        condition = condition(own) if callable(condition) else condition
+        if drop:
+            own, condition = dropped(own, condition)
+        if other is None:
+            return keep_where(own, condition)
+        return where(condition, own, other).transpose(*own.dims, ...)
+
+    def ffill(self: W, name: Any, limit: int | None = None) -> W:
+        """The last element before that is no nan, in place of each nan along a name.
+
+        At most `limit` of them in a row, if that is given.
+        """
+        return _carried(self, "ffill", name, limit, False)
+
+    def bfill(self: W, name: Any, limit: int | None = None) -> W:
+        """The next element that is no nan, in place of each nan along a name: as `ffill`."""
+        return _carried(self, "bfill", name, limit, True)
+
+    def dropna(self: W, name: Any, how: str = "any", thresh: int | None = None) -> W:
+        """Without the places along a name where any element is nan, or all are (`how="all"`).
+
+        With `thresh`, without those that have fewer elements which are no nan. The array is to be
+        known, as the result's size depends on it.
+        """
+        i = self._axes.position("dropna", name, self)
+        others = tuple(k for k in range(self.ndim) if k != i)
+        valid = known_value(self.notnull().array)
+        if valid is None:
+            raise PositionalError(
+                "`dropna` got an array that is only known when the program runs, so that the "
+                "result's size is not known.",
+                "Use `fillna`, or reductions with `skipna=True`.",
+            ).at(user_line())
+        if how not in ("any", "all"):
+            raise AxisError(f"`dropna` got how={how!r}.", "It is 'any' or 'all'.").at(user_line())
+        if thresh is not None:
+            kept = valid.sum(axis=others) >= thresh
+        else:
+            kept = valid.all(axis=others) if how == "any" else valid.any(axis=others)
+        if not others:
+            kept = valid
+        own: Any = self
+        return own.isel({self.dims[i]: np.flatnonzero(kept)})
+
+    def interpolate_na(self: W, name: Any, limit: int | None = None) -> W:
+        """Linear interpolation along a name's coordinates, in place of nans between others."""
+        from_left, from_right = self.ffill(name, limit), self.bfill(name, limit)
+        own: Any = inexact(self)
+        i = self._axes.position("interpolate_na", name, self)
+        x = _positions(self, i)
+        places = bare(jnp.where(own.notnull().array, x, jnp.nan), own._axes)
+        before, after = places.ffill(name, limit).array, places.bfill(name, limit).array
+        apart = jnp.where(after > before, after - before, 1)
+        share = jnp.where(after > before, (x - before) / apart, 0)
+        right = jtu.tree_leaves(from_right.array)[0]
+        out = with_leaf(from_left, lambda left: left * (1 - share) + right * share)
+        return bare(out, own._axes.plain)
+
+
+def _positions(a: Any, i: int) -> Any:
+    """How far each place is from the first, along an axis, broadcast to the array."""
+    known = a._axes.coords.get(a.dims[i])
+    distance = np.arange(a.shape[i]) if known is None else from_first(known)
+    shape = [1] * a.ndim
+    shape[i] = a.shape[i]
+    return jnp.asarray(distance.reshape(shape), jnp.result_type(float))
+
+
+def _carried(a: Any, what: str, name: Any, limit: int | None, backwards: bool) -> Any:
+    i = a._axes.position(what, name, a)
+    a = inexact(a)
+    n = a.shape[i]
+    valid = a.notnull().array
+    shape = [1] * a.ndim
+    shape[i] = n
+    here = jnp.arange(n).reshape(shape)
+    if backwards:
+        last = jnp.flip(jnp.where(valid, here, n), i)
+        last = jnp.flip(-jnp.maximum.accumulate(-last, axis=i), i)
+    else:
+        last = jnp.maximum.accumulate(jnp.where(valid, here, -1), axis=i)
+    found = (last >= 0) & (last < n)
+    if limit is not None:
+        found &= jnp.abs(here - last) <= limit
+    place = jnp.clip(last, 0, max(n - 1, 0))
+
+    def filled(x: Any) -> Any:
+        return jnp.where(found, jnp.take_along_axis(x, place, i), jnp.nan) if n else x
+
+    return bare(with_leaf(a, filled), a._axes.plain)
+
+
+def dropped(a: Any, condition: Any) -> tuple[Any, Any]:
+    """An array and a condition without the places along names where the condition never holds."""
+    mask = as_named(condition, "where")
+    known = known_value(mask.array)
+    if known is None:
+        raise PositionalError(
+            "`where` with drop=True got a condition that is only known when the program runs, so "
+            "that the result's size is not known.",
+            "Leave `drop` out.",
+        ).at(user_line())
+    kept = {}
+    for i, name in enumerate(mask.dims):
+        some = known.any(axis=tuple(k for k in range(mask.ndim) if k != i))
+        a._axes.position("where", name)
+        kept[name] = np.flatnonzero(some)
+    return a.isel(kept), bare(known, mask._axes).isel(kept)

@@ -1,0 +1,266 @@
+"""Windows along names: rolling means and their kind.
+
+Sums, means and extremes are XLA's windowed reductions; others are made of the windows themselves, a
+block of them at a time.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import lax
+
+from sciquax.core import is_value, user_line
+
+from .._array.axes import axes, name_of
+from .._array.base import N, NamedBase, bare
+from .._array.errors import AxisError, AxisSizeError
+from .._by_name.call_jax import apply
+from .._by_name.shapes import _pairs
+from .._labels.distances import inexact, with_leaf
+
+_BLOCK = 2**22  # elements of windows at a time
+
+
+def pairs_of_windows(windows: Mapping[Any, int] | None, more: dict[str, Any]) -> dict[str, Any]:
+    """Window sizes by name, and the options among the keywords."""
+    options = {k: more.pop(k) for k in ("center", "valid", "min_periods") if k in more}
+    return {"windows": _pairs("rolling", windows, more), **options}
+
+
+class Rolling(Generic[N]):
+    """`a.rolling(time=3)`: windows of three places, each ending at its own; reduce them.
+
+    `center=True` centres them. Where a window would begin before the array or go beyond it, or has
+    a nan, the result is nan; with `min_periods` a window needs only as many elements that are no
+    nan. With `valid=True` places without a whole window are left out. Integers become floating
+    point. Coordinates are kept.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.named import NamedArray
+    >>> a = NamedArray(jnp.array([1.0, 2.0, 6.0]), ("time",))
+    >>> a.rolling(time=2).mean().array.tolist()
+    [nan, 1.5, 4.0]
+
+    ```
+    """
+
+    def __init__(self, a: N, options: dict[str, Any]):
+        self._array = a
+        self._center, self._valid = options.get("center", False), options.get("valid", False)
+        self._least: int | None = options.get("min_periods")
+        if self._least is not None and self._least < 1:
+            raise AxisSizeError(f"`rolling` got min_periods={self._least}.", "At least 1.").at(
+                user_line()
+            )
+        self._windows: dict[str, int] = {}
+        if not options["windows"]:
+            raise AxisError("`rolling` needs a name and a size.", "`.rolling(time=3)`.").at(
+                user_line()
+            )
+        for axis, size in options["windows"].items():
+            i = a._axes.position("rolling", axis, a)
+            name = name_of(axis)
+            if name in self._windows:
+                raise AxisError(f"`rolling` got {name!r} twice.").at(user_line())
+            size = size.__index__()
+            if not 1 <= size <= a.shape[i]:
+                raise AxisSizeError(
+                    f"`rolling` got a window of {size} along {name!r}, whose size is {a.shape[i]}."
+                ).at(user_line())
+            self._windows[name] = size
+
+    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> N:
+        """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
+
+        Only whole windows: the result is shorter by the window's size less one.
+        """
+        pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
+        if set(pairs) != set(self._windows):
+            raise AxisError(
+                f"`construct` needs a new name for each of {list(self._windows)}.",
+                "Write `.construct(time='lag')`.",
+            ).at(user_line())
+        out: Any = self._array
+        for name, size in self._windows.items():
+            new = pairs[name]
+            if new in out._axes.place:
+                raise AxisError(f"`construct` got {new!r}, which the array has.").at(user_line())
+            whole = out.sizes[name] - size + 1
+            known = out._axes.coords.get(name)
+            index = np.arange(whole)[:, None] + np.arange(size)
+            dims = (name, new)
+            out = out.drop_coords(name).isel({name: bare(index, axes(dims))})
+            if known is not None:
+                out = bare(out.array, out._axes.with_coord(name, known.take(self._kept(name))))
+        return out
+
+    def _kept(self, name: str) -> slice:
+        """The places that have a whole window."""
+        before, size = self._before(name), self._windows[name]
+        return slice(before, before + self._array.sizes[name] - size + 1)
+
+    def _before(self, name: str) -> int:
+        """How many places of a window come before its own."""
+        size = self._windows[name]
+        # An even window cannot be centred: it reaches one place further back, as in xarray.
+        return size // 2 if self._center else size - 1
+
+    def reduce(self, function: Callable[[Any, list[str]], Any]) -> N:
+        """`function(windows, names)` reduces the windows over the names."""
+        a = self._array
+        lags = {n: _fresh(n, a) for n in self._windows}
+        out = function(self.construct(lags), list(lags.values()))
+        out = out.transpose(*a.dims)
+        if self._valid:
+            return out
+        for name in self._windows:
+            kept = self._kept(name)
+            n = a.sizes[name]
+            # Places without a whole window repeat the nearest, and are then masked.
+            index = np.clip(np.arange(n) - kept.start, 0, out.sizes[name] - 1)
+            inside = np.zeros(n, bool)
+            inside[kept] = True
+            out = inexact(out.drop_coords(name).isel({name: index}))
+            mask = bare(inside, axes((name,))).broadcast_like(out).transpose(*a.dims).array
+            out = bare(with_leaf(out, lambda x, mask=mask: jnp.where(mask, x, jnp.nan)), out._axes)
+        return bare(out.array, a._axes.plain)
+
+    def _reduced(self, kind: Callable[..., Any], of_windows: Callable[[Any, Any], Any]) -> N:
+        """`of_windows(values, count)`, where there are enough elements that are no nan.
+
+        **Arguments**: JAX's function, which says what the result's unit is; and what makes the
+        results of the numbers and of the number of elements, or None where all windows count whole.
+        """
+        a: Any = inexact(self._array)
+        leaves, tree = jtu.tree_flatten(a.array)
+        if len(leaves) != 1 or leaves[0].shape != a.shape:
+            raise AxisError(f"`rolling` cannot take a {type(a.array).__name__} in windows.").at(
+                user_line()
+            )
+        x, whole = jnp.asarray(leaves[0]), math.prod(self._windows.values())
+        if is_value(a.array):
+            example = jtu.tree_unflatten(tree, [jnp.ones((whole,), x.dtype)])
+            tree = jtu.tree_structure(apply(kind, example))
+        if self._least is None:
+            known = np.ones(a.shape, bool)
+            for name in self._windows:
+                i, inside = a._axes.place[name], np.zeros(a.sizes[name], bool)
+                inside[self._kept(name)] = True
+                known &= inside.reshape([-1 if k == i else 1 for k in range(a.ndim)])
+            out = jnp.where(known, of_windows(x, None), jnp.nan)
+        else:
+            count = self._slid(_valid(x).astype(x.dtype), 0, lax.add)
+            out = jnp.where(count >= self._least, of_windows(x, count), jnp.nan)
+        made: Any = bare(jtu.tree_unflatten(tree, [out]), a._axes.plain)
+        return made.isel({n: self._kept(n) for n in self._windows}) if self._valid else made
+
+    def _places(self) -> list[tuple[int, int, int]]:
+        """The axis, the size and the places before its own of each window."""
+        place = self._array._axes.place
+        return [(place[n], size, self._before(n)) for n, size in self._windows.items()]
+
+    def _slid(self, x: Any, start: Any, combine: Any) -> Any:
+        """XLA's reduction of each place's window, in which `start` stands beyond the array."""
+        sizes, padding = [1] * x.ndim, [(0, 0)] * x.ndim
+        for i, size, before in self._places():
+            sizes[i], padding[i] = size, (before, size - 1 - before)
+        first = np.asarray(start, x.dtype)
+        return lax.reduce_window(x, first, combine, sizes, (1,) * x.ndim, padding)
+
+    def _total(self, x: Any, count: Any) -> Any:
+        return self._slid(x if count is None else jnp.where(_valid(x), x, 0), 0, lax.add)
+
+    def _mean(self, x: Any, count: Any) -> Any:
+        whole = math.prod(self._windows.values())
+        return self._total(x, count) / (whole if count is None else jnp.maximum(count, 1))
+
+    def _extreme(self, kind: Callable[..., Any], start: float, combine: Any) -> N:
+        def extreme(x: Any, count: Any) -> Any:
+            x = x if count is None else jnp.where(_valid(x), x, start)
+            return self._slid(x, start, combine)
+
+        return self._reduced(kind, extreme)
+
+    def _each(
+        self, kind: Callable[..., Any], without_nans: Callable[..., Any], **options: Any
+    ) -> N:
+        def each(x: Any, count: Any) -> Any:
+            function = partial(kind if count is None else without_nans, **options)
+            return _over_windows(x, self._places(), lambda w, over: function(w, axis=over))
+
+        return self._reduced(kind, each)
+
+    def mean(self) -> N:
+        return self._reduced(jnp.mean, self._mean)
+
+    def sum(self) -> N:
+        return self._reduced(jnp.sum, self._total)
+
+    def count(self) -> N:
+        """The number of elements that are no nan in each window, as floating point."""
+        known = _valid(jtu.tree_leaves(self._array.array)[0]).astype(jnp.result_type(float))
+        counted: Any = Rolling.__new__(Rolling)
+        counted.__dict__.update(self.__dict__, _array=bare(known, self._array._axes.plain))
+        if self._least is None:
+            return counted.sum()
+        total = counted._slid(known, 0, lax.add)
+        return bare(jnp.where(total >= self._least, total, jnp.nan), counted._array._axes)
+
+    def max(self) -> N:
+        return self._extreme(jnp.max, -np.inf, lax.max)
+
+    def min(self) -> N:
+        return self._extreme(jnp.min, np.inf, lax.min)
+
+    def prod(self) -> N:
+        return self._each(jnp.prod, jnp.nanprod)
+
+    def median(self) -> N:
+        return self._each(jnp.median, jnp.nanmedian)
+
+    def std(self, ddof: int = 0) -> N:
+        return self._each(jnp.std, jnp.nanstd, ddof=ddof)
+
+    def var(self, ddof: int = 0) -> N:
+        return self._each(jnp.var, jnp.nanvar, ddof=ddof)
+
+
+def _valid(x: Any) -> Any:
+    return ~jnp.isnan(x) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.ones(x.shape, bool)
+
+
+def _over_windows(
+    x: Any,
+    places: Sequence[tuple[int, int, int]],
+    function: Callable[..., Any],
+    reduced: tuple[int, ...] = (),
+) -> Any:
+    """`function(window, axes)` of the window of each place, nan beyond the array."""
+    (axis, size, before), *rest = places
+    n, padding = x.shape[axis], [(0, 0)] * x.ndim
+    padding[axis] = (before, size - 1 - before)
+    padded = jnp.pad(x, padding, constant_values=jnp.nan)
+
+    def at(start: Any) -> Any:
+        window = lax.dynamic_slice_in_dim(padded, start, size, axis)
+        if not rest:
+            return function(window, (axis,))
+        inner = lambda w, over: function(w, (axis, *over))  # noqa: E731
+        return _over_windows(window, rest, inner, (*reduced, axis))
+
+    block = max(1, _BLOCK * n // max(1, x.size * math.prod(s for _, s, _ in places)))
+    out = lax.map(at, jnp.arange(n), batch_size=min(block, n))
+    return jnp.moveaxis(out, 0, axis - sum(i < axis for i in reduced))
+
+
+def _fresh(name: str, a: NamedBase) -> str:
+    new = f"{name}_window"
+    while new in a._axes.place:
+        new += "_"
+    return new

@@ -1,0 +1,89 @@
+"""Elements at other places along names: reversed, rolled, shifted, padded, in order of labels."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import user_line
+
+from .._array.axes import axes
+from .._array.base import NamedBase, bare
+from .._array.errors import AxisSizeError
+from .._labels.distances import with_leaf
+from .call_jax import apply
+from .reductions import only_name, unsorted
+from .shapes import _pairs, known_integer, scalar
+
+M = TypeVar("M", bound="Moving")
+
+
+class Moving(NamedBase):
+    """What moves the elements of [`sciquax.named.NamedArray`][] along names."""
+
+    def flip(self: M, names: Any = None) -> M:
+        """In reverse order along a name or several."""
+        names = only_name(self, "flip", names)
+        positions = self._axes.positions("flip", names, self)
+        coords = dict(self._axes.coords)
+        for i in positions:
+            if self.dims[i] in coords:
+                coords[self.dims[i]] = coords[self.dims[i]].take(slice(None, None, -1))
+        out = apply(jnp.flip, self.array, axis=positions)
+        return bare(out, axes(self.dims, coords))
+
+    def roll(
+        self: M, shifts: Mapping[Any, Any] | None = None, /, roll_coords: bool = False, **more: Any
+    ) -> M:
+        """Rolled along names: `roll(x=2)`. Their coordinates stay where they are.
+
+        With `roll_coords` they are rolled along, which needs known shifts.
+        """
+        pairs = {k: scalar("roll", v) for k, v in _pairs("roll", shifts, more).items()}
+        if not pairs:
+            return self
+        positions = self._axes.positions("roll", list(pairs), self)
+        out = apply(jnp.roll, self.array, tuple(pairs.values()), axis=positions)
+        layout = self._axes.plain
+        for i, by in zip(positions if roll_coords else (), pairs.values(), strict=False):
+            name, n = self.dims[i], self.shape[i]
+            if name in layout.coords:
+                order = (np.arange(n) - known_integer("roll", by)) % max(n, 1)
+                layout = layout.with_coord(name, layout.coords[name].take(order))
+        return bare(out, layout)
+
+    def diff(self: M, name: Any = None, n: int = 1) -> M:
+        """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
+        place = self._axes.position("diff", only_name(self, "diff", name), self)
+        if not 0 <= n <= self.shape[place]:
+            raise AxisSizeError(
+                f"`diff` of order {n} along an axis of size {self.shape[place]}."
+            ).at(user_line())
+        coords = dict(self._axes.coords)
+        if n and self.dims[place] in coords:
+            coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
+        out = apply(jnp.diff, self.array, n=n, axis=place) if n else self.array
+        return bare(out, axes(self.dims, coords))
+
+    def pad(
+        self: M, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
+        constant_values: Any = None, **more: Any,
+    ) -> M:  # fmt: skip
+        """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`.
+
+        By zeros in the array's own unit, if `constant_values` is not given.
+        """
+        pairs = _pairs("pad", widths, more)
+        positions = self._axes.positions("pad", list(pairs), self)
+        full = [(0, 0)] * self.ndim
+        for i, width in zip(positions, pairs.values(), strict=True):
+            both = width if isinstance(width, (tuple, list)) else (width, width)
+            before, after = (known_integer("pad", scalar("pad", x)) for x in both)
+            full[i] = (before, after)
+        if mode == "constant" and constant_values is not None:
+            value = scalar("pad", constant_values)
+            out = apply(jnp.pad, self.array, tuple(full), mode, constant_values=value)
+        else:
+            out = with_leaf(self, lambda x: apply(jnp.pad, x, tuple(full), mode))
+        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))

@@ -1,0 +1,99 @@
+"""Coordinates in arithmetic: what stays on the host, exact, and how the rest meets JAX.
+
+`a.coord("lat") > 30`, `t - t.isel(t=0)`, `t.min("t")`: NumPy computes these in the coordinates' own
+precision, so that they are known when a program is traced. Everything else is JAX's.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import is_value, user_line
+
+from .._array.base import NamedBase, bare, labels_of
+from .._array.coordinates import Coordinate
+from .._array.errors import PositionalError
+from .._labels.host_functions import host_leaf
+from .._labels.lookup import labels_among, pandas
+from .alignment import alignment
+
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+_EXACT = ("add", "sub", *_COMPARISONS)
+
+
+def computed(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+    """An operator of what NumPy holds and something known, by NumPy; else NotImplemented."""
+    if what not in _EXACT:
+        return NotImplemented
+    named = [isinstance(x, NamedBase) for x in (lhs, rhs)]
+    if all(named):
+        out = _both(what, op, lhs, rhs)
+        if out is not NotImplemented:
+            return out
+    for own, other, swapped in ((lhs, rhs, False), (rhs, lhs, True)):
+        if isinstance(own, NamedBase) and host_leaf(own.array) is not None:
+            out = _beside_label(what, op, own, other, swapped)
+            if out is not NotImplemented:
+                return out
+    return NotImplemented
+
+
+def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapped: bool) -> Any:
+    """Coordinates, or what was made of them, beside a label, which is read as `sel` reads it."""
+    mine: Any = host_leaf(own.array)
+    if isinstance(other, NamedBase):
+        if other.ndim:
+            return NotImplemented
+        other = other.array
+    if getattr(other, "shape", ()) != () or isinstance(other, (list, tuple)):
+        return NotImplemented
+    if is_value(other) and what not in _COMPARISONS or labels_of(other)[0] is None:
+        return NotImplemented
+    tree = jtu.tree_structure(own.array) if is_value(own.array) else None
+    known = Coordinate(mine.ravel(), tree)
+    name = str(own.dims[0]) if own.ndim else ""
+    given: Any = labels_among(known, name, other, what).values
+    if known.dated and given.dtype.kind in "UO":
+        given = np.asarray(np.datetime64(pandas().Timestamp(str(given[()]))))
+    if not isinstance(other, np.generic) and given.dtype.kind in "iuf":
+        given = given.item()  # a Python number does not decide the result's dtype
+    else:
+        given = given[()]
+    try:
+        out = np.asarray(op(given, mine) if swapped else op(mine, given))
+    except (TypeError, np.exceptions.DTypePromotionError) as error:
+        raise PositionalError(f"`{what}` of coordinates of {mine.dtype}: {error}").at(
+            user_line()
+        ) from None
+    if tree is not None and what not in _COMPARISONS:
+        return bare(jtu.tree_unflatten(tree, [out]), own._axes.plain)
+    return bare(out, own._axes.plain)
+
+
+def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+    """Two arrays that NumPy holds, of one unit where one has one."""
+    first, second = host_leaf(lhs.array), host_leaf(rhs.array)
+    if first is None or second is None:
+        return NotImplemented
+    values = is_value(lhs.array), is_value(rhs.array)
+    if any(values):
+        if not all(values) or jtu.tree_structure(lhs.array) != jtu.tree_structure(rhs.array):
+            return NotImplemented
+        tree = jtu.tree_structure(lhs.array)
+        examples = [jtu.tree_unflatten(tree, [np.float32(x)]) for x in (3.0, 2.0)]
+        example = op(*examples)
+        leaves, tree = jtu.tree_flatten(example)
+        if len(leaves) != 1 or float(leaves[0]) != float(op(3.0, 2.0)):
+            return NotImplemented  # decibels add up otherwise
+        made = tree if is_value(example) else None
+    else:
+        made = None
+    plan = alignment(what, (lhs._axes, rhs._axes))
+    plan.check(what, (first.shape, second.shape))
+    try:
+        out = np.asarray(op(plan.steps[0](first), plan.steps[1](second)))
+    except (TypeError, np.exceptions.DTypePromotionError):
+        return NotImplemented
+    return bare(out if made is None else jtu.tree_unflatten(made, [out]), plan.axes)

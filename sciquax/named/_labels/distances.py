@@ -1,0 +1,117 @@
+"""Distances along coordinates, in double precision on the host, from the first coordinate on."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import is_value, user_line
+
+from .._array.base import NamedBase, bare
+from .._array.coordinates import Coordinate
+from .._array.errors import AxisError, CoordinateError
+from .lookup import difference_of
+
+
+def from_first(known: Coordinate, labels: Any = None) -> np.ndarray:
+    """How far labels (the coordinates themselves, if None) are from the first coordinate.
+
+    In the coordinates' unit; dates in ticks of their dtype.
+    """
+    values = known.values
+    labels = values if labels is None else labels
+    if not len(values):
+        return np.zeros(np.shape(labels))
+    first = values[0]
+    if values.dtype.kind in "mM":
+        return np.asarray((labels - first) / np.timedelta64(1, tick_of(known)))
+    if values.dtype.kind in "iu" and np.asarray(labels).dtype.kind in "iu":
+        return np.asarray(labels - first, np.float64)
+    return np.asarray(np.asarray(labels, np.float64) - np.float64(first))
+
+
+def tick_of(known: Coordinate) -> Any:
+    return np.datetime_data(known.values.dtype)[0]
+
+
+def measured(a: Any, known: Coordinate, distance: np.ndarray, unit: str | None) -> Any:
+    """A distance along coordinates as `a` is divided by or multiplied with it.
+
+    **Arguments**: the array; its coordinates; the distance, as `from_first` gives it; and the unit
+    of time in which dates count beside plain numbers (their dtype's, as in xarray, if None).
+    """
+    dtype = jnp.finfo(a.dtype).dtype
+    if known.values.dtype.kind not in "mM":
+        held: Any = jnp.asarray(distance, dtype)
+        example = difference_of(known)
+        return example.of(held) if example.tree is not None else held
+    tick = tick_of(known)
+    if unit is None:
+        unit = "s" if hasattr(a.array, "units") or tick not in ("s", "ms", "us", "ns") else tick
+    try:
+        ratio = np.timedelta64(1, tick) / np.timedelta64(1, unit)  # pyright: ignore
+    except TypeError:
+        raise AxisError(
+            f"Dates do not count in {unit!r}.", "It is 'D', 'h', 'm', 's', 'ms', 'us' or 'ns'."
+        ).at(user_line()) from None
+    held = jnp.asarray(distance * ratio, dtype)
+    if hasattr(a.array, "units"):
+        return type(a.array)(held, {"D": "day", "m": "minute", "h": "hour"}.get(unit, unit))
+    return held
+
+
+def coordinate_along(a: Any, what: str, name: Any, least: int) -> tuple[str, Coordinate]:
+    """The coordinates along a name. **Raises** where they are no numbers or dates."""
+    i = a._axes.position(what, name, a)
+    name = a.dims[i]
+    if a.shape[i] < least:
+        raise AxisError(f"`{what}` needs two places along {name!r}.").at(user_line())
+    a.coord(name)  # says so if there is none
+    known = a._axes.coords[name]
+    if not known.numeric and known.values.dtype.kind not in "mM":
+        raise CoordinateError(
+            f"`{what}` needs coordinates along {name!r} that are numbers or dates, and they are "
+            f"{known.values.dtype}."
+        ).at(user_line())
+    return name, known
+
+
+def inexact(a: Any) -> Any:
+    """The array in floating point, as JAX converts integers for a mean."""
+    if jnp.issubdtype(a.dtype, jnp.inexact):
+        return a
+    return a.astype(jnp.result_type(float))
+
+
+def with_leaf(a: NamedBase, function: Any) -> Any:
+    """An array with `function` of the numbers in it, in the same unit, offsets included.
+
+    For what commutes with a change of units: choosing, and means with weights that sum to one.
+    """
+    held = a.array
+    if not is_value(held):
+        return function(held)
+    leaves, tree = jtu.tree_flatten(held)
+    if len(leaves) != 1 or leaves[0].shape != held.shape:
+        return function(held)
+    return jtu.tree_unflatten(tree, [function(leaves[0])])
+
+
+def mixed(before: Any, after: Any, share: Any) -> Any:
+    """Between two arrays of one unit, by the share of the second; either alone at 0 and 1."""
+    held = before.array
+    x, y = (jtu.tree_leaves(v.array) for v in (before, after))
+    if is_value(held) and len(x) == 1 and x[0].shape == held.shape:
+        tree = jtu.tree_structure(held)
+        out = mixed(bare(x[0], before._axes), bare(y[0], after._axes), share)
+        return bare(jtu.tree_unflatten(tree, [out.array]), out._axes)
+    from_both = before * (1 - share) + after * share
+    if is_value(held):
+        return from_both
+    layout = from_both._axes
+    before, after, share = (
+        bare(v.broadcast_like(from_both).array, layout) for v in (before, after, share)
+    )
+    array = jnp.where(share.array == 1, after.array, from_both.array)
+    return bare(jnp.where(share.array == 0, before.array, array), layout)
