@@ -360,3 +360,22 @@ def test_threads():
     assert_same(quaxify(slow)(Wrapped(X)), Wrapped(2 * X))
     thread.join()
     assert results == {"error": "OutsideQuaxifyError"}
+
+
+def test_values_show_their_numbers_and_gradients_of_several_arrays_are_refused():
+    class Pair(sciquax.ArrayValue):
+        low: jax.Array
+        high: jax.Array
+        name: str = eqx.field(static=True, default="p")
+
+        def aval(self):
+            return sciquax.core.aval_of(self.low)
+
+    pair = Pair(jnp.array([1.0, 2.5]), jnp.zeros((3, 3)))
+    assert repr(pair) == "Pair(low=[1. , 2.5], high=float32[3,3], name='p')"
+    with pytest.raises(TypeError) as info:
+        sciquax.grad(lambda x: Pair(x, 2 * x))(jnp.float32(1.0))
+    assert str(info.value).splitlines()[0] == (
+        "A gradient of `Pair`, which has 2 arrays, is not defined. Return one of them, or what is "
+        "computed of them."
+    )

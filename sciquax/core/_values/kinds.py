@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .._compat.jaxprs import ShapedArray, typeof
+from .._compat.jaxprs import ShapedArray, Tracer, typeof
 from .._compat.registries import guard_array_type
 from .._errors import RuleError, user_line
 from .mode import MODE
@@ -41,6 +41,15 @@ def describe(x: Any) -> str:
 
 
 _SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
+
+
+def brief(x: Any) -> str:
+    """An array as its numbers, where it has few of them, else as dtype and shape; or a value."""
+    if type(x) in VALUE_TYPES or not hasattr(x, "dtype"):
+        return repr(x)
+    if isinstance(x, (Tracer, jax.ShapeDtypeStruct)) or np.size(x) > 8:
+        return f"{np.dtype(x.dtype).name}[{','.join(map(str, x.shape))}]"
+    return np.array2string(np.asarray(x), separator=", ", precision=4).replace("\n", "")
 
 
 def short_aval(aval: Any) -> str:

@@ -18,7 +18,7 @@ from .._errors import RuleError, Unsettled, outside
 from .array_methods import ArrayMethods
 from .captured import CapturedValue, inject, typeof_aval
 from .flattening import ValueMeta
-from .kinds import VALUE_TYPES, aval_of, describe
+from .kinds import VALUE_TYPES, aval_of, brief, describe
 from .materialisation_log import materialised, tell
 from .mode import MODE
 
@@ -249,6 +249,11 @@ class ArrayValue(ArrayMethods, Value):
     `_unary(name, *args)` of operators, `_method(name, args, kwargs)` of methods, and
     `_update(index, what, args, kwargs)` of `.at`.
     """
+
+    def __repr__(self) -> str:
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        parts = ", ".join(f"{f.name}={brief(getattr(self, f.name))}" for f in fields if f.repr)
+        return f"{type(self).__name__}({parts})"
 
     @property
     def shape(self) -> tuple[int, ...]:
