@@ -198,6 +198,10 @@ def test_names():
         quaxify(lambda x: x[x > x.mean()])(x)
     note = "Numbers of NamedArray(bool[t=4]) were asked for, which is no plain array."
     assert info.value.__notes__[-1] == note
+    with pytest.raises(jax.errors.TracerArrayConversionError) as refused:  # and not without names
+        quaxify(lambda x: np.sin(x))(NamedArray(X, ("t",)))
+    note = "Numbers of NamedArray(f32[t=4]) were asked for, which is no plain array."
+    assert refused.value.__notes__[-1] == note
 
 
 def test_matrices():

@@ -88,3 +88,20 @@ def test_buffer_that_stays_zero():
     """Nothing definite comes out: the buffer is what its literals make it."""
     f = lambda x: lax.scan(lambda c, _: (0 * x, None), jnp.zeros(3), None, length=2)[0]
     assert_same(quaxify(f)(Quantity(X, "m")), Quantity(0 * X, "m"))
+
+
+@pytest.mark.parametrize("make", [jnp.zeros, lambda n: jnp.full(n, jnp.inf), jnp.zeros])
+def test_constants_that_are_computed_while_tracing(make):
+    """Of every unit as well; not what is made of them, nor arrays that were made outside."""
+    outside = jnp.zeros(3)
+
+    def program(x):
+        with jax.ensure_compile_time_eval():
+            early = make(3)
+        return x + early
+
+    x = Quantity(jnp.array([1.0, 2.0, 4.0]), "m")
+    assert_same(quaxify(program)(x), Quantity(x.m + make(3), "m"))
+    assert_same(jax.jit(quaxify(program))(x), Quantity(x.m + make(3), "m"))
+    with pytest.raises(DimensionalityError):
+        quaxify(lambda x: x + outside)(x)

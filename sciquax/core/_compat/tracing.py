@@ -93,6 +93,9 @@ class Asked(Protocol):
     def number_of(self, tracer: "StagingTracer") -> Any:
         """The concrete array that a variable is, or None."""
 
+    def operand_of(self, tracer: "StagingTracer", operation: str) -> Any:
+        """What a method of Python's or NumPy's is to convert, or None."""
+
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where the program is carried out."""
 
@@ -101,9 +104,7 @@ def _converted(operation: str, convert: Callable[..., Any]) -> Callable[..., Any
     """A method that needs the number of a variable; a value does it, or refuses, itself."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        known = self._trace.asked.value_of(self)
-        if not hasattr(type(known), operation):
-            known = self._trace.asked.number_of(self)
+        known = self._trace.asked.operand_of(self, operation)
         if known is not None and _jax_core.is_concrete(known):
             return convert(known, *args, **kwargs)
         found = getattr(pe.DynamicJaxprTracer, operation, None)  # and its error

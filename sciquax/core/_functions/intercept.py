@@ -22,6 +22,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
@@ -30,6 +31,7 @@ from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import WANTS_A_NUMBER, StagingTracer, trace_to_jaxpr
 from .._values.captured import CapturedValue, inject
+from .._values.early_constants import noting
 from .._values.kinds import is_value
 from .._values.mode import MODE, trace_anew
 from .call import RuledCall, call_whole, leave_call
@@ -166,3 +168,6 @@ def _called_now(
     args, kwargs = jtu.tree_unflatten(tree, known)
     out = asked.outside(call_whole, rules, args, kwargs)
     return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, out, is_leaf=is_value)
+
+
+add_hook(jax.lax.full, noting)

@@ -8,8 +8,9 @@ from .._compat.jaxprs import ShapedArray, open_jaxpr
 from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
+from .._values.folding import hashable
 from .._values.mode import MODE
-from .._values.stated import Asked, hashable
+from .._values.stated import Asked
 from .._values.trust import Literals, taking
 from .._values.types import Type, convert, flatten, type_of, unflatten
 from .._weak_cache import WeakCache

@@ -14,6 +14,7 @@ from .._compat.execution import current_trace, under
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import StagingTracer
 from .._errors import LocatedError
+from .._functions.rules import labels
 from .._interpret import Interpretation
 from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, describe
@@ -73,6 +74,18 @@ class Program:
                 return None
             self.refused = None
         return value.to_concrete_value() if isinstance(value, Tracer) else value
+
+    def operand_of(self, tracer: StagingTracer, operation: str) -> Any:
+        """What a method of Python's or NumPy's converts: a value, if that does it, or a number.
+
+        NumPy's functions do not know what labels axes, and would drop it.
+        """
+        value = self.value_of(tracer)
+        if type(value) not in VALUE_TYPES:
+            return value
+        if not hasattr(type(value), operation) or value.shape and labels(type(value)):
+            return self.number_of(tracer)
+        return value
 
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where the program is carried out."""

@@ -49,6 +49,8 @@ def template_of(leaf: Any, traced: list[Any]) -> Any:
     if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
         raise captured_foreign(leaf)
     if isinstance(leaf, _RUNS_LATER):
+        if isinstance(leaf, types.CoroutineType):
+            leaf.close()  # else Python warns that nobody awaited it
         raise RuleError(
             f"A quaxified function returned a `{type(leaf).__name__}`, which would run after it.",
             "Return a list of the results, or quaxify what is called at each step.",

@@ -20,6 +20,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compat.jaxprs import Literal, Tracer
+from .early_constants import is_early_constant
 from .folding import (
     HOLDS_BODIES,
     MOST,
@@ -134,8 +135,8 @@ class Numbers:
     ) -> list[Any]:
         """The values of a jaxpr's inputs: constants of every unit marked, operands unwrapped.
 
-        JAX keeps the program's own arrays, and NumPy's, in NumPy's; what it computed is its own.
-        `data` holds the ids of constants that were passed to the program.
+        JAX keeps the program's own arrays, and NumPy's, in NumPy's. `data` holds the ids of
+        constants that were passed to the program.
         """
         values = []
         for var, x in zip(inputs, (*consts, *operands), strict=True):
@@ -145,6 +146,8 @@ class Numbers:
                 if isinstance(x, np.ndarray) and x.size <= MOST:
                     self.made[var] = x
                     x = Polymorphic(x) if is_polymorphic_constant(x) else x
+                elif isinstance(x, jax.Array) and is_early_constant(x):
+                    x = Polymorphic(x)
                 elif isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.ndim == 0:
                     self.made[var] = x
             values.append(x)
@@ -225,8 +228,8 @@ class Numbers:
             elif missing := [v for v in made.invars if type(v) is not Literal and v not in known]:
                 waiting += missing
             else:
-                given = [number_of_literal(v) if type(v) is Literal else known[v]
-                         for v in made.invars]  # fmt: skip
+                read = lambda v: number_of_literal(v) if type(v) is Literal else known[v]  # noqa: E731
+                given = [*map(read, made.invars)]
                 known.update(zip(made.outvars, fold(made, given), strict=True))
         return known[var]
 
@@ -285,8 +288,7 @@ class Asked:
 
 def as_literal(x: Any) -> Any:
     """An operand of a body, as the number that it is where that is known."""
-    number = x.source.ask(whole, True) if type(x) is Stated else None
-    if number is None:
+    if type(x) is not Stated or (number := x.source.ask(whole, True)) is None:
         return bare(x)
     aval = aval_of(x.inner)
     return number.item() if aval.weak_type else np.broadcast_to(number, aval.shape)
@@ -299,13 +301,6 @@ def marked(eqn: Any, results: Sequence[Any]) -> list[Any]:
         Polymorphic(x) if number is not None and is_polymorphic_constant(number) else x
         for x, number in zip(results, numbers, strict=True)
     ]
-
-
-def hashable(answer: Any) -> Any:
-    """An answer as a key, numbers to the last bit."""
-    if isinstance(answer, (np.ndarray, np.generic)):
-        return answer.dtype, answer.shape, answer.tobytes()
-    return answer
 
 
 def stated_number(x: Any, question: Question = scalar, data: bool = False) -> Any:
