@@ -345,9 +345,3 @@ def _combined_body(body: Any, inputs: Sequence[Parts]) -> list[Parts]:
     for eqn in jaxpr.eqns:
         env.update(zip(eqn.outvars, combined(eqn, [*map(read, eqn.invars)]), strict=True))
     return [*map(read, jaxpr.outvars)]
-
-
-def hashable(answer: Any) -> Any:
-    """An answer as a key, numbers to the last bit."""
-    is_array = isinstance(answer, (np.ndarray, np.generic))
-    return (answer.dtype, answer.shape, answer.tobytes()) if is_array else answer
