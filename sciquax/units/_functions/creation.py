@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from sciquax.core import Polymorphic, aval_of
 
 from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
+from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside
 from .._unit.convert import changes, convert_all
@@ -54,6 +55,7 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     if own is ANY:
         out = wrap(call(jnp.full_like, like, magnitude_of(fill_value), *args, **kwargs), unit)
         return Polymorphic(out)
+    check_bare_numbers("full_like", (a, fill_value), (unit, own))
     if unit.plain:
         unit = own
     if not own.compatible(unit):

@@ -47,12 +47,13 @@ enrol(NUMPY, "copysign", "x1:a, x2:b -> a")
 enrol(NUMPY, "heaviside", "x1:a, x2:1 ->")
 enrol(NUMPY, "ldexp", "x1:a, x2:1 -> a")
 enrol(NUMPY, "frexp", "x:1 ->")
+enrol(NUMPY, "sinc", "x:1 ->")
 enrol(NUMPY, "packbits unpackbits", "->")
 enrol(NUMPY, "bitwise_count", "->")
 
 # -- means and spreads on scales with an offset ---------------------------------------------------
 enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True)
-enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", only_affine=True)
+enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", affine=True)
 enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
 enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
 enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True)
@@ -268,6 +269,12 @@ for _name in ("deg2rad", "radians"):
     _angle_conversion(_name, "degree", "radian")
 for _name in ("rad2deg", "degrees"):
     _angle_conversion(_name, "radian", "degree")
+
+
+@rule("jax.numpy.angle")
+def _angle(z: Any, deg: bool = False) -> Any:
+    multiplicative("angle", own_unit(z))
+    return wrap(call(jnp.angle, magnitude_of(z), deg), as_unit("degree") if deg else radian())
 
 
 @rule("jax.numpy.unwrap")

@@ -14,7 +14,7 @@ import pint
 from sciquax.core import user_line
 
 from .errors import DimensionalityError, MixedRegistriesError, OffsetUnitCalculusError
-from .exponents import rational
+from .exponents import rational, written
 from .registry import PINT, get_registry
 
 _tables: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -56,6 +56,7 @@ class InternedUnit:
         "delta",
         "dimensionality",
         "logarithmic",
+        "measure",
         "offset",
         "pint",
         "plain",
@@ -74,6 +75,7 @@ class InternedUnit:
         logarithmic = any(getattr(d, "is_logarithmic", False) for d in definitions)
         self.logarithmic: bool = logarithmic
         self.offset: bool = logarithmic or any(not d.is_multiplicative for d in definitions)
+        self.measure: str | None = None  # see `_quantity/bare_numbers.py`
         self._logarithm: Logarithm | None = None
         self.delta: InternedUnit | None = None
         self._products: dict[InternedUnit, InternedUnit] = {}
@@ -221,7 +223,7 @@ def _logarithm_in_product(text: str) -> DimensionalityError:
 
 
 def _normal(registry: Any, container: Any) -> Any:
-    return registry.UnitsContainer({k: _number(rational(v)) for k, v in container.items()})
+    return registry.UnitsContainer({k: _number(written(v)) for k, v in container.items()})
 
 
 def difference_unit(unit: InternedUnit) -> InternedUnit:
