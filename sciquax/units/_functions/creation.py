@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sciquax.core import Polymorphic, aval_of
 
-from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
+from .._quantity.arithmetic import ANY, mismatch, multiplicative, unify, unit_of
 from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside
@@ -24,6 +24,8 @@ enrol("jax.numpy", "arange", "start:a, stop:a, step:a -> a")
 def _linspace(start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
     """From start to stop in start's unit; the step is a difference."""
     (x, y), unit = unify("linspace", (start, stop))
+    if unit.level:
+        multiplicative("linspace", unit)
     out = call(jnp.linspace, x, y, *args, **kwargs)
     if isinstance(out, tuple):
         return wrap(out[0], unit), wrap(out[1], difference_unit(unit))

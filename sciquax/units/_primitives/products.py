@@ -13,7 +13,7 @@ from .._quantity.arithmetic import (
     Params,
     as_number,
     as_plain,
-    multiplicative,
+    linear,
     wrap_all,
 )
 from .._quantity.bare_numbers import has_angle, remember_scale, scaled_by
@@ -36,7 +36,7 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
     if primitive.name == "mul":
         unit, scale = _scaled(operands, unit)
     if unit.offset:
-        multiplicative(primitive.name, unit)
+        linear(primitive.name, unit)
     magnitudes = [
         magnitude_of(x) if facts.is_data(i) else as_plain(primitive.name, x, "group sizes")
         for i, x in enumerate(operands)
@@ -70,9 +70,7 @@ def _scaled(operands: Operands, unit: InternedUnit) -> tuple[InternedUnit, float
 
 def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
     numerator, denominator = map(own_unit, operands)
-    unit = multiplicative(
-        primitive.name, numerator / denominator if not denominator.plain else numerator
-    )
+    unit = linear(primitive.name, numerator / denominator if not denominator.plain else numerator)
     x, y = map(magnitude_of, operands)
     scale = scaled_by(primitive.name, unit, x, y, -1) if denominator.plain else None
     out = bind(primitive, x, y, **params)

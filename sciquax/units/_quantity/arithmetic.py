@@ -51,7 +51,7 @@ def unify(
         return [magnitude_of(x) for x in operands], common
     common = known[0]
     if all(u is common for u in known):
-        if common.offset and len(known) < len(units):
+        if common.offset and len(known) < len(units) and not common.gain:
             raise _zero_on_offset_scale(name, common)
         return [magnitude_of(x) for x in operands], common
     for other in known[1:]:
@@ -62,7 +62,7 @@ def unify(
         common = dimensionless()
     elif finest and not any(u.offset for u in known):
         common = min(known, key=lambda u: u.conversion(known[0])[0])
-    if common.offset and len(known) < len(units):
+    if common.offset and len(known) < len(units) and not common.gain:
         raise _zero_on_offset_scale(name, common)
     return convert_all([*map(magnitude_of, operands)], units, common), common
 
@@ -224,6 +224,11 @@ def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:
             else "Convert to an absolute scale first, `.to('kelvin')`.",
         )
     return unit
+
+
+def linear(name: str, unit: InternedUnit) -> InternedUnit:
+    """`unit`, refused if what is linear in its magnitude, as `name` is, is not meaningful on it."""
+    return unit if unit.gain else multiplicative(name, unit)
 
 
 def radian() -> InternedUnit:

@@ -17,7 +17,7 @@ from sciquax.core import MODE, VALUE_TYPES, ArrayValue, LocatedError, taker_of, 
 from sciquax.core.internal import Plain
 
 from .._unit.parsing import as_unit
-from .arithmetic import add_units, compared, multiplicative
+from .arithmetic import add_units, compared, linear
 from .bare_numbers import remember_scale, scaled_by
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 
@@ -76,7 +76,7 @@ def _product(name: str, lhs: Any, rhs: Any) -> Any:
             if b.plain and unit.pure and not unit.plain:
                 scale = scaled_by("div", unit, lhs.magnitude, rhs, -1)
         if unit.offset:
-            multiplicative("mul" if name == "mul" else "div", unit)
+            linear("mul" if name == "mul" else "div", unit)
     result = _PYTHON[name](magnitude_of(lhs), magnitude_of(rhs))
     remember_scale(result, scale)
     return result if unit.plain else bare(result, unit)

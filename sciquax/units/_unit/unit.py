@@ -183,6 +183,18 @@ class InternedUnit:
             )
         return self._logarithm
 
+    @property
+    def gain(self) -> bool:
+        """Whether this is logarithmic and of ratios: decibels, which are numbers of a kind."""
+        if not self.logarithmic or list(self.container.values()) != [1]:
+            return False
+        return self.logarithm().reference.plain
+
+    @property
+    def level(self) -> bool:
+        """Whether this is logarithmic and of something with a unit: dBm."""
+        return self.logarithmic and not self.gain
+
     def _span(self) -> "InternedUnit":
         return difference_unit(self) if self.offset else self
 
@@ -229,9 +241,13 @@ def _normal(registry: Any, container: Any) -> Any:
 def difference_unit(unit: InternedUnit) -> InternedUnit:
     """The unit of differences on an offset scale: delta_degC for degC.
 
-    **Raises** `OffsetUnitCalculusError` for a logarithmic unit, whose differences are ratios.
+    A difference of gains is a gain. **Raises** `OffsetUnitCalculusError` for other logarithmic
+    units, whose differences are ratios.
     """
     if unit.delta is None:
+        if unit.gain:
+            unit.delta = unit
+            return unit
         if unit.logarithmic:
             raise OffsetUnitCalculusError(
                 f"A difference in '{unit}' has no unit of its own: its scale is logarithmic.",
