@@ -2,6 +2,10 @@
 
 from ._adapters import adapter as adapter
 from ._autodiff.tangent_labels import derivative as derivative, owner_of as owner_of
+from ._compat.code import (
+    function_within as function_within,
+    within_library_of_jax as within_library_of_jax,
+)
 from ._compat.execution import trace_context as trace_context
 from ._compat.frames import (
     axes_of_outputs as axes_of_outputs,
@@ -30,6 +34,7 @@ from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import adopt_all as adopt_all, brief as brief
 from ._values.operators import OPERATORS as OPERATORS
+from ._values.stated import whole as whole
 from ._values.trust import (
     TRUST as TRUST,
     LiteralNumber as LiteralNumber,

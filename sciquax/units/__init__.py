@@ -15,6 +15,7 @@ from ._analysis.rescaling import (
 )
 from ._constants import constants as constants
 from ._quantity.any_unit import any_unit as any_unit, safe_divide as safe_divide
+from ._quantity.bare_numbers import set_bare_angles as set_bare_angles
 from ._quantity.quantity import Quantity as Quantity
 from ._quantity.trusted_literals import (
     TrustedLiteral as TrustedLiteral,

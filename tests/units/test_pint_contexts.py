@@ -119,8 +119,8 @@ def test_redefinition_in_a_context():
 
 def test_parameters_are_inherited_and_may_be_traced():
     q = Quantity(500.0, "nm")
-    with units.context("boltzmann", n=2.0):
-        with units.context("spectroscopy"):
+    with units.context("spectroscopy", n=2.0):
+        with units.context("boltzmann"), units.context("spectroscopy"):
             inner = q.to("THz")
     assert_same(inner, q.to("THz", "spectroscopy", n=2.0))
     by_index = jax.jit(lambda q, n: q.to("THz", "spectroscopy", n=n))

@@ -271,7 +271,16 @@ SPECIMENS = [
     same("floor", grad=False, rescale=False, own=True),
     same("ceil", grad=False, rescale=False, own=True),
     same("round", grad=False, rescale=False, own=True),
-    s("floor", lax.floor, (150 * V, "percent"), out=PLAIN, note="percent", grad=False),
+    s(
+        "floor",
+        lax.floor,
+        (150 * V, "percent"),
+        out="percent",
+        note="percent",
+        grad=False,
+        rescale=False,
+        own=True,
+    ),  # fmt: skip
     # -- numbers
     *[
         pure(n)

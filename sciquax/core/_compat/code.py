@@ -9,8 +9,10 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
+
+import jax.extend.source_info_util as source_info_util
 
 
 def python_function(function: Any) -> types.FunctionType | None:
@@ -98,6 +100,35 @@ def written_by_jax(traceback: Any) -> bool:
         module = "jax." + name.removesuffix(".py").replace(os.sep, ".")
         if module.count(".") > 2 and not module.startswith("jax._src.interpreters"):
             return _is_jax(module)  # beneath is what traces
+    return False
+
+
+def function_within(names: Container[str]) -> str | None:
+    """The function of JAX's, of these names, that the equation at hand was made within."""
+    traceback = source_info_util.current().traceback
+    for frame in () if traceback is None else traceback.frames:
+        if not frame.file_name.rpartition(f"jax{os.sep}")[0].endswith(os.sep):
+            return None  # no file of JAX's
+        if frame.function_name in names:
+            return frame.function_name
+    return None
+
+
+_LIBRARIES = tuple(
+    f"{os.sep}jax{os.sep}{part}"
+    for part in (*(f"_src{os.sep}{name}" for name in ("scipy", "nn", "random", "image")),
+                 "scipy", "nn", "experimental")
+)  # fmt: skip
+
+
+def within_library_of_jax() -> bool:
+    """Whether the equation at hand is of JAX's own code for statistics, rotations, networks..."""
+    traceback = source_info_util.current().traceback
+    for frame in () if traceback is None else traceback.frames:
+        if any(part in frame.file_name for part in _LIBRARIES):
+            return True
+        if not frame.file_name.rpartition(f"jax{os.sep}")[0].endswith(os.sep):
+            return False  # no file of JAX's
     return False
 
 

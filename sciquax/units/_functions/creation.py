@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from sciquax.core import Polymorphic, aval_of, stated_number, vanishes
 
-from .._quantity.arithmetic import ANY, mismatch, unify, unit_of
+from .._quantity.arithmetic import ANY, mismatch, multiplicative, unify, unit_of
+from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside
 from .._unit.convert import changes, convert, convert_all
@@ -24,6 +25,8 @@ enrol("jax.numpy", "arange", "start:a, stop:a, step:a -> a")
 def _linspace(start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
     """From start to stop in start's unit; the step is a difference."""
     (x, y), unit = unify("linspace", (start, stop))
+    if unit.level:
+        multiplicative("linspace", unit)
     out = call(jnp.linspace, x, y, *args, **kwargs)
     if isinstance(out, tuple):
         return wrap(out[0], unit), wrap(out[1], difference_unit(unit))
@@ -72,6 +75,7 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     if own is ANY:
         out = wrap(call(jnp.full_like, like, magnitude_of(fill_value), *args, **kwargs), unit)
         return Polymorphic(out)
+    check_bare_numbers("full_like", (a, fill_value), (unit, own))
     if unit.plain or own.plain and not unit.pure and _is_data(fill_value):
         unit = own
     if not own.compatible(unit):

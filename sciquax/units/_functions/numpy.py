@@ -35,7 +35,8 @@ NUMPY = "jax.numpy"
 
 # -- thresholds and tables that only one unit makes sense of --------------------------------------
 enrol(NUMPY, "hypot", "x1:a, x2:a -> a")
-enrol(NUMPY, "interp", "x:a, xp:a, fp:b, left:b, right:b, period:a -> b", affine=True)
+enrol(NUMPY, "interp", "x:a, xp:a, fp:b, left:b, right:b, period:a -> b", affine=True,
+      averaged="b")  # fmt: skip
 enrol(NUMPY, "clip", "arr:a, min:a, max:a -> a", affine=True)  # in the array's unit
 enrol(NUMPY, "searchsorted", "a:a, v:a ->", affine=True)
 enrol(NUMPY, "digitize", "x:a, bins:a ->", affine=True)
@@ -47,15 +48,18 @@ enrol(NUMPY, "copysign", "x1:a, x2:b -> a")
 enrol(NUMPY, "heaviside", "x1:a, x2:1 ->")
 enrol(NUMPY, "ldexp", "x1:a, x2:1 -> a")
 enrol(NUMPY, "frexp", "x:1 ->")
+enrol(NUMPY, "sinc", "x:1 ->")
 enrol(NUMPY, "packbits unpackbits", "->")
 enrol(NUMPY, "bitwise_count", "->")
 
 # -- means and spreads on scales with an offset ---------------------------------------------------
-enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True)
-enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", only_affine=True)
+enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True, averaged="a")
+enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", affine=True,
+      averaged="a")  # fmt: skip
 enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
 enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
-enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True)
+enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True,
+      averaged="a")  # fmt: skip
 enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
 enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
@@ -268,6 +272,12 @@ for _name in ("deg2rad", "radians"):
     _angle_conversion(_name, "degree", "radian")
 for _name in ("rad2deg", "degrees"):
     _angle_conversion(_name, "radian", "degree")
+
+
+@rule("jax.numpy.angle")
+def _angle(z: Any, deg: bool = False) -> Any:
+    multiplicative("angle", own_unit(z))
+    return wrap(call(jnp.angle, magnitude_of(z), deg), as_unit("degree") if deg else radian())
 
 
 @rule("jax.numpy.unwrap")

@@ -27,6 +27,14 @@ enrol(
 enrol(SPECIAL, "xlogy xlog1py", "x:a, y:1 -> a")
 enrol(SPECIAL, "rel_entr kl_div", "p:a, q:a -> a")
 
+# -- activations: of numbers, but for those that only scale ---------------------------------------
+enrol(
+    "jax.nn",
+    "celu elu gelu hard_sigmoid hard_silu hard_swish hard_tanh log_sigmoid mish relu6 selu sigmoid "
+    "silu soft_sign softplus sparse_plus sparse_sigmoid squareplus swish glu",
+    "*:1 ->",
+)
+
 # -- signals --------------------------------------------------------------------------------------
 enrol(SIGNAL, "convolve correlate fftconvolve", "in1:a, in2:b -> a*b")
 enrol(SIGNAL, "detrend", "data:a -> A", affine=True)

@@ -28,6 +28,8 @@ from sciquax.core import is_value, quaxify, register_rule
 from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
+from .._unit.convert import _inexact
+from .._unit.logarithmic import from_linear, to_linear
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 
 
@@ -114,25 +116,35 @@ def enrol(
     only_affine: bool = False,
     only_nested: bool = False,
     counts: Sequence[str] = (),
+    averaged: str = "",
 ) -> None:
     """Give quantities the rule that a unit signature states, for functions of a module.
 
     **Arguments**: `affine`, whether it is meaningful on scales with an offset; `only_affine`,
     whether the rule is for these alone, since the function's primitives do for all others;
     `only_nested`, the same for quantities whose magnitude is a value itself (a structured matrix);
-    `counts`, arguments that are counts where they are integers (`bins=10`).
+    `counts`, arguments that are counts where they are integers (`bins=10`); `averaged`, a letter of
+    which means are formed: of levels, in dBm, those of what they are levels of.
     """
     for name in names.split():
         kind = _OffsetRule if only_affine else _NestedRule if only_nested else _Rule
         register_rule(
             Quantity,
             f"{module}.{name}",
-            kind(f"{module}.{name}", Signature(signature), affine or only_affine, tuple(counts)),
+            kind(
+                f"{module}.{name}",
+                Signature(signature),
+                affine or only_affine,
+                tuple(counts),
+                averaged,
+            ),
         )
 
 
 class _Rule:
     """The rule that a signature states for one function."""
+
+    only_offset = False
 
     def __init__(
         self,
@@ -140,9 +152,11 @@ class _Rule:
         signature: Signature,
         affine: bool,
         counts: tuple[str, ...],
+        averaged: str,
     ):
         self.module, _, self.name = name.rpartition(".")
         self.signature, self.affine, self.counts = signature, affine, counts
+        self.averaged = averaged
         self._function: Any = None
 
     def function(self) -> tuple[Callable, inspect.Signature]:
@@ -161,7 +175,7 @@ class _Rule:
         known = {*signature.numbers, *signature.free}
         for letter, names in signature.groups.items():
             known.update(names)
-            units[letter] = self._unify(arguments, names)
+            units[letter] = self._unify(arguments, names, letter == self.averaged)
         for name in arguments.keys() & signature.numbers:
             arguments[name] = _over(arguments.get(name), lambda x: as_number(self.name, x))
         for name in arguments.keys() & signature.free:
@@ -175,14 +189,20 @@ class _Rule:
             out = quaxify(function)(*bound.args, **bound.kwargs)
         else:
             out = function(*bound.args, **bound.kwargs)
-        return self._label(out, [signature.unit(r, units) for r in signature.results])
+        result_units = [signature.unit(r, units) for r in signature.results]
+        if self.averaged and units[self.averaged].level:
+            level = units[self.averaged]
+            return self._label(out, result_units, lambda x, u: _leveled(x, u, level))
+        return self._label(out, result_units)
 
     def _unnamed(self, x: Any, argument: str) -> Any:
         if "*" in self.signature.numbers:
             return as_number(self.name, x)
         return as_plain(self.name, x, f"`{argument}`")
 
-    def _unify(self, arguments: dict[str, Any], names: Sequence[str]) -> InternedUnit:
+    def _unify(
+        self, arguments: dict[str, Any], names: Sequence[str], averaged: bool
+    ) -> InternedUnit:
         """The arguments of these names in one unit, in place; and that unit."""
         places = []
         for name in names:
@@ -194,8 +214,10 @@ class _Rule:
         if not operands:
             return dimensionless()
         magnitudes, unit = unify(self.name, operands)
-        if not self.affine:
+        if not self.affine or self.only_offset and unit.level and not averaged:
             multiplicative(self.name, unit)
+        if averaged and unit.level:
+            magnitudes = [to_linear(_inexact(x), unit)[0] for x in magnitudes]
         rest = iter(magnitudes)
         for name, leaves, tree, data in places:
             for i in data:
@@ -204,7 +226,7 @@ class _Rule:
                 arguments[name] = jtu.tree_unflatten(tree, leaves)
         return unit
 
-    def _label(self, out: Any, units: list[InternedUnit]) -> Any:
+    def _label(self, out: Any, units: list[InternedUnit], wrap: Any = wrap) -> Any:
         if len(units) == 1 or not isinstance(out, (tuple, list)):  # options left out the others
             return jtu.tree_map(lambda x: wrap(x, units[0]), out, is_leaf=is_value)
         assert len(out) <= len(units), f"`{self.name}` gave {len(out)} results of {len(units)}"
@@ -215,8 +237,15 @@ class _Rule:
         return type(out)(*parts) if hasattr(out, "_fields") else type(out)(parts)
 
 
+def _leveled(x: Any, unit: InternedUnit, level: InternedUnit) -> Any:
+    """A mean of what levels are levels of, as a level."""
+    return wrap(from_linear(x, level) if unit is level else x, unit)
+
+
 class _OffsetRule(_Rule):
     """A rule for scales with an offset only."""
+
+    only_offset = True
 
     def takes(self, operands: Sequence[Any]) -> bool:
         return any(is_value(x) and own_unit(x).offset for x in operands)

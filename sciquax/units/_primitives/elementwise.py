@@ -17,6 +17,7 @@ from .._quantity.arithmetic import (
     as_number,
     as_plain,
     compared,
+    linear,
     multiplicative,
     radian,
     unify,
@@ -36,7 +37,7 @@ def _first(primitive: Any, operands: Operands, params: Params) -> Any:
     first = 0 if facts.data is None else facts.data[0]
     unit = own_unit(operands[first])
     if not facts.moves_only:
-        multiplicative(name, unit)
+        linear(name, unit)
     magnitudes = [
         magnitude_of(x) if facts.is_data(i) else as_plain(name, x, "index")
         for i, x in enumerate(operands)

@@ -21,6 +21,7 @@ from .._quantity.arithmetic import (
     multiplicative,
     unit_of,
 )
+from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import beside
@@ -44,6 +45,7 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         if isinstance(given, Quantity):  # trusted, and listed
             pass
         elif unit.pure:
+            check_bare_numbers("gather", (x, fill), (unit, dimensionless()))
             fill = float(convert(float(fill), dimensionless(), unit))
         elif unit.offset or unit_of(fill) is not ANY:
             raise mismatch("gather", (Quantity(0.0, unit), Quantity(fill, "")))

@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 
 from sciquax.core import Scaling, bind, describe, facts_of, register_rule, stated_number
+from sciquax.core.internal import function_within
 
 from .._quantity.arithmetic import (
     Operands,
     Params,
     as_number,
     as_plain,
-    multiplicative,
-    radian,
+    linear,
     wrap_all,
 )
+from .._quantity.bare_numbers import has_angle, remember_scale, scaled_by
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import as_factors
@@ -33,22 +34,51 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
         if facts.is_data(i):
             own = own_unit(x)
             unit = own if unit.plain else unit if own.plain else unit * own
+    scale = None
+    if primitive.name == "mul":
+        unit, scale = _scaled(operands, unit)
     if unit.offset:
-        multiplicative(primitive.name, unit)
+        linear(primitive.name, unit)
     magnitudes = [
         magnitude_of(x) if facts.is_data(i) else as_plain(primitive.name, x, "group sizes")
         for i, x in enumerate(operands)
     ]
-    return wrap_all(primitive, bind(primitive, *magnitudes, **params), unit)
+    out = bind(primitive, *magnitudes, **params)
+    remember_scale(out, scale)
+    return wrap_all(primitive, out, unit)
+
+
+_CONVERSIONS = {
+    "deg2rad": ("radian", "degree"),
+    "radians": ("radian", "degree"),
+    "rad2deg": ("degree", "radian"),
+    "degrees": ("degree", "radian"),
+}
+
+
+def _scaled(operands: Operands, unit: InternedUnit) -> tuple[InternedUnit, float | None]:
+    """The unit of a product of two, and what an angle has been scaled by, if one is stated.
+
+    Within `deg2rad`, where JAX's own code calls it, the factor is radians per degree.
+    """
+    for x, factor in (operands, operands[::-1]):
+        if isinstance(x, Quantity) and x._unit is unit and not isinstance(factor, Quantity):
+            if has_angle(unit) and (name := function_within(_CONVERSIONS)) is not None:
+                up, down = (as_unit(u, unit.registry) for u in _CONVERSIONS[name])
+                return unit * up / down, None
+            return unit, scaled_by("mul", unit, x.magnitude, factor)
+    return unit, None
 
 
 def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
     operands = as_factors(operands)
     numerator, denominator = map(own_unit, operands)
-    unit = multiplicative(
-        primitive.name, numerator / denominator if not denominator.plain else numerator
-    )
-    return wrap(bind(primitive, *map(magnitude_of, operands), **params), unit)
+    unit = linear(primitive.name, numerator / denominator if not denominator.plain else numerator)
+    x, y = map(magnitude_of, operands)
+    scale = scaled_by(primitive.name, unit, x, y, -1) if denominator.plain else None
+    out = bind(primitive, x, y, **params)
+    remember_scale(out, scale)
+    return wrap(out, unit)
 
 
 def _power(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -110,56 +140,6 @@ def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude, **params), unit**count)
 
 
-def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
-    """A product; but `deg2rad` and `rad2deg`, of which only a factor is left, are conversions."""
-    for x, factor in (operands, operands[::-1]):
-        if isinstance(x, Quantity) and (target := _converted_by(factor, x._unit)) is not None:
-            return wrap(bind(primitive, *map(magnitude_of, operands), **params), target)
-    return _product(primitive, operands, params)
-
-
-def _converted_by(factor: Any, unit: InternedUnit) -> InternedUnit | None:
-    """The other unit of angle that a literal pi/180 or 180/pi converts `unit` to.
-
-    **Raises** `DimensionalityError` for an angle in the wrong one, where it is not known whether
-    `deg2rad` was meant or a product.
-    """
-    if not unit.pure or unit.plain or (number := stated_number(factor, _angle_factor)) is None:
-        return None
-    degree = as_unit("degree")
-    for ratio, source, target in (
-        (math.pi / 180, degree, radian()),
-        (180 / math.pi, radian(), degree),
-    ):
-        if math.isclose(number, ratio, rel_tol=1e-3):
-            if unit is source:
-                return target
-            if not _is_angle(unit):
-                return None
-            raise DimensionalityError(
-                f"`mul` got an angle in '{unit}' and a literal {number:.6g}, which takes "
-                f"'{source}' to '{target}'.",
-                unit.pint,
-                source.pint,
-                f"A quantity knows its unit: leave the factor out, or write `.to('{target}')`.",
-            )
-    return None
-
-
-def _angle_factor(number: np.ndarray) -> float | None:
-    """The number that is asked for, if it takes degrees to radians or back."""
-    x = float(number.flat[0]) if np.isrealobj(number) else math.nan
-    ratios = math.pi / 180, 180 / math.pi
-    return x if any(math.isclose(x, ratio, rel_tol=1e-3) for ratio in ratios) else None
-
-
-def _is_angle(unit: InternedUnit) -> bool:
-    """Whether a unit is made of radians: degrees, arcminutes, turns."""
-    root = unit.registry.get_root_units(unit.pint)[1]
-    return root == radian().pint
-
-
-register_rule(Quantity, "mul", _mul)
 register_rule(Quantity, "integer_pow", _integer_pow)
 register_rule(Quantity, "pow", _pow)
 register_rule(Quantity, "reduce_prod", _reduce_prod)

@@ -1,11 +1,13 @@
 """`Quantity["m/s"]` and `Quantity["[length]/[time]"]` as annotations, checked by dimension."""
 
+import weakref
 from typing import Any
 
 from pint.util import ParserHelper
 
 from .._unit.parsing import as_unit
 from .._unit.registry import get_registry
+from .._unit.spelling import check_spelling, no_unit
 from .base import QuantityBase
 
 
@@ -20,7 +22,7 @@ class _ByDimension(type):
         )
 
 
-_made: dict[tuple[int, str], type] = {}
+_made: weakref.WeakKeyDictionary[Any, dict[str, type]] = weakref.WeakKeyDictionary()
 
 
 def annotation(spec: Any) -> type:
@@ -32,18 +34,20 @@ def annotation(spec: Any) -> type:
     """
     registry = get_registry()
     text = str(spec)
-    found = _made.get((id(registry), text))
-    if found is None:
-        if "[" in text:
-            dimension = registry.get_dimensionality(registry.UnitsContainer(_brackets(text)))
-        else:
-            dimension = as_unit(spec).dimensionality
-        name = f'Quantity["{text}"]'
-        found = _ByDimension(name, (), {"_dimension": dimension, "__module__": "sciquax.units"})
-        _made[id(registry), text] = found
-    return found
+    made = _made.setdefault(registry, {})
+    if text not in made:
+        members = {"_dimension": dimension_of(spec, registry), "__module__": "sciquax.units"}
+        made[text] = _ByDimension(f'Quantity["{text}"]', (), members)
+    return made[text]
 
 
-def _brackets(text: str) -> dict[str, Any]:
-    """`[length]/[time]**2` as a dictionary of powers."""
-    return dict(ParserHelper.from_string(text).items())
+def dimension_of(spec: Any, registry: Any) -> Any:
+    """The dimension that brackets say, `[length]/[time]**2`, or that a unit has."""
+    if not isinstance(spec, str) or "[" not in spec:
+        return as_unit(spec, registry).dimensionality
+    check_spelling(spec)
+    try:
+        powers = dict(ParserHelper.from_string(spec).items())
+        return registry.get_dimensionality(registry.UnitsContainer(powers))
+    except Exception as error:  # pint has no error of its own for most that is no dimension
+        raise no_unit(spec, error) from None

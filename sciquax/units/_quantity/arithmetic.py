@@ -11,6 +11,7 @@ from .._unit.logarithmic import add_levels
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .._unit.whole_numbers import Multiple, comparable, whole_multiple
+from .bare_numbers import check_bare_numbers
 from .base import QuantityBase, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
@@ -50,17 +51,18 @@ def unify(
         return [magnitude_of(x) for x in operands], common
     common = known[0]
     if all(u is common for u in known):
-        if common.offset and len(known) < len(units):
+        if common.offset and len(known) < len(units) and not common.gain:
             raise _zero_on_offset_scale(name, common)
         return [magnitude_of(x) for x in operands], common
     for other in known[1:]:
         if not common.compatible(other):
             raise mismatch(name, operands)
     if any(u.plain for u in known):
+        check_bare_numbers(name, operands, units)
         common = dimensionless()
     elif finest and not any(u.offset for u in known):
         common = min(known, key=lambda u: u.conversion(known[0])[0])
-    if common.offset and len(known) < len(units):
+    if common.offset and len(known) < len(units) and not common.gain:
         raise _zero_on_offset_scale(name, common)
     return convert_all([*map(magnitude_of, operands)], units, common), common
 
@@ -78,6 +80,7 @@ def compared(name: str, operands: Sequence[Any]) -> list[Any]:
     **Arguments**: the comparison, `lt` or one of its like, and what it compares.
     """
     if name in _COMPARISONS and (multiple := whole_numbers(operands)) is not None:
+        check_bare_numbers(name, operands, [*map(unit_of, operands)])
         x, y = map(magnitude_of, operands)
         return list(comparable(name, x, y, multiple))
     return unify(name, operands, finest=True)[0]
@@ -221,6 +224,11 @@ def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:
             else "Convert to an absolute scale first, `.to('kelvin')`.",
         )
     return unit
+
+
+def linear(name: str, unit: InternedUnit) -> InternedUnit:
+    """`unit`, refused if what is linear in its magnitude, as `name` is, is not meaningful on it."""
+    return unit if unit.gain else multiplicative(name, unit)
 
 
 def radian() -> InternedUnit:

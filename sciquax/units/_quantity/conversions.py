@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pint.compat
+import pint
 
 from sciquax.core import LocatedError, user_line
 
@@ -15,17 +15,35 @@ from .._unit.convert import convert
 from .._unit.errors import DimensionalityError, undefined
 from .._unit.parsing import as_unit, base_unit, from_pint
 from .._unit.registry import PINT, get_registry
+from .._unit.spelling import as_in_files, check_spelling, no_unit
 from .._unit.unit import InternedUnit, refuse_pint_context
+from .annotations import dimension_of
 from .base import QuantityBase, bare
 
 
 def _parse(text: str) -> Any:
     registry = get_registry()
+    check_spelling(text)
     with PINT:
         try:
-            return from_pint_quantity(registry.Quantity(text))
-        except pint.UndefinedUnitError as error:
-            raise undefined(error, registry).at(user_line()) from None
+            return _by_pint(registry, text)
+        except (pint.UndefinedUnitError, ValueError) as error:
+            other = as_in_files(text, registry)
+            if other:
+                with contextlib.suppress(pint.UndefinedUnitError, ValueError):
+                    return _by_pint(registry, other)
+            if isinstance(error, pint.UndefinedUnitError):
+                raise undefined(error, registry).at(user_line()) from None
+            raise
+
+
+def _by_pint(registry: Any, text: str) -> Any:
+    try:
+        return from_pint_quantity(registry.Quantity(text))
+    except (pint.UndefinedUnitError, LocatedError):
+        raise
+    except Exception as error:  # pint has no error of its own for most that is no quantity
+        raise no_unit(text, error) from None
 
 
 def from_pint_quantity(value: Any) -> Any:
@@ -50,8 +68,7 @@ class Conversions(QuantityBase):
 
     def check(self, dimension: Any) -> bool:
         """Whether this has a dimension, `"[length]/[time]"` or that of a unit."""
-        registry = self._unit.registry
-        return bool(self._unit.dimensionality == registry.get_dimensionality(dimension))
+        return bool(self._unit.dimensionality == dimension_of(dimension, self._unit.registry))
 
     def is_compatible_with(self, other: Any, *contexts: Any, **parameters: Any) -> bool:
         """Whether this can be converted to `other`: a unit, a unit's name or a quantity.

@@ -17,7 +17,8 @@ from sciquax.core import MODE, VALUE_TYPES, ArrayValue, LocatedError, taker_of, 
 from sciquax.core.internal import Plain
 
 from .._unit.parsing import as_unit
-from .arithmetic import add_units, compared, multiplicative
+from .arithmetic import add_units, compared, linear
+from .bare_numbers import remember_scale, scaled_by
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
@@ -64,13 +65,20 @@ def _product(name: str, lhs: Any, rhs: Any) -> Any:
         lhs, rhs = operands
     with _Located():
         a, b = own_unit(lhs), own_unit(rhs)
+        scale = None
         if name == "mul":
             unit = a if b.plain else b if a.plain else a * b
+            if unit.pure and a.plain != b.plain:
+                x, factor = (rhs, lhs) if a.plain else (lhs, rhs)
+                scale = scaled_by(name, unit, x.magnitude, factor)
         else:
             unit = a if b.plain else a / b
+            if b.plain and unit.pure and not unit.plain:
+                scale = scaled_by("div", unit, lhs.magnitude, rhs, -1)
         if unit.offset:
-            multiplicative("mul" if name == "mul" else "div", unit)
+            linear("mul" if name == "mul" else "div", unit)
     result = _PYTHON[name](magnitude_of(lhs), magnitude_of(rhs))
+    remember_scale(result, scale)
     return result if unit.plain else bare(result, unit)
 
 

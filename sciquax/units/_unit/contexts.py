@@ -10,6 +10,7 @@ while a conversion is traced, under a lock.
 
 import contextlib
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,6 +137,7 @@ def combine(
             raise TypeError(f"Parameters ({names}) without a context to give them to.")
         return None if not before else outer
     found = [_find(c, registry) for c in contexts]
+    _check_parameters(parameters, [*before, *found])
     inherited = {k: v for c in before for k, v in c.defaults.items()}
     given = {**inherited, **{k: _as_pint(v, registry) for k, v in parameters.items()}}
     # pint copies a context where parameters are given to it; the copy shares the functions.
@@ -145,6 +147,25 @@ def combine(
             for original, copied in zip(found, together.contexts[len(before) :], strict=True):
                 original.checked = copied.checked
     return together
+
+
+def _check_parameters(parameters: dict[str, Any], contexts: list[pint.Context]) -> None:
+    """**Raises** TypeError for parameters that none of the contexts has."""
+    known: dict[str, None] = {}
+    for c in contexts:
+        known.update(dict.fromkeys(c.defaults))
+        for function in c.funcs.values():
+            if getattr(function, "__module__", "").startswith("pint."):
+                continue  # of a definition in text, which states its parameters
+            for name, parameter in list(inspect.signature(function).parameters.items())[2:]:
+                if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                    return
+                known[name] = None
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        names = ", ".join(f"'{c.name}'" for c in contexts)
+        has = f"has {', '.join(known)}" if known else "has none"
+        raise TypeError(f"{', '.join(unknown)}: not a parameter of context {names}, which {has}.")
 
 
 def _find(c: Any, registry: Any) -> pint.Context:

@@ -8,6 +8,8 @@ import pint
 
 from sciquax.core import LocatedError
 
+from .spelling import quoted
+
 
 class DimensionalityError(LocatedError, pint.DimensionalityError):
     """Two units that measure different things met, or a number was due and a quantity came.
@@ -26,7 +28,7 @@ class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
 
     def __init__(self, unit_names: Any, suggestions: tuple[str, ...] = ()):
         names = [unit_names] if isinstance(unit_names, str) else list(unit_names)
-        listed = ", ".join(f"'{n}'" for n in names)
+        listed = ", ".join(map(quoted, names[:3]))
         near = ", ".join(f"'{s}'" for s in suggestions)
         super().__init__(
             f"{listed} {'is' if len(names) == 1 else 'are'} not defined in the unit registry.",
@@ -71,7 +73,10 @@ def undefined(error: pint.UndefinedUnitError, registry: Any) -> UndefinedUnitErr
     suggestions: list[str] = []
     for name in names:
         word = re.sub(r"\W", "", name)
-        suggestions += difflib.get_close_matches(word, known, n=3, cutoff=0.7)
+        if f"[{word}]" in registry._dimensions:
+            suggestions.append(f"[{word}]")
+        if len(word) <= 40:
+            suggestions += difflib.get_close_matches(word, known, n=3, cutoff=0.7)
     return UndefinedUnitError(error.unit_names, tuple(dict.fromkeys(suggestions)))
 
 

@@ -8,6 +8,14 @@ import numpy as np
 _SIMPLE, _USUAL = 64, 10_000  # denominators
 
 
+def written(number: Any) -> Fraction:
+    """The rational that an exponent in a text stands for: pint writes six digits of 1/3."""
+    simple = Fraction(number).limit_denominator(_SIMPLE)
+    if simple and abs(simple - Fraction(number)) <= 5e-7 * max(1.0, abs(number)):
+        return simple
+    return rational(number)
+
+
 def rational(number: Any) -> Fraction:
     """The rational that a finite number stands for, in the precision of its dtype.
 

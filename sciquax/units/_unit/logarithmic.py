@@ -3,7 +3,9 @@
 A level is `rate * ln(x / scale)` of a linear quantity x. A *relative* one (dB, Np, octave) is of a
 ratio, a gain; the others (dBm, pH) are of something with a unit. Gains add up and may be added to a
 level, which multiplies what the level is of. Two levels differ by a gain. Nothing else is defined:
-the sum of 30 dBm and 30 dBm could mean 33 dBm, 60 dBm or a square, and is refused.
+the sum of 30 dBm and 30 dBm could mean 33 dBm, 60 dBm or a square, and is refused. Gains themselves
+are numbers of a kind: they have sums, multiples and means. The mean of levels is that of what they
+are levels of.
 """
 
 import math
@@ -67,9 +69,9 @@ def add_levels(
     as_it_is = (1.0, 0.0)
     if lhs.logarithmic and rhs.logarithmic:
         a, b = lhs.logarithm(), rhs.logarithm()
-        if is_relative(rhs):
+        if rhs.gain:
             return as_it_is, (a.rate / b.rate, a.rate * math.log(b.scale)), lhs
-        if is_relative(lhs) and not subtract:
+        if lhs.gain and not subtract:
             return (b.rate / a.rate, b.rate * math.log(a.scale)), as_it_is, rhs
         if (
             subtract
@@ -85,8 +87,3 @@ def add_levels(
         "Convert to a linear unit first, such as `.to('mW')`; only gains (dB, Np) can be added to "
         "a level.",
     )
-
-
-def is_relative(unit: InternedUnit) -> bool:
-    """Whether a logarithmic unit is of ratios: a gain."""
-    return unit.logarithm().reference.plain

@@ -1,5 +1,6 @@
 """Units from strings, from pint's and from pickles."""
 
+import contextlib
 import copyreg
 import math
 import weakref
@@ -11,6 +12,7 @@ from sciquax.core import user_line
 
 from .errors import undefined
 from .registry import PINT, get_registry
+from .spelling import as_in_files, check_spelling, no_unit
 from .unit import InternedUnit, _logarithm_in_product, _normal, difference_unit, intern
 
 _parsed: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -78,15 +80,29 @@ def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
 
 
 def _parse(registry: Any, text: str) -> InternedUnit:
+    check_spelling(text)
     try:
-        parsed = registry.parse_units(text)
-        return intern(registry, _normal(registry, parsed._units))
-    except pint.UndefinedUnitError as error:
+        return _by_pint(registry, text)
+    except (pint.UndefinedUnitError, ValueError) as error:
+        other = as_in_files(text, registry)
+        if other is not None:
+            with contextlib.suppress(pint.UndefinedUnitError, ValueError):
+                return _by_pint(registry, other)
+        if not isinstance(error, pint.UndefinedUnitError):
+            raise
         if _names_logarithm(error, registry):
             raise _logarithm_in_product(text).at(user_line()) from None
         raise undefined(error, registry).at(user_line()) from None
-    except Exception as error:
-        raise ValueError(f"'{text}' is not a unit: {error}") from None
+
+
+def _by_pint(registry: Any, text: str) -> InternedUnit:
+    try:
+        parsed = registry.parse_units(text)
+    except pint.UndefinedUnitError:
+        raise
+    except Exception as error:  # pint has no error of its own for most that is no unit
+        raise no_unit(text, error) from None
+    return intern(registry, _normal(registry, parsed._units))
 
 
 def _names_logarithm(error: pint.UndefinedUnitError, registry: Any) -> bool:

@@ -14,7 +14,7 @@ import pint
 from sciquax.core import user_line
 
 from .errors import DimensionalityError, MixedRegistriesError, OffsetUnitCalculusError
-from .exponents import rational
+from .exponents import rational, written
 from .registry import PINT, get_registry
 
 _tables: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -56,6 +56,7 @@ class InternedUnit:
         "delta",
         "dimensionality",
         "logarithmic",
+        "measure",
         "offset",
         "pint",
         "plain",
@@ -74,6 +75,7 @@ class InternedUnit:
         logarithmic = any(getattr(d, "is_logarithmic", False) for d in definitions)
         self.logarithmic: bool = logarithmic
         self.offset: bool = logarithmic or any(not d.is_multiplicative for d in definitions)
+        self.measure: str | None = None  # see `_quantity/bare_numbers.py`
         self._logarithm: Logarithm | None = None
         self.delta: InternedUnit | None = None
         self._products: dict[InternedUnit, InternedUnit] = {}
@@ -181,6 +183,18 @@ class InternedUnit:
             )
         return self._logarithm
 
+    @property
+    def gain(self) -> bool:
+        """Whether this is logarithmic and of ratios: decibels, which are numbers of a kind."""
+        if not self.logarithmic or list(self.container.values()) != [1]:
+            return False
+        return self.logarithm().reference.plain
+
+    @property
+    def level(self) -> bool:
+        """Whether this is logarithmic and of something with a unit: dBm."""
+        return self.logarithmic and not self.gain
+
     def _span(self) -> "InternedUnit":
         return difference_unit(self) if self.offset else self
 
@@ -221,15 +235,19 @@ def _logarithm_in_product(text: str) -> DimensionalityError:
 
 
 def _normal(registry: Any, container: Any) -> Any:
-    return registry.UnitsContainer({k: _number(rational(v)) for k, v in container.items()})
+    return registry.UnitsContainer({k: _number(written(v)) for k, v in container.items()})
 
 
 def difference_unit(unit: InternedUnit) -> InternedUnit:
     """The unit of differences on an offset scale: delta_degC for degC.
 
-    **Raises** `OffsetUnitCalculusError` for a logarithmic unit, whose differences are ratios.
+    A difference of gains is a gain. **Raises** `OffsetUnitCalculusError` for other logarithmic
+    units, whose differences are ratios.
     """
     if unit.delta is None:
+        if unit.gain:
+            unit.delta = unit
+            return unit
         if unit.logarithmic:
             raise OffsetUnitCalculusError(
                 f"A difference in '{unit}' has no unit of its own: its scale is logarithmic.",

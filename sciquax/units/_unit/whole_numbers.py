@@ -29,7 +29,7 @@ def whole_multiple(magnitudes: Any, units: Any) -> Multiple | None:
         return None
     if any(not jnp.issubdtype(aval_of(x).dtype, jnp.integer) for x in magnitudes):
         return None
-    if redefinitions(first) is not None:
+    if not first.compatible(second) or redefinitions(first) is not None:
         return None
     for coarse, fine, swapped in ((second, first, False), (first, second, True)):
         times = _whole(coarse, fine)

@@ -112,7 +112,7 @@ np_("frexp", Q(V, "1"), out=PLAIN, refuses=(0,), rescale=False)
 # -- rounding, in the quantity's own unit ----------------------------------------------------------
 np_("floor ceil round around rint trunc", m(V), out="m", rescale=False)
 np_("round around", m(V), out="m", decimals=1, rescale=False, note="decimals")
-np_("floor ceil round rint trunc", Q(V, "1"), out=PLAIN, note="number")
+np_("floor ceil round rint trunc", Q(V, "percent"), out="percent", rescale=False, note="percent")
 
 # -- powers ----------------------------------------------------------------------------------------
 np_("sqrt", m(P), out="m**0.5", grad=True)

@@ -1,0 +1,220 @@
+"""Bare numbers beside angles and percentages: which of those that a program states are accepted.
+
+To pint a bare number beside 30 degrees is radians, and beside 30 percent a fraction. That is right
+for code written for radians (`angle % (2 * pi)`) and for `1 - albedo`; but `clip(angle, 0, 90)` and
+`share > 50` are mistakes. So a number that the program *states* is judged: beside an angle that is
+not in radians it is radians if it is 0, infinite or a simple multiple of pi, and beside a
+percentage it is a fraction up to 1; any other is refused. What is computed, or is data, counts as
+in pint. The judgement only ever chooses between pint's answer and a refusal.
+"""
+
+import contextlib
+import math
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from sciquax.core import VALUE_TYPES, stated_number, strip, user_line
+from sciquax.core.internal import whole, within_library_of_jax
+
+from .._unit.errors import DimensionalityError
+from .._unit.parsing import as_unit
+from .._unit.registry import PINT
+from .._unit.unit import InternedUnit, dimensionless
+from .base import QuantityBase
+
+BARE_ANGLES = jax.make_user_context("stated")
+"""What counts as radians beside an angle: part of the key of what JAX and we compile and keep."""
+
+
+def set_bare_angles(rule: str = "stated") -> None:
+    """Say what a bare number is beside an angle in degrees, arcseconds or turns, from now on.
+
+    **Arguments**: `rule`: "stated", the default: a number that the program states is radians if it
+    is 0, infinite or a simple multiple of pi, and refused otherwise; and above 1 it is refused
+    beside percent and ppm. "radians": any is radians, or a fraction, as in pint.
+
+    Nothing that was compiled under the other rule is used. **Raises** ValueError for another rule.
+
+    ```python
+    >>> from sciquax.units import Quantity, set_bare_angles
+    >>> set_bare_angles("radians")
+    >>> bool(Quantity(90.0, "degree") > 45)
+    False
+    >>> set_bare_angles()
+
+    ```
+    """
+    if rule not in ("stated", "radians"):
+        raise ValueError(f"Bare angles are by the rule 'stated' or 'radians', not {rule!r}.")
+    BARE_ANGLES.set_global(rule)
+
+
+def measure_of(unit: Any) -> str:
+    """What a unit of numbers is made of: "angle" of radians, "fraction" (percent), or neither."""
+    if type(unit) is not InternedUnit or not unit.pure or unit.plain or unit.offset:
+        return ""
+    if unit.measure is None:
+        unit.measure = _measure(unit)
+    return unit.measure
+
+
+def _measure(unit: InternedUnit) -> str:
+    registry = unit.registry
+    with PINT:
+        root = registry.get_root_units(unit.pint)[1]
+        if root == as_unit("radian", registry).pint:
+            return "angle"
+        single = list(unit.container.values()) == [1]
+        small = float(registry.convert(1.0, unit.pint, registry.Unit(""))) < 1
+    return "fraction" if single and small and not root._units else ""
+
+
+def has_angle(unit: Any) -> bool:
+    """Whether a unit is made of angles among others: degrees, metres per radian."""
+    if type(unit) is not InternedUnit or unit.plain or unit.offset:
+        return False
+    return any(measure_of(as_unit(name, unit.registry)) == "angle" for name in unit.container)
+
+
+def check_bare_numbers(name: str, operands: Sequence[Any], units: Sequence[Any]) -> None:
+    """**Raises** `DimensionalityError` for a stated number that is a mistake beside its partner."""
+    if BARE_ANGLES.value == "radians":
+        return
+    for unit in units:
+        measure = measure_of(unit)
+        if measure == "angle" and unit is as_unit("radian", unit.registry):
+            continue
+        if measure:
+            judge = _is_radians if measure == "angle" else _is_fraction
+            for x, own in zip(operands, units, strict=True):
+                if own is not None and own.plain and not isinstance(x, QuantityBase):
+                    _check(name, x, unit, judge)
+
+
+def _check(name: str, x: Any, unit: InternedUnit, judge: Any) -> None:
+    x = strip(x)
+    if type(x) in VALUE_TYPES:
+        return
+    good = stated_number(x, judge)
+    if good is None and np.size(x) > 1:
+        number = stated_number(x, whole)
+        good = (
+            None if number is None else all(judge(n) for n in np.split(number.ravel(), number.size))
+        )
+    if good is None or good or within_library_of_jax():  # which is written for numbers
+        return
+    number = stated_number(x, whole)
+    shown = ", ".join(f"{n:.6g}" for n in np.ravel(np.asarray(number).astype(float)))
+    kind = "radians" if judge is _is_radians else "a fraction"
+    raise DimensionalityError(
+        f"`{name}` got a bare {shown} and a quantity in '{unit}', beside which it would be {kind}.",
+        unit.pint,
+        dimensionless().pint,
+        f"Write it with its unit, `Quantity({shown.partition(',')[0]}, '{unit.pint}')`"
+        + (
+            ", or convert the angle with `.to('radian')`."
+            if judge is _is_radians
+            else ", or convert with `.m_as('')`."
+        ),
+    ).at(user_line())
+
+
+_PARTS = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 24, 30, 32, 36, 60, 64, 90, 180, 360)
+"""Of which parts of pi a simple multiple is made."""
+
+
+def _is_radians(number: np.ndarray) -> bool:
+    """Whether a number is meant in radians: 0, infinite, nan or a simple multiple of pi."""
+    if np.iscomplexobj(number):
+        return True
+    x, digit = _with_precision(number)
+    if x == 0 or not math.isfinite(x):
+        return True
+    parts = _PARTS if digit < 1e-5 else _PARTS[:4]
+    turns = abs(x) / math.pi
+    return any(round(turns * n) and math.isclose(turns * n, round(turns * n), rel_tol=digit)
+               for n in parts)  # fmt: skip
+
+
+def _is_fraction(number: np.ndarray) -> bool:
+    if np.iscomplexobj(number):
+        return True
+    x, _ = _with_precision(number)
+    return not abs(x) > 1 or not math.isfinite(x)
+
+
+def _with_precision(number: np.ndarray) -> tuple[float, float]:
+    """A number, and how far it may be from the one that was meant."""
+    x = np.asarray(number)
+    if x.dtype.kind not in "fV":
+        return float(x.reshape(()).astype(float)), 1e-12
+    narrow = x.dtype.itemsize < 4
+    return float(x.reshape(()).astype(np.float64)), 8e-3 if narrow else 4e-7
+
+
+# -- factors that convert angles ------------------------------------------------------------------
+
+_DEGREE = math.pi / 180
+_FACTORS = tuple(
+    factor
+    for half in (0.5, 1.0, 2.0)
+    for size in (1.0, 60.0, 3600.0, 3.6e6)
+    for factor in (_DEGREE * half / size, size / (_DEGREE * half))
+)
+_STEPS = (math.pi, 2.0, 0.5, 60.0, 90.0, 180.0, 360.0, 3600.0, 648000.0)
+"""What such a factor may be multiplied together from: `angle * pi / 180`."""
+
+_so_far: dict[int, tuple[weakref.ref[Any], float]] = {}
+"""By its magnitude, what an angle has been scaled by so far."""
+
+
+def scaled_by(name: str, unit: Any, magnitude: Any, factor: Any, power: int = 1) -> float | None:
+    """What an angle is scaled by so far, with one more factor; None if it is no matter.
+
+    **Arguments**: the operation, the angle's unit and magnitude, the factor and its power.
+
+    **Raises** `DimensionalityError` if that is pi/180 or its like, stated by the program. It
+    converts plain numbers; of a quantity it is not known whether a conversion is meant, which would
+    make radians of what still says degrees.
+    """
+    if measure_of(unit) != "angle" or (number := stated_number(factor, _as_step)) is None:
+        return None
+    before = _so_far.get(id(magnitude))
+    known = before is not None and before[0]() is magnitude
+    total = (before[1] if known else 1.0) * number**power
+    if not any(math.isclose(abs(total), factor, rel_tol=1e-6) for factor in _FACTORS):
+        return total
+    raise DimensionalityError(
+        f"`{name}` got an angle in '{unit}' and the factor {total:.6g}, which converts angles.",
+        unit.pint,
+        dimensionless().pint,
+        "A quantity knows its unit: leave the factor out, write `.to('radian')`, or use "
+        "`jnp.deg2rad` and its like, which convert.",
+    ).at(user_line())
+
+
+def remember_scale(magnitude: Any, total: float | None) -> None:
+    """Note what an angle has been scaled by, as long as its magnitude lives."""
+    if total is not None:
+        key = id(magnitude)
+        with contextlib.suppress(TypeError):  # what cannot be referred to
+            _so_far[key] = weakref.ref(magnitude, lambda _: _so_far.pop(key, None)), total
+
+
+def _as_step(number: np.ndarray) -> float | None:
+    """The number that is asked for, if a conversion of angles may be made of it."""
+    if np.iscomplexobj(number):
+        return None
+    x = np.asarray(number).reshape(())
+    value = float(x.astype(np.float64))
+    narrow = x.dtype.kind in "fV" and x.dtype.itemsize < 4
+    for step in (*_FACTORS, *_STEPS):
+        if narrow and abs(value) == float(np.asarray(step).astype(x.dtype)):
+            return math.copysign(step, value)
+        if not narrow and math.isclose(abs(value), step, rel_tol=1e-6):
+            return value
+    return None

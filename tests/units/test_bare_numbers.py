@@ -1,0 +1,194 @@
+"""Bare numbers beside angles and percentages, and factors that convert angles."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.scipy.spatial.transform import Rotation
+
+import sciquax
+import sciquax.numpy as sqnp
+from sciquax import quaxify
+from sciquax.named import NamedArray
+from sciquax.units import DimensionalityError, Quantity, set_bare_angles
+from tests.helpers import assert_raises
+
+PI = math.pi
+ANGLES = Quantity(jnp.array([30.0, 40.0]), "degree")
+
+MISTAKES = {
+    "maximum": lambda a: jnp.maximum(a, 1e-5),
+    "clip": lambda a: jnp.clip(a, 0, 90),
+    "where": lambda a: jnp.where(a > 180, a - 360, a),
+    "masked": lambda a: jnp.where(jnp.isnan(a), 5.0, a),
+    "remainder": lambda a: a % 360,
+    "fmod": lambda a: jnp.fmod(a, 180),
+    "floor_divide": lambda a: a // 360,
+    "add": lambda a: a + 90,
+    "subtract": lambda a: 90 - a,
+    "equal": lambda a: a == 90,
+    "set": lambda a: a.at[0].set(5.0),
+    "full_like": lambda a: jnp.full_like(a, 45.0),
+    "computed": lambda a: a + (80.0 + 10.0),
+    "several": lambda a: a + np.array([90.0, 80.0]),
+    "inner-jit": lambda a: jax.jit(lambda x, c: x + c)(a, 90.0),
+    "loop": lambda a: lax.while_loop(lambda c: jnp.all(c < 90.0), lambda c: c * 2, a),
+}
+RADIANS = {
+    "remainder": (lambda a: a % (2 * jnp.pi), [30.0, 40.0]),
+    "zero": (lambda a: jnp.maximum(a, 0), [30.0, 40.0]),
+    "infinite": (lambda a: jnp.minimum(a, jnp.inf), [30.0, 40.0]),
+    "clip": (lambda a: jnp.clip(a, -jnp.pi, jnp.pi / 6), [30.0, 30.0]),
+    "where": (lambda a: jnp.where(a > jnp.pi / 5, a - 2 * jnp.pi, a), [30.0, -320.0]),
+    "wrap": (lambda a: (a + jnp.pi) % (2 * jnp.pi) - jnp.pi, [30.0, 40.0]),
+    "half": (lambda a: np.float32(np.pi / 2) - a, [60.0, 50.0]),
+    "passed": (lambda a: jax.jit(lambda x, c: x + c)(a, jnp.pi), [210.0, 220.0]),
+    "loop": (lambda a: lax.fori_loop(0, 2, lambda i, c: c + jnp.pi, a), [390.0, 400.0]),
+    "several": (lambda a: a + jnp.array([0.0, np.pi]), [30.0, 220.0]),
+}
+
+
+@pytest.mark.parametrize("unit", ["degree", "arcsec", "turn"])
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_stated_number_beside_degrees_is_refused(name, unit):
+    angles = Quantity(jnp.array([0.5, 1.2]), unit)
+    with pytest.raises(DimensionalityError, match="beside which it would be radians"):
+        quaxify(MISTAKES[name])(angles)
+    with pytest.raises(DimensionalityError, match="beside which it would be radians"):
+        jax.jit(quaxify(MISTAKES[name]))(angles)
+
+
+@pytest.mark.parametrize("name", ["remainder", "floor_divide", "add", "subtract", "equal"])
+def test_operators_refuse_as_programs_do(name):
+    for angles in (ANGLES, NamedArray(ANGLES, ("x",))):
+        with pytest.raises(DimensionalityError, match="beside which it would be radians"):
+            MISTAKES[name](angles)
+
+
+@pytest.mark.parametrize("name", RADIANS)
+def test_multiples_of_pi_are_radians(name):
+    program, expected = RADIANS[name]
+    for way in (quaxify(program), jax.jit(quaxify(program))):
+        out = Quantity(way(ANGLES)).m_as("")
+        np.testing.assert_allclose(out, np.deg2rad(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_computed_or_passed_counts_as_in_pint():
+    out = quaxify(lambda a, x: a + x)(ANGLES, jnp.float32(5.0))
+    np.testing.assert_allclose(out, np.deg2rad([30.0, 40.0]) + 5, rtol=1e-6)
+    assert float(Quantity(1.0, "rad") + 5.0) == 6.0
+    assert bool(Quantity(60.0, "km/m") > 50)
+
+
+def test_fractions():
+    share = Quantity(60.0, "percent")
+    assert float(1 - share) == pytest.approx(0.4)
+    assert bool(share > 0.5)
+    assert float(quaxify(lambda p: jnp.minimum(p, 1.0))(Quantity(160.0, "percent"))) == 1.0
+    for mistake in (
+        lambda p: p > 50,
+        lambda p: p + 100,
+        lambda p: jnp.clip(p, 0, 100),
+        lambda p: jnp.maximum(p, 2.0),
+    ):
+        for unit in ("percent", "ppm"):
+            with pytest.raises(DimensionalityError, match="beside which it would be a fraction"):
+                quaxify(mistake)(Quantity(60.0, unit))
+    assert str(share * 50) == "3000.0 percent"
+    assert_raises(
+        DimensionalityError,
+        lambda: share > 50,  # HERE
+        "`gt` got a bare 50 and a quantity in '%', beside which it would be a fraction.\n"
+        "{place}\n"
+        "Write it with its unit, `Quantity(50, 'percent')`, or convert with `.m_as('')`.",
+    )
+
+
+def test_pints_rule_can_be_had_and_is_a_part_of_every_key():
+    angle, program = Quantity(50.0, "degree"), lambda a: a > 45.0
+    compiled = jax.jit(quaxify(program))
+
+    def refused():
+        for way in (program, quaxify(program), compiled, lambda a: sqnp.maximum(a, 45.0)):
+            with pytest.raises(DimensionalityError):
+                way(angle)
+
+    refused()
+    set_bare_angles("radians")
+    try:
+        for _ in range(3):
+            for way in (program, quaxify(program), compiled):
+                assert not way(angle)
+            assert float(sqnp.maximum(angle, 45.0)) == 45.0
+    finally:
+        set_bare_angles()
+    refused()
+    with pytest.raises(ValueError, match="by the rule 'stated' or 'radians', not 'degrees'"):
+        set_bare_angles("degrees")
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda a: a * (PI / 180),
+        lambda a: (PI / 180) * a,
+        lambda a: a * PI / 180,
+        lambda a: a / 180 * PI,
+        lambda a: a / (180 / PI),
+        lambda a: a * (PI / 360),
+        lambda a: a * (PI / 180 / 3600),
+    ],
+)
+def test_a_factor_that_converts_angles_is_refused(scale):
+    for way in (scale, quaxify(scale), jax.jit(quaxify(scale))):
+        with pytest.raises(DimensionalityError, match="which converts angles"):
+            way(Quantity(90.0, "degree"))
+
+
+def test_any_other_factor_is_a_factor():
+    assert str(quaxify(lambda a: a * 57.3)(Quantity(0.1, "rad"))) == "5.73 radian"
+    assert str(Quantity(2.0, "degree") * 180 / 2) == "180.0 degree"
+    assert str(quaxify(lambda p: p * (PI / 180))(Quantity(100.0, "percent")).units) == "percent"
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_derivatives_through_deg2rad(order):
+    def program(x):
+        return jnp.sin(jnp.deg2rad(x)) + jnp.radians(x) ** 2
+
+    x, plain, ours, within = 40.0, program, program, program
+    for _ in range(order):
+        plain, ours, within = jax.grad(plain), sciquax.grad(ours), jax.grad(within)
+    expected = plain(x)
+    for out in (ours(Quantity(x, "degree")), quaxify(within)(Quantity(x, "degree"))):
+        assert float(out.m_as(f"1/degree**{order}")) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_hessians_and_inverses():
+    square = jax.hessian(lambda x: jnp.deg2rad(x) ** 2)
+    out = quaxify(square)(Quantity(10.0, "degree"))
+    assert float(out.m_as("1/degree**2")) == pytest.approx(2 * (PI / 180) ** 2, rel=1e-5)
+    out = quaxify(jax.grad(lambda x: jnp.rad2deg(x) / Quantity(1.0, "degree")))(
+        Quantity(1.0, "rad")
+    )
+    assert float(out.m_as("1/rad")) == pytest.approx(180 / PI, rel=1e-5)
+    out = quaxify(lambda z: jnp.angle(z, deg=True))(Quantity(1 + 1j, "m"))
+    assert str(out) == "45.0 degree"
+
+
+def test_rotations_written_for_radians_work_on_degrees():
+    vector = jnp.array([10.0, 20.0, 40.0])
+
+    def element(v, degrees=True):
+        return Rotation.from_rotvec(v, degrees=degrees).as_matrix()[0, 1]
+
+    expected, slope = jax.value_and_grad(element)(vector)
+    turned = Quantity(vector, "degree")
+    for degrees in (True, False):
+        out = quaxify(lambda v: element(v, degrees))(turned)  # noqa: B023
+        np.testing.assert_allclose(out, expected, rtol=1e-5)
+        derivative = quaxify(jax.grad(lambda v: element(v, degrees)))(turned)  # noqa: B023
+        np.testing.assert_allclose(Quantity(derivative).m_as("1/degree"), slope, rtol=1e-4)

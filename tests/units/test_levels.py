@@ -1,0 +1,89 @@
+"""Logarithmic units: means of levels are of powers, gains are numbers of a kind."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import sciquax.numpy as sqnp
+from sciquax import quaxify
+from sciquax.named import NamedArray
+from sciquax.units import OffsetUnitCalculusError, Quantity
+
+LEVELS = Quantity(jnp.array([10.0, 20.0, 13.0]), "dBm")
+POWERS = LEVELS.to("mW").magnitude
+GAINS = Quantity(jnp.array([3.0, -6.0]), "dB")
+
+MEANS = {
+    "mean": jnp.mean,
+    "nanmean": jnp.nanmean,
+    "average": lambda x: jnp.average(x, weights=jnp.array([1.0, 2.0, 5.0])),
+    "median": lambda x: jnp.median(x[:2]),
+    "nanmedian": lambda x: jnp.nanmedian(x[:2]),
+    "quantile": lambda x: jnp.quantile(x, 0.3),
+    "nanquantile": lambda x: jnp.nanquantile(x, 0.3),
+    "percentile": lambda x: jnp.percentile(x, 30),
+    "interp": lambda x: jnp.interp(0.25, jnp.array([0.0, 1.0, 2.0]), x),
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_means_of_levels_are_of_powers(name):
+    expected = MEANS[name](POWERS)
+    for way in (quaxify(MEANS[name]), jax.jit(quaxify(MEANS[name]))):
+        out = way(LEVELS)
+        assert out.units == LEVELS.units
+        np.testing.assert_allclose(out.m_as("mW"), expected, rtol=1e-5)
+    np.testing.assert_allclose(LEVELS.mean().m_as("mW"), jnp.mean(POWERS), rtol=1e-5)
+    named = NamedArray(LEVELS, ("x",)).mean("x").array
+    np.testing.assert_allclose(named.m_as("mW"), jnp.mean(POWERS), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        jnp.sum,
+        jnp.cumsum,
+        jnp.std,
+        jnp.var,
+        jnp.ptp,
+        jnp.cov,
+        jnp.negative,
+        jnp.trapezoid,
+        jnp.linalg.norm,
+        lambda x: 2 * x,
+        lambda x: x @ jnp.ones(3),
+        lambda x: jnp.linspace(x[0], x[1], 3),
+        lambda x: jnp.corrcoef(x, x),
+    ],
+)
+def test_what_is_not_defined_for_levels_is_refused(function):
+    with pytest.raises(OffsetUnitCalculusError):
+        quaxify(function)(LEVELS)
+
+
+def test_gains_are_numbers_of_a_kind():
+    for out, expected in (
+        (GAINS.sum(), -3.0),
+        (-GAINS, [-3.0, 6.0]),
+        (2 * GAINS, [6.0, -12.0]),
+        (GAINS / 2, [1.5, -3.0]),
+        (GAINS - 2 * GAINS, [-3.0, 6.0]),
+        (abs(GAINS), [3.0, 6.0]),
+        (GAINS.mean(), -1.5),
+        (sqnp.cumsum(GAINS), [3.0, -3.0]),
+        (sqnp.dot(GAINS, jnp.array([1.0, 2.0])), -9.0),
+        (jax.jit(quaxify(lambda g: 2 * g - g / 2))(GAINS), [4.5, -9.0]),
+        (quaxify(lambda g: lax.fori_loop(0, 2, lambda i, c: c + g, 0 * g))(GAINS), [6.0, -12.0]),
+        (sum(GAINS), -3.0),
+        (Quantity(3.0, "octave") * 2, 6.0),
+    ):
+        assert str(out.units) in ("decibel", "octave")
+        np.testing.assert_allclose(out.m, expected, rtol=1e-6)
+    level = LEVELS + 2 * Quantity(3.0, "dB")
+    np.testing.assert_allclose(level.m, LEVELS.m + 6)
+    assert str(level.units) == "decibelmilliwatt"
+    for refused in (lambda: GAINS * GAINS, lambda: 1 / GAINS, lambda: GAINS**2):
+        with pytest.raises(OffsetUnitCalculusError):
+            refused()
