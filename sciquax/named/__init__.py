@@ -54,6 +54,7 @@ from ._creation import (
     zeros as zeros,
     zeros_like as zeros_like,
 )
+from ._jit import jit as jit
 from ._mapping import cmap as cmap, fold as fold, map as map, named_vmap as named_vmap, scan as scan
 from ._named_array import NamedArray as NamedArray
 from ._sharding import partition_spec as partition_spec, shard as shard

@@ -21,7 +21,7 @@ from .._array.coordinates import Coordinate, exact
 from .._array.errors import AxisError, CoordinateError, PositionalError
 from .._by_name.call_jax import apply
 from .._labels.distances import coordinate_along, from_first, inexact, mixed, with_leaf
-from .._labels.lookup import labels_among, pandas
+from .._labels.lookup import comparable, labels_among, pandas
 
 _DEGREES = {"cubic": 3, "quadratic": 2}
 METHODS = ("linear", "nearest", *_DEGREES)
@@ -80,7 +80,7 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
         held = np.asarray(pandas().DatetimeIndex(np.ravel(leaf))).reshape(leaf.shape)
         leaf = held
     labels = labels_among(known, name, held, "interp")
-    if known.dated is not (labels.values.dtype.kind == "M"):
+    if not comparable(known, labels.values):
         raise CoordinateError(
             f"`interp` got {labels.values.dtype} along {name!r}, whose coordinates are "
             f"{known.values.dtype}."

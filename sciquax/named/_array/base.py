@@ -256,6 +256,15 @@ def coordinate(value: Any, name: str) -> Coordinate:
     return Coordinate(leaf, tree)
 
 
+def _several(values: Any) -> tuple[np.ndarray | None, Any]:
+    """The labels of a list of quantities, in the unit of the first."""
+    parts = [labels_of(x) for x in values]
+    if any(leaf is None for leaf, _ in parts):
+        return None, None
+    known = [Coordinate(np.reshape(leaf, 1), tree) for leaf, tree in parts if leaf is not None]
+    return np.concatenate([c.converted(known[0]) for c in known]), parts[0][1]
+
+
 def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
     """The known numbers, dates or strings of an array, and the structure of the value around them.
 
@@ -263,6 +272,8 @@ def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
     `CoordinateError` for a value of several arrays.
     """
     leaf, tree = value, None
+    if isinstance(value, (list, tuple)) and any(map(is_value, value)):
+        return _several(value)
     module = type(value).__module__.partition(".")[0]
     if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
         taken = adopt(value[:1] if getattr(value, "ndim", 0) else value)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from sciquax.core import user_line
@@ -9,6 +10,7 @@ from sciquax.core.internal import Tracer, axes_of_outputs, mapped_axis, within_f
 
 from .axes import Axes, axes
 from .errors import AxisError, show_dims
+from .host import for_jax, host_leaf
 
 _set = object.__setattr__
 _new = object.__new__
@@ -42,6 +44,8 @@ class Misplaced:
 
 def _flatten(a: Any) -> tuple[tuple[Any], Any]:
     array = a.array
+    if type(array) is not jax.Array and host_leaf(array) is not None:
+        array = for_jax(array)  # JAX would wrap large integers
     kept = a.__dict__.get("_kept")
     if kept is not None:
         return (array,), kept

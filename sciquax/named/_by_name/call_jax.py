@@ -21,7 +21,8 @@ from sciquax.core import (
 )
 from sciquax.core.internal import Staged, Tracer, stage, trace_context
 
-from .._labels.host_functions import for_jax, host_leaf, on_host
+from .._array.host import for_jax, host_leaf
+from .._labels.host_functions import on_host
 
 _STATIC = (bool, int, float, complex, str, type(None), type, np.dtype)
 _LIMIT = 4096

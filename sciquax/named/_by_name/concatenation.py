@@ -12,6 +12,7 @@ from .._array.axes import axes, name_of, size_given
 from .._array.base import N, NamedBase, bare
 from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, show_dims
+from .._labels.lookup import comparable
 from .alignment import _operands, sizes_differ
 from .call_jax import apply
 from .shapes import permuted
@@ -87,6 +88,11 @@ def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
         raise CoordinateError(
             f"`concatenate` got coordinates of different kinds along {name!r}."
         ).at(user_line()) from None
+    if not all(comparable(parts[0], v) for v in values):
+        shown = " and ".join(dict.fromkeys(str(v.dtype) for v in values))
+        raise CoordinateError(f"`concatenate` got coordinates of {shown} along {name!r}.").at(
+            user_line()
+        )
     return Coordinate(np.concatenate(values), parts[0].tree)
 
 

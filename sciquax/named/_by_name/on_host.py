@@ -15,12 +15,13 @@ from sciquax.core import is_value, user_line
 from .._array.base import NamedBase, bare, labels_of
 from .._array.coordinates import Coordinate
 from .._array.errors import PositionalError
-from .._labels.host_functions import host_leaf
+from .._array.host import host_leaf
 from .._labels.lookup import labels_among, pandas
 from .alignment import alignment
 
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
-_EXACT = ("add", "sub", *_COMPARISONS)
+_SCALING = ("mul", "truediv")
+_EXACT = ("add", "sub", "mod", *_SCALING, *_COMPARISONS)
 
 
 def computed(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
@@ -28,7 +29,7 @@ def computed(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     if what not in _EXACT:
         return NotImplemented
     named = [isinstance(x, NamedBase) for x in (lhs, rhs)]
-    if all(named):
+    if all(named) and what not in ("mod", *_SCALING):
         out = _both(what, op, lhs, rhs)
         if out is not NotImplemented:
             return out
@@ -51,7 +52,11 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
         return NotImplemented
     if is_value(other) and what not in _COMPARISONS or labels_of(other)[0] is None:
         return NotImplemented
+    if what in ("mod", *_SCALING) and (swapped or mine.dtype.kind not in "iuf"):
+        return NotImplemented
     tree = jtu.tree_structure(own.array) if is_value(own.array) else None
+    if what in _SCALING and tree is not None and not _scales(op, tree):
+        return NotImplemented
     known = Coordinate(mine.ravel(), tree)
     name = str(own.dims[0]) if own.ndim else ""
     given: Any = labels_among(known, name, other, what).values
@@ -70,6 +75,15 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
     if tree is not None and what not in _COMPARISONS:
         return bare(jtu.tree_unflatten(tree, [out]), own._axes.plain)
     return bare(out, own._axes.plain)
+
+
+def _scales(op: Callable[..., Any], tree: Any) -> bool:
+    """Whether numbers of a unit may be multiplied as they are: not degrees Celsius or decibels."""
+    try:
+        leaves, made = jtu.tree_flatten(op(jtu.tree_unflatten(tree, [np.float32(3.0)]), 2.0))
+    except Exception:
+        return False
+    return made == tree and float(leaves[0]) == op(3.0, 2.0)
 
 
 def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:

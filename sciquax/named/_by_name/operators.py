@@ -17,7 +17,7 @@ from sciquax.core.internal import OPERATORS, Tracer
 
 from .._array.base import N, NamedBase, bare, plain_operand
 from .._array.errors import PositionalError
-from .._labels.host_functions import for_jax, host_leaf
+from .._array.host import for_jax, host_leaf
 from .alignment import _LIMIT, alignment
 from .call_jax import apply
 from .on_host import computed
@@ -61,7 +61,10 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
             out = computed(what, op, lhs, rhs)
             if out is not NotImplemented:
                 return out
-            lhs, rhs = for_jax(lhs), for_jax(rhs)
+            lhs, rhs = (
+                bare(for_jax(v.array), v._axes) if isinstance(v, NamedBase) else v
+                for v in (lhs, rhs)
+            )
             break
     if isinstance(lhs, NamedBase) and isinstance(rhs, NamedBase):
         known = lhs._axes

@@ -13,7 +13,8 @@ from .._array.axes import Axes, axes, check_distinct
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, PlaceError, PositionalError, show_dims
-from .._labels.host_functions import for_jax, host_leaf, picked
+from .._array.host import host_leaf, on_device
+from .._labels.host_functions import picked
 from .alignment import alignment, sizes_differ, unnamed
 from .call_jax import apply
 from .shapes import permuted
@@ -230,9 +231,7 @@ def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     elif _is_known(points.places):
         out = moved[tuple(map(jnp.asarray, points.places))]
     else:
-        moved = for_jax(moved)
-        moved = moved if is_value(moved) else jnp.asarray(moved)
-        out = moved.at[tuple(map(jnp.asarray, points.places))].get(mode="fill")
+        out = on_device(moved).at[tuple(map(jnp.asarray, points.places))].get(mode="fill")
     first = points.positions[0]
     before = [i for i in rest if i < first]
     dims = (*points.layout.dims, *(a.dims[i] for i in rest))

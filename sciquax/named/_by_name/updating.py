@@ -12,6 +12,7 @@ from .._array.axes import Axes, axes
 from .._array.base import NamedBase, as_named, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, PositionalError, show_dims
+from .._array.host import on_device
 from .alignment import alignment, sizes_differ
 from .call_jax import apply
 from .elementwise import where
@@ -47,7 +48,7 @@ def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: A
         points = Pointwise(axes(()), (), ())
     rest = [i for i in range(a.ndim) if i not in points.positions]
     order = (*points.positions, *rest)
-    moved = permuted(a, order).array
+    moved = on_device(permuted(a, order).array)
     region_dims = list(points.layout.dims)
     region_shape = [max(x.shape[k] for x in points.places) for k in range(len(region_dims))]
     coords: dict[Any, Coordinate] = dict(points.layout.coords)

@@ -10,16 +10,7 @@ import numpy as np
 
 from sciquax.core import is_value
 
-from .._array.base import NamedBase, bare
-
-
-def host_leaf(held: Any) -> np.ndarray | None:
-    """The NumPy array that this is, or that a quantity has; else None."""
-    if type(held) is np.ndarray:
-        return held
-    leaf = getattr(held, "magnitude", None)
-    return leaf if type(leaf) is np.ndarray else None
-
+from .._array.host import host_leaf
 
 _KEEPING: dict[Any, Callable[..., Any]] = {
     getattr(jnp, name): getattr(np, name)
@@ -66,22 +57,6 @@ def on_host(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
     elif counterpart is None:
         return NotImplemented
     return jtu.tree_unflatten(tree, [np.asarray(plain(leaf, *rest, **kwargs))])
-
-
-def for_jax(x: Any) -> Any:
-    """An array of NumPy's as JAX can hold it: integers beyond its own in floating point."""
-    if isinstance(x, NamedBase):
-        return bare(for_jax(x.array), x._axes)
-    leaf = host_leaf(x)
-    if leaf is None or leaf.dtype.kind not in "iu" or leaf.dtype.itemsize < 8:
-        return x
-    if jax.config.jax_enable_x64 or not leaf.size:  # pyright: ignore[reportAttributeAccessIssue]
-        return x
-    limits = np.iinfo(np.int32)
-    if limits.min <= leaf.min() and leaf.max() <= limits.max:
-        return x
-    leaf = leaf.astype(np.float64)
-    return jtu.tree_unflatten(jtu.tree_structure(x), [leaf]) if is_value(x) else leaf
 
 
 def picked(held: Any, index: Any) -> Any:

@@ -72,6 +72,8 @@ def labels_among(known: Coordinate, name: str, value: Any, what: str = "sel") ->
         ).at(user_line())
     if leaf.dtype == np.dtype("datetime64"):  # without a unit, as `np.datetime64("NaT")`
         leaf = leaf.astype("datetime64[ns]")
+    if known.values.dtype.kind == "m" and leaf.dtype.kind in "UO":
+        leaf = np.asarray(pandas().TimedeltaIndex(leaf.ravel())).reshape(leaf.shape)
     shape, rounding = leaf.shape, 0.0
     if tree is not None:
         given = Coordinate(leaf.ravel(), tree)
@@ -105,7 +107,7 @@ def locate(known: Coordinate, name: str, value: Any, method: str | None, toleran
     if known.dated and wanted.dtype.kind in "UO":
         wanted = np.asarray(pandas().DatetimeIndex(wanted.ravel())).reshape(wanted.shape)
     flat = wanted.ravel()
-    if known.dated is not (flat.dtype.kind == "M") and flat.size:
+    if flat.size and not comparable(known, flat):
         raise absent(known, name, flat[0])
     places = _all(known, name, flat, method, labels.rounding)
     if method is not None and tolerance is not None:
@@ -124,6 +126,13 @@ def _is_mask(value: Any) -> bool:
     if dtype is None and isinstance(value, (list, tuple)):
         return len(value) > 0 and all(isinstance(x, (bool, np.bool_)) for x in value)
     return dtype == np.bool_ and getattr(value, "ndim", 0) > 0
+
+
+def comparable(known: Coordinate, labels: np.ndarray) -> bool:
+    """Whether labels are of the coordinates' kind: numbers, dates, spans of time, strings."""
+    kinds = known.values.dtype.kind + labels.dtype.kind
+    families = ("iuf", "M", "m", "b", "c", "US")
+    return "O" in kinds or any(set(kinds) <= set(family) for family in families)
 
 
 def absent(known: Coordinate, name: str, wanted: Any, count: str = "not") -> CoordinateError:
@@ -151,6 +160,8 @@ def _exactly(
         if place < 0:
             raise absent(known, name, wanted)
         return int(place)
+    if not comparable(known, np.asarray(wanted)) and not (known.dated and isinstance(wanted, str)):
+        raise absent(known, name, wanted)
     index = index_of(known)
     try:
         found = index.get_loc(str(wanted) if isinstance(wanted, np.str_) else wanted)
@@ -222,7 +233,7 @@ def _within(
     known: Coordinate, name: str, wanted: np.ndarray, places: np.ndarray, tolerance: Any
 ) -> np.ndarray:
     values = known.values[places]
-    if known.dated:
+    if values.dtype.kind in "mM":
         distance = np.abs(values - wanted)
         return np.asarray(distance <= pandas().Timedelta(tolerance).to_timedelta64())
     bound = labels_among(difference_of(known), name, tolerance).values
@@ -289,4 +300,6 @@ def _end(known: Coordinate, name: str, value: Any) -> Any:
 def _greater(known: Coordinate, start: Any, stop: Any) -> bool:
     if known.dated:
         return bool(pandas().Timestamp(start) > pandas().Timestamp(stop))
+    if known.values.dtype.kind == "m":
+        return bool(pandas().Timedelta(start) > pandas().Timedelta(stop))
     return bool(start > stop)

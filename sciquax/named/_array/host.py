@@ -1,0 +1,37 @@
+"""What NumPy holds on the host, alone or in a quantity, and how JAX can hold it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core import is_value
+
+
+def host_leaf(held: Any) -> np.ndarray | None:
+    """The NumPy array that this is, or that a quantity has; else None."""
+    if type(held) is np.ndarray:
+        return held
+    leaf = getattr(held, "magnitude", None)
+    return leaf if type(leaf) is np.ndarray else None
+
+
+def for_jax(x: Any) -> Any:
+    """An array of NumPy's as JAX can hold it: integers beyond its own in floating point."""
+    leaf = host_leaf(x)
+    if leaf is None or leaf.dtype.kind not in "iu" or leaf.dtype.itemsize < 8:
+        return x
+    if jax.config.jax_enable_x64 or not leaf.size:  # pyright: ignore[reportAttributeAccessIssue]
+        return x
+    limits = np.iinfo(np.int32)
+    if limits.min <= leaf.min() and leaf.max() <= limits.max:
+        return x
+    leaf = leaf.astype(np.float64)
+    return jtu.tree_unflatten(jtu.tree_structure(x), [leaf]) if is_value(x) else leaf
+
+
+def on_device(x: Any) -> Any:
+    """The same as JAX's array, if NumPy holds it."""
+    return x if host_leaf(x) is None else jtu.tree_map(jnp.asarray, for_jax(x))

@@ -1,0 +1,139 @@
+"""`named.jit`: compiled once for each program, where `jax.jit` compiles for each set of labels.
+
+`jax.jit` takes coordinates as part of what an argument is, as it must: a function may select by
+them. Most functions make the same program of other labels. So here a function is traced for new
+labels, which takes milliseconds, and compiled only if the program is new; constants that were made
+of labels, such as the weights of an interpolation, are operands of it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from sciquax.core.internal import Literal, Tracer, open_jaxpr, trace_context
+
+
+class _Identity:
+    """An object without an equality of its own, as part of a key."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Any):
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.held is self.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, compiled: as by `jax.jit`, but for other coordinates not compiled again.
+
+    **Arguments**: a function of arrays, named arrays and trees of these. Within another
+    transformation it is `jax.jit(function)`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax import named
+    >>> series = named.arange("t", 6, dtype=float).assign_coords(t=jnp.arange(6.0))
+    >>> centred = named.jit(lambda window: window - window.mean("t"))
+    >>> for start in range(3):  # traced three times, compiled once
+    ...     out = centred(series.isel(t=slice(start, start + 3)))
+    >>> out.coord("t").array.tolist(), out.array.tolist()
+    ([2.0, 3.0, 4.0], [-1.0, 0.0, 1.0])
+
+    ```
+    """
+    calls: dict[Any, tuple[Callable[..., Any], list[Any], Any]] = {}
+    programs: dict[Any, Callable[..., Any]] = {}
+    nested = jax.jit(function)
+
+    @functools.wraps(function)
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        leaves, tree = jtu.tree_flatten((args, kwargs))
+        if any(isinstance(x, Tracer) for x in leaves):
+            return nested(*args, **kwargs)
+        key = (tree, tuple(map(_kind, leaves)), trace_context())
+        found = calls.get(key)
+        if found is None:
+            found = calls[key] = _traced(function, tree, leaves, programs)
+        program, consts, out_tree = found
+        return jtu.tree_unflatten(out_tree, program(consts, leaves))
+
+    return compiled
+
+
+def _kind(x: Any) -> Any:
+    aval = jax.typeof(x)
+    return aval.shape, aval.dtype, aval.weak_type
+
+
+def _traced(
+    function: Callable[..., Any], tree: Any, leaves: list[Any], programs: dict[Any, Any]
+) -> tuple[Callable[..., Any], list[Any], Any]:
+    out_tree: Any = None
+
+    def flat(*arrays: Any) -> list[Any]:
+        nonlocal out_tree
+        args, kwargs = jtu.tree_unflatten(tree, arrays)
+        outs, out_tree = jtu.tree_flatten(function(*args, **kwargs))
+        return outs
+
+    closed = jax.make_jaxpr(flat)(*leaves)
+    jaxpr, consts = open_jaxpr(closed)
+    key = (_key(jaxpr), tuple(map(_kind, consts)), tuple(map(_kind, leaves)))
+    program = programs.get(key)
+    if program is None:
+
+        def run(consts: Any, leaves: Any) -> Any:
+            return jax.core.eval_jaxpr(jaxpr, consts, *leaves)
+
+        program = programs[key] = jax.jit(run)
+    return program, list(consts), out_tree
+
+
+def _key(jaxpr: Any) -> Any:
+    """What a program does, but for the names of its variables."""
+    numbers: dict[Any, int] = {}
+
+    def number(var: Any) -> Any:
+        if isinstance(var, Literal):
+            value = np.asarray(var.val)
+            return "literal", str(var.aval), value.tobytes()
+        return numbers.setdefault(var, len(numbers)), str(var.aval)
+
+    ins = tuple(map(number, (*jaxpr.constvars, *jaxpr.invars)))
+    equations = tuple(
+        (
+            eqn.primitive,
+            tuple(map(number, eqn.invars)),
+            tuple((name, _parameter(value)) for name, value in sorted(eqn.params.items())),
+            tuple(map(number, eqn.outvars)),
+        )
+        for eqn in jaxpr.eqns
+    )
+    return ins, equations, tuple(map(number, jaxpr.outvars))
+
+
+def _parameter(value: Any) -> Any:
+    if hasattr(value, "eqns"):
+        jaxpr, consts = open_jaxpr(value)
+        return "jaxpr", _key(jaxpr), tuple(map(_parameter, consts))
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple(map(_parameter, value))
+    if isinstance(value, dict):
+        return tuple((k, _parameter(v)) for k, v in value.items())
+    if isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(value)
+        return "array", array.shape, array.dtype, array.tobytes()
+    try:
+        hash(value)
+    except TypeError:
+        return _Identity(value)
+    return type(value), value
