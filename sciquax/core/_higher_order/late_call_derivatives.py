@@ -13,14 +13,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax import lax
 from jax.interpreters import ad
 
 from .._autodiff import transforms
+from .._autodiff.tangent_labels import align, scaled
 from .._compat.jaxprs import Literal, open_jaxpr
 from .._compat.tracing import trace_to_jaxpr
+from .._dispatch.resolve import bind
 from .._errors import user_line
 from .._functions.batched import Declined
 from .._functions.call import LateCall, leave_call, run_body, whole_call_p
+from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.unit_polymorphic import Polymorphic, strip
 from .late_call import underivable
 
@@ -56,7 +60,10 @@ class Derivative(LateCall):
         varied = [self.varied[i] for i in fit]
         at = tuple(strip(primals[i]) for i in varied)
         results = self._results(primals, varied, self.wanted)
-        return transforms.jvp(results, at, tuple(given[i] for i in fit))[1]
+        tangents = tuple(given[i] for i in fit)
+        if all(map(_stored_alike, at, tangents)):
+            return transforms.jvp(results, at, tangents)[1]
+        return _pushed_along(results, at, tangents)
 
     def _pulled(self, primals: list[Any], given: list[Any]) -> list[Any]:
         at = [strip(primals[i]) for i in self.varied]
@@ -82,6 +89,38 @@ class Derivative(LateCall):
 
         results._takes_values = True  # type: ignore[attr-defined]  # not to be staged once more
         return results
+
+
+def _stored_alike(primal: Any, tangent: Any) -> bool:
+    """Whether the leaves of a tangent belong to those of a primal, whatever labels either has."""
+    inside, moved = _innermost(primal), _innermost(tangent)
+    if jtu.tree_structure(inside) != jtu.tree_structure(moved):
+        return False
+    leaves = zip(jtu.tree_leaves(inside), jtu.tree_leaves(moved), strict=True)
+    return all(jnp.shape(x) == jnp.shape(y) for x, y in leaves)
+
+
+def _innermost(x: Any) -> Any:
+    while type(x := strip(x)) in VALUE_TYPES and x.payload is not None:
+        x = getattr(x, x.payload)
+    return x
+
+
+def _pushed_along(
+    results: Callable[..., list[Any]], primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> list[Any]:
+    """By the length of a step along the tangents, whose types add to the primals' (a diagonal
+    matrix to a tridiagonal one, which has other leaves)."""
+    aligned, rate = align(primals, tangents)
+
+    def along(step: Any) -> list[Any]:
+        moves = [bind(lax.mul_p, x, step.astype(aval_of(x).dtype)) for x in aligned]
+        return results(*[bind(lax.add_p, *x) for x in zip(primals, moves, strict=True)])
+
+    along._takes_values = True  # type: ignore[attr-defined]  # not to be staged once more
+    dtype = jnp.finfo(jnp.result_type(*[aval_of(x).dtype for x in aligned])).dtype
+    pushed = transforms.jvp(along, (jnp.zeros((), dtype),), (jnp.ones((), dtype),))[1]
+    return [scaled(x, rate) for x in pushed]
 
 
 def _fits(derivative: Any, value: Any) -> bool:

@@ -51,10 +51,11 @@ def times_array(matrix: Any, x: Any, divide: bool = False) -> Any:
     """`matrix * x` (or `/`) for an array that broadcasts against it, or NotImplemented."""
     function = jnp.divide if divide else jnp.multiply
     x = jnp.reshape(x, (*(1,) * (len(matrix.shape) - jnp.ndim(x)), *jnp.shape(x)))
-    if any(s not in (1, t) for s, t in zip(x.shape[:-2], matrix.shape[:-2], strict=True)):
-        return NotImplemented
     rows, columns = x.shape[-2] == 1, x.shape[-1] == 1
-    batch = matrix.batch_shape()
+    batch = jnp.broadcast_shapes(matrix.batch_shape(), x.shape[:-2])
+    matrix = matrix.over_batch(batch)
+    if matrix is NotImplemented:
+        return NotImplemented
     if rows and columns:
         s = x[..., 0, 0]
         s = s.reshape(()) if s.size == 1 else jnp.broadcast_to(s, batch)

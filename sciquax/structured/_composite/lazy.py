@@ -11,22 +11,10 @@ from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
+from .._matrix.matrix import aligned
 from .._matrix.properties import surviving
 from .._matrix.solve import solve
 from .implicit import ImplicitMatrix, OfMatrices
-
-
-def _aligned(left: Any, right: Any) -> tuple[Any, Any]:
-    """Both with all batch axes, so that a mapped axis is an axis of every array."""
-    batch = jnp.broadcast_shapes(left.batch_shape(), right.batch_shape())
-
-    def broadcast(m: Any) -> Any:
-        if m.batch_shape() == batch:
-            return m
-        made = m.map_batch(lambda y, count: jnp.broadcast_to(y, (*batch, *y.shape[count:])))
-        return m if made is NotImplemented else made
-
-    return broadcast(left), broadcast(right)
 
 
 class InverseMatrix(OfMatrices):
@@ -82,7 +70,7 @@ class ProductMatrix(OfMatrices):
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
-        left, right = _aligned(left, right)
+        left, right = aligned(left, right)
         properties = surviving("matmul", left.known(), right.known())
         return ProductMatrix.build(
             [left, right], allow_materialise=allow_both(left, right), properties=properties
@@ -158,7 +146,7 @@ class SumMatrix(OfMatrices):
 
     @staticmethod
     def of(left: Any, right: Any) -> Any:
-        left, right = _aligned(left, right)
+        left, right = aligned(left, right)
         properties = surviving("add", left.known(), right.known())
         return SumMatrix.build(
             [left, right], allow_materialise=allow_both(left, right), properties=properties

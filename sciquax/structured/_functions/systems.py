@@ -4,13 +4,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import jax.scipy as jsp
+from jax import lax
 
 from sciquax.core import VALUE_TYPES
 
 from .._composite.lazy import ProductMatrix
 from .._matrix import operations
 from .._matrix.operands import _is
-from .._matrix.solve import solve_any, solve_sided
+from .._matrix.solve import check_sides, solve, solve_any, solve_sided
 from .function_rule import _inexact, _rule
 
 # -- systems and determinants ---------------------------------------------------------------------
@@ -95,7 +96,30 @@ def _scipy_solve(
     check_finite: bool = True,
     assume_a: str = "gen",
 ) -> Any:
-    """What the caller assumes is a property of the matrix."""
-    if _is(a) and assume_a == "pos":
-        a = a.rebuild(a.arrays(), properties=a.properties | {"positive_definite", "hermitian"})
-    return _solve(a, b)
+    """Of one triangle, where the caller assumes that it says the whole."""
+    if not _is(a) or _is(b) or assume_a != "pos" or type(b) in VALUE_TYPES or not a.is_square():
+        return _solve(a, b)
+    check_sides(a, b)
+    found = _solve_positive(a, b[:, None] if b.ndim == 1 else b, lower)
+    return found if found is NotImplemented or b.ndim > 1 else found[..., 0]
+
+
+def _solve_positive(a: Any, b: Any, lower: bool) -> Any:
+    """By the Cholesky factor that one triangle has: not a number unless that is positive definite.
+
+    As JAX's, the derivative is that of the whole matrix, which is taken for Hermitian.
+    """
+    a = _inexact(a)
+    dtype = jnp.promote_types(a.dtype, b.dtype)
+    a, b = a.convert(dtype), b.astype(dtype)
+    batch = jnp.broadcast_shapes(a.batch_shape(), b.shape[:-2])
+    fixed = lax.stop_gradient(a)
+    factor = operations.cholesky(fixed if lower else fixed.adjoint())
+    if factor is NotImplemented:
+        return NotImplemented
+    return lax.custom_linear_solve(
+        a.matmat,
+        jnp.broadcast_to(b, (*batch, *b.shape[-2:])),
+        lambda _, y: solve(factor.adjoint(), solve(factor, y)),
+        symmetric=True,
+    )

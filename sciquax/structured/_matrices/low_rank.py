@@ -185,10 +185,17 @@ def _plus_number(a: Any, s: Any) -> Any:
     """A correction of rank one."""
     if isinstance(a, BandMatrix) and a.widths() != (0, 0):
         return NotImplemented
+    return operations.add(a, constant_like(a, s))
+
+
+def constant_like(a: Any, s: Any) -> LowRankPlusDiagonalMatrix:
+    """The matrix of the size of another whose elements are all `s`, a number or one per matrix."""
     ones = jnp.ones((*a.shape[:-1], 1), a.dtype)
-    arrays = [jnp.zeros(a.shape[:-1], a.dtype), s * ones, jnp.swapaxes(ones, -1, -2)]
-    constant = LowRankPlusDiagonalMatrix(*arrays, allow_materialise=a.allow_materialise)
-    return operations.add(a, constant)
+    s = s if s.ndim == 0 else s[..., None, None]
+    return LowRankPlusDiagonalMatrix.build(
+        [jnp.zeros(a.shape[:-1], a.dtype), s * ones, jnp.swapaxes(ones, -1, -2)],
+        allow_materialise=a.allow_materialise,
+    )
 
 
 def _of_rank(m: Any, rank: int) -> Any:

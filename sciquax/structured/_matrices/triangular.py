@@ -14,6 +14,7 @@ from .._matrix.fields import leaf, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
 from .bands import BandMatrix
+from .diagonal import DiagonalMatrix
 
 
 class TriangularMatrix(StructuredMatrix):
@@ -138,6 +139,16 @@ def check_square(matrix: Any, array: Any) -> None:
 @operations.inverse.register(TriangularMatrix)
 def _inverse(a: TriangularMatrix) -> TriangularMatrix:
     return a.rebuild([a.solve(jnp.eye(a.shape[-1], dtype=a.dtype))])
+
+
+@operations.cholesky.register(TriangularMatrix)
+def _cholesky(a: TriangularMatrix) -> Any:
+    """Of the Hermitian matrix whose lower triangle is that of `a`: a diagonal, of an upper one."""
+    if not a.lower:
+        main = DiagonalMatrix(a.diagonal(), allow_materialise=a.allow_materialise)
+        return operations.cholesky(main)
+    factor = jax.lax.linalg.cholesky(a.materialise(), symmetrize_input=False)
+    return a.rebuild([factor])
 
 
 @operations.svdvals.register(TriangularMatrix)

@@ -232,6 +232,12 @@ class StructuredMatrix(ValueContract):
             arrays.append(x)
         return self.rebuild(arrays, properties=self.properties)
 
+    def over_batch(self, batch: tuple[int, ...]) -> Any:
+        """The same matrix for each of a batch, to whose shape its own batch axes broadcast."""
+        if self.batch_shape() == batch:
+            return self
+        return self.map_batch(lambda x, count: jnp.broadcast_to(x, (*batch, *x.shape[count:])))
+
     def negate(self) -> Any:
         return self.scale(-1, lambda x, _: -x, "neg")
 
@@ -273,3 +279,12 @@ class StructuredMatrix(ValueContract):
 
     def is_square(self) -> bool:
         return self.shape[-1] == self.shape[-2]
+
+
+def aligned(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both with all batch axes, so that a mapped axis is an axis of every array."""
+    batch = jnp.broadcast_shapes(left.batch_shape(), right.batch_shape())
+    grown = [m.over_batch(batch) for m in (left, right)]
+    return tuple(
+        m if x is NotImplemented else x for m, x in zip((left, right), grown, strict=True)
+    )

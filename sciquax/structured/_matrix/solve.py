@@ -14,8 +14,19 @@ def solve(matrix: Any, b: Any) -> Any:
     The derivative is the implicit one, of the solution's own cost: a cotangent needs one system
     with the transpose, and the defining arrays get theirs through the product `matrix @ x`.
     """
+    check_sides(matrix, b)
     with lenient():
         return _solve(matrix, b)
+
+
+def check_sides(matrix: Any, b: Any) -> None:
+    """**Raises** ValueError unless right-hand sides have as many rows as the matrix."""
+    rows = b.shape[-2] if len(b.shape) > 1 else b.shape[0]
+    if rows != matrix.shape[-2]:
+        raise ValueError(
+            f"A system with a matrix of shape {matrix.shape} takes right-hand sides of "
+            f"{matrix.shape[-2]} rows; got shape {b.shape}."
+        )
 
 
 def _solve(matrix: Any, b: Any) -> Any:
@@ -43,6 +54,7 @@ def solve_any(matrix: Any, b: Any) -> Any:
 
     As `jnp.linalg.solve`, b is a vector if it has one axis.
     """
+    check_sides(matrix, b)
     if b.ndim == 1:
         x = solve(matrix, b[:, None])
         return x if x is NotImplemented else x[..., 0]

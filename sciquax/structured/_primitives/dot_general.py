@@ -10,7 +10,7 @@ from sciquax.core import VALUE_TYPES, register_rule
 
 from .._arithmetic.products import reorder_batch, times_array, transpose
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix
+from .._matrix.matrix import StructuredMatrix, aligned
 from .._matrix.operands import _guarded
 from .reducing import reduce_sum
 
@@ -126,7 +126,7 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
     if lhs.batch != leading or rhs.batch != leading:
         return NotImplemented
     if len(leading) == lhs.ndim == rhs.ndim:
-        return operations.hadamard(lhs.x, rhs.x)
+        return operations.hadamard(*aligned(lhs.x, rhs.x))
     if len(leading) not in (lhs.ndim - 2, 0) or len(leading) not in (rhs.ndim - 2, 0):
         return NotImplemented
     if len(leading) == 0 and (lhs.ndim > 2 or rhs.ndim > 2):

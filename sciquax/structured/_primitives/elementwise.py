@@ -9,17 +9,37 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import BandMask, Filled, Transient
-from sciquax.core import Structure, facts_of, register_rule, strip, vanishes
+from sciquax.core import Structure, bind, facts_of, register_rule, strip, vanishes
 
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
 from .._arithmetic.products import times_array
+from .._matrices.low_rank import constant_like
 from .._matrix import operations
-from .._matrix.matrix import StructuredMatrix
+from .._matrix.matrix import StructuredMatrix, aligned
 from .._matrix.operands import Operands, Params, _guarded, _is, _plain, static_number
 from .constant_background import surround
 
 # -- elementwise ----------------------------------------------------------------------------------
+
+
+def _broadcasting(rule: Callable) -> Callable:
+    """A matrix of one row or column that broadcasts against a larger operand is an array there."""
+
+    def broadcasting(primitive: Any, operands: Operands, params: Params) -> Any:
+        *batch, m, n = np.broadcast_shapes(*[np.shape(x) for x in operands])
+        if any(_is(x) and x.shape[-2:] != (m, n) for x in operands):
+            arrays = [x.materialise() if _is(x) and x.shape[-2:] != (m, n) else x for x in operands]
+            return bind(primitive, *arrays, **params)
+        if any(isinstance(x, Filled) for x in operands):  # whose rules see no batch axes of it
+            operands = [x.over_batch(tuple(batch)) if _is(x) else x for x in operands]
+            if any(x is NotImplemented for x in operands):
+                return NotImplemented
+        return rule(primitive, operands, params)
+
+    broadcasting.__name__, broadcasting.__module__ = rule.__name__, rule.__module__
+    return _guarded(broadcasting)
+
 
 _MULTIPLICATIVE = {"abs", "sign", "square", "integer_pow"}
 
@@ -109,10 +129,10 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     lhs, rhs = plain
     if _is(lhs) and _is(rhs):
-        return operations.hadamard(lhs, rhs)
+        return operations.hadamard(*aligned(lhs, rhs))
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     if (kept := static_number(other, _kept)) is not None:
-        return matrix.scale(jnp.asarray(other), jnp.multiply, kept)
+        return matrix.scale(jnp.asarray(other).reshape(()), jnp.multiply, kept)
     return times_array(matrix, other)
 
 
@@ -133,7 +153,7 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
             return _elementwise(primitive, operands, params)
         return surround(primitive, operands, params)
     if (kept := static_number(rhs, _kept)) is not None:
-        return lhs.scale(jnp.asarray(rhs), lax.div, kept)
+        return lhs.scale(jnp.asarray(rhs).reshape(()), lax.div, kept)
     if jnp.issubdtype(lhs.dtype, jnp.integer):
         return NotImplemented
     if np.shape(rhs) == lhs.shape:
@@ -148,15 +168,13 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     lhs, rhs = plain
     subtract = primitive.name == "sub"
     if _is(lhs) and _is(rhs):
-        return operations.add(lhs, rhs, subtract)
+        return operations.add(*aligned(lhs, rhs), subtract)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     whole = np.shape(other) == matrix.shape  # of one element, perhaps
     nothing = None if whole else static_number(other, vanishes)
     if nothing:
         return matrix.negate() if subtract and matrix is rhs else matrix
-    if nothing is not None:
-        return _plus_number(primitive, operands, params, matrix, other, subtract)
-    if np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
+    if nothing is not None or np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
         return _plus_number(primitive, operands, params, matrix, other, subtract)
     if np.shape(other)[-2:] != matrix.shape[-2:] or np.ndim(other) != len(matrix.shape):
         return NotImplemented
@@ -174,18 +192,22 @@ def _plus_dense(lhs: Any, rhs: Any, subtract: bool) -> Any:
 def _plus_number(
     primitive: Any, operands: Operands, params: Params, matrix: Any, s: Any, subtract: bool
 ) -> Any:
-    """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one."""
-    if matrix.covers_all and np.ndim(s) == 0:
-        first = matrix is strip(operands[0])
-        return matrix.map_entries(
-            lambda x: primitive.bind(x, s, **params) if first else primitive.bind(s, x, **params),
-            False,
-        )
-    if np.ndim(s) != 0:
-        return surround(primitive, operands, params)
+    """Toeplitz and circulant matrices stay; a diagonal becomes a correction of rank one.
+
+    A number that the program broadcasts to a matrix, `jnp.ones((n, n)) / n`, is one of rank one.
+    """
     negated = subtract and matrix is strip(operands[1])
     s = -jnp.asarray(s) if subtract and not negated else jnp.asarray(s)
-    made = operations.plus_number(matrix.negate() if negated else matrix, s)
+    s = s.reshape(()) if s.size == 1 else s[..., 0, 0]
+    matrix = matrix.over_batch(np.broadcast_shapes(matrix.batch_shape(), s.shape))
+    if matrix is NotImplemented:
+        return NotImplemented
+    matrix = matrix.negate() if negated else matrix
+    if matrix.covers_all and matrix.scaled_leaves is None:
+        return matrix.scale(s, jnp.add, "elementwise")
+    made = operations.plus_number(matrix, s)
+    if made is NotImplemented and any(isinstance(strip(x), Filled) for x in operands):
+        made = operations.add(matrix, constant_like(matrix, s))
     return surround(primitive, operands, params) if made is NotImplemented else made
 
 
@@ -248,13 +270,13 @@ def _square(primitive: Any, operands: Operands, params: Params) -> Any:
     return operations.hadamard(x, x) if out is NotImplemented else out
 
 
-register_rule(StructuredMatrix, Structure.ELEMENTWISE, _guarded(_elementwise))
-register_rule(StructuredMatrix, "mul", _guarded(_mul))
-register_rule(StructuredMatrix, "div", _guarded(_div))
-register_rule(StructuredMatrix, ("add", "sub", "add_any"), _guarded(_add))
+register_rule(StructuredMatrix, Structure.ELEMENTWISE, _broadcasting(_elementwise))
+register_rule(StructuredMatrix, "mul", _broadcasting(_mul))
+register_rule(StructuredMatrix, "div", _broadcasting(_div))
+register_rule(StructuredMatrix, ("add", "sub", "add_any"), _broadcasting(_add))
 register_rule(StructuredMatrix, "neg", _guarded(_neg))
 register_rule(StructuredMatrix, "conj", _guarded(_conj))
 register_rule(StructuredMatrix, "convert_element_type", _guarded(_convert))
-register_rule(StructuredMatrix, "select_n", _guarded(_select))
+register_rule(StructuredMatrix, "select_n", _broadcasting(_select))
 register_rule(StructuredMatrix, "integer_pow", _guarded(_integer_pow))
 register_rule(StructuredMatrix, "square", _guarded(_square))

@@ -8,7 +8,7 @@ import numpy as np
 from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._functions.eigen import eig, eigh, eigvals
+from .._functions.eigen import eig, eigh_of_triangle, eigvals
 from .._functions.factors import qr_factors
 from .._functions.singular import svd, svdvals
 from .._functions.systems import solve_half
@@ -24,7 +24,7 @@ def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> An
     if params.get("subset_by_index") is not None:
         return NotImplemented
     with lenient():
-        found = eigh(a)
+        found = eigh_of_triangle(a, params.get("lower", True))
     return NotImplemented if found is NotImplemented else [found[1], found[0]]
 
 
