@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-import scipy.interpolate
 
 from sciquax.core import convert_to, is_value, user_line
 
@@ -181,6 +180,8 @@ def _spline(source: Any, name: str, grid: _Grid, at: Any, degree: int) -> Any:
         ).at(user_line())
     unit = np.zeros((n, n))
     unit[np.arange(n), np.arange(n)] = 1.0
+    import scipy.interpolate  # a third of a second, which nobody else needs to wait for
+
     spline = scipy.interpolate.make_interp_spline(grid.points, unit, k=degree)
     x = at.array
     weights = np.zeros((np.size(x), source.sizes[name]))

@@ -285,6 +285,4 @@ def aligned(left: Any, right: Any) -> tuple[Any, Any]:
     """Both with all batch axes, so that a mapped axis is an axis of every array."""
     batch = jnp.broadcast_shapes(left.batch_shape(), right.batch_shape())
     grown = [m.over_batch(batch) for m in (left, right)]
-    return tuple(
-        m if x is NotImplemented else x for m, x in zip((left, right), grown, strict=True)
-    )
+    return tuple(m if x is NotImplemented else x for m, x in zip((left, right), grown, strict=True))
