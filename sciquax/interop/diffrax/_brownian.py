@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax.tree_util as jtu
 
 from sciquax.core import MODE, RuleError
@@ -15,8 +16,15 @@ from sciquax.units import Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
 
 from .._solving.deferred_calls import deferrable
+from .._solving.edited import edited
 from .._solving.tolerances import number
-from .._solving.tree_units import TreeUnits, has_quantity, time_to_unit
+from .._solving.tree_units import (
+    TreeUnits,
+    has_quantity,
+    is_quantity,
+    time_to_unit,
+    tree_to_units,
+)
 from .._solving.user_functions import caller_line
 
 
@@ -95,7 +103,7 @@ class UnsafeBrownianPath(diffrax.UnsafeBrownianPath):
 def _evaluate(path: Any, t0: Any, t1: Any, left: bool, use_levy: bool) -> Any:
     times = (getattr(path, "t0", None), t0, t1)
     unit = own_unit(next((t for t in times if isinstance(t, Quantity)), 0.0))
-    bare = bare_path(path, unit)
+    bare = _on_magnitudes(path, unit)
     t0, t1 = time_to_unit(t0, unit, "t0", "evaluate"), time_to_unit(t1, unit, "t1", "evaluate")
     found = bare.evaluate(t0, t1, left, use_levy)
     if not isinstance(found, diffrax.AbstractBrownianIncrement):
@@ -114,23 +122,15 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
 
     The tree is stretched over its interval, so that converting its ends converts its increments.
 
+    A subclass of Diffrax's classes works on bare magnitudes, one of this module's on quantities.
+
     **Raises** `DimensionalityError` for one in plain time where time has a unit; `RuleError` for a
-    class of the user's.
+    class of the user's that is neither.
     """
-    if isinstance(path, diffrax.UnsafeBrownianPath):
-        if type(path) is UnsafeBrownianPath:
-            return diffrax.UnsafeBrownianPath(path.shape, path.key, path.levy_area)
-        return path
-    if isinstance(path, diffrax.VirtualBrownianTree):
-        name = type(path).__name__
-        fields = {f.name: getattr(path, f.name) for f in dataclasses.fields(path)}
-        fields["t0"] = time_to_unit(path.t0, time, "t0", name)
-        fields["t1"] = time_to_unit(path.t1, time, "t1", name)
-        fields["tol"] = number(path.tol, "tol", name)
-        bare = object.__new__(diffrax.VirtualBrownianTree)  # `__init__` would normalise once more
-        for field, value in fields.items():
-            object.__setattr__(bare, field, value)
-        return bare
+    if isinstance(path, tuple(_OURS)) and type(path) not in _OURS:
+        return BareBrownianPath(path, time)
+    if isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree)):
+        return _on_magnitudes(path, time)
     if time.plain and not has_quantity(path):
         return path
     raise RuleError(
@@ -138,3 +138,64 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
         "times is not known.",
         "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
     ).at(caller_line())
+
+
+_OURS = {
+    UnsafeBrownianPath: diffrax.UnsafeBrownianPath,
+    VirtualBrownianTree: diffrax.VirtualBrownianTree,
+}
+
+
+def _on_magnitudes(path: Any, time: InternedUnit) -> Any:
+    """One of Diffrax's paths, or of this module's as Diffrax's, with its times as magnitudes."""
+    cls = next((theirs for ours, theirs in _OURS.items() if isinstance(path, ours)), None)
+    if not isinstance(path, diffrax.VirtualBrownianTree):
+        return edited(path, cls)
+    name = type(path).__name__
+    return edited(
+        path,
+        cls,
+        t0=time_to_unit(path.t0, time, "t0", name),
+        t1=time_to_unit(path.t1, time, "t1", name),
+        tol=number(path.tol, "tol", name),
+    )
+
+
+class BareBrownianPath(diffrax.AbstractBrownianPath):
+    """A Brownian path on bare magnitudes, made of one of the user's on quantities."""
+
+    path: Any
+    time: InternedUnit = eqx.field(static=True)
+
+    @property
+    def t0(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return time_to_unit(self.path.t0, self.time, "t0", type(self.path).__name__)
+
+    @property
+    def t1(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return time_to_unit(self.path.t1, self.time, "t1", type(self.path).__name__)
+
+    @property
+    def levy_area(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.path.levy_area
+
+    @property
+    def shape(self) -> Any:
+        return self.path.shape
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
+        t0, t1 = wrap(t0, self.time), None if t1 is None else wrap(t1, self.time)
+        out = self.path.evaluate(t0, t1, left, use_levy)
+
+        def bare(name: str, x: Any) -> Any:
+            unit = self.time if name == "dt" else root(self.time)
+            due = TreeUnits.of(jtu.tree_map(lambda _: 0.0, x, is_leaf=is_quantity), name)
+            return tree_to_units(
+                x, due.map(lambda _: unit), type(self.path).evaluate, "The Brownian path",
+                lambda name, unit: f"whose increments are in '{unit}'",
+            )  # fmt: skip
+
+        if not isinstance(out, diffrax.AbstractBrownianIncrement):
+            return bare("W", out)
+        return edited(out, **{f.name: bare(f.name, getattr(out, f.name))
+                              for f in dataclasses.fields(out)})  # fmt: skip

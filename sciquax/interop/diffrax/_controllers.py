@@ -15,6 +15,7 @@ import jax.tree_util as jtu
 from sciquax.core import RuleError
 from sciquax.units import Quantity
 
+from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, stack_times, time_to_unit
 from .._solving.user_functions import caller_line
@@ -160,7 +161,9 @@ def bare_controller(controller: Any, working: Working) -> Any:
     if isinstance(controller, diffrax.PIDController):
         return _bare_pid(controller, working)
     if isinstance(controller, diffrax.StepTo):
-        return diffrax.StepTo(time_to_unit(controller.ts, working.time, "ts", name))
+        cls = diffrax.StepTo if type(controller) is StepTo else None
+        ts = _as_array(time_to_unit(controller.ts, working.time, "ts", name))
+        return edited(controller, cls, ts=ts)
     refuse_quantities(controller)
     return controller
 

@@ -14,6 +14,7 @@ from sciquax.core import RuleError
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import own_unit, wrap
 
+from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units
 from .._solving.tree_units import TreeUnits, Working, has_quantity, is_quantity, to_unit
 from .._solving.user_functions import call, caller_line, definition_of
@@ -157,4 +158,4 @@ def bare_event(event: Any, working: Working) -> Any:
     conditions = jtu.tree_map(
         lambda fn: Condition(fn, working.time, working.state), event.cond_fn, is_leaf=callable
     )
-    return diffrax.Event(conditions, event.root_finder, event.direction)
+    return edited(event, cond_fn=conditions)

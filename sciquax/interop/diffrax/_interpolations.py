@@ -60,6 +60,9 @@ class QuantityPath:
 
         **Raises** `DimensionalityError` for times that are none.
         """
+        if t1 is not None and type(self).evaluate is not QuantityPath.evaluate:
+            start, stop = self.evaluate(t0, left=left), self.evaluate(t1, left=left)  # as Diffrax's
+            return jtu.tree_map(lambda a, b: b - a, start, stop, is_leaf=is_quantity)
         return _evaluate(path=self, t0=t0, t1=t1, left=left)
 
     def derivative(self, t: Any, left: bool = True) -> Any:

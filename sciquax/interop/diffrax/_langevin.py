@@ -20,6 +20,7 @@ from sciquax.core import LocatedError
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, convert, difference_unit, own_unit, wrap
 
+from .._solving.edited import edited
 from .._solving.tree_units import (
     TreeUnits,
     Working,
@@ -141,11 +142,10 @@ def bare_langevin_term(term: Any, working: Working) -> Any:
         squares = positions.map(lambda unit: (difference_unit(unit) / time) ** 2)
         u = _coefficient(term.u, squares, "u", owner)
     if isinstance(term, diffrax.UnderdampedLangevinDriftTerm):
-        return diffrax.UnderdampedLangevinDriftTerm(
-            gamma, u, PotentialGradient(term.grad_f, positions)
-        )
+        grad_f = PotentialGradient(term.grad_f, positions)
+        return edited(term, gamma=gamma, u=u, grad_f=grad_f)
     control = without_units(term.control) if working.state.unknown else term.control
-    return diffrax.UnderdampedLangevinDiffusionTerm(gamma, u, bare_path(control, time))
+    return edited(term, gamma=gamma, u=u, control=bare_path(control, time))
 
 
 def _coefficient(given: Any, due: TreeUnits, name: str, owner: str) -> Any:

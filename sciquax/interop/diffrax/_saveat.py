@@ -10,6 +10,7 @@ import jax.tree_util as jtu
 from sciquax.units import Quantity
 from sciquax.units.internal import wrap
 
+from .._solving.edited import edited
 from .._solving.flattened_values import pack, unpack
 from .._solving.tree_units import TreeUnits, Working, stack_times, time_to_unit, without_units
 from .._solving.user_functions import call
@@ -132,15 +133,10 @@ def bare_saveat(saveat: diffrax.SaveAt, working: Working) -> diffrax.SaveAt:
         if fn is not SAVE_Y:
             fn = SaveFunction(fn, working.time, working.state)
         ts = time_to_unit(sub.ts, working.time, "saveat.ts")
-        return diffrax.SubSaveAt(t0=sub.t0, t1=sub.t1, ts=ts, steps=sub.steps, fn=fn)
+        return edited(sub, diffrax.SubSaveAt if type(sub) is SubSaveAt else None, ts=ts, fn=fn)
 
-    return diffrax.SaveAt(
-        subs=jtu.tree_map(bare_sub, saveat.subs, is_leaf=is_sub),
-        dense=saveat.dense,
-        solver_state=saveat.solver_state,
-        controller_state=saveat.controller_state,
-        made_jump=saveat.made_jump,
-    )
+    subs = jtu.tree_map(bare_sub, saveat.subs, is_leaf=is_sub)
+    return edited(saveat, diffrax.SaveAt if type(saveat) is SaveAt else None, subs=subs)
 
 
 def label_saved(ys: Any, saveat: diffrax.SaveAt, working: Working) -> Any:

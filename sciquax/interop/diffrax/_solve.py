@@ -10,6 +10,7 @@ from sciquax.core.internal import takes_values_apart
 from sciquax.units.internal import dimensionless
 
 from .._solving.deferred_calls import deferred
+from .._solving.edited import edited
 from .._solving.flattened_values import Storage
 from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
@@ -224,4 +225,4 @@ def _bare_adjoint(adjoint: Any, controller: Any, working: Working) -> Any:
             "`BacksolveAdjoint` holds quantities in a place where they are not understood.",
             "Give plain numbers, in the units of `t0` and `y0`.",
         ).at(caller_line())
-    return diffrax.BacksolveAdjoint(**given)
+    return edited(adjoint, kwargs=given)

@@ -10,6 +10,7 @@ import jax.tree_util as jtu
 import lineax.internal as lxi
 
 from .._solving.captured_tracers import Traced, without_captured_tracers
+from .._solving.edited import edited
 from .._solving.tree_units import is_quantity, without_units
 from .._solving.user_functions import place_of
 from ._events import TIMES, of_diffrax
@@ -44,18 +45,18 @@ def self_contained(given: dict[str, Any]) -> dict[str, Any]:
         conditions = jtu.tree_map(
             lambda fn: _condition(fn, t, y, new), event.cond_fn, is_leaf=callable
         )
-        new["event"] = diffrax.Event(conditions, event.root_finder, event.direction)
+        new["event"] = edited(event, cond_fn=conditions)
     return new
 
 
 def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
     def contained(term: Any) -> Any:
         if isinstance(term, diffrax.MultiTerm):
-            return diffrax.MultiTerm(*map(contained, term.terms))
+            return edited(term, terms=tuple(map(contained, term.terms)))
         if isinstance(term, diffrax.UnderdampedLangevinDriftTerm):
             fn = term.grad_f
             fn = without_captured_tracers(fn, y[0], args, place=place_of(fn))
-            return diffrax.UnderdampedLangevinDriftTerm(term.gamma, term.u, fn)
+            return edited(term, grad_f=fn)
         if type(term) not in (diffrax.ODETerm, diffrax.ControlTerm):
             return term
         fn = term.vector_field

@@ -9,6 +9,7 @@ import equinox as eqx
 from sciquax.core import RuleError
 from sciquax.units.internal import InternedUnit, wrap
 
+from .._solving.edited import edited
 from .._solving.tree_units import TreeUnits, Working, has_quantity, tree_to_units, without_units
 from .._solving.user_functions import call, caller_line, keep
 from ._controls import Diffusion, DiffusionShapes, bare_control
@@ -86,7 +87,8 @@ _ControlToODE: Any = type(
 def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) -> Any:
     time = working.time
     if isinstance(term, diffrax.MultiTerm):
-        return diffrax.MultiTerm(*[_bare_term(t, working, takes, gives) for t in term.terms])
+        terms = tuple(_bare_term(t, working, takes, gives) for t in term.terms)
+        return edited(term, terms=terms)
     if type(term) is diffrax.ODETerm:
         field: Any = term.vector_field
         if isinstance(field, _ControlToODE):
