@@ -69,10 +69,11 @@ def rules_of(function: Any) -> FunctionRules | None:
 
 def install() -> None:
     """Have the calls of every function that has rules pass through a hook."""
-    if not _pending and not uninstalled:
+    wanted = [name for name in _pending if name.startswith("jax.") or name in sys.modules]
+    if not wanted and not uninstalled:
         return
     with _lock:
-        for name in list(_pending):  # now, for JAX imports them when they are first asked for
+        for name in wanted:  # now, for JAX imports its own when they are first asked for
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
         _resolve_pending()
@@ -107,8 +108,8 @@ def stage_whole(
     """Call a function on tracers so that one equation is left of it."""
     leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)
     holes = tuple(i for i, x in enumerate(leaves) if isinstance(x, Tracer) or is_value(x))
-    if not holes or any(callable(x) and not isinstance(x, type) for x in leaves):
-        return function(*args, **kwargs)  # a function may close over tracers of its own
+    if not holes or any(map(_may_hold_tracers, leaves)):
+        return function(*args, **kwargs)
     at_once = [leaves[i].value for i in holes if isinstance(leaves[i], AtOnceTracer)]
     if at_once and rules.rule(at_once) is None:
         return function(*args, **kwargs)  # whose operations may come to other shapes than JAX's
@@ -127,3 +128,10 @@ def stage_whole(
     if closed.effects:  # which the equation would hide
         return function(*args, **kwargs)
     return jtu.tree_unflatten(out_tree, leave_call(call, operands, closed))
+
+
+def _may_hold_tracers(x: Any) -> bool:
+    """Whether an argument is a function that may close over tracers of its own."""
+    if isinstance(x, types.FunctionType):
+        return x.__closure__ is not None or x.__defaults__ is not None
+    return callable(x) and not isinstance(x, type)
