@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import os
 import pkgutil
 import re
@@ -35,6 +36,8 @@ SLOW = {"docs/real-packages.md"}
     "page", [pytest.param(p, marks=pytest.mark.slow) if p in SLOW else p for p in PAGES]
 )
 def test_page(page):
+    if page in SLOW and importlib.util.find_spec("interpax") is None:
+        pytest.skip("needs the extra `real`")
     result = subprocess.run(
         [sys.executable, "tools/run_readme.py", page],
         cwd=ROOT,

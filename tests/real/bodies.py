@@ -140,6 +140,9 @@ CLOUD = np.stack([np.cos(3 * np.arange(12.0)), np.sin(5 * np.arange(12.0))], axi
 add("build_and_query", lambda p, q: jaxkd.build_and_query(p, q, k=3)[1],
     (CLOUD, "m"), (CLOUD[:3] + 0.2, "m"), unit="m", forward=True)  # fmt: skip
 
+add("extras.k_means", lambda p: jaxkd.extras.k_means(jax.random.key(0), p, k=2, steps=3)[0],
+    (CLOUD, "m"), unit="m", trust=True, forward=True)  # fmt: skip
+
 jaxopt = Package("jaxopt")
 optax = Package("optax")
 add = Table("jaxopt", "jaxopt", "optimisers")
@@ -155,6 +158,13 @@ add("GradientDescent",
         lambda x, c: jnp.sum((x - c) ** 2), stepsize=0.1, maxiter=5, acceleration=False,
         implicit_diff=False).run(x, c=c).params,
     (W, "m"), (np.sin(W), "m"), unit="m", trust=True, forward=True)  # fmt: skip
+add("FixedPointIteration",
+    lambda x, c: jaxopt.FixedPointIteration(
+        lambda x, c: 0.5 * (x + c), maxiter=5, implicit_diff=False).run(x, c).params,
+    (W, "m"), (np.sin(W), "m"), unit="m", trust=True, forward=True)  # fmt: skip
+add("linear_solve.solve_cg", lambda a, b: jaxopt.linear_solve.solve_cg(lambda x: a @ x, b),
+    (np.array([[2.0, 0.3], [0.3, 1.0]]), "N/m"), (np.array([1.0, 2.0]), "N"),
+    unit="m", forward=True)  # fmt: skip
 add = Table("optax", "optax", "optimisers")
 
 

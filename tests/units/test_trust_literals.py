@@ -86,6 +86,12 @@ TRUSTED = {
     "ones-like-factor": (lambda x: x * (3.0 * jnp.ones_like(x)) / jnp.ones_like(x), []),
     "ones-like-weight": (lambda x: x * jnp.where(x > 0, x / x[0], jnp.ones_like(x)), []),
     "ones-like-square": (lambda x: jnp.where(x > 0, x * x, jnp.ones_like(x)) / x[0], [1.0]),
+    "ones-like-count": (
+        lambda x: (jax.ops.segment_sum(x, jnp.array([0, 1, 1, 0]), 2)
+                   / jax.ops.segment_sum(jnp.ones_like(x), jnp.array([0, 1, 1, 0]), 2)), []),
+    "ones-like-start": (
+        lambda x: lax.scan(lambda c, r: (0.5 * (c + r), None), jnp.ones_like(x), x)[0], [1.0]),
+    "full-like-factor": (lambda x: x * jnp.full_like(x, 3.0) / jnp.full_like(x, 2.0), [3.0, 2.0]),
     "full-like-weight": (lambda x: jnp.stack([jnp.full_like(x, 0.3), x / x[0]]) * x, [0.3]),
     "counter": (lambda x: lax.fori_loop(1, 4, lambda i, c: c + i * x[i], x[0]), []),
     "exponent": (lambda x: jnp.sqrt(abs(x) ** 2.0 + x**2), []),

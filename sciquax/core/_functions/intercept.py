@@ -78,7 +78,8 @@ def add_hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..
 
 def install() -> None:
     """Have the calls of every function that has rules pass through a hook."""
-    if not _pending and not uninstalled and not _hooks:
+    wanted = [name for name in _pending if name.startswith("jax.") or name in sys.modules]
+    if not wanted and not uninstalled and not _hooks:
         return
     with _lock:
         for function, hook_for in _hooks:
@@ -86,7 +87,7 @@ def install() -> None:
             assert found is not None
             pass_through(found, hook_for)
         _hooks.clear()
-        for name in list(_pending):  # now, for JAX imports them when they are first asked for
+        for name in wanted:  # now, for JAX imports its own when they are first asked for
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
         _resolve_pending()
@@ -123,8 +124,8 @@ def stage_whole(
     """Call a function on tracers so that one equation is left of it."""
     leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)
     holes = tuple(i for i, x in enumerate(leaves) if isinstance(x, Tracer) or is_value(x))
-    if not holes or any(callable(x) and not isinstance(x, type) for x in leaves):
-        return function(*args, **kwargs)  # a function may close over tracers of its own
+    if not holes or any(map(_may_hold_tracers, leaves)):
+        return function(*args, **kwargs)
     at_once = [leaves[i].value for i in holes if isinstance(leaves[i], AtOnceTracer)]
     if at_once and rules.rule(at_once) is None:
         return function(*args, **kwargs)  # whose operations may come to other shapes than JAX's
@@ -168,6 +169,13 @@ def _called_now(
     args, kwargs = jtu.tree_unflatten(tree, known)
     out = asked.outside(call_whole, rules, args, kwargs)
     return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, out, is_leaf=is_value)
+
+
+def _may_hold_tracers(x: Any) -> bool:
+    """Whether an argument is a function that may close over tracers of its own."""
+    if isinstance(x, types.FunctionType):
+        return x.__closure__ is not None or x.__defaults__ is not None
+    return callable(x) and not isinstance(x, type)
 
 
 add_hook(jax.lax.full, noting)

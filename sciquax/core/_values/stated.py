@@ -113,7 +113,7 @@ class Numbers:
     **Attributes**: `at`, the variables and the operands of the equation at hand; `made`, the
     sources, constants and equations to fold of the stated variables. Where literals are trusted
     (`trust.py`), also `place`, the line of the equation at hand, and `picked`, the equations that
-    put stated numbers together by data; and values may be stated, `ones_like(q)`.
+    put stated numbers together by data; and values may be stated, `full_like(q, 2.0)`.
     """
 
     __slots__ = ("_known", "_values_too", "at", "made", "picked", "place")

@@ -57,7 +57,7 @@ def literal_numbers(x: Any, in_value: bool = False) -> Literals:
     """The numbers of which literals of the program make an operand of a rule, if they do.
 
     None for constants of every unit: those take any anyway. With `in_value`, also those of a value
-    to which a rule gave a type of its own accord: `ones_like(q)`.
+    to which a rule gave a type of its own accord: `full_like(q, 2.0)`.
     """
     if isinstance(x, (int, float, complex, np.generic)):
         here = MODE.numbers

@@ -8,6 +8,7 @@ from . import (  # enrol their rules
     creation as creation,
     histograms as histograms,
     linalg as linalg,
+    lineax as lineax,
     numpy as numpy,
     scipy as scipy,
     stats as stats,

@@ -11,7 +11,7 @@ from sciquax.core import Polymorphic, aval_of, stated_number, vanishes
 from .._quantity.arithmetic import ANY, mismatch, multiplicative, unify, unit_of
 from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
-from .._quantity.trusted_literals import beside
+from .._quantity.trusted_literals import beside, is_trusting
 from .._unit.convert import changes, convert, convert_all
 from .._unit.unit import difference_unit, dimensionless
 from .signature import call, enrol, rule
@@ -36,12 +36,15 @@ def _linspace(start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
 def _like(name: str, any_unit: bool) -> None:
     """`zeros_like(q)` is in q's unit, or in whatever it meets; `ones_like(q)` is in q's unit.
 
-    Beside a number the one is a number, as in `full_like(q, 1.0)`: of m/km, 1000 of these.
+    Beside a number the one is a number, as in `full_like(q, 1.0)`: of m/km, 1000 of these. Where
+    literals are trusted it is the literal 1: a count, a factor, or of whatever unit it meets.
     """
 
     def like(a: Any, *args: Any, **kwargs: Any) -> Any:
         function: Callable = getattr(jnp, name)
         unit = own_unit(a)
+        if not any_unit and is_trusting() and not unit.pure:
+            return NotImplemented
         out = call(function, magnitude_of(a), *args, **kwargs)
         if any_unit:
             out = wrap(out, unit)

@@ -94,9 +94,8 @@ def trust_literals(trusted: TrustedLiterals | None = None) -> Iterator[TrustedLi
     `jnp.full(3, 1e-3)`, `where(mask, 1e-3, 0.0)`). A number that `quaxify` is handed is one too: it
     stands in the traced program. Arrays are data, and refused as ever; so is a literal in a
     sum with a temperature in degC, where it is not known whether a difference is meant. In products
-    and powers (`v * jnp.ones_like(q)` too), and beside percent, angles and ratios, a literal is a
-    number as ever. Literal 0, inf
-    and nan belong to every unit anyway, and are not listed.
+    and powers, and beside percent, angles and ratios, a literal is a number as ever. `ones_like(q)`
+    is the literal 1. Literal 0, inf and nan belong to every unit anyway, and are not listed.
 
     Belongs to the thread, and blocks nest: outer ones list what inner ones do. Part of the key of
     all that is compiled or kept.
@@ -124,6 +123,11 @@ def trust_literals(trusted: TrustedLiterals | None = None) -> Iterator[TrustedLi
             yield trusted
     finally:
         trusted._outer = before
+
+
+def is_trusting() -> bool:
+    """Whether literals are trusted."""
+    return TRUST.value is not None
 
 
 def _holds(outer: TrustedLiterals, inner: TrustedLiterals | None) -> bool:
@@ -165,8 +169,8 @@ def beside(operands: Sequence[Any], summed: str = "") -> Sequence[Any]:
 
 
 def as_factors(operands: Sequence[Any]) -> Sequence[Any]:
-    """Factors, where literals are trusted: `2.0 * ones_like(q)` is a literal, and so a number."""
-    if TRUST.value is None:
+    """Factors, where literals are trusted: `full_like(q, 2.0)` is a literal, and so a number."""
+    if not is_trusting():
         return operands
     return [
         x.magnitude if _dimensional(x) is not None and literal_numbers(x, True) else x
@@ -175,9 +179,9 @@ def as_factors(operands: Sequence[Any]) -> Sequence[Any]:
 
 
 def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
-    """Which operands have a unit only from their template, `ones_like(q)`, and do not fit there.
+    """Which operands have a unit only from their template, `full_like(q, 2.0)`, and do not fit.
 
-    They are literals: `where(mask, weight, ones_like(x))` is where the program has the number 1.
+    They are literals: `where(mask, weight, full_like(x, 2.0))` is where the program has a number.
     """
     units = [*map(_dimensional, operands)]
     known = [u for u in units if u is not None]
