@@ -27,7 +27,11 @@ from ._values.array_methods import Plain as Plain
 from ._values.captured import typeof_aval as typeof_aval
 from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
-from ._values.kinds import adopt_all as adopt_all
+from ._values.kinds import (
+    adopt_all as adopt_all,
+    each_value_type as each_value_type,
+    takes_foreign as takes_foreign,
+)
 from ._values.operators import OPERATORS as OPERATORS
 from ._values.stated import whole as whole
 from ._values.trust import (

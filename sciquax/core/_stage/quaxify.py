@@ -14,7 +14,7 @@ from .._functions.call import call_whole
 from .._functions.intercept import rules_of
 from .._interpret import interpret
 from .._values.captured import CapturedValue, inject
-from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
+from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
@@ -141,6 +141,7 @@ def call_or_stage(
 ) -> Any:
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
     install_tree_hook()
+    guard_foreign()
     outer, MODE.direct = MODE.direct, True
     try:
         return fn(*args, **kwargs)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import ArrayValue, is_value, strip, user_line
+from sciquax.core import ArrayValue, adopt, is_value, strip, user_line
 from sciquax.core.internal import Tracer
 
 from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
@@ -200,7 +200,7 @@ def _as_array(value: Any) -> Any:
 
 def as_named(x: Any, what: str) -> Any:
     """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
-    x = strip(x)
+    x = adopt(strip(x))
     if isinstance(x, NamedBase):
         return x
     if is_value(x):
