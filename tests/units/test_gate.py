@@ -84,7 +84,9 @@ def _constructors():
             yield name, kind
 
 
-@pytest.mark.parametrize("name, kind", list(_constructors()), ids=lambda x: x if type(x) is str else "")
+@pytest.mark.parametrize(
+    "name, kind", list(_constructors()), ids=lambda x: x if type(x) is str else ""
+)
 def test_every_matrix(name, kind, of_metres):
     arguments = [ROW, SQUARE, ROW[:2], np.stack([SQUARE, SQUARE]), np.ones((1, 3), np.float32)]
     made = 0

@@ -14,6 +14,7 @@ from sciquax.core.internal import Tracer
 from .._quantity.arithmetic import (
     ANY,
     as_number,
+    filled_with,
     mismatch,
     multiplicative,
     radian,
@@ -321,6 +322,20 @@ def _power(x1: Any, x2: Any, /) -> Any:
         ):
             return quaxify(lambda base: jnp.power(base, exponent.item()))(x1)
     return NotImplemented
+
+
+# -- what stands for elements outside -------------------------------------------------------------
+
+
+@rule("jax.numpy.take", direct_only=True)
+def _take(a: Any, indices: Any, *args: Any, fill_value: Any = None, **kwargs: Any) -> Any:
+    """The fill value is a number to JAX: a quantity is converted."""
+    if not isinstance(strip(fill_value), Quantity):
+        return NotImplemented
+    magnitude, unit = filled_with("take", a, fill_value)
+    return wrap(
+        call(jnp.take, magnitude_of(a), indices, *args, fill_value=magnitude, **kwargs), unit
+    )
 
 
 # -- where ----------------------------------------------------------------------------------------
