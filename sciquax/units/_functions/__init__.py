@@ -5,10 +5,12 @@ on shapes or options is written out beside it.
 """
 
 from . import (  # enrol their rules
+    angles as angles,
     creation as creation,
     histograms as histograms,
     linalg as linalg,
     numpy as numpy,
     scipy as scipy,
     stats as stats,
+    whole_multiples as whole_multiples,
 )
