@@ -35,6 +35,7 @@ from ._wrapping.with_constants import (
     UnknownConstantError as UnknownConstantError,
     with_constants as with_constants,
 )
+from ._wrapping.wrap_around import wrap as wrap
 from ._wrapping.wraps import wraps as wraps
 
 # These enrol rules, and say what becomes of other libraries' quantities.

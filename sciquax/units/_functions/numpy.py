@@ -60,6 +60,15 @@ enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
 enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
 
+
+@rule("jax.numpy.nansum")
+def _nansum(a: Any, *args: Any, **kwargs: Any) -> Any:
+    """Of no elements the sum is 0 in the unit; all else is left to the primitives."""
+    if aval_of(a).size:
+        return NotImplemented
+    return wrap(call(jnp.nansum, magnitude_of(a), *args, **kwargs), own_unit(a))
+
+
 # -- picking and choosing; these work on concrete arrays, too -------------------------------------
 enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
 enrol(NUMPY, "compress", "condition:*, a:a, fill_value:a -> a", affine=True)
