@@ -19,6 +19,7 @@ from ._compat.jaxprs import (
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
 )
+from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import known_value as known_value
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._stage.captured_trees import takes_values_apart as takes_values_apart
@@ -32,7 +33,12 @@ from ._values.array_methods import Plain as Plain
 from ._values.captured import typeof_aval as typeof_aval
 from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
-from ._values.kinds import adopt_all as adopt_all, brief as brief
+from ._values.kinds import (
+    adopt_all as adopt_all,
+    brief as brief,
+    each_value_type as each_value_type,
+    takes_foreign as takes_foreign,
+)
 from ._values.operators import OPERATORS as OPERATORS
 from ._values.stated import whole as whole
 from ._values.trust import (

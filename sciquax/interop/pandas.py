@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sciquax.core.internal import takes_foreign
 from sciquax.units import Quantity
 
 
+@takes_foreign
 def to_series(q: Quantity, **options: Any) -> pd.Series:
     """A series of a quantity's numbers, with its unit in `attrs["units"]`.
 
@@ -38,6 +40,7 @@ def from_series(series: pd.Series, unit: Any = None) -> Quantity:
     return _labelled(series.to_numpy(), own, unit, f"series {series.name!r}")
 
 
+@takes_foreign
 def to_dataframe(columns: Mapping[str, Any], index: Any = None) -> pd.DataFrame:
     """A table of quantities and plain arrays; its columns' second level is their units.
 

@@ -10,10 +10,12 @@ from jax import lax
 
 from sciquax._storage.weights import chosen_weights
 from sciquax.core import is_value
+from sciquax.core.internal import takes_foreign
 
 from ._array import FORMATS, NF4_LEVELS, QuantisedArray, expand
 
 
+@takes_foreign
 def quantise(
     x: Any,
     dtype: str = "int8",
@@ -126,6 +128,7 @@ def _encode(scaled: Any, dtype: str, symmetric: bool, key: Any) -> Any:
     return jnp.clip(rounded, low, spec.largest).astype(jnp.int8).astype(spec.dtype)
 
 
+@takes_foreign
 def quantise_model(
     model: Any,
     dtype: str = "int8",

@@ -14,6 +14,7 @@ from sciquax.core import (
     ArrayValue,
     RuleError,
     Unsettled,
+    adopt,
     aval_of,
     describe,
     is_value,
@@ -195,6 +196,10 @@ class BCOO(
     @classmethod
     def from_dense(cls, array: Any, nse: int | None = None) -> "BCOO":
         """The elements of an array that are not zero; `nse` is how many to store, under `jit`."""
+        array = adopt(array)
+        if is_value(array) and array.payload is not None:  # a quantity of the sparse array
+            held = getattr(array, array.payload)
+            return array.with_payload(cls.from_dense(held, nse))
         return cls.from_jax(jsparse.BCOO.fromdense(array, nse=nse))
 
     def todense(self) -> jax.Array:

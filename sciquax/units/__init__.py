@@ -22,6 +22,7 @@ from ._quantity.trusted_literals import (
     TrustedLiterals as TrustedLiterals,
     trust_literals as trust_literals,
 )
+from ._quantity.unit_of_arrays import unit as unit
 from ._unit.contexts import context as context
 from ._unit.errors import (
     DimensionalityError as DimensionalityError,
@@ -29,13 +30,14 @@ from ._unit.errors import (
     OffsetUnitCalculusError as OffsetUnitCalculusError,
     UndefinedUnitError as UndefinedUnitError,
 )
-from ._unit.parsing import unit as unit
 from ._unit.registry import get_registry as get_registry, set_registry as set_registry
 from ._wrapping.with_constants import (
     UnknownConstantError as UnknownConstantError,
     with_constants as with_constants,
 )
+from ._wrapping.wrap_around import wrap as wrap
 from ._wrapping.wraps import wraps as wraps
 
 # These enrol rules, and say what becomes of other libraries' quantities.
 from . import _foreign as _foreign, _functions as _functions, _primitives as _primitives  # isort: skip
+from ._wrapping import methods_of_tracers as methods_of_tracers  # isort: skip

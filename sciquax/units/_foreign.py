@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pint
+import pint.compat
 
 from sciquax.core import register_foreign
+from sciquax.core.internal import each_value_type
 
-from ._astropy import from_astropy
+from ._astropy import from_astropy, from_astropy_unit
 from ._quantity.conversions import from_pint_quantity
 from ._quantity.quantity import Quantity
+from ._unit.parsing import UNIT_READERS
+from ._unit.unit import InternedUnit
 
 _OTHER_LIBRARIES = frozenset(
     {"saiunit", "brainunit", "unyt", "quantities", "openmm", "forallpeople", "physipy", "misu"}
@@ -59,5 +63,28 @@ def _refuse(x: Any) -> Quantity:
         "Make a quantity of its parts: `Quantity(value, unit)`."
     )
 
+
+def _ours_come_first(kind: type) -> None:
+    """`pint_quantity * value` is ours: pint would wrap it as the magnitude of its own otherwise."""
+    pint.compat.upcast_type_map[f"{kind.__module__}.{kind.__qualname__}"] = kind  # pyright: ignore[reportIndexIssue]
+
+
+each_value_type(_ours_come_first)
+
+
+def _astropy_unit(spec: Any) -> InternedUnit | None:
+    """The unit that one of Astropy's is. **Raises** TypeError where pint has none of its size."""
+    owners = {(base.__module__.partition(".")[0], base.__name__) for base in type(spec).__mro__}
+    if ("astropy", "UnitBase") not in owners:
+        return None
+    found, scale = from_astropy_unit(spec)
+    if scale != 1.0:
+        raise TypeError(
+            f"The unit '{spec}' of Astropy is {scale:.6g} '{found}', and no unit of the registry."
+        )
+    return found
+
+
+UNIT_READERS.append(_astropy_unit)
 
 register_foreign(find, guards=[("astropy.units.quantity", "Quantity")])

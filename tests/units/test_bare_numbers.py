@@ -13,7 +13,7 @@ import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
 from sciquax.named import NamedArray
-from sciquax.units import DimensionalityError, Quantity, set_bare_angles
+from sciquax.units import DimensionalityError, Quantity, set_bare_angles, wrap
 from tests.helpers import assert_raises
 
 PI = math.pi
@@ -192,3 +192,14 @@ def test_rotations_written_for_radians_work_on_degrees():
         np.testing.assert_allclose(out, expected, rtol=1e-5)
         derivative = quaxify(jax.grad(lambda v: element(v, degrees)))(turned)  # noqa: B023
         np.testing.assert_allclose(Quantity(derivative).m_as("1/degree"), slope, rtol=1e-4)
+
+
+def test_wrapping_around():
+    angles = Quantity(jnp.array([370.0, -10.0, 180.0]), "degree")
+    np.testing.assert_allclose(
+        wrap(angles, Quantity(1.0, "turn")).m, [10.0, 350.0, 180.0], rtol=1e-5
+    )
+    half = Quantity(-180.0, "degree")
+    around = wrap(angles, Quantity(360.0, "degree"), half)
+    np.testing.assert_allclose(around.m_as("degree"), [10.0, -10.0, -180.0], rtol=1e-5)
+    assert str(wrap(Quantity(25, "hour"), Quantity(1, "day"))) == "1 hour"

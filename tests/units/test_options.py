@@ -140,3 +140,9 @@ def test_unit_diagonal_beside_numbers():
     solve = quaxify(lambda a, b: jsl.solve_triangular(a, b, lower=True, unit_diagonal=True))
     expected = jsl.solve_triangular(1000 * S, X[:3], lower=True, unit_diagonal=True)
     np.testing.assert_allclose(solve(a, b).m_as("s"), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sum", "nansum", "mean", "nanmean", "nanmedian", "std"])
+def test_of_no_elements_the_unit_stays(name):
+    for way in (quaxify(getattr(jnp, name)), jax.jit(quaxify(getattr(jnp, name)))):
+        assert str(way(Quantity(jnp.zeros(0), "m")).units) == "meter"

@@ -39,6 +39,14 @@ def guard_array_type(kind: type, check: Callable[[Any], None]) -> None:
     mappings[kind] = aval_of
 
 
+def add_property_of_tracers(name: str, get: Callable[[Any], Any]) -> None:
+    """Give every tracer a property; where `get` raises AttributeError it has none.
+
+    JAX asks the abstract value's class for what a tracer lacks (0.10 to 0.12).
+    """
+    setattr(_jax_core.ShapedArray, name, _jax_core.aval_property(get))
+
+
 # -- Equinox: fast flattening ---------------------------------------------------------------------
 
 _registration = threading.Lock()

@@ -13,7 +13,7 @@ from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
 from .._values.captured import CapturedValue, inject
-from .._values.kinds import VALUE_TYPES, adopt, is_value, is_value_or_foreign
+from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
@@ -142,6 +142,7 @@ def call_or_stage(
     """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
     install()
     install_tree_hook()
+    guard_foreign()
     outer, MODE.direct = MODE.direct, True
     try:
         return fn(*args, **kwargs)

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 from .._compat.modules import ModuleMeta, construct
 from .._compat.registries import dataclass_registration, pytree_registration
 from .array_methods import NAMES
-from .kinds import VALUE_TYPES
+from .kinds import add_value_type, adopt_arguments
 
 
 @dataclass_transform(field_specifiers=(dataclasses.field, eqx.field))
@@ -51,7 +51,7 @@ class ValueMeta(ModuleMeta):
         with registration:
             made: Any = super().__new__(cls, name, bases, namespace, **kwargs)
         made._unflattened_by = unique_static
-        VALUE_TYPES.add(made)
+        add_value_type(made)
         return made
 
     if not TYPE_CHECKING:  # a call makes an instance, as of any class
@@ -62,6 +62,7 @@ class ValueMeta(ModuleMeta):
                 for name, x in kwargs.items():
                     _set(value, name, x)
                 return value
+            args, kwargs = adopt_arguments(args, kwargs)
             return construct(cls, super().__call__, args, kwargs)
 
 

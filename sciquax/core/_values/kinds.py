@@ -1,8 +1,9 @@
 """What counts as a value: our types, and objects of other libraries taken over as one."""
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -97,7 +98,7 @@ def guard_foreign() -> None:
 
 
 def _refuse_while_staging(x: Any) -> None:
-    if MODE.staging:
+    if MODE.staging or MODE.direct:
         raise captured_foreign(x)
 
 
@@ -127,6 +128,57 @@ def adopt(x: Any) -> Any:
     """`x`, or the value that it is if it belongs to another library."""
     taker = taker_of(type(x))
     return x if taker is None else taker(x)
+
+
+_CONTAINERS = (list, tuple, dict)
+
+
+def adopt_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """The arguments of a call with the objects of other libraries among them taken over.
+
+    The gate of everything that takes arrays: whoever makes a value, or hands arrays on, calls it.
+    """
+    for x in (*args, *kwargs.values()) if kwargs else args:
+        if _holds_foreign(x):
+            return adopt_all((args, kwargs))
+    return args, kwargs
+
+
+def _holds_foreign(x: Any) -> bool:
+    if type(x) in _CONTAINERS:
+        return any(map(_holds_foreign, x.values() if type(x) is dict else x))
+    return taker_of(type(x)) is not None
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_foreign(function: F) -> F:
+    """Decorator: quantities of other libraries among the arguments, in trees too, become ours."""
+
+    @functools.wraps(function)
+    def taking(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = adopt_arguments(args, kwargs)
+        return function(*args, **kwargs)
+
+    return taking  # pyright: ignore[reportReturnType]
+
+
+_on_new_type: list[Callable[[type], None]] = []
+
+
+def each_value_type(tell: Callable[[type], None]) -> None:
+    """Have `tell` called with each type of values, and with those that are still to come."""
+    for kind in VALUE_TYPES:
+        tell(kind)
+    _on_new_type.append(tell)
+
+
+def add_value_type(kind: type) -> None:
+    """Enrol a type of values."""
+    VALUE_TYPES.add(kind)
+    for tell in _on_new_type:
+        tell(kind)
 
 
 def adopt_all(tree: Any) -> Any:

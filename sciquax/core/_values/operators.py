@@ -73,13 +73,13 @@ class Operators:
 
     def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
         other, forward = (rhs, True) if lhs is self else (lhs, False)
-        other = adopt(other)
+        given, other = other, adopt(other)
         kind = type(other)
         if kind in VALUE_TYPES:
             if kind.own_operators:
                 if not MODE.staging and kind is not type(self):
                     return NotImplemented
-            elif forward and kind.layer > type(self).layer:  # pyright: ignore[reportAttributeAccessIssue]
+            elif forward and other is given and kind.layer > type(self).layer:  # pyright: ignore[reportAttributeAccessIssue]
                 return NotImplemented
         elif not isinstance(other, _PLAIN):
             return NotImplemented

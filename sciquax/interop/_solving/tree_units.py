@@ -23,6 +23,7 @@ from sciquax.core import (
     is_value,
     quaxify,
 )
+from sciquax.core.internal import takes_foreign
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from sciquax.units.internal import (
     InternedUnit,
@@ -199,6 +200,7 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
     return Working(time, state)
 
 
+@takes_foreign
 def without_units(tree: Any) -> Any:
     """A tree with its quantities' magnitudes in their place, whatever the units."""
     return jtu.tree_map(magnitude_of, tree, is_leaf=is_quantity)

@@ -6,7 +6,7 @@ from typing import Any
 import diffrax
 
 from sciquax.core import MODE, RuleError
-from sciquax.core.internal import takes_values_apart
+from sciquax.core.internal import adopt_all, takes_values_apart
 from sciquax.units.internal import dimensionless
 
 from .._solving.deferred_calls import deferred
@@ -101,6 +101,7 @@ def diffeqsolve(
         throw=throw, progress_meter=progress_meter, solver_state=solver_state,
         controller_state=controller_state, made_jump=made_jump, **deprecated,
     )  # fmt: skip
+    given = adopt_all(given)
     if MODE.staging:
         return deferred(
             "diffeqsolve",

@@ -13,6 +13,7 @@ import jax.tree_util as jtu
 import lineax as lx
 
 from sciquax.core import MODE, inject, is_value
+from sciquax.core.internal import takes_foreign
 
 from .._solving.captured_tracers import without_captured_tracers
 from .._solving.tree_units import has_quantity, without_units
@@ -20,6 +21,7 @@ from .._solving.user_functions import place_of
 from .._solving.with_units import in_one_unit, labelled, of_blocks, with_unit
 
 
+@takes_foreign
 def FunctionLinearOperator(
     fn: Callable[..., Any], input_structure: Any, tags: Any = ()
 ) -> lx.AbstractLinearOperator:
@@ -34,6 +36,7 @@ def FunctionLinearOperator(
     return _plain_or_labelled(lx.FunctionLinearOperator(fn, structure, tags, closure_convert=False))
 
 
+@takes_foreign
 def JacobianLinearOperator(
     fn: Callable[..., Any], x: Any, args: Any = None, tags: Any = (), jac: Any = None
 ) -> lx.AbstractLinearOperator:
@@ -60,12 +63,14 @@ def JacobianLinearOperator(
     )
 
 
+@takes_foreign
 def MatrixLinearOperator(matrix: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
     """As `lineax.MatrixLinearOperator`, of an array or a quantity."""
     operator = lx.MatrixLinearOperator(_staged(matrix), tags)
     return labelled(operator) if has_quantity(operator) else operator
 
 
+@takes_foreign
 def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
     """As `lineax.DiagonalLinearOperator`, of a tree of quantities in any units.
 
@@ -75,6 +80,7 @@ def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
     return labelled(operator) if has_quantity(operator) else operator
 
 
+@takes_foreign
 def TridiagonalLinearOperator(
     diagonal: Any, lower_diagonal: Any, upper_diagonal: Any
 ) -> lx.AbstractLinearOperator:
@@ -86,6 +92,7 @@ def TridiagonalLinearOperator(
     return with_unit(lx.TridiagonalLinearOperator(*bare), unit)
 
 
+@takes_foreign
 def PyTreeLinearOperator(
     pytree: Any, output_structure: Any, tags: Any = ()
 ) -> lx.AbstractLinearOperator:

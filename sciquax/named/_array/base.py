@@ -201,7 +201,7 @@ def _as_array(value: Any) -> Any:
 
 def as_named(x: Any, what: str) -> Any:
     """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
-    x = strip(x)
+    x = adopt(strip(x))
     if isinstance(x, NamedBase):
         return x
     if is_value(x):

@@ -5,6 +5,7 @@ on shapes or options is written out beside it.
 """
 
 from . import (  # enrol their rules
+    angles as angles,
     creation as creation,
     histograms as histograms,
     linalg as linalg,
@@ -12,4 +13,5 @@ from . import (  # enrol their rules
     numpy as numpy,
     scipy as scipy,
     stats as stats,
+    whole_multiples as whole_multiples,
 )

@@ -18,7 +18,24 @@ from .signature import call, enrol, rule
 
 enrol("jax.numpy", "geomspace", "start:a, stop:a -> a")
 enrol("jax.numpy", "logspace", "start:1, stop:1, base:1 ->")
-enrol("jax.numpy", "arange", "start:a, stop:a, step:a -> a")
+
+
+@rule("jax.numpy.arange")
+def _arange(start: Any, stop: Any = None, step: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """In start's unit; the step is a difference."""
+    ends = [x for x in (start, stop) if x is not None]
+    if not any(own_unit(x).offset for x in ends):
+        given = [x for x in (start, stop, step) if x is not None]
+        magnitudes, unit = unify("arange", given)
+        rest = iter(magnitudes)
+        values = [None if x is None else next(rest) for x in (start, stop, step)]
+        return wrap(call(jnp.arange, *values, *args, **kwargs), multiplicative("arange", unit))
+    magnitudes, unit = unify("arange", ends)
+    if step is not None:
+        spans = unify("arange", (wrap(jnp.zeros(()), difference_unit(unit)), step))[0]
+        step = spans[1]
+    stop = magnitudes[1] if stop is not None else None
+    return wrap(call(jnp.arange, magnitudes[0], stop, step, *args, **kwargs), unit)
 
 
 @rule("jax.numpy.linspace")

@@ -1,6 +1,5 @@
-"""`jax.numpy`: comparing, interpolating, rounding off, sets, polynomials, angles."""
+"""`jax.numpy`: comparing, interpolating, rounding off, sets, polynomials."""
 
-import math
 from typing import Any
 
 import equinox.internal as eqxi
@@ -14,21 +13,18 @@ from sciquax.core.internal import Tracer
 from .._quantity.arithmetic import (
     ANY,
     as_number,
+    filled_with,
     mismatch,
     multiplicative,
-    radian,
     unify,
     unit_of,
-    whole_numbers,
 )
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
-from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
-from .._unit.whole_numbers import common_divisor, divided, truncated_remainder
 from .signature import call, enrol, rule
 
 NUMPY = "jax.numpy"
@@ -63,6 +59,15 @@ enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True,
 enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
 enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
+
+
+@rule("jax.numpy.nansum")
+def _nansum(a: Any, *args: Any, **kwargs: Any) -> Any:
+    """Of no elements the sum is 0 in the unit; all else is left to the primitives."""
+    if aval_of(a).size:
+        return NotImplemented
+    return wrap(call(jnp.nansum, magnitude_of(a), *args, **kwargs), own_unit(a))
+
 
 # -- picking and choosing; these work on concrete arrays, too -------------------------------------
 enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
@@ -123,64 +128,6 @@ def _polyfit(
     if cov:
         return wrap(out[0], unit), wrap(out[1], weight**-2 if cov == "unscaled" else unit**2)
     return wrap(out, unit)
-
-
-# -- whole multiples ------------------------------------------------------------------------------
-
-
-def _whole_multiples(name: str) -> None:
-    """Counted in the finer unit, where 5 km holds 5 m a thousand times; in km, 0.005 fits 999."""
-
-    def divide(*operands: Any) -> Any:
-        unit = multiplicative(name, unify(name, operands)[1])
-        if (multiple := whole_numbers(operands)) is not None:
-            finest = own_unit(operands[multiple.swapped])
-            x, y = map(magnitude_of, operands)
-            out = divided(x, y, multiple)
-            if name == "fmod":
-                out = truncated_remainder(x, y, multiple)
-            elif name != "divmod":
-                out = out[name != "floor_divide"]
-        else:
-            magnitudes, finest = unify(name, operands, finest=True)
-            out = call(getattr(jnp, name), *magnitudes)
-        if name == "floor_divide":
-            return out
-        *quotient, remainder = out if name == "divmod" else (out,)
-        remainder = wrap(convert(remainder, finest, unit), unit)
-        return (*quotient, remainder) if quotient else remainder
-
-    rule(f"jax.numpy.{name}")(divide)
-
-
-for _name in ("floor_divide", "remainder", "mod", "fmod", "divmod"):
-    _whole_multiples(_name)
-
-
-def _common(name: str) -> None:
-    """`gcd`, `lcm` of integers in two units: in the finer one."""
-
-    def divisor(x1: Any, x2: Any) -> Any:
-        if (multiple := whole_numbers((x1, x2))) is None:
-            magnitudes, unit = unify(name, (x1, x2))
-            return wrap(call(getattr(jnp, name), *magnitudes), multiplicative(name, unit))
-        unit = own_unit((x1, x2)[multiple.swapped])
-        x, y = map(magnitude_of, (x1, x2))
-        shared = common_divisor(x, y, multiple)
-        if name == "gcd":
-            return wrap(shared, unit)
-        fine, coarse = (y, x) if multiple.swapped else (x, y)
-        return wrap(call(_least_multiple, fine, coarse, shared, multiple.times), unit)
-
-    rule(f"jax.numpy.{name}")(divisor)
-
-
-def _least_multiple(fine: Any, coarse: Any, shared: Any, times: int) -> Any:
-    return jnp.abs(fine) // jnp.where(shared == 0, 1, shared) * times * jnp.abs(coarse)
-
-
-_common("gcd")
-_common("lcm")
 
 
 # -- what stands for nan --------------------------------------------------------------------------
@@ -246,54 +193,6 @@ register_rule(Quantity, eqxi.nextafter, _next(eqxi.nextafter))
 register_rule(Quantity, eqxi.prevbefore, _next(eqxi.prevbefore))
 
 
-# -- angles ---------------------------------------------------------------------------------------
-
-
-def _angle_conversion(name: str, source: str, target: str) -> None:
-    """`deg2rad`: takes what is in degrees, or a number without a unit; the result says radians."""
-
-    def convert_angle(x: Any) -> Any:
-        unit, wanted = own_unit(x), as_unit(target)
-        if not unit.must_be_pure() or not unit.plain and unit is not as_unit(source):
-            raise DimensionalityError(
-                f"`{name}` takes '{source}', and got '{unit}'.",
-                unit.pint,
-                as_unit(source).pint,
-                f"A quantity knows its unit: write `.to('{target}')`."
-                if unit.pure
-                else f"Only angles can be converted to '{target}'.",
-            )
-        return wrap(call(getattr(jnp, name), magnitude_of(x)), wanted)
-
-    rule(f"jax.numpy.{name}")(convert_angle)
-
-
-for _name in ("deg2rad", "radians"):
-    _angle_conversion(_name, "degree", "radian")
-for _name in ("rad2deg", "degrees"):
-    _angle_conversion(_name, "radian", "degree")
-
-
-@rule("jax.numpy.angle")
-def _angle(z: Any, deg: bool = False) -> Any:
-    multiplicative("angle", own_unit(z))
-    return wrap(call(jnp.angle, magnitude_of(z), deg), as_unit("degree") if deg else radian())
-
-
-@rule("jax.numpy.unwrap")
-def _unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Any:
-    """The period is a full turn in p's own unit, unless it is given."""
-    if isinstance(period, float) and period == 2 * math.pi and own_unit(p).pure:
-        full_turn = own_unit(p) if not own_unit(p).plain else dimensionless()
-        period = Quantity(convert(2 * math.pi, radian(), full_turn), full_turn)
-    given = [x for x in (p, period, discont) if x is not None]
-    magnitudes, unit = unify("unwrap", given)
-    multiplicative("unwrap", unit)
-    discont = magnitudes[2] if discont is not None else None
-    out = call(jnp.unwrap, magnitudes[0], discont=discont, axis=axis, period=magnitudes[1])
-    return wrap(out, unit)
-
-
 # -- differences on scales with an offset ---------------------------------------------------------
 
 
@@ -321,6 +220,20 @@ def _power(x1: Any, x2: Any, /) -> Any:
         ):
             return quaxify(lambda base: jnp.power(base, exponent.item()))(x1)
     return NotImplemented
+
+
+# -- what stands for elements outside -------------------------------------------------------------
+
+
+@rule("jax.numpy.take", direct_only=True)
+def _take(a: Any, indices: Any, *args: Any, fill_value: Any = None, **kwargs: Any) -> Any:
+    """The fill value is a number to JAX: a quantity is converted."""
+    if not isinstance(strip(fill_value), Quantity):
+        return NotImplemented
+    magnitude, unit = filled_with("take", a, fill_value)
+    return wrap(
+        call(jnp.take, magnitude_of(a), indices, *args, fill_value=magnitude, **kwargs), unit
+    )
 
 
 # -- where ----------------------------------------------------------------------------------------

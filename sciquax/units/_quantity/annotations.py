@@ -45,9 +45,11 @@ def dimension_of(spec: Any, registry: Any) -> Any:
     """The dimension that brackets say, `[length]/[time]**2`, or that a unit has."""
     if not isinstance(spec, str) or "[" not in spec:
         return as_unit(spec, registry).dimensionality
-    check_spelling(spec)
+    check_spelling(spec, brackets=True)
     try:
         powers = dict(ParserHelper.from_string(spec).items())
+        if not all(name.startswith("[") for name in powers):
+            raise ValueError("units and dimensions are mixed.")
         return registry.get_dimensionality(registry.UnitsContainer(powers))
     except Exception as error:  # pint has no error of its own for most that is no dimension
         raise no_unit(spec, error) from None

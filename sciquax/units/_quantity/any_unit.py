@@ -5,8 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from sciquax.core import Polymorphic, is_value, quaxify, strip
+from sciquax.core.internal import takes_foreign
 
 
+@takes_foreign
 def any_unit(x: Any) -> Any:
     """A bare number that takes the unit of whatever it meets, as literal 0, inf and nan do.
 
@@ -35,6 +37,7 @@ def any_unit(x: Any) -> Any:
     return Polymorphic(jnp.asarray(x))
 
 
+@takes_foreign
 def safe_divide(x: Any, y: Any, where_zero: Any = 0.0) -> Any:
     """`x / y`, and `where_zero` where y is zero. Its gradients are finite there too.
 

@@ -209,7 +209,19 @@ def add_units(name: str, lhs: Any, rhs: Any, subtract: bool) -> tuple[list[Any],
 
 
 def _is_difference(unit: InternedUnit) -> bool:
-    return any(name.startswith("delta_") for name in unit.container)
+    """Whether a unit is of differences: delta_degC, or K/min*h, which no temperature is in."""
+    return any(name.startswith("delta_") for name in unit.container) or (
+        len(unit.container) > 1 and not unit.offset
+    )
+
+
+def filled_with(name: str, x: Any, fill_value: Any) -> tuple[Any, InternedUnit]:
+    """A concrete fill value as a Python number in x's unit, and that unit."""
+    unit = own_unit(x)
+    own = own_unit(fill_value)
+    if not own.compatible(unit):
+        raise mismatch(name, (x, fill_value))
+    return convert(magnitude_of(fill_value), own, unit).item(), unit
 
 
 def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:

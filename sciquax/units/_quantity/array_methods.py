@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from sciquax.core import ArrayValue
 
-from .base import QuantityBase
+from .arithmetic import filled_with
+from .base import Q, QuantityBase, bare
 
 
 class ArrayMethods(QuantityBase):
@@ -17,9 +18,20 @@ class ArrayMethods(QuantityBase):
         x: Any = self
         return x if x.ndim == 0 else [row.tolist() for row in x]
 
+    def take(self: Q, indices: Any, *args: Any, **kwargs: Any) -> Q:
+        """`jax.Array.take`; the fill value may be a quantity."""
+        if isinstance(kwargs.get("fill_value"), QuantityBase):
+            fill, unit = filled_with("take", self, kwargs["fill_value"])
+            kwargs["fill_value"] = fill
+            return bare(self.magnitude.take(indices, *args, **kwargs), unit)
+        return ArrayValue.take(self, indices, *args, **kwargs)  # pyright: ignore
+
     def _update(self, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An update is converted to the quantity's unit; integers are, where that would cut off."""
         x: Any = self
+        if what == "get" and isinstance(kwargs.get("fill_value"), QuantityBase):
+            fill, unit = filled_with("at[...].get", x, kwargs["fill_value"])
+            return bare(x.magnitude.at[index].get(**{**kwargs, "fill_value": fill}), unit)
         if what in ("set", "add", "subtract", "min", "max"):
             values = args[0]
             if (

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import pint.compat
 
 from sciquax.core import (
     ArrayValue,
@@ -135,7 +134,3 @@ class Quantity(
             remedy=f"Divide by a reference scale first, or register a rule: "
             f"`sciquax.core.register_rule(Quantity, '{primitive.name}', rule)`.",
         )
-
-
-# `pint_quantity * quantity` is ours: pint would wrap it as the magnitude of its own otherwise.
-pint.compat.upcast_type_map[f"{Quantity.__module__}.{Quantity.__qualname__}"] = Quantity  # pyright: ignore[reportIndexIssue]

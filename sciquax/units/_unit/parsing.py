@@ -4,6 +4,7 @@ import contextlib
 import copyreg
 import math
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pint
@@ -51,6 +52,10 @@ def _reduced(unit: InternedUnit) -> Any:
 copyreg.pickle(InternedUnit, _reduced)
 
 
+UNIT_READERS: list[Callable[[Any], InternedUnit | None]] = []
+"""What reads units of other libraries, filled in by `_foreign.py`."""
+
+
 def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
     """The unit that `spec` names: a string, a `pint.Unit`, or a unit of ours.
 
@@ -73,6 +78,9 @@ def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
         return from_pint(spec, registry)
     if spec is None:
         return as_unit("", registry)
+    for read in UNIT_READERS:
+        if (found := read(spec)) is not None:
+            return found
     text = type(spec).__name__
     raise TypeError(
         f"A unit is a string, a `pint.Unit` or another quantity's `.units`, not {text}."
@@ -149,18 +157,3 @@ def base_unit(unit: InternedUnit, system: str | None = None) -> InternedUnit:
             )
         base = registry.get_base_units(unit.pint, check_nonmult=False, system=system)[1]
     return from_pint(base, registry)
-
-
-def unit(spec: Any) -> pint.Unit:
-    """A `pint.Unit` of the registry in use, from a string in pint's grammar.
-
-    ```python
-    >>> from sciquax.units import unit
-    >>> str(unit("m/s"))
-    'meter / second'
-
-    ```
-
-    **Raises** `UndefinedUnitError`, with near names, for a unit the registry does not know.
-    """
-    return as_unit(spec).pint

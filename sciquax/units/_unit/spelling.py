@@ -38,12 +38,14 @@ def no_unit(text: str, why: Any) -> ValueError:
     return ValueError(f"{quoted(text)} is not a unit: {why[:_SHOWN]}")
 
 
-def check_spelling(text: str) -> None:
+def check_spelling(text: str, brackets: bool = False) -> None:
     """**Raises** ValueError for a text that is no unit or quantity, or would take too long."""
     if len(text) > LONGEST:
         raise no_unit(text, f"it has {len(text)} characters, and at most {LONGEST} are read.")
     if (found := _ALLOWED.match(text)) is not None and found.end() < len(text):
         raise no_unit(text, f"it has a {text[found.end()]!r}.")
+    if not brackets and "[" in text:
+        raise no_unit(text, "it has a '['.")
     for pattern, why in _FORBIDDEN:
         if pattern.search(text):
             raise no_unit(text, f"{why}.")

@@ -1,0 +1,74 @@
+"""What quantities can do inside a quaxified function, where their units are not known yet."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import sciquax
+import sciquax.numpy as sqnp
+from sciquax import quaxify
+from sciquax.units import DimensionalityError, Quantity
+from tests.helpers import assert_same
+
+X = Quantity(jnp.array([1.0, 2.0]), "m")
+
+
+@pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["staged", "jit"])
+def test_conversions_inside(way):
+    for program, expected in (
+        (lambda x: x.to("cm") * 2, Quantity(jnp.array([200.0, 400.0]), "cm")),
+        (lambda x: x.m_as("cm"), jnp.array([100.0, 200.0])),
+        (lambda x: (x / Quantity(1.0, "s")).to_base_units(), X / Quantity(1.0, "s")),
+        (lambda x: jax.vmap(lambda y: y.to("km"))(x), X.to("km")),
+        (lambda x: lax.scan(lambda c, y: (c, y.to("mm")), 0.0, x)[1], X.to("mm")),
+        (lambda x: x.to_base_units("imperial").to("m"), X),
+    ):
+        assert_same(way(quaxify(program))(X), expected)
+    assert_same(way(quaxify(lambda n: n.to("m")))(Quantity(50, "cm")).m, jnp.asarray(0.5))
+
+
+def test_conversions_are_differentiated():
+    def area(x):
+        return (x.to("cm") ** 2).to("m**2")
+
+    for slope in (quaxify(jax.grad(area)), sciquax.grad(area)):
+        assert float(slope(Quantity(3.0, "m")).m_as("m")) == pytest.approx(6.0)
+    curved = quaxify(jax.grad(jax.grad(lambda x: x.m_as("cm") ** 3)))
+    assert float(curved(Quantity(3.0, "m")).m_as("1/m**2")) == pytest.approx(18e6)
+
+
+def test_what_cannot_be_converted_is_refused():
+    with pytest.raises(DimensionalityError, match="`to` got `its array` in 'm', and takes 's'"):
+        quaxify(lambda x: x.to("s"))(X)
+    with pytest.raises(TypeError, match="convert through a context outside of it"):
+        quaxify(lambda x: x.to("Hz", "spectroscopy"))(X)
+
+
+def test_what_wants_the_unit_says_what_to_do():
+    with pytest.raises(AttributeError, match="Use `.to\\(unit\\)`, `.m_as\\(unit\\)`"):
+        quaxify(lambda x: x.units)(X)
+    assert quaxify(lambda x: hasattr(x, "units"))(X) is False
+    assert jax.jit(lambda x: hasattr(x, "to"))(1.0) == False  # noqa: E712
+
+
+def test_fill_values_may_be_quantities():
+    far, places = Quantity(1.0, "km"), jnp.array([0, 9])
+    expected = Quantity(jnp.array([1.0, 1000.0]), "m")
+    assert_same(X.at[places].get(mode="fill", fill_value=far), expected)
+    assert_same(sqnp.take(X, places, mode="fill", fill_value=far), expected)
+    assert_same(X.take(places, mode="fill", fill_value=far), expected)
+    with pytest.raises(DimensionalityError):
+        X.at[places].get(mode="fill", fill_value=Quantity(1.0, "s"))
+
+
+def test_temperatures():
+    steps = sqnp.arange(Quantity(0.0, "degC"), Quantity(3.0, "degC"), Quantity(1.0, "delta_degC"))
+    assert_same(steps, Quantity(jnp.arange(3.0), "degC"))
+    rate, time = Quantity(1.0, "K/min"), Quantity(1.0, "hour")
+    for warmed in (
+        Quantity(20.0, "degC") + rate * time,
+        quaxify(lambda a, b, c: a + b * c)(Quantity(20.0, "degC"), rate, time),
+    ):
+        np.testing.assert_allclose(warmed.m_as("degC"), 80.0)
