@@ -84,8 +84,9 @@ def _scatter(call: Call) -> Dims:
     free = [k for k in range(len(places)) if k not in index_batching]
     picked = [i for i in numbers.inserted_window_dims if i in numbers.scatter_dims_to_operand_dims]
     for k, u in enumerate(rest):
-        if k not in index_batching and updates[u] is not None:
-            call.written.add((2, updates[u]))  # where its elements go, the indices say
+        written = updates[u]
+        if k not in index_batching and written is not None:
+            call.written.add((2, written))  # where its elements go, the indices say
         if k in index_batching:
             i = batching[index_batching.index(k)]
             out[i] = call.unify(operand[i], places[k], updates[u])
