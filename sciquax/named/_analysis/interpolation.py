@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-import scipy.interpolate
 
 from sciquax.core import convert_to, is_value, user_line
 
@@ -179,9 +178,9 @@ def _spline(source: Any, name: str, grid: _Grid, at: Any, degree: int) -> Any:
             f"`interp` by a spline of degree {degree} needs {degree + 1} coordinates along "
             f"{name!r}."
         ).at(user_line())
-    unit = np.zeros((n, n))
-    unit[np.arange(n), np.arange(n)] = 1.0
-    spline = scipy.interpolate.make_interp_spline(grid.points, unit, k=degree)
+    from scipy.interpolate import make_interp_spline  # which JAX needs; 0.1 s to import
+
+    spline = make_interp_spline(grid.points, np.eye(n), k=degree)
     x = at.array
     weights = np.zeros((np.size(x), source.sizes[name]))
     np.add.at(weights.T, grid.places, spline(np.ravel(x)).T)
