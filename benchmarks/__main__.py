@@ -11,7 +11,19 @@ from pathlib import Path
 
 import jax
 
-from . import _plots, arrays, dispatch, eager, importing, memory, named, peers, structured, tracing
+from . import (
+    _plots,
+    arrays,
+    dispatch,
+    eager,
+    importing,
+    labels,
+    memory,
+    named,
+    peers,
+    structured,
+    tracing,
+)
 from ._timing import HEADER
 
 
@@ -36,6 +48,7 @@ def main() -> None:
         ("Against plain JAX", (eager, dispatch, tracing, named, arrays)),
         ("Structured matrices", (structured,)),
         ("Other libraries of units", (peers,)),
+        ("Labels, against xarray", (labels,)),
     ):
         say(f"\n{title}\n\n{HEADER}")
         for module in modules:

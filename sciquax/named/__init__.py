@@ -5,7 +5,7 @@ from typing import Any as _Any
 
 from sciquax.core.internal import adapter as _adapter
 
-from . import fft as fft, linalg as linalg, random as random
+from . import fft as fft, linalg as linalg, nn as nn, random as random
 from ._analysis.along import AlongCoordinates as _Along
 from ._analysis.coarsening import Coarsen as Coarsen
 from ._analysis.dates import Dates as Dates

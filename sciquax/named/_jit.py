@@ -14,6 +14,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
+from sciquax.core import interpret, strip
 from sciquax.core.internal import Literal, Tracer, open_jaxpr, trace_context
 
 
@@ -92,7 +93,7 @@ def _traced(
     if program is None:
 
         def run(consts: Any, leaves: Any) -> Any:
-            return jax.core.eval_jaxpr(jaxpr, consts, *leaves)
+            return [*map(strip, interpret(jaxpr, consts, leaves))]
 
         program = programs[key] = jax.jit(run)
     return program, list(consts), out_tree

@@ -1,5 +1,6 @@
 """`NamedArray`: an array whose axes have names."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -184,3 +185,29 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
 
     def __class_getitem__(cls, spec: Any) -> Any:
         return annotation(spec)
+
+
+def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that understands xarray's word for its name or names as well."""
+
+    @functools.wraps(method)
+    def understood(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for other in ("dim", "coord"):
+            if other in kwargs:
+                if args or word in kwargs:
+                    raise AxisError(
+                        f"`{method.__name__}` got `{other}` and a name.", "Give the name alone."
+                    ).at(user_line())
+                kwargs[word] = kwargs.pop(other)
+        return method(self, *args, **kwargs)
+
+    return understood
+
+
+for _word, _methods in {
+    "name": "argmax argmin nanargmax nanargmin idxmax idxmin cumsum cumprod cummax cummin sort "
+    "argsort diff ffill bfill dropna interpolate_na differentiate cumulative_integrate polyfit",
+    "names": "ptp squeeze flip integrate count",
+}.items():
+    for _method in _methods.split():
+        setattr(NamedArray, _method, _called_dim(_word, getattr(NamedArray, _method)))

@@ -1,5 +1,7 @@
 """Groups, periods, blocks, weights, missing elements and labels: as xarray has them."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,13 +32,15 @@ SPECIMENS = {"numbers": VALUES, "nans": HOLES, "integers": (VALUES * 9).astype(n
 WEIGHTS = xr.DataArray([1.0, 2.0, 3.0, 0.5], dims="lat", coords={"lat": LAT})
 
 
-def assert_equal(ours: Any, theirs: Any, rtol: float = 1e-4, dims: bool = True) -> None:
+def assert_equal(
+    ours: Any, theirs: Any, rtol: float = 1e-4, dims: bool = True, atol: float = 1e-5
+) -> None:
     ours = ours.to_xarray()
     assert ours.dims == theirs.dims if dims else set(ours.dims) == set(theirs.dims)
     ours = ours.transpose(*theirs.dims)
     if theirs.dtype.kind in "fiub":
         np.testing.assert_allclose(
-            ours.values.astype(float), theirs.values.astype(float), rtol=rtol, atol=1e-5
+            ours.values.astype(float), theirs.values.astype(float), rtol=rtol, atol=atol
         )
     else:
         np.testing.assert_array_equal(ours.values, theirs.values)
@@ -274,3 +278,51 @@ def test_tables_and_text():
     assert list(table.index) == ["a", "b"] and list(table["height"]) == [1, 2]
     assert repr(a) == "NamedArray(f32[t=2], 'm')\n[1. 2.]\nt: a to b"
     assert repr(a.coord("t").isel(t=0)) == "NamedArray(str32[])\na"
+
+
+@pytest.mark.filterwarnings("ignore")  # the file writes its reference year without zeros
+def test_a_reanalysis():
+    package = importlib.util.find_spec("eofs")
+    if package is None or package.origin is None:
+        pytest.skip("the reanalysis is among the examples of eofs")
+    path = Path(package.origin).parent / "examples" / "example_data" / "hgt_djf.nc"
+    with xr.open_dataset(path) as file:
+        data = file["z"].isel(pressure=0, drop=True).load().assign_attrs(units="m")
+    height = named.from_xarray(data)
+    names = {"labels": [1950, 1970, 1990, 2010], "right": False}
+    edges = [1940, 1960, 1980, 2000, 2020]
+
+    def analysis(a: Any) -> Any:
+        latitude = a.coord("latitude")
+        weights = named.cos(latitude)
+        anomaly = a.groupby("time.month") - a.groupby("time.month").mean()
+        north = anomaly.sel(latitude=slice(40, 80))
+        north = north.where(north.coord("latitude") > 50)
+        return {
+            "mean": anomaly.weighted(weights).mean(("latitude", "longitude")),
+            "north": north.mean("longitude"),
+            "periods": a.groupby_bins("time.year", edges, **names).mean(),
+            "decades": a.resample(time="10YS").std().sel(time="1968").interp(longitude=-0.625),
+            "blocks": anomaly.coarsen(longitude=7).max(),
+            "smooth": a.rolling(time=9, center=True).mean().idxmax("time"),
+        }
+
+    month = data.groupby("time.month")
+    anomaly = month - month.mean()
+    theirs = {
+        "mean": anomaly.weighted(np.cos(np.deg2rad(data.latitude))).mean(("latitude", "longitude")),
+        "north": anomaly.sel(latitude=slice(40, 80)).where(data.latitude > 50).mean(
+            "longitude", skipna=False
+        ),
+        "periods": data.groupby_bins("time.year", edges, **names).mean(),
+        "decades": data.resample(time="10YS").std().sel(time="1968").interp(longitude=-0.625),
+        "blocks": anomaly.coarsen(longitude=7).max(),
+    }  # fmt: skip
+    smooth = data.rolling(time=9, center=True).mean().idxmax("time")
+    ours = analysis(height)
+    assert_equal(ours.pop("smooth"), smooth, dims=False)
+    for name, expected in theirs.items():
+        assert str(ours[name].units) == "meter"
+        assert_equal(ours[name], expected, 2e-4, dims=False, atol=2e-3)
+    mean = jax.jit(lambda a: a.groupby("time.month") - a.groupby("time.month").mean())(height)
+    assert_equal(mean, anomaly, 2e-4, dims=False, atol=2e-3)

@@ -1,6 +1,7 @@
 """Labels are exact: units, precision, dates, masks, nans; found as pandas and xarray find them."""
 
 import datetime
+import sys
 from typing import Any
 
 import jax
@@ -319,3 +320,13 @@ def test_coordinates_hash_by_their_contents():
     assert hash(structure(values)) == hash(structure(list(values)))
     assert structure(values) != structure(np.nextafter(values, 1))
     assert structure(values) != structure(exactly(values, "s"))
+
+
+def test_without_pandas(monkeypatch):
+    a = NamedArray(jnp.arange(3.0), "x", {"x": [1.0, 2.0, 4.0]})
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    same(a.interp(x=3.0), 1.5)
+    same(a.differentiate("x"), np.gradient(np.arange(3.0), [1, 2, 4]))
+    same(a[a.coord("x") > 1], [1, 2])
+    with pytest.raises(ImportError, match=r"pip install 'sciquax\[coordinates\]'"):
+        a.sel(x=2.0)

@@ -53,6 +53,14 @@ PICKED = {
     "flip": (q(lambda v: v[::-1], S), {}),
     "roll": (q(lambda v: jnp.roll(v, 1), S), {}),
     "sort": (q(jnp.sort, S), {}),
+    "written by an index": (
+        q(lambda v, z: z.at[jnp.array([2, 0, 1])].set(v), S, S.drop_coords()),
+        {},
+    ),
+    "scattered": (
+        q(lambda v: jax.ops.segment_sum(v, jnp.array([2, 1, 0]), num_segments=3), S),
+        {},
+    ),
     "maximum": (q(lambda v: v[jnp.arange(3), jnp.argmax(v, 1)], M), {"t": [10, 20, 30]}),
     "isel traced": (lambda: jax.jit(lambda s: s.isel(t=s.argsort("t")))(S), {}),
     "isel known": (lambda: S.isel(t=S.argsort("t")), {"t": [20, 30, 10]}),
@@ -102,6 +110,12 @@ DIFFERENT = {
     "tangent": lambda: sciquax.jvp(lambda x: x * 2, (B,), (OTHER,)),
     "written by position": q(
         lambda a, v: a.at[:2].set(v), S, S.isel(t=slice(0, 2)).assign_coords(t=[1.0, 2.0])
+    ),
+    "branches": lambda: jax.jit(
+        lambda p: quaxify(lambda p: jax.lax.cond(p, lambda: B, lambda: OTHER))(p)
+    )(True),
+    "while_loop": q(
+        lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: b * 2, a), B, OTHER
     ),
     "quaxified": q(jnp.hypot, B, OTHER),
 }  # fmt: skip

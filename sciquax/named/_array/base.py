@@ -276,10 +276,11 @@ def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
         return _several(value)
     module = type(value).__module__.partition(".")[0]
     if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
-        taken = adopt(value[:1] if getattr(value, "ndim", 0) else value)
+        foreign: Any = value
+        taken = adopt(foreign[:1] if getattr(foreign, "ndim", 0) else foreign)
         if is_value(taken):  # another library's quantity: its numbers as they are
-            leaf = value.magnitude if hasattr(value, "magnitude") else value.value
-            return np.asarray(leaf), jtu.tree_structure(taken)
+            numbers = foreign.magnitude if hasattr(foreign, "magnitude") else foreign.value
+            return np.asarray(numbers), jtu.tree_structure(taken)
     if is_value(value):
         leaves, tree = jtu.tree_flatten(value)
         if len(leaves) != 1:

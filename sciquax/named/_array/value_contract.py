@@ -46,7 +46,8 @@ class Nesting:
         dims = unified(a_dims, b_dims)
         if dims is None:
             raise Unsettled(AxisError)
-        coords = {n: c for n, c in a_coords.items() if b_coords.get(n) == c}
+        both = meet("cond or a loop", a_coords, b_coords)
+        coords = {n: c for n, c in both.items() if n in a_coords and n in b_coords}
         joined = common_type(a, b)
         joined = strip(joined)
         return bare(joined, axes(dims, coords))

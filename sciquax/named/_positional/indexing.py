@@ -84,12 +84,14 @@ def _scatter(call: Call) -> Dims:
     free = [k for k in range(len(places)) if k not in index_batching]
     picked = [i for i in numbers.inserted_window_dims if i in numbers.scatter_dims_to_operand_dims]
     for k, u in enumerate(rest):
+        written = updates[u]
+        if k not in index_batching and written is not None:
+            call.written.add((2, written))  # where its elements go, the indices say
         if k in index_batching:
             i = batching[index_batching.index(k)]
             out[i] = call.unify(operand[i], places[k], updates[u])
         elif places[k] is None and len(free) == 1 and len(picked) == 1:
             call.unify(operand[picked[0]], updates[u])
-            _write_part(call, 2, {u: picked[0]})
         else:
             call.unify(places[k], updates[u])
     return tuple(out)
