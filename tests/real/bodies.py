@@ -134,6 +134,21 @@ add("Quaternion.rotate_vector",
     lambda v: fastquat.Quaternion(*jnp.asarray(Q4)).normalize().rotate_vector(v),
     (ARM, "m"), unit="m")  # fmt: skip
 
+gates = Package("jaxley.solver_gate", "jaxley")
+channels = Package("jaxley.channels", "jaxley")
+add = Table("jaxley", "jaxley", "neurons")
+VOLTAGE, OPEN = np.array([-65.0, -40.0, 10.0]), np.array([0.1, 0.2, 0.3])
+RATES = (np.array([1.0, 2.0, 3.0]), "1/ms"), (np.array([0.5, 0.4, 0.3]), "1/ms")
+add("solver_gate.solve_gate_exponential", lambda *a: gates.solve_gate_exponential(*a),
+    (OPEN,), (0.025, "ms"), *RATES, unit="")  # fmt: skip
+add("solver_gate.solve_gate_implicit", lambda *a: gates.solve_gate_implicit(*a),
+    (OPEN,), (0.025, "ms"), *RATES, unit="")  # fmt: skip
+add("solver_gate.exponential_euler", lambda *a: gates.exponential_euler(*a),
+    (VOLTAGE, "mV"), (0.025, "ms"), (VOLTAGE + 10, "mV"), (5.0, "ms"), unit="mV")  # fmt: skip
+add("Leak.compute_current",
+    lambda v, g, e: channels.Leak().compute_current({}, v, {"Leak_gLeak": g, "Leak_eLeak": e}),
+    (VOLTAGE, "mV"), (1e-4, "S/cm**2"), (-70.0, "mV"), unit="mV*S/cm**2")  # fmt: skip
+
 jaxkd = Package("jaxkd")
 add = Table("jaxkd", "jaxkd", "nearest neighbours")
 CLOUD = np.stack([np.cos(3 * np.arange(12.0)), np.sin(5 * np.arange(12.0))], axis=1)

@@ -165,3 +165,32 @@ add("stepper.Advection", lambda u, L, c, dt: exponax.stepper.Advection(1, L, 16,
 add("derivative", lambda u, L: exponax.derivative(u, L), (WAVE, "K"), (2.0, "m"), unit="K/m")
 add("metrics.RMSE", lambda u, v: exponax.metrics.RMSE(u, v),
     (WAVE, "K"), (WAVE * 0.9, "K"), unit="K")  # fmt: skip
+
+cfd = Package("jax_cfd.base", "jax-cfd")
+add = Table("jax_cfd", "jax-cfd", "fluids")
+GAS, U, V = (f(np.arange(16.0)).reshape(4, 4) for f in (np.sin, np.cos, np.arctan))
+
+
+def on_grid(data, offset=(0.5, 0.5)):
+    grid = cfd.grids.Grid((4, 4), domain=((0.0, 2.0), (0.0, 2.0)))
+    around = cfd.boundaries.periodic_boundary_conditions(2)
+    return cfd.grids.GridVariable(cfd.grids.GridArray(data, offset, grid), around)
+
+
+def flow(u, v):
+    return on_grid(u, (1.0, 0.5)), on_grid(v, (0.5, 1.0))
+
+
+add("finite_differences.laplacian", lambda c: cfd.finite_differences.laplacian(on_grid(c)).data,
+    (GAS, "K"), unit="K")  # fmt: skip
+add("finite_differences.divergence",
+    lambda u, v: cfd.finite_differences.divergence(flow(u, v)).data,
+    (U, "m/s"), (V, "m/s"), unit="m/s")  # fmt: skip
+add("advection.advect_upwind",
+    lambda c, u, v, dt: cfd.advection.advect_upwind(on_grid(c), flow(u, v), dt).data,
+    (GAS, "K"), (U, "m/s"), (V, "m/s"), (0.1, "s"), unit="K*m/s")  # fmt: skip
+add("advection.advect_van_leer",
+    lambda c, u, v, dt: cfd.advection.advect_van_leer(on_grid(c), flow(u, v), dt).data,
+    (GAS, "K"), (0.1 * U,), (0.1 * V,), (0.1,), unit="K", trust=True)  # fmt: skip
+add("pressure.projection", lambda u, v: cfd.pressure.projection(flow(u, v))[0].data,
+    (U, "m/s"), (V, "m/s"), unit="m/s")  # fmt: skip
