@@ -20,7 +20,7 @@ def _whole_multiples(name: str) -> None:
 
     def divide(*operands: Any) -> Any:
         unit = multiplicative(name, unify(name, operands)[1])
-        if (multiple := whole_numbers(operands)) is not None:
+        if (multiple := whole_numbers(name, operands)) is not None:
             finest = own_unit(operands[multiple.swapped])
             x, y = map(magnitude_of, operands)
             out = divided(x, y, multiple)
@@ -48,7 +48,7 @@ def _common(name: str) -> None:
     """`gcd`, `lcm` of integers in two units: in the finer one."""
 
     def divisor(x1: Any, x2: Any) -> Any:
-        if (multiple := whole_numbers((x1, x2))) is None:
+        if (multiple := whole_numbers(name, (x1, x2))) is None:
             magnitudes, unit = unify(name, (x1, x2))
             return wrap(call(getattr(jnp, name), *magnitudes), multiplicative(name, unit))
         unit = own_unit((x1, x2)[multiple.swapped])

@@ -134,9 +134,9 @@ register_rule(Quantity, Scaling.BITS, _bits)
 
 def _join_differences(primitive: Any, operands: Operands, params: Params) -> Any:
     """`rem`, `complex`: not meaningful on a scale with an offset."""
-    if primitive.name == "rem" and (multiple := whole_numbers(operands)) is not None:
+    if primitive.name == "rem" and (multiple := whole_numbers("rem", operands)) is not None:
         units = [own_unit(x) for x in operands]
-        rest = truncated_remainder(*map(magnitude_of, operands), multiple)
+        rest = truncated_remainder(magnitude_of(operands[0]), magnitude_of(operands[1]), multiple)
         return wrap(convert(rest, units[multiple.swapped], units[0]), units[0])
     magnitudes, unit = _unify_data(primitive, operands)
     multiplicative(primitive.name, unit)

@@ -67,11 +67,15 @@ def unify(
     return convert_all([*map(magnitude_of, operands)], units, common), common
 
 
-def whole_numbers(operands: Sequence[Any]) -> Multiple | None:
+def whole_numbers(name: str, operands: Sequence[Any]) -> Multiple | None:
     """How the units of two integers count, for what is exact of integers."""
     if len(operands) != 2:
         return None
-    return whole_multiple([*map(magnitude_of, operands)], [*map(unit_of, operands)])
+    units = [*map(unit_of, operands)]
+    multiple = whole_multiple([*map(magnitude_of, operands)], units)
+    if multiple is not None:
+        check_bare_numbers(name, operands, units)
+    return multiple
 
 
 def compared(name: str, operands: Sequence[Any]) -> list[Any]:
@@ -79,8 +83,7 @@ def compared(name: str, operands: Sequence[Any]) -> list[Any]:
 
     **Arguments**: the comparison, `lt` or one of its like, and what it compares.
     """
-    if name in _COMPARISONS and (multiple := whole_numbers(operands)) is not None:
-        check_bare_numbers(name, operands, [*map(unit_of, operands)])
+    if name in _COMPARISONS and (multiple := whole_numbers(name, operands)) is not None:
         x, y = map(magnitude_of, operands)
         return list(comparable(name, x, y, multiple))
     return unify(name, operands, finest=True)[0]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from sciquax.core import ArrayValue
 
 from .arithmetic import filled_with
-from .base import Q, QuantityBase, bare
+from .base import QuantityBase, bare
 
 
 class ArrayMethods(QuantityBase):
@@ -18,7 +18,7 @@ class ArrayMethods(QuantityBase):
         x: Any = self
         return x if x.ndim == 0 else [row.tolist() for row in x]
 
-    def take(self: Q, indices: Any, *args: Any, **kwargs: Any) -> Q:
+    def take(self, indices: Any, *args: Any, **kwargs: Any) -> Any:
         """`jax.Array.take`; the fill value may be a quantity."""
         if isinstance(kwargs.get("fill_value"), QuantityBase):
             fill, unit = filled_with("take", self, kwargs["fill_value"])

@@ -184,8 +184,8 @@ def scaled_by(name: str, unit: Any, magnitude: Any, factor: Any, power: int = 1)
     if measure_of(unit) != "angle" or (number := stated_number(factor, _as_step)) is None:
         return None
     before = _so_far.get(id(magnitude))
-    known = before is not None and before[0]() is magnitude
-    total = (before[1] if known else 1.0) * number**power
+    so_far = before[1] if before is not None and before[0]() is magnitude else 1.0
+    total = so_far * number**power
     if not any(math.isclose(abs(total), factor, rel_tol=1e-6) for factor in _FACTORS):
         return total
     raise DimensionalityError(

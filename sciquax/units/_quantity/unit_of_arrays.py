@@ -12,7 +12,7 @@ from .._unit.parsing import as_unit
 from .base import bare
 from .quantity import Quantity
 
-_classes: weakref.WeakKeyDictionary[Any, type] = weakref.WeakKeyDictionary()
+_classes: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def unit(spec: Any) -> pint.Unit:
@@ -36,7 +36,8 @@ def unit(spec: Any) -> pint.Unit:
     registry = interned.registry
     kind = _classes.get(registry)
     if kind is None:
-        kind = _classes[registry] = type("Unit", (_OfArrays, registry.Unit), {})
+        made: Any = type("Unit", (_OfArrays, registry.Unit), {})
+        kind = _classes[registry] = made
     return kind(interned.container)
 
 
