@@ -65,6 +65,14 @@ PROGRAMS = {
     "no such float": (lambda: labelled([1, 2, 3]).sel(t=2.5), CoordinateError),
     "JAX's label": (lambda: S.sel(t=jnp.asarray([20.0, 10.0])), [1, 3]),
     "named label": (lambda: S.sel(t=NamedArray(jnp.asarray(20.0), ())), 1),
+    "another array's labels": (
+        lambda: S.sel(t=labelled([11.0, 28.0], 2).coord("t"), method="nearest"),
+        [3, 2],
+    ),
+    "labels of what was found": (
+        lambda: S.sel(t=labelled([11.0, 28.0], 2).coord("t"), method="nearest").coord("t"),
+        [10, 30],
+    ),
     "no label": (lambda: S.sel(t=slice(11, 12)), np.zeros(0)),
     "nothing near": (lambda: S.sel(t=slice(11, 12)).sel(t=3, method="nearest"), CoordinateError),
     "huge": (lambda: labelled(HUGE).sel(t=2**60 + 1), 1),

@@ -13,7 +13,7 @@ import xarray as xr
 
 from sciquax import named
 from sciquax.named import AxisError, CoordinateError, NamedArray, PositionalError
-from sciquax.units import Quantity
+from sciquax.units import DimensionalityError, Quantity
 
 RNG = np.random.default_rng(3)
 TIMES = pd.date_range("2000-01-15", periods=60, freq="23D")
@@ -237,6 +237,11 @@ def test_splines_periods_and_filling():
     out = lon.interp(lon=[-22.5, 337.5, 405.0, 22.5], period=360)
     np.testing.assert_allclose(out.array, [3.5, 3.5, 1, 0.5])
     assert float(lon.interp(lon=-45.0, period=360.0, method="nearest")) == 7
+    kelvin = NamedArray(Quantity(jnp.array([1.0, jnp.nan]), "K"), "x")
+    np.testing.assert_array_equal(kelvin.fillna(0.0).array.magnitude, [1, 0])
+    np.testing.assert_allclose(kelvin.fillna(Quantity(5000.0, "mK")).array.magnitude, [1, 5])
+    with pytest.raises(DimensionalityError):
+        kelvin.fillna(2.0)
     gaps = NamedArray(
         jnp.array([np.nan, 1, np.nan, np.nan, 7, np.nan]), "x", {"x": [0, 1, 2, 4, 5, 6]}
     )

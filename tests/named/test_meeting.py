@@ -87,6 +87,8 @@ DIFFERENT = {
     "solve of columns": q(lambda a, b: jnp.linalg.solve(a, b[:, None]), A, B),
     "at places": lambda: S.at[{"t": [0, 2]}].set(NamedArray(jnp.ones(2), "t", {"t": [10.0, 20.0]})),
     "at a slice": lambda: S.at[{"t": slice(0, 2)}].set(S.isel(t=[0, 2])),
+    "a mask": lambda: B[OTHER > 0],
+    "isel of a mask": lambda: B.isel(i=OTHER > 0),
     "at a mask": lambda: B.at[OTHER > 0].set(0.0),
     "scan": lambda: named.scan(lambda c, x: (OTHER, x), B, STEPS, "n"),
     "fold": lambda: named.fold(lambda c, x: OTHER, B, STEPS, "n"),

@@ -11,8 +11,6 @@ from sciquax.core.internal import known_value
 
 from .._array.base import NamedBase, as_named, bare
 from .._array.errors import AxisError, PositionalError
-from .._by_name.alignment import alignment
-from .._by_name.call_jax import apply
 from .._by_name.elementwise import keep_where, where
 from .._labels.distances import from_first, inexact, with_leaf
 
@@ -41,22 +39,11 @@ class Missing(NamedBase):
 
     def fillna(self: W, value: Any) -> W:
         """With a number, or a named array's elements, in place of nans, aligned by name."""
-        given = as_named(value, "fillna")
-        plan = alignment("fillna", (self._axes, given._axes))
-        plan.check("fillna", [self.array.shape, given.array.shape])
         own: Any = inexact(self)
-        held, other = plan.steps[0](own.array), plan.steps[1](given.array)
-        if is_value(held) or is_value(other):
-            other = convert_to(other, held)
-        shape = np.broadcast_shapes(held.shape, other.shape)
-        held, fill = (apply(jnp.broadcast_to, x, shape) for x in (held, other))
-        number = jtu.tree_leaves(fill)[0]
-        made = bare(held, plan.axes)
-
-        def filled(x: Any) -> Any:
-            return jnp.where(jnp.isnan(x), jnp.asarray(number, x.dtype), x)
-
-        return bare(with_leaf(made, filled), plan.axes)
+        out = where(self.notnull(), own, value)
+        if is_value(own.array) and is_value(out.array):  # in the array's own unit
+            return bare(convert_to(out.array, own.array), out._axes)
+        return out
 
     def where(self: W, condition: Any, other: Any = None, drop: bool = False) -> W:
         """The elements where a condition holds, and `other` (nan) elsewhere, by name.

@@ -46,6 +46,8 @@ def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
         if isinstance(index, (int, np.integer)):
             basic[i] = _checked_place(what, name, int(index), size)
             continue
+        if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
+            meet(what, a._axes.coords, index._axes.coords)
         array = _as_places(what, name, index, size)
         if array.ndim == 0 and not isinstance(array.array, Tracer):
             basic[i] = int(array.array)

@@ -117,7 +117,8 @@ def locate(known: Coordinate, name: str, value: Any, method: str | None, toleran
         raise absent(known, name, flat[missing[0]])
     places = places.reshape(wanted.shape)
     if labels.layout is not None:
-        return bare(places, labels.layout)
+        layout = labels.layout  # its own labels along the name are those that were looked up
+        return bare(places, layout.with_coord(name, None) if name in layout.coords else layout)
     return int(places) if places.ndim == 0 else places
 
 
