@@ -35,7 +35,9 @@ def from_triangle(a: Any, lower: bool) -> Any:
     whole = both if both is NotImplemented else operations.add(both, main)
     if whole is NotImplemented or isinstance(whole, SumMatrix):
         return NotImplemented
-    return whole.rebuild(whole.arrays(), properties=a.properties & {"positive_definite"} | _HERMITIAN)
+    return whole.rebuild(
+        whole.arrays(), properties=a.properties & {"positive_definite"} | _HERMITIAN
+    )
 
 
 def assumed_hermitian(a: Any) -> Any:
