@@ -26,6 +26,7 @@ from ._matrices.circulant import CirculantMatrix as CirculantMatrix
 from ._matrices.diagonal import DiagonalMatrix as DiagonalMatrix
 from ._matrices.identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
 from ._matrices.kronecker import KroneckerMatrix as KroneckerMatrix
+from ._matrices.kronecker_sum import KroneckerSumMatrix as KroneckerSumMatrix
 from ._matrices.low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
 from ._matrices.narrowest import from_bands as from_bands
 from ._matrices.permutation import PermutationMatrix as PermutationMatrix

@@ -85,12 +85,14 @@ OPERATIONS = {
     "kron": lambda A: jnp.kron(A, D[:2, :2]),
 }
 
-_NO_SPECTRUM = {"toeplitz", "low rank", "cyclic tridiagonal"}
-_NO_ELEMENTS = {"kronecker", "low rank"}
+_NO_SPECTRUM = {"toeplitz", "low rank", "cyclic tridiagonal", "kronecker sum"}
+_NO_ELEMENTS = {"kronecker", "kronecker sum", "low rank"}
+_SUM = {"kronecker sum"}
 REFUSED: dict[str, set[str]] = {
     "where": _NO_ELEMENTS,
     "tanh": _NO_ELEMENTS,
-    "abs": {"low rank"},
+    "A * A": _SUM,
+    "abs": {"low rank", *_SUM},
     "isfinite": {*_NO_ELEMENTS, "permutation"},
     "tril": _NO_ELEMENTS,
     "triu 1": _NO_ELEMENTS,
@@ -105,10 +107,10 @@ REFUSED: dict[str, set[str]] = {
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
         "permutation", "cyclic tridiagonal",
     },
-    "cho_solve": {"lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
-    "cholesky": {"lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
-    "qr": {"lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
-    "lu": {"lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
+    "cho_solve": {*_SUM, "lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
+    "cholesky": {*_SUM, "lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
+    "qr": {*_SUM, "lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
+    "lu": {*_SUM, "lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
 }  # fmt: skip
 """What has no structured result, by operation."""
 

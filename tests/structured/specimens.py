@@ -16,6 +16,7 @@ from sciquax.structured import (
     DiagonalMatrix,
     IdentityMatrix,
     KroneckerMatrix,
+    KroneckerSumMatrix,
     LowRankPlusDiagonalMatrix,
     PermutationMatrix,
     ScalarMatrix,
@@ -127,6 +128,14 @@ def _kronecker(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     )
 
 
+def _kronecker_sum(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    return KroneckerSumMatrix(
+        _normal(rng, *batch, 2, 2) + 3 * jnp.eye(2),
+        _normal(rng, *batch, 3, 3) + 3 * jnp.eye(3),
+        **options,
+    )
+
+
 def _low_rank(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     return LowRankPlusDiagonalMatrix(
         _normal(rng, *batch, N) + 5,
@@ -170,6 +179,7 @@ SPECIMENS = [
     Specimen("circulant", _circulant),
     Specimen("block diagonal", _blocks),
     Specimen("kronecker", _kronecker),
+    Specimen("kronecker sum", _kronecker_sum),
     Specimen("low rank", _low_rank),
     Specimen("permutation", _permutation),
     Specimen("identity", _identity),

@@ -16,7 +16,8 @@ NAMES = {
     "Identity": "identity", "Diagonal": "diagonal", "Bidiagonal": "upper bidiagonal",
     "Tridiagonal": "tridiagonal", "Banded": "banded", "Triangular": "lower triangular",
     "Toeplitz": "toeplitz", "Circulant": "circulant", "BlockDiagonal": "block diagonal",
-    "Kronecker": "kronecker", "LowRankPlusDiagonal": "low rank", "Permutation": "permutation",
+    "Kronecker": "kronecker", "KroneckerSum": "kronecker sum",
+    "LowRankPlusDiagonal": "low rank", "Permutation": "permutation",
 }  # fmt: skip
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]

@@ -87,7 +87,7 @@ OF_ONE = {
     "isclose": lambda A: (jnp.isclose(A, 0.0).sum(), jnp.isclose(A, A).all(), jnp.isclose(1.0, A)),
     "not finite": lambda A: jnp.isfinite(A * jnp.float32(jnp.inf)).all(),
 }
-REFUSED = {"kronecker", "low rank", "permutation"}
+REFUSED = {"kronecker", "kronecker sum", "low rank", "permutation"}
 
 
 @pytest.mark.parametrize("program", OF_ONE)

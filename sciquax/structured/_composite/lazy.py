@@ -45,10 +45,6 @@ class InverseMatrix(OfMatrices):
     def transpose(self) -> Any:
         return InverseMatrix.of(self.matrix.transpose())
 
-    def scale(self, s: Any, function: Any = jnp.multiply, properties: str = "scale") -> Any:
-        scaled = self.matrix.scale(1 / function(jnp.ones((), self.dtype), s))
-        return NotImplemented if scaled is NotImplemented else InverseMatrix.of(scaled)
-
     def diagonal(self) -> Any:
         """Of tridiagonal matrices that need no pivoting O(n); otherwise n systems in turn."""
         found = self.matrix.inverse_diagonal()

@@ -14,7 +14,7 @@ from sciquax.core import materialised, register_rule
 
 from .._matrix.factor import linalg
 from .._matrix.matrix import StructuredMatrix
-from .._matrix.operands import _is
+from .._matrix.operands import _is, _is_empty
 from .._matrix.value_contract import refuse_unless_allowed
 
 
@@ -31,10 +31,11 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
                 return NotImplemented
             if any(_is(x) and len(x.shape) < 2 for x in args):  # mapped over rows
                 return NotImplemented
-            with lenient():
-                out = rule(*args, **kwargs)
-            if out is not NotImplemented:
-                return out
+            if not any(map(_is_empty, args)):
+                with lenient():
+                    out = rule(*args, **kwargs)
+                if out is not NotImplemented:
+                    return out
             refuse_unless_allowed(shown, args)
             arrays = [materialised(x, shown) if _is(x) else x for x in args]
             return linalg(lambda *xs: function(*xs, **kwargs), *arrays)

@@ -29,6 +29,14 @@ class Withheld(ArrayValue, leaves=(), static=("operation", "extent", "kind")):
     def aval(self) -> Any:
         return ShapedArray(self.extent, self.kind)
 
+    def __repr__(self) -> str:
+        return f"<an output of `{self.operation}` without a structured result, not computed>"
+
+    __short__ = __repr__
+
+    def _jax_array(self) -> Any:
+        raise self.refusal()
+
     def refusal(self) -> RuleError:
         return RuleError(
             f"This output of `{self.operation}` has no structured result, and making it dense is "

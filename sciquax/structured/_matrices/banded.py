@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from .._kernels.bands import Bands, pad
-from .._matrix.fields import leaf, static
+from .._matrix.fields import leaf, size, static
 from .bands import BandMatrix
 from .narrowest import Layout, from_bands, narrowest
 
@@ -37,8 +37,8 @@ class BandedMatrix(BandMatrix):
     sums_by_parts: ClassVar[bool] = True  # but for the corners, which are no elements
 
     bands: Any = leaf(core_ndim=2)
-    lower: int = static(converter=int)
-    upper: int = static(converter=int)
+    lower: int = static(converter=size)
+    upper: int = static(converter=size)
 
     def check(self) -> None:
         rows, n = self.bands.shape[-2:]
@@ -47,7 +47,7 @@ class BandedMatrix(BandMatrix):
                 f"A `BandedMatrix` with lower={self.lower} and upper={self.upper} has "
                 f"{self.lower + self.upper + 1} rows of bands; got shape {self.bands.shape}."
             )
-        if max(self.lower, self.upper) >= n:
+        if max(self.lower, self.upper) >= max(n, 1):
             raise ValueError(
                 f"A `BandedMatrix` of size {n} has at most {n - 1} diagonals on each side; got "
                 f"lower={self.lower} and upper={self.upper}."

@@ -218,8 +218,9 @@ class BandMatrix(StructuredMatrix):
         pivots = jnp.moveaxis(u[0], 0, -1)
         return pivots.at[..., 0].multiply(sign.astype(pivots.dtype))
 
-    def times_dense(self, x: Any) -> Any:
-        return self.like({k: y * jnp.diagonal(x, k, -2, -1) for k, y in self.diagonals().items()})
+    def times_dense(self, x: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
+        bands = self.diagonals().items()
+        return self.like({k: function(y, jnp.diagonal(x, k, -2, -1)) for k, y in bands})
 
     def add_dense(self, x: Any) -> Any:
         n = self.shape[-1]

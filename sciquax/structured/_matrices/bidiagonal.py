@@ -46,10 +46,10 @@ def check_lengths(matrix: Any, **short_by: int) -> None:
     """**Raises** ValueError unless each diagonal is so much shorter than the main one."""
     n = matrix.main_diag.shape[-1]
     for name, by in short_by.items():
-        length = getattr(matrix, name).shape[-1]
-        if length != n - by:
+        length, wanted = getattr(matrix, name).shape[-1], max(n - by, 0)
+        if length != wanted:
             raise ValueError(
-                f"`{name}` of a `{type(matrix).__name__}` of size {n} has length {n - by}; "
+                f"`{name}` of a `{type(matrix).__name__}` of size {n} has length {wanted}; "
                 f"got {length}."
             )
 

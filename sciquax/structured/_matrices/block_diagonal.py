@@ -14,7 +14,7 @@ from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .diagonal import AnyDiagonal
+from .diagonal import AnyDiagonal, none_or_all
 from .permutation import UNITARY, PermutationMatrix, ascending, descending
 from .triangular import TriangularMatrix, check_square
 
@@ -110,11 +110,11 @@ class BlockDiagonalMatrix(StructuredMatrix):
     def det(self) -> Any:
         return jnp.prod(jnp.linalg.det(self.blocks), -1)
 
-    def times_dense(self, x: Any) -> Any:
+    def times_dense(self, x: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         k, m = self.sizes()
         x = x.reshape(*x.shape[:-2], k, m, k, m)
         blocks = jnp.moveaxis(jnp.diagonal(x, 0, -4, -2), -1, -3)
-        return self.rebuild([self.blocks * blocks])
+        return self.rebuild([function(self.blocks, blocks)])
 
 
 @operations.inverse.register(BlockDiagonalMatrix)
@@ -132,7 +132,9 @@ def _pinv(a: BlockDiagonalMatrix, rtol: Any) -> Any:
 
 @operations.cholesky.register(BlockDiagonalMatrix)
 def _cholesky(a: BlockDiagonalMatrix) -> Any:
-    return a.each(lambda x: lax.linalg.cholesky(x, symmetrize_input=False))
+    return a.each(
+        lambda x: none_or_all(lax.linalg.cholesky(x, symmetrize_input=False), (-3, -2, -1))
+    )
 
 
 @operations.eigvalsh.register(BlockDiagonalMatrix)

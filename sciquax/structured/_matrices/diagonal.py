@@ -91,7 +91,15 @@ def _pinv(a: DiagonalMatrix, rtol: Any) -> DiagonalMatrix:
     return a.rebuild([inverse], properties=surviving("inverse", a.known()))
 
 
-operations.cholesky.register(DiagonalMatrix)(lambda a: a.rebuild([positive_root(a.diag)]))
+@operations.cholesky.register(DiagonalMatrix)
+def _cholesky(a: DiagonalMatrix) -> DiagonalMatrix:
+    return a.rebuild([none_or_all(positive_root(a.diag), -1)])
+
+
+def none_or_all(x: Any, axes: Any) -> Any:
+    """Not a number anywhere, if any along these axes is not: as LAPACK's factors are."""
+    failed = jnp.any(jnp.isnan(x), axes, keepdims=True)
+    return jnp.where(failed, jnp.nan, x)
 
 
 def _layout(band: Callable[[int], Any], low: int, high: int) -> Layout:

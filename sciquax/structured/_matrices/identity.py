@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._kernels.bands import Bands
 from .._matrix import operations
 from .._matrix.base import allow_both, real_dtype
-from .._matrix.fields import leaf, static
+from .._matrix.fields import leaf, size, static
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import checked, surviving
 from .bands import BandMatrix
@@ -42,7 +42,7 @@ class IdentityMatrix(AnyDiagonal):
     arrays_are_entries: ClassVar[bool] = False
 
     one: Any = leaf(core_ndim=0)
-    n: int = static(converter=int)
+    n: int = static(converter=size)
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class IdentityMatrix(AnyDiagonal):
         allow_materialise: bool = False,
         properties: Iterable[str] = (),
     ):
-        self.one, self.n = jnp.ones((), dtype), n
+        self.one, self.n = jnp.ones((), dtype), size(n)
         self.allow_materialise, self.properties = allow_materialise, checked(properties)
 
     def aval(self) -> Any:
@@ -98,7 +98,7 @@ class ScalarMatrix(AnyDiagonal):
     """
 
     scalar: Any = leaf(core_ndim=0)
-    n: int = static(converter=int)
+    n: int = static(converter=size)
 
     @staticmethod
     def of(scalar: Any, like: Any, properties: Iterable[str] = ()) -> Any:
@@ -170,7 +170,9 @@ def _lu_of_upper(a: Any) -> Any:
 
 def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
     properties = surviving("sub" if subtract else "add", lhs.known(), rhs.known())
-    scalars = [m.diagonal()[..., 0] if m.shape[-1] else m.diagonal() for m in (lhs, rhs)]
+    scalars = [
+        m.scalar if isinstance(m, ScalarMatrix) else jnp.ones_like(m.one) for m in (lhs, rhs)
+    ]
     total = jnp.subtract(*scalars) if subtract else jnp.add(*scalars)
     return ScalarMatrix.of(total, lhs, properties).rebuild(
         [total], allow_materialise=allow_both(lhs, rhs), properties=properties

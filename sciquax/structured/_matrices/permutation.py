@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core import VALUE_TYPES
 from sciquax.core.internal import ShapedArray, Tracer
 
 from .._matrix import operations
@@ -24,7 +25,7 @@ class PermutationMatrix(StructuredMatrix):
 
     **Arguments**
 
-    - `perm`: integers, (..., n), each of 0 to n - 1 once (not checked).
+    - `perm`: integers, (..., n), each of 0 to n - 1 once (not checked of a traced array).
     - `dtype`: that of the matrix's zeros and ones (JAX's default float).
     - `allow_materialise`, `properties`: as for [`sciquax.structured.TridiagonalMatrix`][].
 
@@ -57,6 +58,11 @@ class PermutationMatrix(StructuredMatrix):
     def check(self) -> None:
         if not jnp.issubdtype(self.perm.dtype, jnp.integer):
             raise ValueError(f"`perm` holds integers; got {self.perm.dtype}.")
+        if isinstance(self.perm, Tracer) or type(self.perm) in VALUE_TYPES:
+            return
+        n = self.perm.shape[-1]
+        if np.any(np.sort(np.asarray(self.perm), -1) != np.arange(n)):
+            raise ValueError(f"`perm` holds each of 0 to {n - 1} once; got {self.perm}.")
 
     @classmethod
     def index_leaves(cls) -> tuple[str, ...]:

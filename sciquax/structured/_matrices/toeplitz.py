@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._kernels import compensated
 from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .circulant import CirculantMatrix, reflected
 from .identity import MULTIPLES
 from .narrowest import from_bands
+
+_REFINEMENTS = 8
+"""How many steps of iterative refinement at most: each gains about a digit."""
 
 
 class ToeplitzMatrix(StructuredMatrix):
@@ -56,6 +60,8 @@ class ToeplitzMatrix(StructuredMatrix):
 
     def materialise(self) -> Any:
         m, n = self.shape[-2:]
+        if 0 in (m, n):
+            return jnp.zeros(self.shape, self.dtype)
         return self.entries(np.arange(m)[:, None], np.arange(n)[None, :])
 
     def matmat(self, x: Any) -> Any:
@@ -86,17 +92,48 @@ class ToeplitzMatrix(StructuredMatrix):
         return jnp.take(self._joined(), place, axis=-1)
 
     def solve(self, b: Any) -> Any:
-        """Levinson's recursion, with two steps of iterative refinement by FFT products.
+        """Levinson's recursion, with steps of iterative refinement.
 
         Golub and Van Loan, section 4.7.3, for matrices that need not be symmetric. Stable for
         positive definite ones; as `scipy.linalg.solve_toeplitz` it fails where a leading minor is
-        singular, and the refinement recovers accuracy where one is nearly so.
+        singular, and the refinement recovers accuracy where one is nearly so. In 32 bits the
+        residuals have twice the precision, so that the solution has full accuracy for condition
+        numbers up to about 1e7 (Higham, section 12.1); else they are FFT products.
         """
+        batch = np.broadcast_shapes(self.batch_shape(), b.shape[:-2])
+        b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
+        precise = self.dtype == b.dtype == np.float32
         x = self._levinson(b)[0]
-        for _ in range(2):
-            residual = b - self.matmat(x)
-            x = x + self._levinson(residual)[0]
-        return x
+        rounding = float(jnp.finfo(x.dtype).eps)
+
+        def more(state: Any) -> Any:
+            x, size, before, count = state
+            converging = (size < before / 2) & (size > rounding * jnp.max(jnp.abs(x), initial=0))
+            return (count < _REFINEMENTS) & converging
+
+        def refined(state: Any) -> Any:
+            x, before, _, count = state
+            residual = self._residual(b, x) if precise else b - self.matmat(x)
+            step = self._levinson(residual.astype(x.dtype))[0]
+            size = jnp.max(jnp.abs(step), initial=0)
+            x = jnp.where(size < before, x + step, x)
+            return x, size, before, count + 1
+
+        largest = jnp.asarray(jnp.finfo(x.dtype).max, x.real.dtype)
+        return lax.while_loop(more, refined, (x, largest / 4, largest, 0))[0]
+
+    def _residual(self, b: Any, x: Any) -> Any:
+        """b - self @ x, rounded once: O(n^2), one column at a time."""
+        n = self.shape[-1]
+        joined = self._joined()
+
+        def step(total: Any, j: Any) -> Any:
+            column = lax.dynamic_slice_in_dim(joined, n - 1 - j, n, -1)[..., None]
+            element = lax.dynamic_index_in_dim(x, j, -2)
+            return compensated.add_product(total, -column, element), None
+
+        (high, low), _ = lax.scan(step, (b, jnp.zeros_like(b)), jnp.arange(n))
+        return high + low
 
     def pivots(self) -> Any:
         """The ratios of consecutive leading minors."""

@@ -114,8 +114,8 @@ class TriangularMatrix(StructuredMatrix):
     def is_triangular(self, lower: bool) -> bool:
         return self.lower == lower
 
-    def times_dense(self, x: Any) -> Any:
-        return self.rebuild([self.full_array() * x])
+    def times_dense(self, x: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
+        return self.rebuild([function(self.full_array(), x)])
 
     def stored(self, beside: Any = 0) -> Any:
         index = np.arange(self.shape[-1])

@@ -114,7 +114,12 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         """**Raises** ValueError if the defining arrays' sizes do not make a matrix."""
 
     def matrix_aval(self, shape: tuple[int, ...]) -> ShapedArray:
-        """What `aval` gives: this shape, batch axes included, in the arrays' dtype."""
+        """What `aval` gives: this shape, batch axes included, in the arrays' dtype.
+
+        **Raises** ValueError for a shape that no matrix has: of one that a loop takes rows of.
+        """
+        if len(shape) < 2:
+            raise ValueError(f"A matrix has two axes; got shape {shape}.")
         return ShapedArray(shape, jnp.result_type(*[x.dtype for x in self.arrays()]))
 
     @classmethod

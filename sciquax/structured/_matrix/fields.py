@@ -1,5 +1,6 @@
 """The fields of a matrix's class: arrays that define it, and what else does."""
 
+import operator
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import equinox as eqx
@@ -79,6 +80,14 @@ class StructuredMeta(type(ArrayValue)):
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             return super().__call__(*args, **kwargs).canonical()
+
+
+def size(n: Any) -> int:
+    """A size as a static field. **Raises** TypeError unless it is an integer, ValueError if it is
+    negative."""
+    if (n := operator.index(n)) < 0:
+        raise ValueError(f"A size is not negative; got {n}.")
+    return n
 
 
 def unchecked(cls: type[T], **fields: Any) -> T:

@@ -141,9 +141,12 @@ class StructuredMatrix(ValueContract):
         """The sum with an array of the same shape."""
         return x + self.materialise()
 
-    def times_dense(self, x: Any) -> Any:
-        """The product element by element with an array of the same shape."""
-        return x * self.materialise()  # as dense as the array that is there already
+    def times_dense(self, x: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
+        """The product element by element with an array of the same shape.
+
+        Or another `function` of both elements, which is zero where the matrix is.
+        """
+        return function(self.materialise(), x)  # as dense as the array that is there already
 
     def frobenius(self) -> Any:
         """The square of the Frobenius norm, or NotImplemented where it has no short form."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
 from sciquax._storage.promotion import lenient
-from sciquax.core import VALUE_TYPES, scalar, stated_number, strip
+from sciquax.core import VALUE_TYPES, bind, scalar, stated_number, strip
 from sciquax.core.internal import Tracer
 
 from .matrix import StructuredMatrix
@@ -19,6 +19,11 @@ Operands = Sequence[Any]
 
 def _is(x: Any) -> bool:
     return isinstance(x, StructuredMatrix)
+
+
+def _is_empty(x: Any) -> bool:
+    """Whether a matrix has no rows or no columns: it is its array."""
+    return _is(x) and 0 in x.shape[-2:]
 
 
 def _plain(operands: Operands) -> list[Any] | None:
@@ -55,6 +60,9 @@ def _guarded(rule: Callable) -> Callable:
         operands = [strip(x) for x in operands]
         if not any(map(_is, operands)):
             return NotImplemented
+        if any(map(_is_empty, operands)):
+            arrays = [x.materialise() if _is_empty(x) else x for x in operands]
+            return bind(primitive, *arrays, **params)
         with lenient():
             return rule(primitive, operands, params)
 

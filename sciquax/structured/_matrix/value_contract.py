@@ -103,7 +103,9 @@ class ValueContract(MatrixBase):
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
-        """Materialise what allows it."""
+        """Materialise what allows it; a matrix of matrices holds them."""
+        if isinstance(primitive, _Assembly):
+            return primitive.bind(*values, **params)
         refuse_unless_allowed(primitive.name, values)
         return ArrayValue.default(primitive, values, params)
 
@@ -124,8 +126,15 @@ class ValueContract(MatrixBase):
 
 
 def refuse_unless_allowed(name: str, values: Iterable[Any]) -> None:
-    """**Raises** `RuleError` naming the operation if a structured operand may not become dense."""
-    refused = [x for x in values if isinstance(x, MatrixBase) and not x.allow_materialise]
+    """**Raises** `RuleError` naming the operation if a structured operand may not become dense.
+
+    One row or column, or no element at all, may: the array is as small as the matrix.
+    """
+    refused = [
+        x
+        for x in values
+        if isinstance(x, MatrixBase) and not x.allow_materialise and min(x.shape[-2:]) > 1
+    ]
     if refused:
         operands = ", ".join(describe(x) for x in refused)
         raise RuleError(

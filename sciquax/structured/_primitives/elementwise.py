@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import BandMask, Filled, Transient
-from sciquax.core import Structure, bind, facts_of, register_rule, strip, vanishes
+from sciquax.core import VALUE_TYPES, Structure, bind, facts_of, register_rule, strip, vanishes
 
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
@@ -174,6 +174,9 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     nothing = None if whole else static_number(other, vanishes)
     if nothing:
         return matrix.negate() if subtract and matrix is rhs else matrix
+    if matrix.shape[-2:] == (1, 1):  # a correction of rank one has no diagonal to solve by
+        arrays = [x.materialise() if _is(x) else x for x in plain]
+        return bind(primitive, *arrays, **params)
     if nothing is not None or np.ndim(other) == 0 or not whole and np.shape(other)[-2:] == (1, 1):
         return _plus_number(primitive, operands, params, matrix, other, subtract)
     if np.shape(other)[-2:] != matrix.shape[-2:] or np.ndim(other) != len(matrix.shape):
@@ -238,6 +241,10 @@ def _select(primitive: Any, operands: Operands, params: Params) -> Any:
     which, *cases = map(strip, operands)
     if isinstance(which, BandMask) and len(cases) == 2:
         return masked(which, *cases)
+    if type(which) not in VALUE_TYPES and len(cases) == 2:
+        kept = _kept_by_array(which, *cases)
+        if kept is not NotImplemented:
+            return kept
     if not _is(which) and not isinstance(which, Transient) and jnp.ndim(which) == 0:
         cases = [_zero_like(x, cases) for x in cases]
         if all(map(_is, cases)):
@@ -246,6 +253,16 @@ def _select(primitive: Any, operands: Operands, params: Params) -> Any:
             )
         return NotImplemented
     return _elementwise(primitive, operands, params)
+
+
+def _kept_by_array(keep: Any, off: Any, on: Any) -> Any:
+    """`where(keep, A, 0)`, or `where(drop, 0, A)`, for an array of all elements."""
+    zeros = [isinstance(x, Filled) and static_number(x.array) == 0 for x in (off, on)]
+    matrix = on if zeros[0] else off
+    if not any(zeros) or not _is(matrix) or np.shape(keep) != matrix.shape:
+        return NotImplemented
+    keep = keep if zeros[0] else jnp.logical_not(keep)
+    return matrix.times_dense(keep, lambda x, keep: jnp.where(keep, x, jnp.zeros((), x.dtype)))
 
 
 def _zero_like(x: Any, others: Operands) -> Any:

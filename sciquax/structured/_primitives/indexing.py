@@ -97,6 +97,17 @@ def elements(x: Any, i: Any, j: Any) -> Any:
     return NotImplemented
 
 
+def _in_turn(x: Any, i: Any, j: Any) -> Any:
+    """The elements at index arrays `i` and `j`, one column at a time."""
+    i, j = jnp.broadcast_arrays(i, j)
+
+    def one(place: Any) -> Any:
+        column = x.matvec((jnp.arange(x.shape[-1]) == place[1]).astype(x.dtype))
+        return jnp.take(column, place[0], axis=-1)
+
+    return lax.map(one, (i.reshape(-1), j.reshape(-1))).reshape(i.shape)
+
+
 def _stored(x: Any) -> int:
     """How many numbers a matrix stores for each of its batch."""
     total = 0
@@ -134,6 +145,8 @@ def gather(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
             return NotImplemented
         place = dict(zip(order, index, strict=True))
         out = x.entries(place[0], place[1])
+        if out is NotImplemented:
+            out = _in_turn(x, place[0], place[1])
     else:
         (axis,) = collapsed
         other = 1 - axis

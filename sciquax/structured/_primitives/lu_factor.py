@@ -17,6 +17,7 @@ from sciquax.core import (
     Structure,
     aval_of,
     bind,
+    describe,
     register_rule,
     strip,
 )
@@ -41,6 +42,11 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
 
     def aval(self) -> Any:
         return self.matrix.aval()
+
+    def __repr__(self) -> str:
+        return f"<LU factors of {describe(self.matrix)}, kept as the matrix>"
+
+    __short__ = __repr__
 
     def materialise(self) -> Any:
         raise self._refusal("This")
