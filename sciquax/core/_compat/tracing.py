@@ -132,6 +132,8 @@ class StagingTracer(pe.DynamicJaxprTracer):
 
     __slots__ = ()
 
+    _trace: Any  # a `StagingTrace`
+
     def to_concrete_value(self) -> Any:
         return self._trace.asked.number_of(self) if _is_wanted() else None
 
@@ -145,8 +147,8 @@ class StagingTracer(pe.DynamicJaxprTracer):
     item = _converted("item", lambda x, *args: x.item(*args))
     tolist = _converted("tolist", lambda x: x.tolist())
 
-    __repr__ = _shown(repr)
-    __str__ = _shown(str)
+    __repr__ = _shown(repr)  # pyright: ignore[reportAssignmentType]
+    __str__ = _shown(str)  # pyright: ignore[reportAssignmentType]
 
 
 def _is_wanted() -> bool:
@@ -187,7 +189,7 @@ class StagingTrace(pe.DynamicJaxprTrace):
         self.frame.invars.append(var)
         return self.var_to_tracer(var, source_info)
 
-    def _new_const(self, *args: Any) -> Any:
+    def _new_const(self, *args: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         tracer = super()._new_const(*args)
         tracer.__class__ = StagingTracer  # it has the same fields
         return tracer
@@ -199,14 +201,16 @@ class StagingTrace(pe.DynamicJaxprTrace):
 
     def so_far(self, asked: StagingTracer) -> tuple[Any, list[Any]]:
         """The program so far, as a jaxpr with one output and its constants."""
-        return self.frame.to_jaxpr(self, [asked], self.frame.debug_info, asked._line_info)
+        frame: Any = self.frame
+        return frame.to_jaxpr(self, [asked], frame.debug_info, asked._line_info)
 
     def forget(self, carried_out: set[int]) -> set[Any]:
         """Drop the equations at these places.
 
         **Returns** the variables that neither the function nor what is left can use again.
         """
-        frame, left = self.frame, []
+        frame: Any = self.frame
+        left: list[Any] = []
         for i, eqn in enumerate(frame.tracing_eqns):
             if i in carried_out:
                 eqn.in_tracers = []  # they hold all that led to them
@@ -233,7 +237,7 @@ def _known(x: Any, seen: dict[int, Any]) -> Any:
     if not isinstance(x, Tracer):
         return x
     if isinstance(x, StagingTracer):
-        return x._trace.asked.number_of(x)  # pyright: ignore[reportAttributeAccessIssue]
+        return x._trace.asked.number_of(x)
     if id(x) in seen:
         return seen[id(x)]
     seen[id(x)] = out = None

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .._compat import execution, jaxprs
 from .._compat.jaxprs import ShapedArray, open_jaxpr
 from .._compat.tracing import trace_to_jaxpr

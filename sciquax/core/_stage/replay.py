@@ -147,7 +147,8 @@ class Kept:
                 self._plan, self._staged = plan, staged
             except Exception:  # a rule that wants concrete arrays, say
                 self._hopeless = True
-        return self if self._plan is None else self._staged.rebuild(self._plan(operands))
+        plan: Any = self._plan
+        return self if plan is None else self._staged.rebuild(plan(operands))
 
 
 def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept | None:

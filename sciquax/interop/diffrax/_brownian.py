@@ -128,7 +128,7 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
     class of the user's that is neither.
     """
     if isinstance(path, tuple(_OURS)) and type(path) not in _OURS:
-        return BareBrownianPath(path, time)
+        return BareBrownianPath(path=path, time=time)  # pyright: ignore[reportCallIssue]
     if isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree)):
         return _on_magnitudes(path, time)
     if time.plain and not has_quantity(path):

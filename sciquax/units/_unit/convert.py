@@ -110,6 +110,8 @@ def promote(magnitudes: Sequence[Any], scaled: Sequence[bool] = ()) -> list[Any]
     **Arguments**: and which of them are scaled: an integer is then multiplied by a Python float.
     """
     avals = [aval_of(x) for x in magnitudes]
+    if len({a.dtype for a in avals}) == 1 and avals[0].dtype.kind in "fc":
+        return list(magnitudes)
     if any(scaled):
         whole = [not jnp.issubdtype(a.dtype, jnp.inexact) for a in avals]
         becomes_inexact = any(w and s for w, s in zip(whole, scaled, strict=True))
