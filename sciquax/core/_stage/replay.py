@@ -148,7 +148,8 @@ class Kept:
             except Exception:  # a rule that wants concrete arrays, say
                 self._hopeless = True
         plan: Any = self._plan
-        return self if plan is None else self._staged.rebuild(plan(operands))
+        staged: Any = self._staged
+        return self if plan is None else staged.rebuild(plan(operands))
 
 
 def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept | None:
