@@ -41,8 +41,9 @@ class KroneckerSumMatrix(StructuredMatrix):
     >>> second = SymmetricTridiagonalMatrix(-2 * jnp.ones(3), jnp.ones(2))
     >>> laplacian = KroneckerSumMatrix(second, second)
     >>> u = jnp.zeros(9).at[4].set(1.0)
-    >>> quaxify(lambda A, u: jnp.linalg.solve(jnp.eye(9) - 0.5 * A, u))(laplacian, u).round(3)
-    Array([0.014, 0.071, 0.014, 0.071, 0.357, 0.071, 0.014, 0.071, 0.014], dtype=float32)
+    >>> step = quaxify(lambda A, u: jnp.linalg.solve(jnp.eye(9) - 0.5 * A, u))
+    >>> step(laplacian, u)[:5].round(3)
+    Array([0.024, 0.071, 0.024, 0.071, 0.381], dtype=float32)
 
     ```
     """
