@@ -37,8 +37,12 @@ def find(kind: type) -> Callable[[Any], Quantity] | None:
         return from_astropy
     if any(m in _OTHER_LIBRARIES and "unit" not in n.lower() for m, n in owners):
         return _refuse if _has_unit(kind) else None
-    if _has_unit(kind) and (
-        issubclass(kind, np.ndarray) or {"__array__", "__jax_array__"} & set(dir(kind))
+    if (
+        _has_unit(kind)
+        and not any(m == "pandas" for m, _ in owners)
+        and (  # of dates: ns
+            issubclass(kind, np.ndarray) or {"__array__", "__jax_array__"} & set(dir(kind))
+        )
     ):
         return _refuse
     return None

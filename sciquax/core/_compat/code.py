@@ -84,11 +84,25 @@ _CARRIERS = ("jax._src.numpy.vectorize", "jax._src.lax.control_flow")
 
 def called_by_jax(function: types.FunctionType) -> bool:
     """Whether the call of `function` that is going on is by a function of JAX's, no transform."""
+    return _is_jax(_caller_of(function))
+
+
+def called_by_the_user(function: types.FunctionType) -> bool:
+    """Whether it is neither by a function of JAX's nor by this package."""
+    caller = _caller_of(function)
+    return not _is_jax(caller) and not caller.startswith(_HOUSE)
+
+
+_HOUSE = f"{__name__.partition('.')[0]}."
+
+
+def _caller_of(function: types.FunctionType) -> str:
+    """The module that the call of `function` that is going on is in."""
     frame = sys._getframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
     caller = None if frame is None else frame.f_back
-    return caller is not None and _is_jax(caller.f_globals.get("__name__", ""))
+    return "" if caller is None else caller.f_globals.get("__name__", "")
 
 
 def written_by_jax(traceback: Any) -> bool:

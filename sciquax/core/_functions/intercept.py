@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._compat.code import called_by_jax, pass_through, python_function
+from .._compat.code import called_by_jax, called_by_the_user, pass_through, python_function
 from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import WANTS_A_NUMBER, StagingTracer, trace_to_jaxpr
@@ -107,7 +107,7 @@ def _hook_for(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
         def hook(*args: Any, **kwargs: Any) -> Any:
-            if MODE.direct and any(map(is_value, args)) and not called_by_jax(function):
+            if MODE.direct and any(map(is_value, args)) and called_by_the_user(function):
                 raise CapturedValue  # so that it is staged: not all functions ask for its array
             if not MODE.staging or (not rules.everywhere and called_by_jax(function)):
                 return original(*args, **kwargs)

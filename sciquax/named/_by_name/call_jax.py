@@ -45,7 +45,8 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if MODE.staging:
         return quaxify(function)(*args, **kwargs)
     leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value)
-    if is_compiled_function(function) and not any(
+    compiled = is_compiled_function(function) and not MODE.direct  # there, values stay whole
+    if compiled and not any(
         isinstance(x, Tracer) for leaf in leaves for x in jtu.tree_leaves(leaf)
     ):
         return call_compiled(function, args, kwargs)
