@@ -120,7 +120,7 @@ def axes_of_outputs() -> list[int] | None:
     return [x for x in dict.fromkeys(leaves) if isinstance(x, int)]
 
 
-_LIBRARIES = ("jax", "equinox", "sciquax")
+_IN_BETWEEN = ("jax", "equinox", "sciquax")
 
 
 def within_filter_vmap() -> bool:
@@ -132,7 +132,7 @@ def within_filter_vmap() -> bool:
     frame = sys._getframe(1)
     while frame is not None:
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if not module.startswith(_LIBRARIES) or module == "equinox._filters" and name == "combine":
+        if not module.startswith(_IN_BETWEEN) or module == "equinox._filters" and name == "combine":
             return False
         if module == "equinox._vmap_pmap" and name == "__call__":
             return True

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import (
+    Polymorphic,
     aval_of,
     held_by,
     is_value,
@@ -166,7 +167,7 @@ def _of_median(function: Callable) -> None:
         return bare(out, axes(rest, {n: c for n, c in coords.items() if n in rest}))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
-    register_rule(NamedArray, function, rule)
+    register_rule(NamedArray, f"jax.numpy.{function.__name__}", rule)
 
 
 def _reduced(dims: Dims, axis: Any, keepdims: bool) -> Dims:
@@ -185,10 +186,12 @@ def _of_template(function: Callable) -> None:
         x, dims, coords = _parts(strip(a))
         if shape is not None:
             return apply(function, x, *args, shape=shape, **kwargs)
-        return bare(apply(function, x, *args, **kwargs), axes(dims, coords))
+        out = bare(apply(function, x, *args, **kwargs), axes(dims, coords))
+        return Polymorphic(out) if function is jnp.zeros_like else out
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
-    register_rule(NamedArray, function, rule)
+    # By name: where JAX calls it, as `x.at[i].divide` does, its primitives serve.
+    register_rule(NamedArray, f"jax.numpy.{function.__name__}", rule)
 
 
 register_labelling(NamedArray, _through)

@@ -10,6 +10,7 @@ _SIMPLE, _USUAL = 64, 10_000  # denominators
 
 def written(number: Any) -> Fraction:
     """The rational that an exponent in a text stands for: pint writes six digits of 1/3."""
+    number = number.item() if isinstance(number, np.generic) else number
     simple = Fraction(number).limit_denominator(_SIMPLE)
     if simple and abs(simple - Fraction(number)) <= 5e-7 * max(1.0, abs(number)):
         return simple
