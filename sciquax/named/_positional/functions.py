@@ -184,6 +184,7 @@ def _of_template(function: Callable) -> None:
 
     def rule(a: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
         x, dims, coords = _parts(strip(a))
+        args = tuple(_parts(strip(v))[0] if isinstance(strip(v), NamedArray) else v for v in args)
         if shape is not None:
             return apply(function, x, *args, shape=shape, **kwargs)
         out = bare(apply(function, x, *args, **kwargs), axes(dims, coords))

@@ -5,6 +5,7 @@ The scalings are facts of the primitives, kept in `sciquax/core/_facts.py`.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import Polymorphic, Scaling, bind, facts_of, register_rule
@@ -27,6 +28,7 @@ from .._quantity.arithmetic import (
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._unit.convert import convert
+from .._unit.unit import InternedUnit
 from .._unit.whole_numbers import truncated_remainder
 
 
@@ -38,6 +40,9 @@ def _first(primitive: Any, operands: Operands, params: Params) -> Any:
     unit = own_unit(operands[first])
     if not facts.moves_only:
         linear(name, unit)
+    if name == "convert_element_type" and _is_ratio(unit):
+        if jnp.issubdtype(params["new_dtype"], jnp.integer):  # which rounds
+            return bind(primitive, as_number(name, operands[first]), **params)
     magnitudes = [
         magnitude_of(x) if facts.is_data(i) else as_plain(name, x, "index")
         for i, x in enumerate(operands)
@@ -86,9 +91,17 @@ def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
     return bind(primitive, magnitude_of(x), **params)
 
 
+def _is_ratio(unit: InternedUnit) -> bool:
+    """Whether a unit is a ratio of units, and no name for a number: km/m, not percent."""
+    named = list(unit.container.values()) == [1]
+    return type(unit) is InternedUnit and unit.pure and not (unit.plain or unit.offset or named)
+
+
 def _round(primitive: Any, operands: Operands, params: Params) -> Any:
-    """In the unit that it is in: 12.6 percent becomes 13 percent."""
+    """In the unit that it is in: 12.6 percent becomes 13 percent. A ratio, km/m, is a number."""
     (x,) = operands
+    if _is_ratio(own_unit(x)):
+        return bind(primitive, as_number(primitive.name, x), **params)
     return wrap(bind(primitive, magnitude_of(x), **params), own_unit(x))
 
 
