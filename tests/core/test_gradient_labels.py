@@ -57,6 +57,29 @@ def test_transforms(case):
     assert_same(quaxify(jaxs(f, place))(LENGTH, TIME), ours(f, place)(LENGTH, TIME))
 
 
+def test_zeros_of_several_outputs():
+    """`jax.jacrev` pulls all outputs back at once: a zero has a unit where all give one."""
+    alike = quaxify(jax.jacrev(lambda x, y: (y**2, y * y)))(LENGTH, TIME)
+    assert_same(alike, (Quantity(0 * X, "s**2/m"),) * 2)
+    differing = quaxify(jax.jacrev(lambda x, y: (y**2, y * 3)))(LENGTH, TIME)
+    assert_same(differing, (0 * X, 0 * X))
+
+
+def test_integers_beside():
+    def both(x, n):
+        out, pull = jax.vjp(lambda x, n: (x[0] * 0, n + 1), x, n)
+        zero = np.zeros((), jax.dtypes.float0)
+        return pull((jnp.ones_like(out[0] / x[0]), zero))[0]
+
+    assert_same(quaxify(both)(LENGTH, jnp.int32(2)), 0 * X)
+
+    def pushed(x, n):
+        along = x, np.zeros((), jax.dtypes.float0)
+        return jax.jvp(lambda x, n: x * n.astype(x.dtype), (x, n), along)[1]
+
+    assert_same(quaxify(pushed)(LENGTH, jnp.int32(2)), Quantity(2 * X, "m"))
+
+
 def test_tangents():
     def pushed(x, v):
         return jax.jvp(lambda x: (x**2, lax.stop_gradient(x)), (x,), (v,))[1]

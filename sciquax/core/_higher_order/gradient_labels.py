@@ -47,25 +47,30 @@ class _Labels(LateCall):
 
 
 class _GradientLabels(_Labels):
-    """Of gradients, the arguments, an output, and the cotangent of that."""
+    """Of gradients, the arguments, the outputs, and their cotangents."""
 
     def labelled(self, *operands: Any) -> Any:
-        *pairs, out, cotangent = operands
-        if type(strip(cotangent)) in VALUE_TYPES:  # whoever has one, has labels
-            return pairs[: self.count]
-        pairs = zip(pairs[: self.count], pairs[self.count :], strict=True)
-        return [_gradient(strip(out), strip(x), g) for g, x in pairs]
+        n = self.count
+        outs, cotangents = _halves([*map(strip, operands[2 * n :])])
+        if any(type(x) in VALUE_TYPES for x in cotangents):  # whoever has one, has labels
+            return operands[:n]
+        pairs = zip(operands[:n], operands[n : 2 * n], strict=True)
+        return [_gradient(outs, strip(x), g) for g, x in pairs]
 
 
-def _gradient(out: Any, arg: Any, grad: Any) -> Any:
-    """A gradient, labelled where what it was computed of did not say how."""
+def _gradient(outs: Sequence[Any], arg: Any, grad: Any) -> Any:
+    """A gradient, labelled where what it was computed of did not say how.
+
+    A zero stays one of every unit where it is not known of which output: their labels differ.
+    """
     if not _is_of(grad, arg):
         return grad
     if _is_unlabelled_zero(grad):
         leaf = grad.inner
         if type(arg) in VALUE_TYPES:
             leaf = jtu.tree_unflatten(jtu.tree_structure(arg), [leaf])
-        return derivative(out, arg, leaf)
+        found = [derivative(out, arg, leaf) for out in outs]
+        return found[0] if len({jtu.tree_structure(x) for x in found}) == 1 else grad
     return _with_names_of(arg, grad)
 
 
@@ -74,10 +79,9 @@ class _TangentLabels(_Labels):
 
     def labelled(self, *operands: Any) -> Any:
         n = self.count
-        rest = operands[2 * n :]
-        primals, given = map(strip, rest[: len(rest) // 2]), rest[len(rest) // 2 :]
+        primals, given = _halves(operands[2 * n :])
         try:
-            _, rate = align(tuple(primals), tuple(given))
+            _, rate = align(tuple(map(strip, primals)), tuple(given))
         except LocatedError:  # arguments in several units, whose tangents are all plain
             return operands[:n]
         return [
@@ -93,6 +97,10 @@ def _tangent(out: Any, tangent: Any, rate: Any) -> Any:
         leaf = tangent.inner
         return scaled(out.as_tangent([leaf]) if type(out) in VALUE_TYPES else leaf, rate)
     return _with_names_of(out, tangent)
+
+
+def _halves(items: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    return items[: len(items) // 2], items[len(items) // 2 :]
 
 
 def _is_of(found: Any, value: Any) -> bool:
@@ -126,11 +134,10 @@ def _vjp(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _pulled(pull: Callable[..., Any], out: Any, primals: Any, cotangents: Any) -> Any:
     grads, tree = jtu.tree_flatten(pull(cotangents))
-    outs = zip(jtu.tree_leaves(out), jtu.tree_leaves(cotangents), strict=True)
-    known = next((pair for pair in outs if _is_inexact(pair[0])), None)
+    rest = _inexact_pairs(out, cotangents)
     args = jtu.tree_leaves(primals)
-    if known is not None and len(args) == len(grads):
-        grads = _leave(_GradientLabels, grads, args, known)
+    if rest and len(args) == len(grads):
+        grads = _leave(_GradientLabels, grads, args, rest)
     return jtu.tree_unflatten(tree, grads)
 
 
@@ -139,14 +146,19 @@ def _jvp(original: Callable[..., Any]) -> Callable[..., Any]:
         out, pushed, *aux = original(fun, primals, tangents, *args, **kwargs)
         if MODE.staging and _has_tracer(primals):
             leaves, tree = jtu.tree_flatten(pushed)
-            pairs = zip(jtu.tree_leaves(primals), jtu.tree_leaves(tangents), strict=True)
-            pairs = [(x, t) for x, t in pairs if _is_inexact(t)]
-            given = [*(x for x, _ in pairs), *(t for _, t in pairs)]
-            leaves = _leave(_TangentLabels, leaves, jtu.tree_leaves(out), given)
+            rest = _inexact_pairs(primals, tangents)
+            leaves = _leave(_TangentLabels, leaves, jtu.tree_leaves(out), rest)
             pushed = jtu.tree_unflatten(tree, leaves)
         return (out, pushed, *aux)
 
     return jvp
+
+
+def _inexact_pairs(points: Any, directions: Any) -> list[Any]:
+    """The leaves of a tree, and then those of its tangents or cotangents; but for integers."""
+    pairs = zip(jtu.tree_leaves(points), jtu.tree_leaves(directions), strict=True)
+    pairs = [(x, t) for x, t in pairs if _is_inexact(t)]
+    return [*(x for x, _ in pairs), *(t for _, t in pairs)]
 
 
 def _leave(
