@@ -131,8 +131,7 @@ def _warn(leaves: list[tuple[str, Any]]) -> None:
 
 def _read_before(f: Any, path: str, like: Any) -> Any:
     place = f"At {path} the" if path else "The"
-    if isinstance(like, Quantity):
-        source = _unit_before(f, place, like)
+    source = _unit_before(f, place, like) if isinstance(like, Quantity) else None
     leaves, tree = jtu.tree_flatten(like)
     arrays = [_array_before(f, place, x) for x in leaves]
     for new, old in zip(arrays, leaves, strict=True):
@@ -141,7 +140,7 @@ def _read_before(f: Any, path: str, like: Any) -> Any:
                 user_line()
             )
     value = tree.unflatten(arrays)
-    if not isinstance(like, Quantity):
+    if source is None:
         return value
     return converted(value, {"_unit": written(source)}, path, "file")
 
