@@ -37,6 +37,8 @@ def written(x: Any) -> Any:
     """A static field as JSON. What is not known is told by its class and its text."""
     if x is None or type(x) in (bool, int, float, str):
         return x
+    if isinstance(x, (np.bool_, np.integer)):
+        return x.item()
     known = _kinds.get(type(x))
     if known is not None:
         return {known.tag: written(known.write(x))}

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 
+from sciquax._files.streams import has_description, read, reading, write, writing
 from sciquax._storage.weights import chosen_weights
 from sciquax.core import aval_of, is_value
 
@@ -193,10 +194,20 @@ def load_adapters(model: Any, adapters: Any) -> Any:
 
 
 def save_adapters(file: Any, model: Any) -> None:
-    """Write the factors alone to a path or a file, by `eqx.tree_serialise_leaves`."""
-    eqx.tree_serialise_leaves(file, extract_adapters(model))
+    """Write the factors alone to a path or a file, with their units, axes and scaling.
+
+    A file at the path is replaced once all is written. A path without a suffix gets `.eqx`.
+    """
+    with writing(file) as f:
+        write(f, extract_adapters(model))
 
 
 def read_adapters(file: Any, model: Any) -> Any:
-    """The model with the factors that `save_adapters` wrote, which must have its shapes."""
-    return load_adapters(model, eqx.tree_deserialise_leaves(file, extract_adapters(model)))
+    """The model with the factors that `save_adapters` wrote, in the units of its own.
+
+    **Raises** `ValueError` by path where shapes, axes, scaling or other properties differ.
+    """
+    own = extract_adapters(model)
+    with reading(file) as f:
+        told = has_description(f)
+        return load_adapters(model, read(f, own) if told else eqx.tree_deserialise_leaves(f, own))
