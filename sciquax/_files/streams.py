@@ -17,7 +17,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core.internal import adopt_all
+from sciquax.core import user_line
+from sciquax.core.internal import adopt_all, quoted
 
 from .comparison import StoredTypeError, check
 from .descriptions import array_nodes, describe
@@ -46,6 +47,8 @@ def tree_of(found: Any, source: str) -> Any:
 
 def write(f: Any, tree: Any) -> None:
     """Write a tree to an open file."""
+    if not hasattr(f, "write"):
+        raise StoredTypeError(f"{quoted(f)} is neither a path nor an open file.").at(user_line())
     said, arrays = header(adopt_all(tree))
     text = zlib.compress(json.dumps(said).encode())
     f.write(MAGIC + len(text).to_bytes(8, "little") + text)
@@ -61,6 +64,8 @@ def _is_foreign(dtype: Any) -> bool:
 
 def has_description(f: Any) -> bool:
     """Whether what follows in an open file was written by `write`; the file stays where it is."""
+    if not hasattr(f, "read"):
+        raise StoredTypeError(f"{quoted(f)} is neither a path nor an open file.").at(user_line())
     start = f.read(len(MAGIC))
     f.seek(-len(start), 1)
     return start == MAGIC

@@ -154,6 +154,16 @@ class OutsideQuaxifyError(RuleError):
     """A JAX function was handed a value outside of `quaxify`."""
 
 
+def wanted(what: str, x: Any, kinds: Any, text: str) -> Any:
+    """An argument, if it is of these types. **Raises** `RuleError`.
+
+    **Arguments**: what it was given to; the argument; types; what to call them.
+    """
+    if not isinstance(x, kinds):
+        raise RuleError(f"`{what}` takes {text}, not {quoted(x)}.").at(user_line())
+    return x
+
+
 def outside(what: str) -> OutsideQuaxifyError:
     """The error for `jnp.sin(value)` without `quaxify`."""
     return OutsideQuaxifyError(

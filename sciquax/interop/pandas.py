@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sciquax.core.internal import takes_foreign
+from sciquax.core.internal import takes_foreign, wanted
 from sciquax.units import Quantity
 
 
@@ -21,6 +21,7 @@ def to_series(q: Quantity, **options: Any) -> pd.Series:
 
     **Arguments**: a quantity of one axis; `options` are those of `pandas.Series` (index, name).
     """
+    wanted("to_series", q, Quantity, "a quantity")
     series = pd.Series(np.asarray(q.magnitude), **options)
     series.attrs["units"] = str(q.units)
     return series
@@ -33,6 +34,7 @@ def from_series(series: pd.Series, unit: Any = None) -> Quantity:
 
     **Raises** ValueError for a series without a unit.
     """
+    wanted("from_series", series, (pd.Series, pd.Index), "a series of pandas")
     pint_array = getattr(series.array, "quantity", None)
     if pint_array is not None:  # pint_pandas
         return Quantity(pint_array, unit)
@@ -56,6 +58,7 @@ def to_dataframe(columns: Mapping[str, Any], index: Any = None) -> pd.DataFrame:
 
     ```
     """
+    wanted("to_dataframe", columns, Mapping, "columns by name")
     data = {
         (name, str(x.units)) if isinstance(x, Quantity) else (name, ""): np.asarray(
             x.magnitude if isinstance(x, Quantity) else x
@@ -72,6 +75,7 @@ def from_dataframe(table: pd.DataFrame) -> dict[str, Any]:
 
     **Raises** ValueError for columns of one level, which have no units.
     """
+    wanted("from_dataframe", table, pd.DataFrame, "a table of pandas")
     if table.columns.nlevels != 2:
         raise ValueError(
             "The table's columns have no units: their second level is to be the unit, as "

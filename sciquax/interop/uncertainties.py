@@ -10,6 +10,8 @@ import numpy as np
 import uncertainties
 from uncertainties import unumpy
 
+from sciquax.core import adopt
+from sciquax.core.internal import wanted
 from sciquax.units import Quantity, get_registry
 from sciquax.units.internal import difference_unit
 
@@ -30,6 +32,9 @@ def to_uncertainties(value: Quantity, deviation: Any, unit: Any = None) -> Any:
 
     ```
     """
+    value, deviation = adopt(value), adopt(deviation)
+    for x in (value, deviation):
+        wanted("to_uncertainties", x, Quantity, "a value and a deviation that are quantities")
     value = value if unit is None else value.to(unit)
     nominal = np.asarray(value.magnitude, np.float64)
     spread = np.asarray(deviation.m_as(_difference(value)), np.float64)

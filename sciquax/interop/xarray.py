@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import wanted
 from sciquax.named import AxisError, NamedArray
 from sciquax.units import Quantity, UndefinedUnitError, unit
 
@@ -45,6 +46,7 @@ def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
 
     ```
     """
+    wanted("to_xarray", a, NamedArray, "a named array")
     dims = [d if d is not None else f"dim_{i}" for i, d in enumerate(a.dims)]
     if len(set(dims)) != len(dims):
         raise AxisError(f"`to_xarray` needs names for all axes: {a.dims}.").at(user_line())
@@ -95,6 +97,7 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
         }
     if isinstance(data, xr.Variable):
         data = xr.DataArray(data)
+    wanted("from_xarray", data, xr.DataArray, "an array or a dataset of xarray")
     if hasattr(data.data, "units") and hasattr(data.data, "magnitude"):  # pint-xarray, quantified
         data = _dequantified(data)
     dims = tuple(str(d) for d in data.dims)
@@ -187,6 +190,7 @@ def _numeric(data: xr.Dataset) -> xr.Dataset:
 
 def to_dataset(arrays: Mapping[str, NamedArray]) -> xr.Dataset:
     """An `xarray.Dataset` of named arrays, whose shared coordinates must agree."""
+    wanted("to_dataset", arrays, Mapping, "named arrays by name")
     return xr.merge(
         [to_xarray(a, name) for name, a in arrays.items()], join="exact", compat="equals"
     )

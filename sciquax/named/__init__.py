@@ -85,7 +85,7 @@ for _kind in (_Reductions, _Shapes, _Moving, _Along, _Missing, _Relabelling):
 
 def to_xarray(a: NamedArray) -> _Any:
     """An `xarray.DataArray` with the dims, coordinates, attributes and unit of `a`."""
-    return a.to_xarray()
+    return _as_named(a, "to_xarray").to_xarray()
 
 
 def from_xarray(data: _Any, **options: _Any) -> _Any:

@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, wanted
 
 from ._array.axes import name_of
 from ._array.base import bare
@@ -18,6 +18,7 @@ from ._named_array import NamedArray
 
 def partition_spec(a: NamedArray, names: Mapping[Any, Any]) -> PartitionSpec:
     """The `PartitionSpec` of an array for `{name: mesh axis or axes}`; other axes are whole."""
+    wanted("partition_spec", names, Mapping, "mesh axes by name")
     known = {name_of(k): v for k, v in names.items()}
     return PartitionSpec(*[known.get(d) if d is not None else None for d in a.dims])
 
@@ -32,6 +33,7 @@ def shard(tree: Any, mesh: Any, names: Mapping[Any, Any]) -> Any:
     `AxisSizeError` where a size is not divisible by the number of devices.
     """
     leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value)
+    wanted("shard", names, Mapping, "mesh axes by name")
     known = {name_of(k): _mesh_axes(mesh, v) for k, v in names.items()}
     arrays = [x for x in leaves if isinstance(x, NamedArray)]
     every = tuple(dict.fromkeys(d for a in arrays for d in a.dims))

@@ -86,7 +86,7 @@ class BCOO(
     ):
         self.data = data if is_value(data) else jnp.asarray(data)
         self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
-        n_batch, n_sparse = self.indices.ndim - 2, self.indices.shape[-1]
+        n_batch, n_sparse = self.indices.ndim - 2, (0, *self.indices.shape)[-1]
         shape = tuple(int(n) for n in shape)
         data_shape = aval_of(self.data).shape
         if n_batch < 0 or not jnp.issubdtype(self.indices.dtype, jnp.integer):

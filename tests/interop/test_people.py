@@ -210,7 +210,8 @@ def test_equinox_serialisation():
     assert_raises(
         DimensionalityError,
         call,
-        "The file has a quantity in 'm', `like` one in 's'.\n{place}",
+        "The file has a quantity in 'm', `like` one in 's'.\n{place}\n"
+        "Read it into what was written, and change that then.",
     )
     file = io.BytesIO()
     eqx.tree_serialise_leaves(file, Q)

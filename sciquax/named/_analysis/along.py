@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from .._array.base import NamedBase
+from .._array.base import NamedBase, as_named
 from .._by_name.shapes import _pairs
 from .calculus import cumulative_integrate, differentiate, integrate
 from .coarsening import Coarsen
@@ -42,6 +42,7 @@ class AlongCoordinates(NamedBase):
 
     def interp_like(self: X, other: Any, method: str = "linear", **options: Any) -> X:
         """Interpolated at the coordinates that another array has along names of this one."""
+        other = as_named(other, "interp_like")
         shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
         return self.interp(shared, method, **options)
 

@@ -10,7 +10,7 @@ from sciquax.core import user_line
 from sciquax.core.internal import known_value
 
 from .._array.axes import axes
-from .._array.base import NamedBase, bare, coordinate
+from .._array.base import NamedBase, as_named, bare, coordinate
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, CoordinateError
 from .._by_name.shapes import _pairs, known_integer, scalar
@@ -91,6 +91,7 @@ class Relabelling(NamedBase):
 
     def reindex_like(self: Y, other: Any, method: str | None = None, **options: Any) -> Y:
         """The elements at the labels that another array has along names of this one."""
+        other = as_named(other, "reindex_like")
         shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
         return self.reindex(shared, method=method, **options)
 

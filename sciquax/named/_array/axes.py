@@ -9,7 +9,10 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sciquax.core import user_line
+from sciquax.core.internal import wanted
 
 from .coordinates import Coordinate
 from .errors import AxisError, AxisSizeError, absent, repeated, show_dims
@@ -107,7 +110,7 @@ def sizes_of(what: str, sizes: Any) -> dict[str, int]:
             raise AxisError(
                 f"`{what}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`."
             ).at(user_line())
-        size = size.__index__()
+        size = wanted(what, size, (int, np.integer), "sizes that are integers").__index__()
         if name in found:
             raise repeated(what, name).at(user_line())
         if size < 0 or stated is not None and stated != size:

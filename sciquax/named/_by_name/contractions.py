@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from sciquax.core import user_line
+from sciquax.core.internal import wanted
 
 from .._array.axes import as_names, axes, name_of
 from .._array.base import N, NamedBase, bare
@@ -121,6 +122,7 @@ def einsum(spec: str, *operands: N | Any, **kwargs: Any) -> N:
     ```
     """
     arrays = _operands("einsum", operands)
+    wanted("einsum", spec, str, "a text")
     left, arrow, right = spec.partition("->")
     if not arrow:
         raise AxisError(f"`einsum` got {spec!r}, without an output.", "Write `-> names`.").at(

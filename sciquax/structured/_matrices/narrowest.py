@@ -1,10 +1,12 @@
 """The narrowest type for a set of diagonals."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+
+from sciquax.core.internal import wanted
 
 from .._kernels.bands import Bands
 from .._matrix.matrix import StructuredMatrix
@@ -44,6 +46,7 @@ def from_bands(
 
     ```
     """
+    wanted("from_bands", bands, Mapping, "diagonals by offset")
     some = next(iter(bands.values()))
     bands = {k: x for k, x in bands.items() if abs(k) < n}
     bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}

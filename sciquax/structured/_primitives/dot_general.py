@@ -19,8 +19,9 @@ class _Side:
     """One operand of a contraction: its axes by role."""
 
     def __init__(self, x: Any, contract: Iterable[int], batch: Iterable[int]):
-        self.x, self.contract, self.batch = x, tuple(contract), tuple(batch)
-        self.ndim = len(x.shape)
+        self.x = x if hasattr(x, "shape") else jnp.asarray(x)  # a number
+        self.contract, self.batch = tuple(contract), tuple(batch)
+        self.ndim = len(self.x.shape)
         self.free = tuple(
             a for a in range(self.ndim) if a not in self.contract and a not in self.batch
         )

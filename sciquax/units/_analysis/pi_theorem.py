@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from sciquax.core.internal import wanted
+
 from .._quantity.quantity import Quantity
 from .._unit.exponents import rational
 from .._unit.parsing import as_unit
@@ -31,6 +33,7 @@ def pi_theorem(quantities: Mapping[str, Any]) -> list[dict[str, Fraction]]:
 
     ```
     """
+    wanted("pi_theorem", quantities, Mapping, "units or quantities by name")
     registry = get_registry()
     dimensions = {name: _dimension(x, registry) for name, x in quantities.items()}
     # Gaussian elimination of the dimensions, keeping what each row is made of.

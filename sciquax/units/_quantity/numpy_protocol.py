@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -85,7 +86,7 @@ class NumpyProtocol(QuantityBase):
 
     def block_until_ready(self: Q) -> Q:
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
-        self.magnitude.block_until_ready()
+        jax.block_until_ready(self.magnitude)
         return self
 
 
