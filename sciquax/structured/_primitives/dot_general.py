@@ -19,7 +19,7 @@ class _Side:
     """One operand of a contraction: its axes by role."""
 
     def __init__(self, x: Any, contract: Iterable[int], batch: Iterable[int]):
-        self.x = x if hasattr(x, "shape") else jnp.asarray(x)  # a number
+        self.x: Any = x if hasattr(x, "shape") else jnp.asarray(x)  # a number
         self.contract, self.batch = tuple(contract), tuple(batch)
         self.ndim = len(self.x.shape)
         self.free = tuple(
