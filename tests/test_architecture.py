@@ -28,6 +28,7 @@ LOADED_LATE = {
 BY_NAME = {
     "sciquax/__init__.py",
     "sciquax/core/_adapters.py",
+    "sciquax/core/_compat/known.py",
     "sciquax/core/_functions/intercept.py",
     "sciquax/named/__init__.py",
     "sciquax/scipy.py",

@@ -31,7 +31,9 @@ EVERY = {
     "elementwise": lambda a: 2 * a + a,
     "jit": lambda a: jax.jit(lambda c: c * 2 - c)(a),
     "fori_loop": lambda a: lax.fori_loop(0, 3, lambda i, c: c * 2, a),
-    "while_loop": lambda a: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * 2), (0, a)),
+    "while_loop": lambda a: lax.while_loop(
+        lambda c: c[0] < 3, lambda c: (c[0] + 1, 2 * c[1]), (0, a)
+    ),
     "scan": lambda a: lax.scan(lambda c, _: (c * 2, None), a, None, length=3)[0],
     "cond": lambda a: lax.cond(jnp.array(True), lambda c: c * 2, lambda c: c * 3, a),
     "checkpoint": lambda a: jax.checkpoint(lambda c: c * 3)(a),

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
-from sciquax._storage.promotion import lenient, leniently
 from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
@@ -203,17 +202,16 @@ def _reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     axes = {int(a) % ndim for a in params["axes"]}
     batch = tuple(a for a in axes if a < ndim - 2)
     both = {ndim - 2, ndim - 1} <= axes
-    with lenient():
-        if primitive.name == "reduce_sum":
-            return _sum(x, axes, batch)
-        if not both or primitive.name not in EXTREMES:
-            return NotImplemented
-        function, combine = EXTREMES[primitive.name]
-        stored = x.inside.stored(x.outside)
-        out = function(stored, -1)
-        if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
-            out = combine(out, jnp.asarray(x.outside, out.dtype))
-        return function(out, batch) if batch else out
+    if primitive.name == "reduce_sum":
+        return _sum(x, axes, batch)
+    if not both or primitive.name not in EXTREMES:
+        return NotImplemented
+    function, combine = EXTREMES[primitive.name]
+    stored = x.inside.stored(x.outside)
+    out = function(stored, -1)
+    if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
+        out = combine(out, jnp.asarray(x.outside, out.dtype))
+    return function(out, batch) if batch else out
 
 
 def _sum(x: Surrounded, axes: set[int], batch: tuple[int, ...]) -> Any:
@@ -234,20 +232,15 @@ def _elementwise(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     """Beside a dense array of the same shape the result is dense, and is no larger than that."""
     operands = [strip(x) for x in operands]
     shape = next(x.shape for x in operands if isinstance(x, Surrounded))
-    with lenient():
-        if not any(type(x) not in VALUE_TYPES and np.shape(x) == shape for x in operands):
-            return surround(primitive, operands, params)
-        if primitive.multiple_results or any(np.shape(x) not in ((), shape) for x in operands):
-            return NotImplemented
-        dense = [
-            x.dense()
-            if isinstance(x, Surrounded)
-            else x.materialise()
-            if type(x) in VALUE_TYPES
-            else x
-            for x in operands
-        ]
-        return primitive.bind(*dense, **params)
+    if not any(type(x) not in VALUE_TYPES and np.shape(x) == shape for x in operands):
+        return surround(primitive, operands, params)
+    if primitive.multiple_results or any(np.shape(x) not in ((), shape) for x in operands):
+        return NotImplemented
+    dense = [
+        x.dense() if isinstance(x, Surrounded) else x.materialise() if type(x) in VALUE_TYPES else x
+        for x in operands
+    ]
+    return primitive.bind(*dense, **params)
 
 
 def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -268,7 +261,6 @@ register_rule(Surrounded, ("reduce_sum", *EXTREMES), _reduce)
 register_rule(Surrounded, Structure.PERMUTE, _transposed)
 
 
-@leniently
 def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """As one function: a number added to a diagonal matrix would be a correction of rank one."""
     isclose = functools.partial(jnp.isclose, equal_nan=equal_nan)

@@ -5,7 +5,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, register_rule
 
 from .._functions.eigen import eig, eigh_of_triangle, eigvals
@@ -23,8 +22,7 @@ def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> An
     (a,) = operands
     if params.get("subset_by_index") is not None:
         return NotImplemented
-    with lenient():
-        found = eigh_of_triangle(a, params.get("lower", True))
+    found = eigh_of_triangle(a, params.get("lower", True))
     return NotImplemented if found is NotImplemented else [found[1], found[0]]
 
 
@@ -32,11 +30,10 @@ def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
     (a,) = operands
     if params.get("subset_by_index") is not None:
         return NotImplemented
-    with lenient():
-        if not params.get("compute_uv", True):
-            values = svdvals(a)
-            return values if values is NotImplemented else [values]
-        found = svd(a)
+    if not params.get("compute_uv", True):
+        values = svdvals(a)
+        return values if values is NotImplemented else [values]
+    found = svd(a)
     return NotImplemented if found is NotImplemented else [found[1], found[0], found[2]]
 
 
@@ -45,11 +42,10 @@ def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
     (a,) = operands
     if params.get("compute_left_eigenvectors"):
         return NotImplemented
-    with lenient():
-        if params.get("compute_right_eigenvectors"):
-            found = eig(a)
-            return found if found is NotImplemented else list(found)
-        values = eigvals(a)
+    if params.get("compute_right_eigenvectors"):
+        found = eig(a)
+        return found if found is NotImplemented else list(found)
+    values = eigvals(a)
     return values if values is NotImplemented else [values]
 
 
@@ -58,8 +54,7 @@ def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     (a,) = operands
     if params.get("pivoting") or not a.is_square():
         return NotImplemented
-    with lenient():
-        found = qr_factors(a)
+    found = qr_factors(a)
     return NotImplemented if found is NotImplemented else list(found)
 
 
