@@ -212,14 +212,14 @@ class BCOO(
 
     def materialise(self) -> jax.Array:
         """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
-        if not self._may_materialise():
+        if not self.may_materialise():
             raise RuleError(
                 f"Refusing to materialise `{self.__short__()}`.",
                 "Pass `allow_materialise=True`, or call its `todense()`.",
             )
         return self.todense()
 
-    def _may_materialise(self) -> bool:
+    def may_materialise(self) -> bool:
         """If allowed; vectors anyway, but for long and nearly empty ones (a ravelled matrix)."""
         shape = self.aval().shape
         short = len(shape) <= 1 and math.prod(shape) <= max(_SHORT, 32 * self.nse)
@@ -230,12 +230,8 @@ class BCOO(
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
         for x in values:
-            if isinstance(x, BCOO) and not x._may_materialise():
-                shown = ", ".join(map(describe, values))
-                raise RuleError(
-                    f"`{primitive.name}` of ({shown}) would need the elements that are not stored.",
-                    "Pass `allow_materialise=True`, or call its `todense()`.",
-                )
+            if isinstance(x, BCOO) and not x.may_materialise():
+                raise refusal(operation(primitive, values))
         return ArrayValue.default(primitive, values, params)
 
     @classmethod
@@ -268,6 +264,18 @@ class BCOO(
         if not hasattr(self.data, "shape") or not hasattr(self.indices, "shape"):
             return "BCOO(...)"
         return self.__short__()
+
+
+def operation(primitive: Any, operands: Sequence[Any]) -> str:
+    """How messages call it."""
+    return f"`{primitive.name}` of ({', '.join(map(describe, operands))})"
+
+
+def refusal(what: str) -> RuleError:
+    return RuleError(
+        f"{what} would need the elements that are not stored.",
+        "Pass `allow_materialise=True`, or call its `todense()`.",
+    )
 
 
 def _to_scipy_coo(mat: Any) -> Any:
