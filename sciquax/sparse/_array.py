@@ -23,6 +23,7 @@ from sciquax.core import (
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
+from ._conversions import to_scipy_coo
 from ._row_layout import RowLayout, in_layout_order, row_layout
 
 _SHORT = 1 << 16
@@ -146,7 +147,7 @@ class BCOO(
         if isinstance(mat, jsparse.BCSR):
             mat = mat.to_bcoo()
         elif not isinstance(mat, jsparse.BCOO):
-            mat = jsparse.BCOO.from_scipy_sparse(_to_scipy_coo(mat))
+            mat = jsparse.BCOO.from_scipy_sparse(to_scipy_coo(mat))
         if mat.n_dense:  # dense blocks as so many elements
             mat = jsparse.bcoo_update_layout(mat, n_dense=0)
         return cls(
@@ -236,11 +237,15 @@ class BCOO(
 
     @classmethod
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
-        """Two of one structure and number of elements as they are."""
+        """Two of one structure as they are; else with room for the elements of the larger one."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
             if shapes[0] == shapes[1]:
                 return lhs
+        if _alike(lhs, rhs):
+            larger = lhs if lhs.nse >= rhs.nse else rhs
+            shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (larger.data, larger.indices)]
+            return _without_claims(larger, *shapes)
         if any(isinstance(x, BCOO) and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -248,6 +253,15 @@ class BCOO(
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
+        if _alike(value, example) and value.nse <= example.nse:
+            more = [(0, 0)] * value.n_batch + [(0, example.nse - value.nse)]
+            data = jnp.pad(value.data, more)
+            outside = jnp.asarray(value.sparse_shape, value.indices.dtype)
+            padding = jnp.broadcast_to(
+                outside, (*data.shape[:-1], example.nse - value.nse, len(outside))
+            )
+            indices = jnp.concatenate([value.indices, padding], axis=-2)
+            return _without_claims(value, data, indices.astype(example.indices.dtype))
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value
@@ -278,20 +292,32 @@ def refusal(what: str) -> RuleError:
     )
 
 
-def _to_scipy_coo(mat: Any) -> Any:
-    """A COO, CSR or CSC array of JAX's as a SciPy one."""
-    import scipy.sparse
+def _alike(lhs: Any, rhs: Any) -> bool:
+    """Whether two differ only in which elements they store, or how many."""
+    both = isinstance(lhs, BCOO) and isinstance(rhs, BCOO)
+    return both and not (
+        is_value(lhs.data)
+        or is_value(rhs.data)
+        or lhs.aval() != rhs.aval()
+        or lhs.n_batch != rhs.n_batch
+        or lhs.allow_materialise != rhs.allow_materialise
+    )
 
-    parts = {n: np.asarray(getattr(mat, n)) for n in ("data",)}
-    if isinstance(mat, jsparse.COO):
-        places = (np.asarray(mat.row), np.asarray(mat.col))
-        return scipy.sparse.coo_matrix((parts["data"], places), shape=mat.shape)
-    compressed = {jsparse.CSR: scipy.sparse.csr_matrix, jsparse.CSC: scipy.sparse.csc_matrix}
-    make = compressed.get(type(mat))
-    if make is None:
-        raise TypeError(f"`from_jax` takes an array of `jax.experimental.sparse`, not {type(mat)}.")
-    arrays = (parts["data"], np.asarray(mat.indices), np.asarray(mat.indptr))
-    return make(arrays, shape=mat.shape).tocoo()
+
+def _without_claims(like: BCOO, data: Any, indices: Any) -> BCOO:
+    """Other elements in any order, perhaps some twice."""
+    value = object.__new__(BCOO)
+    for name, field in (
+        ("data", data),
+        ("indices", indices),
+        ("layout", None),
+        ("sparse_shape", like.sparse_shape),
+        ("indices_sorted", False),
+        ("unique_indices", False),
+        ("allow_materialise", like.allow_materialise),
+    ):
+        object.__setattr__(value, name, field)
+    return value
 
 
 def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:

@@ -31,6 +31,7 @@ from ._indices import (
     elements,
     fits,
     foreign,
+    in_batch,
     number_of,
     same_kind,
     standing_at,
@@ -113,13 +114,13 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
     if number_of(other, is_finite) is False:
         return surround(primitive, [x, y], params)  # nan where nothing is stored
     if not fits(other, mat):
-        return _outer(primitive, mat, other, params)
+        return _outer(primitive, mat, other, [x, y], params)
     factor = standing_at(other, mat, 0)
     pair = (data_of(mat), factor) if mat is x else (factor, data_of(mat))
     return mat.with_payload(primitive.bind(*pair, **params))
 
 
-def _outer(primitive: Any, mat: BCOO, other: Any, params: Params) -> Any:
+def _outer(primitive: Any, mat: BCOO, other: Any, operands: Operands, params: Params) -> Any:
     """Along axes where the sparse array has length one, a dense one makes it repeat."""
     own, shape = aval_of(other).shape, mat.aval().shape
     if len(own) != len(shape) or any(
@@ -128,7 +129,12 @@ def _outer(primitive: Any, mat: BCOO, other: Any, params: Params) -> Any:
         return NotImplemented
 
     whole = tuple(max(m, n) if 0 not in (m, n) else 0 for m, n in zip(own, shape, strict=True))
-    return _mul(primitive, [repeated(mat, whole), other], params)
+    if len(whole) > 2 and whole[-2:] == shape[-2:]:  # one matrix, many times
+        batched = in_batch(mat, whole[:-2])
+        if batched is not None:
+            return _mul(primitive, [batched if x is mat else x for x in operands], params)
+    mats = [repeated(mat, whole) if x is mat else x for x in operands]
+    return _mul(primitive, mats, params)
 
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:

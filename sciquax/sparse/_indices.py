@@ -73,6 +73,20 @@ def without_batch(x: BCOO) -> BCOO:
     return wrap(made, x)
 
 
+def in_batch(mat: BCOO, batch: tuple[int, ...]) -> BCOO | None:
+    """One matrix, or a batch of them, for every place of a batch."""
+    own = mat.aval().shape[:-2]
+    if own == batch and mat.n_batch == len(batch):
+        return mat
+    if mat.n_batch or any(n != 1 for n in own):
+        return None
+    one = wrap(jsparse.bcoo_squeeze(mat.to_jax(), dimensions=tuple(range(len(own)))), mat)
+    data, indices = (jnp.broadcast_to(x, (*batch, *x.shape)) for x in (data_of(one), one.indices))
+    made = jsparse.BCOO((data, indices), shape=(*batch, *one.sparse_shape))
+    made.unique_indices = one.unique_indices
+    return wrap(made, mat)
+
+
 def numbered(places: Any) -> Any:
     """A number for each place, the same for equal places."""
     if places.size == 0:  # none, or all the one place of an array without axes
