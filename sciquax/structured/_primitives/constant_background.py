@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
+from sciquax._storage.origin import Origin
 from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
     RuleError,
     Structure,
-    current_location,
     register_rule,
     strip,
 )
@@ -32,21 +32,6 @@ from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
 from .reducing import EXTREMES
-
-
-class Origin:
-    """The operation, and where it was: for the refusal. All are equal, since none is data."""
-
-    __slots__ = ("location", "operation")
-
-    def __init__(self, operation: str, location: Any):
-        self.operation, self.location = operation, location
-
-    def __eq__(self, other: Any) -> bool:
-        return type(other) is Origin
-
-    def __hash__(self) -> int:
-        return 0
 
 
 class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
@@ -128,7 +113,7 @@ def _surrounded(function: Callable[..., Any], operands: Sequence[Any], name: str
     if _is_zero(outside):
         return made
     origin = next((x.origin for x in map(strip, operands) if isinstance(x, Surrounded)), None)
-    origin = origin or Origin(name, current_location())
+    origin = origin or Origin.here(name)
     return unchecked(Surrounded, inside=made, outside=outside, origin=origin)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax._storage.lu_factor import Kind, LuFactor
 from sciquax.core import VALUE_TYPES, register_rule
 
 from .._functions.eigen import eig, eigh_of_triangle, eigvals
@@ -14,7 +15,7 @@ from .._functions.systems import solve_half
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
-from .lu_factor import LuFactor
+from .._matrix.solve import solve_sided
 
 
 def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
@@ -67,13 +68,16 @@ register_rule(StructuredMatrix, "svd", _svd_primitive)
 # -- factorisations -------------------------------------------------------------------------------
 
 
+_KIND = Kind(StructuredMatrix, solve_sided, "structured matrices")
+
+
 def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     """The factors are kept as the matrix itself; see `LuFactor`."""
     (x,) = operands
     if not x.can_solve():
         return NotImplemented
     order = jnp.broadcast_to(jnp.arange(x.shape[-1], dtype=np.int32), x.shape[:-1])
-    return [LuFactor.of(x), order, order]
+    return [LuFactor.of(x, _KIND), order, order]
 
 
 def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:
