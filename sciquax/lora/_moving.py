@@ -11,7 +11,8 @@ from sciquax._storage.scales_and_factors import axis_groups, gathered_within, mo
 from sciquax._storage.splitting import barrier, split, unstack
 from sciquax.core import Structure, bind, facts_of, is_value, register_rule, strip
 
-from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
+from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make
+from ._factor_arrays import combine
 from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scaled, _shape
 
 # -- moving elements ------------------------------------------------------------------------------
