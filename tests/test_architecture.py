@@ -34,6 +34,8 @@ BY_NAME = {
     "sciquax/core/_adapters.py",
     "sciquax/core/_compat/known.py",
     "sciquax/core/_functions/intercept.py",
+    "sciquax/versions.py",
+    "sciquax/interop/__init__.py",
     "sciquax/named/__init__.py",
     "sciquax/scipy.py",
     "sciquax/units/_wrapping/with_constants.py",
