@@ -9,6 +9,7 @@ from .descriptions import class_name, describe, entries, is_array, parts, same_c
 from .static_parts import shown as shown_static, text_of, written
 
 _MOST = 8
+REMEDY = "Read it into what was written, and change that then."
 
 
 class StoredTypeError(LocatedError, ValueError, RuntimeError):
@@ -28,7 +29,7 @@ class Difference(NamedTuple):
     path: str
     stored: str
     wanted: str
-    error: Callable[[str], Exception] = StoredTypeError
+    error: Callable[..., Exception] = StoredTypeError
 
     def text(self, source: str) -> str:
         place = f"At {self.path} the" if self.path else "The"
@@ -76,7 +77,7 @@ def check(node: Any, like: Any, source: str) -> None:
         lines.append(f"There are {len(found) - _MOST} more differences.")
     kinds = {x.error for x in found}
     make = found[0].error if len(found) == 1 or len(kinds) == 1 else StoredTypeError
-    error = make("\n".join(lines))
+    error = make("\n".join(lines), remedy=REMEDY)
     raise error.at(user_line()) if isinstance(error, LocatedError) else error
 
 

@@ -17,8 +17,9 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, is_value
+from sciquax.core.internal import quoted
 
-from .static_parts import dtype_text, quoted, written
+from .static_parts import dtype_text, written
 
 PYTHON = {"bool": bool, "int": int, "float": float, "complex": complex}
 

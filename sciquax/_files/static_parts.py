@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core.internal import quoted
+
 
 class _Kind(NamedTuple):
     tag: str
@@ -37,6 +39,8 @@ def written(x: Any) -> Any:
     """A static field as JSON. What is not known is told by its class and its text."""
     if x is None or type(x) in (bool, int, float, str):
         return x
+    if isinstance(x, (np.bool_, np.integer)):
+        return x.item()
     known = _kinds.get(type(x))
     if known is not None:
         return {known.tag: written(known.write(x))}
@@ -107,20 +111,11 @@ def _read(tag: str, x: Any) -> Any:
 def shown(x: Any) -> str:
     """What is written, for an error message."""
     if isinstance(x, dict) and "set" in x:
-        return cut(f"{{{', '.join(map(shown, x['set']))}}}")
+        return f"{{{', '.join(map(shown, x['set']))}}}"
     try:
         return quoted(read(x))
     except ValueError:
         return quoted(x)
-
-
-def quoted(x: Any) -> str:
-    """The representation of what stands in a file, cut to a line."""
-    return repr(cut(x)) if isinstance(x, str) else cut(repr(x))
-
-
-def cut(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def text_of(x: Any) -> str:

@@ -1,7 +1,7 @@
 """Trees of values in one file of bytes: a description, then the arrays as NumPy's `.npy`.
 
 The file begins with eight bytes that no `.npy` begins with, the number of the format, and the
-length of the description that follows.
+length of the description that follows, compressed by zlib.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def tree_of(found: Any, source: str) -> Any:
 def write(f: Any, tree: Any) -> None:
     """Write a tree to an open file."""
     said, arrays = header(adopt_all(tree))
-    text = json.dumps(said).encode()
+    text = zlib.compress(json.dumps(said).encode())
     f.write(MAGIC + len(text).to_bytes(8, "little") + text)
     for x in arrays:
         array = np.asarray(plain(x))
@@ -75,9 +76,9 @@ def read(f: Any, like: Any) -> Any:
     length = int.from_bytes(f.read(8), "little")
     text = f.read(length)
     try:
-        node = tree_of(json.loads(text), "file")
+        node = tree_of(json.loads(zlib.decompress(text)), "file")
         nodes = array_nodes(node)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
         if isinstance(error, StoredTypeError):
             raise
         raise StoredTypeError("The file is damaged: it does not say what it holds.") from error
@@ -99,9 +100,33 @@ def _read_array(f: Any, node: dict[str, Any]) -> np.ndarray:
     return array
 
 
+def _path(file: Any) -> Path | None:
+    """The path that a file is given by, with a suffix as Equinox has it; None for an open file."""
+    if not isinstance(file, (str, os.PathLike)):
+        return None
+    path = Path(file)
+    return path if path.suffix else path.with_suffix(".eqx")
+
+
 @contextlib.contextmanager
-def replacing(path: Any) -> Iterator[Any]:
-    """An open file that takes the place of the one at `path` once all is written.
+def reading(file: Any) -> Iterator[Any]:
+    """A path opened, or an open file, to read."""
+    path = _path(file)
+    with contextlib.nullcontext(file) if path is None else open(path, "rb") as f:
+        yield f
+
+
+@contextlib.contextmanager
+def writing(file: Any) -> Iterator[Any]:
+    """A path opened to be replaced, see `replacing`, or an open file, to write."""
+    path = _path(file)
+    with contextlib.nullcontext(file) if path is None else replacing(path) as f:
+        yield f
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Any]:
+    """An open file that takes the place of the one at a path once all is written.
 
     If something raises, what was there before stays.
     """

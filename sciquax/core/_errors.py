@@ -6,6 +6,7 @@ from the Python stack.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -83,15 +84,15 @@ class LocatedError(Exception):
         return self
 
     def what(self) -> str:
-        """The message alone."""
-        return str(self.args[0]) if self.args else ""
+        """The message alone, its long quotations cut."""
+        return shortened(str(self.args[0])) if self.args else ""
 
     def __str__(self) -> str:
         lines = [self.what()]
         if self.location is not None:
             lines.append(f"  at {self.location}")
         if self.remedy:
-            lines.append(self.remedy)
+            lines.append(shortened(self.remedy))
         if self.in_library and is_librarys(self.origin):
             lines.append(self.in_library)
         return "\n".join(lines)
@@ -99,6 +100,28 @@ class LocatedError(Exception):
     def __reduce__(self) -> Any:
         data = {k: x if isinstance(x, _PICKLED) else str(x) for k, x in vars(self).items()}
         return _blank, (type(self), self.args), data
+
+
+SHOWN = 80
+"""How much of what the user gave a message shows."""
+
+_WORD = re.compile(rf"[^\s./]{{{SHOWN + 1},}}")
+_LIST = re.compile(rf"([(\[{{])([^()\[\]{{}}]{{{2 * SHOWN},}})([)\]}}])")
+
+
+def shortened(text: str) -> str:
+    """A message without the middle of long words and the rest of long lists in it."""
+    if len(text) <= 2 * SHOWN:
+        return text
+    text = _WORD.sub(lambda m: f"{m[0][: SHOWN - 5]}...{m[0][-2:]}", text)
+    return _LIST.sub(lambda m: f"{m[1]}{m[2][: SHOWN - 3]}...{m[3]}", text)
+
+
+def quoted(x: Any) -> str:
+    """The representation of what was given, cut: for messages."""
+    text = x if isinstance(x, str) else repr(x)
+    text = text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return repr(text) if isinstance(x, str) else text
 
 
 _PICKLED = (str, int, float, tuple, list, set, Location, type(None))

@@ -7,6 +7,7 @@ from typing import Any
 from ._compat.jaxprs import Primitive
 from ._dispatch.signatures import headed, signature_rules
 from ._dispatch.tables import HIGHER_ORDER, find_family_rule
+from ._errors import quoted
 from ._facts import REASONS, Scaling, facts_of
 from ._functions.intercept import rules_of
 from ._functions.rules import FunctionRules, function_name, known_rules
@@ -49,7 +50,7 @@ def explain_rules(target: Any, types: Iterable[type[Value]] | None = None) -> No
     elif callable(target):
         lines = _function(target, listed)
     else:
-        raise TypeError(f"`explain_rules` takes a primitive or a function, not {target!r}.")
+        raise TypeError(f"`explain_rules` takes a primitive or a function, not {quoted(target)}.")
     print("\n".join(lines))
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from ._compat.jaxprs import Primitive
 from ._dispatch.signatures import SignatureRules, _signature_rules
 from ._dispatch.tables import add_family_rule, clear_caches
+from ._errors import quoted
 from ._facts import Scaling, Structure
 from ._functions.intercept import add_named_rule
 from ._functions.rules import add_function_rule, function_rules
@@ -93,5 +94,7 @@ def register_rule(cls: type[Value], target: Any, rule: F, *, direct_only: bool =
         elif callable(one):
             add_function_rule(cls, one, rule)
         else:
-            raise TypeError(f"A rule is for a family, a primitive or a function, and not {one!r}.")
+            raise TypeError(
+                f"A rule is for a family, a primitive or a function, and not {quoted(one)}."
+            )
     return rule

@@ -24,6 +24,7 @@ from ._compat.jaxprs import (
 )
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import known_value as known_value
+from ._errors import quoted as quoted
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._stage.captured_trees import takes_values_apart as takes_values_apart
 from ._stage.staging import (

@@ -9,10 +9,7 @@ functions, as `filter_spec` together with `is_leaf=is_value`; what is written so
 Files of before, which have units alone, are still read.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -24,7 +21,7 @@ from sciquax._files.comparison import StoredTypeError as StoredTypeError
 from sciquax._files.descriptions import describe, is_array, shown
 from sciquax._files.filling import converted
 from sciquax._files.static_parts import written
-from sciquax._files.streams import has_description, read, replacing, write
+from sciquax._files.streams import has_description, read, reading, write, writing
 from sciquax.core import is_value, is_value_or_foreign, user_line
 from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError, Quantity
@@ -70,8 +67,7 @@ def tree_serialise_leaves(path_or_file: Any, pytree: Any) -> None:
 
     ```
     """
-    is_path = isinstance(path_or_file, (str, Path))
-    with replacing(_with_suffix(path_or_file)) if is_path else _as_it_is(path_or_file) as f:
+    with writing(path_or_file) as f:
         write(f, pytree)
 
 
@@ -87,28 +83,16 @@ def tree_deserialise_leaves(path_or_file: Any, like: Any) -> Any:
     else; `StoredTypeError` (a ValueError) where places, classes, names, coordinates, properties,
     shapes or dtypes differ, or numbers cannot be converted.
     """
-    is_path = isinstance(path_or_file, (str, Path))
-    with open(_with_suffix(path_or_file), "rb") if is_path else _as_it_is(path_or_file) as f:
+    with reading(path_or_file) as f:
         if has_description(f):
             return read(f, like)
         keyed, tree = jtu.tree_flatten_with_path(adopt_all(like), is_leaf=is_value)
         placed = [(jtu.keystr(path), x) for path, x in keyed]
         _warn(placed)
         found = tree.unflatten([_read_before(f, path, x) for path, x in placed])
-        if is_path and f.read(1):
+        if f is not path_or_file and f.read(1):  # an open file may go on
             raise StoredTypeError("The file has more leaves than `like`.").at(user_line())
         return found
-
-
-def _with_suffix(path: Any) -> Path:
-    """As Equinox has it."""
-    path = Path(path)
-    return path if path.suffix else path.with_suffix(".eqx")
-
-
-@contextlib.contextmanager
-def _as_it_is(file: Any) -> Iterator[Any]:
-    yield file
 
 
 # -- files of before: a quantity's unit, and arrays -----------------------------------------------

@@ -16,8 +16,9 @@ import numpy as np
 
 from sciquax._files.building import assembled
 from sciquax._files.descriptions import class_name, parts
-from sciquax._files.static_parts import dtype_text, quoted, read, written
+from sciquax._files.static_parts import dtype_text, read, written
 from sciquax.core import ArrayValue, adopt, aval_of, is_value
+from sciquax.core.internal import quoted
 from sciquax.units import Quantity
 
 _QUANTITY, _VALUE, _ARRAY = "__quantity__", "__value__", "__array__"

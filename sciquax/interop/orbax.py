@@ -5,6 +5,8 @@ structure would come from whatever tree the checkpoint is restored into. Here th
 the arrays, by path. Restoring compares, converts units, and refuses everything else.
 """
 
+import shutil
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,15 +33,27 @@ def save(path: Any, tree: Any, *, force: bool = False) -> None:
 
     Leaves that are no arrays and no numbers are not stored.
 
-    **Arguments**: an absolute path, the tree, and whether to overwrite.
+    **Arguments**: an absolute path, the tree, and whether to overwrite: once all is written, where
+    there is one process.
     """
     said, arrays = header(adopt_all(tree))
     items: dict[str, Any] = {"type": ocp.args.JsonSave(said)}  # pyright: ignore[reportCallIssue]
     stored = [_storable(plain(x)) for x in arrays]
     if stored := [x for x in stored if x.size]:  # Orbax refuses arrays without elements
         items["arrays"] = ocp.args.StandardSave(stored)  # pyright: ignore[reportCallIssue]
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(Path(path), args=ocp.args.Composite(**items), force=force)
+    target = Path(path)
+    replaced = force and target.exists() and jax.process_count() == 1
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}") if replaced else target
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(beside, args=ocp.args.Composite(**items), force=force)
+        if replaced:
+            shutil.rmtree(target)
+            beside.rename(target)
+    finally:
+        if replaced:  # Orbax leaves what it could not finish
+            for rest in target.parent.glob(f"{beside.name}*"):
+                shutil.rmtree(rest)
 
 
 def restore(path: Any, like: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from sciquax._files.streams import replacing
 from sciquax._storage.weights import is_weight
 from sciquax.core import aval_of, is_value
 
@@ -190,7 +191,8 @@ def write(file: Any, content: bytes) -> None:
     if hasattr(file, "write"):
         file.write(content)
     else:
-        Path(file).write_bytes(content)
+        with replacing(Path(file)) as opened:
+            opened.write(content)
 
 
 def read(file: Any) -> bytes:

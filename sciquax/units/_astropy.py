@@ -12,6 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core.internal import quoted
+
 from ._quantity.quantity import Quantity
 from ._unit.exponents import rational
 from ._unit.parsing import as_unit
@@ -197,5 +199,6 @@ def _astropy_by_name(name: str, unit: InternedUnit) -> Any:
 
 def _refuse(unit: Any) -> TypeError:
     return TypeError(
-        f"The unit '{unit}' has no counterpart in the other library: convert to SI units first."
+        f"The unit {quoted(str(unit))} has no counterpart in the other library: convert to SI "
+        "units first."
     )

@@ -42,7 +42,7 @@ def test_a_checkpoint_gives_back_every_type(tmp_path):
     assert type(back["np"]) is np.ndarray and (back["np"] == 1).all()
 
 
-def test_checkpoints_are_compared_and_converted(tmp_path):
+def test_checkpoints_are_compared_and_converted(tmp_path, monkeypatch):
     tree = {"a": NamedArray(Quantity(X, "km"), ("x",)), "z": X}
     orbax.save(tmp_path / "a", tree)
 
@@ -65,7 +65,17 @@ def test_checkpoints_are_compared_and_converted(tmp_path):
         with pytest.raises(error) as caught:
             restored(**like)
         assert caught.value.what() == message
+
+    def fail(self, path, **kwargs):
+        (path / "arrays").mkdir(parents=True)
+        raise OSError("No space left.")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left."):
+        patched.setattr(orbax.ocp.Checkpointer, "save", fail)
+        orbax.save(tmp_path / "a", {"z": X}, force=True)
+    assert_same(restored(**tree), tree)
     orbax.save(tmp_path / "a", {}, force=True)
+    assert [x.name for x in tmp_path.iterdir()] == ["a"]
     assert restored() == {}
 
 

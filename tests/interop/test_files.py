@@ -4,6 +4,7 @@ import io
 import itertools
 import json as stdlib_json
 import re
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -271,13 +272,22 @@ def test_a_write_that_fails_leaves_the_file(tmp_path):
     assert_same(found, {"x": Quantity(2000 * X, "m")})
 
 
+def edited(whole, old, new):
+    """A file with something else in its description."""
+    length = int.from_bytes(whole[8:16], "little")
+    text = zlib.decompress(whole[16 : 16 + length]).decode()
+    assert old in text
+    text = zlib.compress(text.replace(old, new).encode())
+    return whole[:8] + len(text).to_bytes(8, "little") + text + whole[16 + length :]
+
+
 def test_damaged_files_are_refused():
     whole = stored({"x": Quantity(X, "km"), "n": 3}).getvalue()
     like = {"x": Quantity(X, "km"), "n": 0}
-    for length in range(1, len(whole), 7):
+    for length in range(1, len(whole), 17):
         with pytest.raises(StoredTypeError):
             tree_deserialise_leaves(io.BytesIO(whole[:length]), like)
-    newer = whole.replace(b'"version": 1', b'"version": 2')
+    newer = edited(whole, '"version": 1', '"version": 2')
 
     def call():
         return tree_deserialise_leaves(io.BytesIO(newer), like)
@@ -288,10 +298,10 @@ def test_damaged_files_are_refused():
         "The file is of format 2, and this release reads up to 1.\n"
         "Read it with the release of sciquax that wrote it, or a later one.",
     )
-    undefined = whole.replace(b'"kilometer"', b'"kilosmoot"')
+    undefined = edited(whole, '"kilometer"', '"kilosmoot"')
     with pytest.raises(StoredTypeError, match="a unit that cannot be read.*'kilosmoot' is not"):
         tree_deserialise_leaves(io.BytesIO(undefined), like)
-    redefined = whole.replace(b"1000.0", b"1001.0")
+    redefined = edited(whole, "1000.0", "1001.0")
     with pytest.raises(StoredTypeError, match="'kilometer' was stored as 1001.0 meter, and is"):
         tree_deserialise_leaves(io.BytesIO(redefined), like)
 

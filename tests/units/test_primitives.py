@@ -903,7 +903,7 @@ ELSEWHERE = """
     custom_vjp_call call core_call closed_call core_closed_call eval_jaxpr reduce reduce_window
     select_and_scatter custom_linear_solve stack
     shard_map pure_callback io_callback debug_callback debug_print composite linear_call
-    custom_vmap_call noinline assemble_join assemble_join_first_two assemble_product
+    custom_vmap_call noinline
 """.split()  # tests/core/test_higher_order.py; tests/structured
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._compat.code import is_inlined, python_function
 from .._dispatch.signatures import SignatureRules
+from .._errors import quoted
 from .._values.kinds import VALUE_TYPES
 from .._values.unit_polymorphic import Polymorphic, strip
 from .._values.value import Value
@@ -95,7 +96,7 @@ def function_rules(function: Callable[..., Any], everywhere: bool = True) -> Fun
     """
     if not callable(function) or python_function(function) is None:
         raise TypeError(
-            f"`register` takes a JAX primitive or a jitted JAX function, not {function!r}."
+            f"`register` takes a JAX primitive or a jitted JAX function, not {quoted(function)}."
         )
     rules = _rules.get(function)
     if rules is None:

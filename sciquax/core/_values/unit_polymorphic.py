@@ -17,7 +17,7 @@ import numpy as np
 from jax.dtypes import float0
 
 from .._facts import Scaling, facts_of
-from .kinds import VALUE_TYPES, aval_of
+from .kinds import VALUE_TYPES, aval_of, brief, describe
 from .value import Value
 
 
@@ -33,6 +33,12 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
 
     def aval(self) -> Any:
         return aval_of(self.inner)
+
+    def __repr__(self) -> str:  # the public name of what makes one
+        return f"any_unit({brief(self.inner)})"
+
+    def __short__(self) -> str:
+        return f"any_unit({describe(self.inner)})"
 
     def materialise(self) -> Any:
         return self.inner.materialise() if type(self.inner) in VALUE_TYPES else self.inner

@@ -9,7 +9,8 @@ import numpy as np
 from sciquax._files.building import build
 from sciquax._files.comparison import Difference, Reading, register_reading
 from sciquax._files.descriptions import describe
-from sciquax._files.static_parts import quoted, read, register_static, shown, text_of, written
+from sciquax._files.static_parts import read, register_static, shown, text_of, written
+from sciquax.core.internal import quoted
 
 from .axes import Attributes, Axes, axes
 from .base import NamedBase

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, ArrayValue
-from sciquax.core.internal import ShapedArray, default_promotion
+from sciquax.core.internal import ShapedArray, default_promotion, quoted
 
 from .fields import StructuredMeta, static, unchecked
 from .properties import checked
@@ -118,7 +118,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         **Raises** ValueError for a shape that no matrix has: of one that a loop takes rows of.
         """
         if len(shape) < 2:
-            raise ValueError(f"A matrix has two axes; got shape {shape}.")
+            raise ValueError(f"A matrix has two axes; got shape {quoted(shape)}.")
         return ShapedArray(shape, jnp.result_type(*[x.dtype for x in self.arrays()]))
 
     @classmethod

@@ -6,6 +6,8 @@ and the operation that made a matrix. Nothing is ever found out from the numbers
 
 from collections.abc import Iterable
 
+from sciquax.core.internal import quoted
+
 PROPERTIES = frozenset(
     {
         "symmetric",  # equal to its transpose
@@ -51,6 +53,7 @@ def checked(properties: Iterable[str]) -> frozenset[str]:
     given = frozenset((properties,) if isinstance(properties, str) else properties)
     if unknown := given - PROPERTIES:
         raise ValueError(
-            f"{sorted(unknown)} are no properties of matrices; known are {sorted(PROPERTIES)}."
+            f"{quoted(sorted(map(str, unknown)))} are no properties of matrices; known are "
+            f"{sorted(PROPERTIES)}."
         )
     return given | {"hermitian"} if "positive_definite" in given else given

@@ -1,5 +1,6 @@
 """What the interpreter asks of a matrix: units taken out of it, loops, derivatives, refusals."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -41,7 +42,7 @@ class _Assembly:
     multiple_results = False
 
     def __init__(self, like: MatrixBase):
-        self.name = f"assemble_{like.scaling}"
+        self.name = _name(type(like))
         self._like = like.rebuild([None] * len(like.LEAVES), properties=like.properties)
 
     def __eq__(self, other: Any) -> bool:  # to dispatch, all of one scaling are one
@@ -57,9 +58,21 @@ class _Assembly:
         return made
 
 
-register_facts("assemble_join", Facts(Structure.OTHER, Scaling.JOIN))
-register_facts("assemble_join_first_two", Facts(Structure.OTHER, Scaling.JOIN, data=(0, 1)))
-register_facts("assemble_product", Facts(Structure.OTHER, Scaling.PRODUCT))
+_FACTS = {
+    "join": Facts(Structure.OTHER, Scaling.JOIN),
+    "join_first_two": Facts(Structure.OTHER, Scaling.JOIN, data=(0, 1)),
+    "product": Facts(Structure.OTHER, Scaling.PRODUCT),
+}
+
+
+def _name(kind: type[MatrixBase]) -> str:
+    """What error messages call the making of a matrix: its class."""
+    with contextlib.suppress(ValueError):  # another class of that name, of other facts
+        register_facts(kind.__name__, _FACTS[kind.scaling])
+        return kind.__name__
+    name = f"{kind.__name__} ({kind.scaling})"
+    register_facts(name, _FACTS[kind.scaling])
+    return name
 
 
 class ValueContract(MatrixBase):

@@ -106,7 +106,8 @@ def _scaled_base(registry: Any, dimension: str, exponent: int) -> InternedUnit:
         (base,) = base_unit(root).container  # kilogram, where the registry is defined in grams
         name = f"{base}_times_2_to_the_{exponent}".replace("the_-", "the_minus_")
         if name not in registry._units:
-            registry.define(f"{name} = {2.0**exponent!r} * {base}")
+            symbol = f"(2^{exponent}*{base_unit(root)})"  # what messages show
+            registry.define(f"{name} = {2.0**exponent!r} * {base} = {symbol}")
         return intern(registry, registry.UnitsContainer({name: 1}))
 
 

@@ -89,7 +89,7 @@ def _known_names(registry: Any) -> list[str]:
 
     pint adds a prefixed unit to its table when it is first met.
     """
-    names = [n for n in registry._units if n.isidentifier()]
+    names = [n for n in registry._units if n.isidentifier() and "_times_2_to_the_" not in n]
 
     def is_prefixed(name: str) -> bool:
         return any(name.startswith(p) and name[len(p) :] in registry._units for p in _PREFIXES)

@@ -13,7 +13,7 @@ from sciquax.core import user_line
 
 from .errors import undefined
 from .registry import PINT, get_registry
-from .spelling import as_in_files, check_spelling, no_unit
+from .spelling import as_in_files, check_spelling, no_unit, quoted
 from .unit import InternedUnit, _logarithm_in_product, _normal, difference_unit, intern
 
 _parsed: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -161,7 +161,7 @@ def base_unit(unit: InternedUnit, system: str | None = None) -> InternedUnit:
         if system is not None and system not in registry._systems:
             known = ", ".join(sorted(map(str, registry._systems)))
             raise ValueError(
-                f"'{system}' is not a unit system of the registry, which has: {known}."
+                f"{quoted(str(system))} is not a unit system of the registry, which has: {known}."
             )
         base = registry.get_base_units(unit.pint, check_nonmult=False, system=system)[1]
     return from_pint(base, registry)
