@@ -72,6 +72,21 @@ def row_layout(indices: Any, shape: Sequence[int]) -> RowLayout | None:
     return RowLayout(tuple(map(jnp.asarray, slots)), tuple(map(jnp.asarray, columns)), tuple(rows))
 
 
+def most_of(indices: Any, shape: Sequence[int]) -> tuple[int, int] | None:
+    """How many elements a row and a column of a matrix have at most, up to a power of two."""
+    if isinstance(indices, Tracer) or indices.ndim != 2 or indices.shape[-1] != 2:
+        return None
+    places = np.asarray(indices)
+    places = places[(places < np.asarray(shape)).all(axis=1)]
+    rows, columns = (int(np.bincount(p, minlength=1).max()) for p in places.T)
+    return _power_of_two(rows), _power_of_two(columns)
+
+
+def _power_of_two(n: int) -> int:
+    """So that a program compiled for one matrix serves similar ones."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
 def _left(lengths: Any) -> list[Any]:
     """How many pieces of each width the elements that are left in rows are cut into."""
     counts = []
