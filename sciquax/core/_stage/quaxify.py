@@ -118,7 +118,7 @@ def call(
         _, given, named = jtu.tree_unflatten(treedef, leaves)
         out = _located(call_whole, rules, given, named)
         if out is not NotImplemented:
-            return settle(out)
+            return out if MODE.deferring else settle(out)
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
     return stage_and_interpret(leaves, treedef, chosen, finish, apart)
