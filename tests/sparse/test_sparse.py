@@ -13,7 +13,7 @@ from jax.experimental import sparse as jsparse
 import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
-from sciquax.sparse import BCOO
+from sciquax.sparse import BCOO, CSR
 from sciquax.sparse._row_layout import row_layout
 from sciquax.structured import DiagonalMatrix, IdentityMatrix, TridiagonalMatrix
 from sciquax.units import Quantity
@@ -269,6 +269,17 @@ def test_products_by_rows(kind):
     np.testing.assert_allclose(gradient.data, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_padding_meets_nothing():
+    """What shorter rows are filled up with is not multiplied with the vector's infinities."""
+    mat = matrix(LENGTHS["poisson"]).tocsr()[:, 1:].tocoo()  # nothing is in the first column
+    mat.resize(300, 150)
+    mat = sp.coo_matrix((mat.data, (mat.row, mat.col + 1)), (300, 150))
+    v = jnp.ones(150).at[0].set(jnp.inf)
+    for f in (lambda A: A @ v, lambda A: v @ A.T):
+        for run in (quaxify(f), jax.jit(quaxify(f))):
+            close(run(BCOO.from_scipy(mat)), jnp.asarray(mat @ np.ones(150, np.float32)), 1e-3)
+
+
 def test_no_scatter_and_no_dense_matrix():
     for kind in ("uniform", "poisson"):
         ours = BCOO.from_scipy(matrix(LENGTHS[kind]))
@@ -376,6 +387,17 @@ def test_conversions():
     close(jax.jit(lambda d: BCOO.from_dense(d, nse=30))(D), D)
     for mat in (sp.csr_array(S), sp.csc_matrix(S), sp.lil_matrix(S)):
         close(BCOO.from_scipy(mat), jnp.asarray(S.toarray()))
+
+
+def test_rows():
+    csr = sp.csr_array(S)
+    padded = np.append(csr.data, 7), np.append(csr.indices, 0), csr.indptr
+    for make in (lambda *parts: CSR(*parts, (5, 5)), jax.jit(lambda *parts: CSR(*parts, (5, 5)))):
+        close(make(*padded), jnp.asarray(csr.toarray()))
+    with pytest.raises(
+        ValueError, match=r"has starts of shape \(4,\) and columns of one axis, not"
+    ):
+        CSR(*padded, (3, 5))
 
 
 def test_duplicates_are_added_up():
