@@ -1,4 +1,4 @@
-"""Sparse arrays: `BCOO`, stored elements and their places, on JAX's own sparse kernels."""
+"""Sparse arrays: `BCOO`, stored elements and their places; `CSR` makes one of rows."""
 
 from . import (  # enrol their rules
     _dot_general as _dot_general,
@@ -11,3 +11,4 @@ from . import (  # enrol their rules
     _systems as _systems,
 )
 from ._array import BCOO as BCOO
+from ._csr import CSR as CSR

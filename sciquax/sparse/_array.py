@@ -19,12 +19,13 @@ from sciquax.core import (
     describe,
     is_value,
     materialised,
+    quaxify,
     short_aval,
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
-from ._conversions import to_scipy_coo
-from ._row_layout import RowLayout, in_layout_order, row_layout
+from ._conversions import bcoo_of_jax, distinct, in_order, to_scipy
+from ._row_layout import RowLayout, in_layout_order, most_of, row_layout
 
 _SHORT = 1 << 16
 """Vectors of more elements are not made dense by themselves."""
@@ -33,7 +34,7 @@ _SHORT = 1 << 16
 class BCOO(
     ArrayValue,
     leaves=("data", "indices", "layout"),
-    static=("sparse_shape", "indices_sorted", "unique_indices", "allow_materialise"),
+    static=("sparse_shape", "indices_sorted", "unique_indices", "allow_materialise", "most"),
 ):
     """A sparse array: the elements that are stored, and the places of each. All others are zero.
 
@@ -70,6 +71,7 @@ class BCOO(
     indices_sorted: bool
     unique_indices: bool
     allow_materialise: bool
+    most: tuple[int, int] | None  # how many elements a row, a column has at most, where known
 
     layer: ClassVar[int] = 60  # outside of masks and constants by formula
     payload: ClassVar[str | None] = "data"
@@ -86,7 +88,8 @@ class BCOO(
         allow_materialise: bool = False,
     ):
         self.data = data if is_value(data) else jnp.asarray(data)
-        self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
+        with jax.ensure_compile_time_eval():  # places that are known stay so, under `jit` too
+            self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
         n_batch, n_sparse = self.indices.ndim - 2, self.indices.shape[-1]
         shape = tuple(int(n) for n in shape)
         data_shape = aval_of(self.data).shape
@@ -104,7 +107,9 @@ class BCOO(
         self.indices_sorted = indices_sorted
         self.unique_indices = unique_indices
         self.allow_materialise = allow_materialise
-        self.layout = row_layout(self.indices, self.sparse_shape)
+        with jax.ensure_compile_time_eval():
+            self.layout = row_layout(self.indices, self.sparse_shape)
+        self.most = most_of(self.indices, self.sparse_shape)
 
     # -- what it is -------------------------------------------------------------------------------
 
@@ -116,6 +121,10 @@ class BCOO(
     def nse(self) -> int:
         """How many elements are stored (in each batch)."""
         return self.indices.shape[-2]
+
+    @property
+    def dtype(self) -> Any:
+        return aval_of(self.data).dtype
 
     def aval(self) -> Any:
         data = aval_of(self.data)
@@ -139,17 +148,28 @@ class BCOO(
             object.__setattr__(value, name, field)
         return value
 
+    def sum_duplicates(self) -> "BCOO":
+        """The same with each place stored once, in order, and no padding: fewer to multiply.
+
+        For matrices whose places are known before the program runs.
+        """
+        segments, indices = distinct(self.indices, self.sparse_shape)
+        count = len(indices)
+        return BCOO(
+            quaxify(jax.ops.segment_sum)(self.data, segments, count + 1)[:count],
+            indices,
+            self.sparse_shape,
+            indices_sorted=True,
+            unique_indices=True,
+            allow_materialise=self.allow_materialise,
+        )
+
     # -- conversions ------------------------------------------------------------------------------
 
     @classmethod
     def from_jax(cls, mat: Any) -> "BCOO":
         """From a `jax.experimental.sparse` array: BCOO, BCSR, COO, CSR or CSC."""
-        if isinstance(mat, jsparse.BCSR):
-            mat = mat.to_bcoo()
-        elif not isinstance(mat, jsparse.BCOO):
-            mat = jsparse.BCOO.from_scipy_sparse(to_scipy_coo(mat))
-        if mat.n_dense:  # dense blocks as so many elements
-            mat = jsparse.bcoo_update_layout(mat, n_dense=0)
+        mat = bcoo_of_jax(mat)
         return cls(
             mat.data,
             mat.indices,
@@ -171,7 +191,7 @@ class BCOO(
     @classmethod
     def from_scipy(cls, mat: Any) -> "BCOO":
         """From a SciPy sparse matrix or array of any format."""
-        coo = mat.tocsr().tocoo()
+        coo = in_order(mat)
         return cls(
             jnp.asarray(coo.data),
             jnp.asarray(np.stack([coo.row, coo.col], axis=-1).astype(np.int32)),
@@ -182,17 +202,7 @@ class BCOO(
 
     def to_scipy(self) -> Any:
         """A SciPy `coo_array`, duplicates added up and padding left out."""
-        import scipy.sparse
-
-        if self.n_batch or len(self.sparse_shape) != 2:
-            raise ValueError("SciPy's sparse arrays are matrices without batch axes.")
-        mat = self.to_jax()
-        data, indices = np.asarray(mat.data), np.asarray(mat.indices)
-        inside = (indices < np.asarray(self.sparse_shape)).all(axis=1)
-        rows, columns = indices[inside].T
-        coo = scipy.sparse.coo_array((data[inside], (rows, columns)), shape=self.sparse_shape)
-        coo.sum_duplicates()
-        return coo
+        return to_scipy(self.to_jax())
 
     @classmethod
     def from_dense(cls, array: Any, nse: int | None = None) -> "BCOO":
@@ -306,31 +316,35 @@ def _alike(lhs: Any, rhs: Any) -> bool:
 
 def _without_claims(like: BCOO, data: Any, indices: Any) -> BCOO:
     """Other elements in any order, perhaps some twice."""
+    return _made(like, data, indices, like.sparse_shape)
+
+
+def wrap(mat: jsparse.BCOO, like: BCOO, most: Any = None) -> BCOO:
+    """What a kernel of JAX's returned, with the options of what it came from. No layout by rows."""
+    shape = tuple(mat.shape[mat.n_batch :])
+    claims = mat.indices_sorted, mat.unique_indices, most
+    return _made(like, mat.data, mat.indices, shape, *claims)
+
+
+def _made(
+    like: BCOO,
+    data: Any,
+    indices: Any,
+    shape: Any,
+    indices_sorted: bool = False,
+    unique_indices: bool = False,
+    most: Any = None,
+) -> BCOO:
     value = object.__new__(BCOO)
     for name, field in (
         ("data", data),
         ("indices", indices),
         ("layout", None),
-        ("sparse_shape", like.sparse_shape),
-        ("indices_sorted", False),
-        ("unique_indices", False),
+        ("sparse_shape", shape),
+        ("indices_sorted", indices_sorted),
+        ("unique_indices", unique_indices),
         ("allow_materialise", like.allow_materialise),
-    ):
-        object.__setattr__(value, name, field)
-    return value
-
-
-def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:
-    """What a kernel of JAX's returned, with the options of what it came from. No layout by rows."""
-    value = object.__new__(BCOO)
-    for name, field in (
-        ("data", mat.data),
-        ("indices", mat.indices),
-        ("layout", None),
-        ("sparse_shape", tuple(mat.shape[mat.n_batch :])),
-        ("indices_sorted", mat.indices_sorted),
-        ("unique_indices", mat.unique_indices),
-        ("allow_materialise", like.allow_materialise),
+        ("most", most),
     ):
         object.__setattr__(value, name, field)
     return value

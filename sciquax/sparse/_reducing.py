@@ -98,7 +98,7 @@ def _grouped(operands: Operands, params: Params) -> Any:
         mat, outside = x.inside, x.outside
     else:
         mat, outside = x, np.zeros((1,) * len(shape), x.dtype)
-    axes = tuple(sorted(params["axes"]))
+    axes = tuple(sorted(map(int, params["axes"])))
     left = [d for d in range(mat.n_batch, len(shape)) if d not in axes]
     if not axes or sum(shape[d] > 1 for d in left) > 1:
         return None

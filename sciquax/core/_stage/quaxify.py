@@ -13,6 +13,7 @@ from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
 from .._values.captured import CapturedValue, inject
+from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
@@ -117,7 +118,7 @@ def call(
         _, given, named = jtu.tree_unflatten(treedef, leaves)
         out = _located(call_whole, rules, given, named)
         if out is not NotImplemented:
-            return out
+            return out if MODE.deferring else settle(out)
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
     return stage_and_interpret(leaves, treedef, chosen, finish, apart)
