@@ -133,7 +133,7 @@ def find_scale(x: Any, format: str, groups: Groups, clip: str | float | int | No
     top = groups.reduce(size, lambda y, axis: jnp.max(y, axis=axis, initial=0))
     if clip is None:
         return _normal(top / largest)
-    if clip != "mse":
+    if not isinstance(clip, str):  # "mse"
         percentile = groups.reduce(size, lambda y, axis: jnp.percentile(y, clip, axis=axis))
         # Where that is zero, most elements are, and the others are all there is to tell.
         return _normal(jnp.where(percentile > 0, percentile, top) / largest)

@@ -79,7 +79,7 @@ def _integer_dot(lhs: QuantisedArray, rhs: QuantisedArray, params: Params) -> An
         total = _integer_sum(codes, zeros, dimensions).astype(inner)
     else:
         total = _long_sum(codes, zeros, dimensions, longest, inner)
-    places = [_placer(*codes, dimensions, side) for side in (0, 1)]
+    places = [_placer(codes[0], codes[1], dimensions, side) for side in (0, 1)]
     scales = [place(x.scale).astype(inner) for x, place in zip(both, places, strict=True)]
     return (total * scales[0] * scales[1]).astype(dtype)
 
