@@ -15,10 +15,10 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
+from sciquax._storage.weights import name_of
 from sciquax.core import is_value
 
 from ._files import Entry, entries_of, with_entries
-from ._models import name_of
 from ._safetensors import from_bytes, to_bytes
 
 _PREFIX = "base_model.model."

@@ -1,5 +1,6 @@
 """Contractions of a `QuantisedArray`: codes contract in integers, scales multiply the result."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from jax import lax
 from sciquax.core import aval_of, bind, is_value, register_rule, strip
 
 from ._array import Operands, Params, QuantisedArray, _blocked, _read
-from ._codes import FORMATS, as_bytes, decode, wide
+from ._codes import FORMATS, as_bytes, decode, encode, wide
 
 TILE = 1 << 19
 """Weights of more elements are converted to floating point this many at a time."""
@@ -32,13 +33,63 @@ def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
             lhs_dense = lhs.dequantise()
             return bind(primitive, lhs_dense, rhs, **params)
     else:
-        out = _float_dot(primitive, lhs, rhs, params)
+        out = _with_array(primitive, lhs, rhs, params)
     masters = [x.master if type(x) is QuantisedArray else None for x in (lhs, rhs)]
     if any(m is not None for m in masters):
         # The value is the quantised one's; the derivative is that with the masters.
         arrays = [x.dequantise() if type(x) is QuantisedArray else x for x in (lhs, rhs)]
         out = _straight_dot(primitive, params, out, arrays, masters)
     return out
+
+
+def _with_array(primitive: Any, lhs: Any, rhs: Any, params: Params) -> Any:
+    """With floating point numbers, which become integers if there is a scale for them."""
+    side = 0 if type(lhs) is QuantisedArray else 1
+    q, x = (lhs, rhs) if side == 0 else (rhs, lhs)
+    contract, batch = params["dimension_numbers"]
+    if q.input_scale is None or not jnp.issubdtype(x.dtype, jnp.floating):
+        return _float_dot(primitive, lhs, rhs, params)
+    # Those along which the scale is repeated are contracted when it holds.
+    repeated = [m != 1 for m in q.input_scale.shape]
+    free = [d for d in range(q.ndim) if d not in (*contract[side], *batch[side])]
+    meant = all(repeated[d] or q.codes.shape[d] == 1 for d in contract[side])
+    meant = meant and not any(repeated[d] for d in free)
+    if q._observer is not None:
+        if meant or (len(contract[side]) == 1 and any(repeated[d] for d in free)):
+            q._observer.see(x, -1 if meant else -2)
+        return _float_dot(primitive, lhs, rhs, params)
+    if not meant or not _integer_ready(q, contract[side]):
+        return _float_dot(primitive, lhs, rhs, params)
+
+    def dot(product: Any, q: Any, x: Any) -> Any:
+        return product(*((q, x) if side == 0 else (x, q)), params)
+
+    @jax.custom_jvp
+    def rounded(q: Any, x: Any) -> Any:
+        scale = _input_scale(q, x.ndim, contract[side], batch[side], batch[1 - side])
+        codes = encode(x.astype(scale.dtype) / scale, "int8", True, None)
+        return dot(_integer_dot, q, QuantisedArray(codes, scale, dtype=x.dtype))
+
+    @rounded.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        product = functools.partial(_float_dot, primitive)
+        return rounded(*primals), dot(product, primals[0], tangents[1])
+
+    return rounded(jax.tree.map(lax.stop_gradient, q.replace(master=None)), x)
+
+
+def _input_scale(
+    q: QuantisedArray, ndim: int, contract: Any, batch: Sequence[int], others: Sequence[int]
+) -> Any:
+    """The scale of what `q` is contracted with, in its axes; `others` are its batch axes."""
+    kept = [d for d in range(q.ndim) if d not in batch]
+    scale = lax.transpose(q.input_scale, (*batch, *kept))
+    scale = scale[(slice(None),) * len(batch) + (0,) * len(kept)]
+    order = sorted(range(len(others)), key=lambda i: others[i])
+    shape = [1] * ndim
+    for i in order:
+        shape[others[i]] = scale.shape[i]
+    return lax.transpose(scale, order).reshape(shape)
 
 
 def _straight_dot(primitive: Any, params: Params, out: Any, arrays: Any, masters: Any) -> Any:
