@@ -74,3 +74,13 @@ def _select(model: Any, where: Callable[[Any], Any]) -> list[Any] | None:
     if isinstance(nodes, (bool, np.bool_)):
         return None
     return list(nodes) if isinstance(nodes, (tuple, list)) else [nodes]
+
+
+def name_of(path: Any) -> str:
+    """A layer's name: its weight's place in the model, without `weight` itself."""
+    parts = [
+        str(getattr(key, "name", getattr(key, "idx", getattr(key, "key", key)))) for key in path
+    ]
+    if len(parts) > 1 and parts[-1] == "weight":
+        del parts[-1]
+    return ".".join(parts)

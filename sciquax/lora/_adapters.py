@@ -7,11 +7,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from sciquax._storage.weights import name_of
 from sciquax.core import aval_of, is_value
 
 from ._array import LoraArray
 from ._dora import DoraArray
-from ._models import adapter_filter, is_adapted, is_adapted_or_none, lora_of, name_of
+from ._models import adapter_filter, is_adapted, is_adapted_or_none, lora_of
 
 
 def extract_adapters(model: Any) -> Any:

@@ -133,16 +133,16 @@ class LoraArray(
         self.axes = tuple(kinds[leading:])
         divisor = math.sqrt(rank) if rank_stabilised else rank
         self.scaling = 1.0 if alpha is None else alpha / divisor
-        of_kind = {k: [d for d in range(ndim) if kinds[d] == k] for k in (BATCH, ROW, COLUMN)}
+        batch = [d for d in range(ndim) if kinds[d] == BATCH]
         if init == "pissa":
-            a, b = principal(weight, *of_kind.values(), rank)
+            a, b = principal(weight, batch, sorted(rows), sorted(columns), rank)
             self.a, self.b = a, b / self.scaling if self.scaling != 1.0 else b
             self.weight = weight - combine(*aligned(self), self.scaling)
         else:
             a_shape = [n for n, k in zip(shape, kinds, strict=True) if k != COLUMN]
-            batch, columns = ([shape[d] for d in of_kind[k]] for k in (BATCH, COLUMN))
+            b_shape = [[shape[d] for d in axes] for axes in (batch, sorted(columns))]
             self.a = jr.normal(key, (*a_shape, rank), aval.dtype) * scale
-            self.b = jnp.zeros((*batch, rank, *columns), aval.dtype)
+            self.b = jnp.zeros((*b_shape[0], rank, *b_shape[1]), aval.dtype)
         self.dropout = dropout
         self.init = init
         self.stop_gradient = stop_gradient

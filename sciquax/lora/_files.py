@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax._files.streams import replacing
-from sciquax._storage.weights import is_weight
+from sciquax._storage.weights import is_weight, name_of
 from sciquax.core import aval_of, is_value
 
 from ._adapters import checked
 from ._array import build
 from ._dora import DoraArray
-from ._models import is_adapted, lora_of, name_of
+from ._models import is_adapted, lora_of
 from ._safetensors import from_bytes, to_bytes
 
 _FORMAT = "sciquax.lora"

@@ -8,12 +8,12 @@ from typing import Any
 import jax.random as jr
 import jax.tree_util as jtu
 
-from sciquax._storage.weights import chosen_weights
+from sciquax._storage.weights import chosen_weights, name_of
 from sciquax.core import aval_of, is_value
 
 from ._array import LoraArray
 from ._dora import DoraArray
-from ._models import is_adapted, name_of
+from ._models import is_adapted
 
 
 def loraify(

@@ -32,16 +32,6 @@ def lora_of(x: Any) -> LoraArray:
     return x.direction if type(x) is DoraArray else x
 
 
-def name_of(path: Any) -> str:
-    """A layer's name: its weight's place in the model, without `weight` itself."""
-    parts = [
-        str(getattr(key, "name", getattr(key, "idx", getattr(key, "key", key)))) for key in path
-    ]
-    if len(parts) > 1 and parts[-1] == "weight":
-        del parts[-1]
-    return ".".join(parts)
-
-
 # -- training -------------------------------------------------------------------------------------
 
 

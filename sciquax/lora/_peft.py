@@ -15,10 +15,10 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
+from sciquax._storage.weights import name_of
 from sciquax.core import is_value
 
 from ._files import Entry, entries_of, with_entries
-from ._models import name_of
 from ._safetensors import from_bytes, to_bytes
 
 _PREFIX = "base_model.model."
@@ -155,10 +155,11 @@ def _from_peft(name: str, layer: Mapping[str, np.ndarray], config: Mapping[str, 
     ):
         raise ValueError(f"The magnitudes of `{name}` are not as the configuration says.")
     rank = _of_pattern(config.get("rank_pattern"), name, config["r"])
-    a = a.reshape(a.shape[:2])
-    if a.shape[1] != rank or b.shape[0] != rank:
+    ranks = np.shape(a)[1], np.shape(b)[0]
+    a = np.reshape(a, np.shape(a)[:2])
+    if ranks != (rank, rank):
         raise ValueError(
-            f"The factors of `{name}` have ranks {a.shape[1]} and {b.shape[0]}, the configuration "
+            f"The factors of `{name}` have ranks {ranks[0]} and {ranks[1]}, the configuration "
             f"says {rank}."
         )
     alpha = _of_pattern(config.get("alpha_pattern"), name, config["lora_alpha"])

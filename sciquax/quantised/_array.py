@@ -61,6 +61,8 @@ class QuantisedArray(
     _observer: Any
 
     layer: ClassVar[int] = 0
+    # A hint for how to cut tiles, set by a transposition and lost with the next operation.
+    was_transposed: ClassVar[bool] = False
 
     def __init__(
         self,

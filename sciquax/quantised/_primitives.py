@@ -101,9 +101,12 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     input_scale = q.input_scale
     if input_scale is not None:
         input_scale = move(primitive, params, q.codes.shape, input_scale, indices)
-    return q.replace(
+    out = q.replace(
         codes=codes, scale=scale, zero_point=zero_point, master=master, input_scale=input_scale
     )
+    if primitive.name == "transpose" and not q.was_transposed:
+        object.__setattr__(out, "was_transposed", True)  # of a value that was just made
+    return out
 
 
 def _without_blocks(q: QuantisedArray) -> QuantisedArray:

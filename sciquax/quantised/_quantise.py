@@ -73,7 +73,7 @@ def quantise(
     spec = FORMATS[dtype]
     if not spec.integer and (not symmetric or key is not None):
         raise ValueError(f"{dtype} is symmetric and is not rounded at random.")
-    _check_clip(clip, symmetric)
+    check_clip(clip, symmetric)
     master = x if straight_through else None
     x = lax.stop_gradient(x)
     groups = _groups(x, axis, block_axis, block_size)
@@ -89,7 +89,7 @@ def quantise(
     )
 
 
-def _check_clip(clip: Any, symmetric: bool) -> None:
+def check_clip(clip: Any, symmetric: bool) -> None:
     if clip is None or clip == "mse":
         known = True
     else:
