@@ -62,6 +62,8 @@ class BCOO(
     ```
     """
 
+    optional_leaves = ("layout",)
+
     data: Any
     indices: Any
     layout: RowLayout | None
