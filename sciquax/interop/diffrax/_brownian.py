@@ -127,7 +127,7 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
     **Raises** `DimensionalityError` for one in plain time where time has a unit; `RuleError` for a
     class of the user's that is neither.
     """
-    if isinstance(path, tuple(_OURS)) and type(path) not in _OURS:
+    if isinstance(path, tuple(OURS)) and type(path) not in OURS:
         return BareBrownianPath(path=path, time=time)  # pyright: ignore[reportCallIssue]
     if isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree)):
         return _on_magnitudes(path, time)
@@ -140,7 +140,7 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
     ).at(caller_line())
 
 
-_OURS = {
+OURS = {
     UnsafeBrownianPath: diffrax.UnsafeBrownianPath,
     VirtualBrownianTree: diffrax.VirtualBrownianTree,
 }
@@ -148,7 +148,7 @@ _OURS = {
 
 def _on_magnitudes(path: Any, time: InternedUnit) -> Any:
     """One of Diffrax's paths, or of this module's as Diffrax's, with its times as magnitudes."""
-    cls = next((theirs for ours, theirs in _OURS.items() if isinstance(path, ours)), None)
+    cls = next((theirs for ours, theirs in OURS.items() if isinstance(path, ours)), None)
     if not isinstance(path, diffrax.VirtualBrownianTree):
         return edited(path, cls)
     name = type(path).__name__

@@ -22,9 +22,11 @@ from .._solving.tree_units import (
     working_units,
 )
 from .._solving.user_functions import caller_line
+from . import _hooks as _hooks
 from ._controllers import bare_controller
 from ._events import bare_event
 from ._langevin import has_langevin, to_units_of, velocities_in_working_units, with_atol_in_units_of
+from ._running import runs_on_quantities
 from ._saveat import SaveAt, bare_saveat, map_saved, times_of
 from ._solution import bare_state, label_solution, states_by_leaf, states_of_unknown_units
 from ._solvers import bare_solver
@@ -191,7 +193,7 @@ def _solve_in(
         args,
         saveat=bare_saveat(saveat, working),
         stepsize_controller=controller,
-        adjoint=_bare_adjoint(adjoint, controller, working),
+        adjoint=_bare_adjoint(adjoint, controller, solver, working),
         event=bare_event(event, working),
         max_steps=max_steps,
         throw=throw,
@@ -204,11 +206,19 @@ def _solve_in(
     return label_solution(solution, saveat, working)
 
 
-def _bare_adjoint(adjoint: Any, controller: Any, working: Working) -> Any:
+def _bare_adjoint(adjoint: Any, controller: Any, solver: Any, working: Working) -> Any:
     """The adjoint for Diffrax. `BacksolveAdjoint` holds arguments of its own solve."""
     if not isinstance(adjoint, diffrax.BacksolveAdjoint):
         return adjoint
     given = dict(adjoint.kwargs)
+    for name, part in (("solver", solver), ("stepsize_controller", controller)):
+        part = given.get(name, getattr(part, "controller", part))
+        if not working.plain and runs_on_quantities(part):
+            raise RuleError(
+                f"`BacksolveAdjoint` would solve with `{type(part).__name__}`, which runs on "
+                "quantities, for the state and its adjoints together, whose units are not known.",
+                f"Give it Diffrax's own, `BacksolveAdjoint({name}=...)`, or take another adjoint.",
+            ).at(caller_line())
     if "dt0" in given:
         given["dt0"] = time_to_unit(given["dt0"], working.time, "dt0", "BacksolveAdjoint")
     if "stepsize_controller" in given:
