@@ -3,6 +3,7 @@
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
@@ -201,3 +202,18 @@ class Doubling(diffrax.AbstractAdaptiveStepSizeController):
         start = jnp.where(keep, t1, t0)
         state = jnp.where(keep, t1, state)
         return keep, start, start + step, False, state, diffrax.RESULTS.successful
+
+
+class Coin(diffrax.AbstractBrownianPath):
+    """Independent increments over steps of one length."""
+
+    key: Any
+    t0: Any
+    t1: Any
+    step: Any
+    shape: Any = eqx.field(static=True, default=jax.ShapeDtypeStruct((), jnp.float32))
+    levy_area: Any = eqx.field(static=True, default=diffrax.BrownianIncrement)
+
+    def evaluate(self, t0, t1=None, left=True, use_levy=False):
+        number = jnp.round((t0 - self.t0) / self.step).astype(int)
+        return jax.random.normal(jax.random.fold_in(self.key, number), ()) * jnp.sqrt(t1 - t0)

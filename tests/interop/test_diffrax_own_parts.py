@@ -287,3 +287,35 @@ def test_a_steady_state_within_a_condition():
         ).ys  # fmt: skip
 
     same(run(dfx, Q, True), run(diffrax, lambda x, unit: x, False))
+
+
+def test_objects_and_python_numbers():
+    """`y0` as a NumPy array of quantities; `SaveAt(fn=)` that returns numbers."""
+    y0 = np.array([Q(1.0, "m"), Q(50.0, "cm")], dtype=object)
+    saveat = dfx.SaveAt(
+        t1=True, fn=lambda t, y, args: {"one": 1.0, "half": np.float32(0.5), "y": y}
+    )
+    found = with_units(dfx.Heun(), y0, saveat=saveat).ys
+    same(found["y"], plain(diffrax.Heun(), jnp.array([1.0, 0.5])).ys)
+    assert float(found["one"][0]) == 1.0 and float(found["half"][0]) == 0.5
+
+    def run():
+        with_units(dfx.Heun(), np.array([Q(1.0, "m"), Q(1.0, "s")], dtype=object))
+
+    with pytest.raises(DimensionalityError) as caught:
+        run()
+    assert str(caught.value).splitlines()[::2] == [
+        "A NumPy array of objects holds one in 'm' and in 's'.",
+        "Give a tuple or a dictionary where elements measure different things.",
+    ]
+
+
+def test_a_brownian_path_of_ones_own():
+    def run(lib, q):
+        path = own.Coin(jax.random.key(2), q(0.0, "s"), q(1.0, "s"), q(0.1, "s"))
+        noise = lib.ControlTerm(lambda t, y, args: q(0.3, "m/s**0.5"), path)
+        terms = lib.MultiTerm(lib.ODETerm(lambda t, y, args: -q(1.0, "1/s") * y), noise)
+        ends = q(0.0, "s"), q(1.0, "s"), q(0.1, "s")
+        return lib.diffeqsolve(terms, lib.Euler(), *ends, q(1.0, "m")).ys
+
+    same(run(dfx, Q), run(diffrax, lambda x, unit: jnp.asarray(x)))

@@ -12,6 +12,7 @@ from sciquax.units.internal import dimensionless
 from .._solving.deferred_calls import deferred
 from .._solving.edited import edited
 from .._solving.flattened_values import Storage
+from .._solving.object_arrays import without_object_arrays
 from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
     TreeUnits,
@@ -53,7 +54,7 @@ def diffeqsolve(
     solver_state: Any = None,
     controller_state: Any = None,
     made_jump: Any = None,
-    **deprecated: Any,
+    **further: Any,
 ) -> diffrax.Solution:
     """Solve a differential equation whose time and state are quantities.
 
@@ -101,9 +102,10 @@ def diffeqsolve(
         terms=terms, solver=solver, t0=t0, t1=t1, dt0=dt0, y0=y0, args=args, saveat=saveat,
         stepsize_controller=stepsize_controller, adjoint=adjoint, event=event, max_steps=max_steps,
         throw=throw, progress_meter=progress_meter, solver_state=solver_state,
-        controller_state=controller_state, made_jump=made_jump, **deprecated,
+        controller_state=controller_state, made_jump=made_jump, **further,
     )  # fmt: skip
     given = adopt_all(given)
+    given["y0"] = without_object_arrays(given["y0"])
     if MODE.staging:
         return deferred(
             "diffeqsolve",
@@ -174,14 +176,11 @@ def _solve_in(
     throw: Any,
     progress_meter: Any,
     made_jump: Any,
-    **deprecated: Any,
+    **further: Any,
 ) -> diffrax.Solution:
     """Solve in the working units given."""
-    if deprecated and not working.plain:
-        raise RuleError(
-            f"`diffeqsolve` does not take quantities together with `{next(iter(deprecated))}`.",
-            "Use `event=Event(...)`.",
-        ).at(caller_line())
+    for name, value in further.items():
+        _refuse_unknown(name, value, working)
     controller = bare_controller(stepsize_controller, working)
     solution = diffrax.diffeqsolve(
         bare_terms(terms, solver, working),
@@ -201,9 +200,20 @@ def _solve_in(
         solver_state=bare_state(solver_state, "solver_state", working),
         controller_state=bare_state(controller_state, "controller_state", working),
         made_jump=made_jump,
-        **deprecated,
+        **further,
     )
     return label_solution(solution, saveat, working)
+
+
+def _refuse_unknown(name: str, value: Any, working: Working) -> None:
+    """A keyword that this version does not know goes to Diffrax as it is, if it has no units."""
+    if name == "discrete_terminating_event" and not working.plain:
+        what = f"`diffeqsolve` does not take quantities together with `{name}`."
+        raise RuleError(what, "Use `event=Event(...)`.").at(caller_line())
+    if has_quantity(value):
+        what = f"`diffeqsolve` got `{name}` with quantities, and does not know what they measure."
+        remedy = "Give it plain numbers, in the units of `t0` and `y0`."
+        raise RuleError(what, remedy).at(caller_line())
 
 
 def _bare_adjoint(adjoint: Any, controller: Any, solver: Any, working: Working) -> Any:
