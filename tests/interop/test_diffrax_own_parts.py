@@ -4,6 +4,7 @@ The oracle is plain Diffrax with the same parts on numbers. Times are in s or ms
 """
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -319,3 +320,28 @@ def test_a_brownian_path_of_ones_own():
         return lib.diffeqsolve(terms, lib.Euler(), *ends, q(1.0, "m")).ys
 
     same(run(dfx, Q), run(diffrax, lambda x, unit: jnp.asarray(x)))
+
+
+class Pulled(eqx.Module):
+    rest: Q = eqx.field(static=True)
+    rate: Q
+
+    def __call__(self, t, y, args):
+        return self.rate * (self.rest - y)
+
+
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
+def test_static_fields_may_be_quantities():
+    """JAX compared them while it traced the second solve, and could not."""
+    for rest in Q(0.5, "m"), Q(50.0, "cm"), Q(2.0, "m"):
+        found = dfx.diffeqsolve(
+            dfx.ODETerm(Pulled(rest, Q(1.0, "1/s"))), dfx.Euler(), Q(0.0, "s"), Q(1.0, "s"),
+            Q(0.5, "s"), Q(1.0, "m"),
+        ).ys  # fmt: skip
+        away = rest.m_as("m") + (1 - rest.m_as("m")) / 4
+        np.testing.assert_allclose(found.m_as("m"), [away], rtol=1e-6)
+    with pytest.raises(DimensionalityError):
+        dfx.diffeqsolve(
+            dfx.ODETerm(Pulled(Q(1.0, "s"), Q(1.0, "1/s"))), dfx.Euler(), Q(0.0, "s"),
+            Q(1.0, "s"), Q(0.5, "s"), Q(1.0, "m"),
+        )  # fmt: skip

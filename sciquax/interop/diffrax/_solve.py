@@ -13,6 +13,7 @@ from .._solving.deferred_calls import deferred
 from .._solving.edited import edited
 from .._solving.flattened_values import Storage
 from .._solving.object_arrays import without_object_arrays
+from .._solving.static_quantities import without_static_quantities
 from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
     TreeUnits,
@@ -106,6 +107,8 @@ def diffeqsolve(
     )  # fmt: skip
     given = adopt_all(given)
     given["y0"] = without_object_arrays(given["y0"])
+    for name in ("terms", "args", "saveat", "event"):
+        given[name] = without_static_quantities(given[name])
     if MODE.staging:
         return deferred(
             "diffeqsolve",
