@@ -77,7 +77,11 @@ def bare_control(path: Any, time: InternedUnit, unknown: bool = False) -> tuple[
     """A control for Diffrax to evaluate, and the units of its increments."""
     if isinstance(path, diffrax.AbstractBrownianPath):
         bare = bare_path(path, time)
-        units = TreeUnits.of(jtu.tree_map(lambda _: 0.0, bare.shape), "control")
+        shape = getattr(bare, "shape", None)
+        if shape is None:
+            zero = jnp.asarray(0.0)
+            shape = eqx.filter_eval_shape(lambda path: path.evaluate(zero, zero), bare)
+        units = TreeUnits.of(jtu.tree_map(lambda _: 0.0, shape), "control")
         return bare, units.map(lambda _: root(time))
     t = wrap(jnp.asarray(0.0), time)
     increment = eqx.filter_eval_shape(_increment, path, t, t)
