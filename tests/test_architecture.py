@@ -15,8 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "tests" / "architecture_known.txt"
 MAX_LINES, MAX_FILES = 350, 20
 
-# Packages that take each other's private modules: what the types made of several arrays share.
-SHARED = {"sciquax._storage": {"structured", "zero", "lora", "quantised", "sparse"}}
+# Packages that take each other's private modules: what the types made of several arrays share, and
+# what files say of values.
+SHARED = {
+    "sciquax._storage": {"structured", "zero", "lora", "quantised", "sparse"},
+    "sciquax._files": {"units", "named", "lora", "interop"},
+}
 # Libraries that are loaded by the function that needs them: optional ones, and plum, whose import
 # takes a third of a second that a program without rules by signature need not wait for.
 LOADED_LATE = {
@@ -28,7 +32,10 @@ LOADED_LATE = {
 BY_NAME = {
     "sciquax/__init__.py",
     "sciquax/core/_adapters.py",
+    "sciquax/core/_compat/known.py",
     "sciquax/core/_functions/intercept.py",
+    "sciquax/versions.py",
+    "sciquax/interop/__init__.py",
     "sciquax/named/__init__.py",
     "sciquax/scipy.py",
     "sciquax/units/_wrapping/with_constants.py",

@@ -6,7 +6,10 @@ from ._compat.code import (
     function_within as function_within,
     within_library_of_jax as within_library_of_jax,
 )
-from ._compat.execution import trace_context as trace_context
+from ._compat.execution import (
+    default_promotion as default_promotion,
+    trace_context as trace_context,
+)
 from ._compat.frames import (
     axes_of_outputs as axes_of_outputs,
     mapped_axis as mapped_axis,

@@ -1,87 +1,62 @@
-"""Equinox's serialisation, keeping units and the codes of quantised arrays.
+"""Equinox's serialisation, keeping the whole type of every value.
 
-`eqx.tree_serialise_leaves` writes a quantity's bare numbers, and reads them back in whatever unit
-the tree that it is given has. These functions write the unit in front of the numbers; reading
-converts, and refuses another dimension. They may also be given to Equinox's own functions, as
-`filter_spec` together with `is_leaf=is_value`.
+`eqx.tree_serialise_leaves` writes a value's arrays alone, and reads them back as whatever the tree
+that it is given has: metres as seconds, rows as columns. These functions write in front of the
+arrays what each of them belongs to: classes, units, names, coordinates, sizes, properties. Reading
+compares, converts units, and refuses everything else. They may also be given to Equinox's own
+functions, as `filter_spec` together with `is_leaf=is_value`; what is written so is read so.
+
+Files of before, which have units alone, are still read.
 """
 
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import LocatedError, is_value, user_line
+from sciquax._files.comparison import StoredTypeError as StoredTypeError
+from sciquax._files.descriptions import describe, is_array, shown
+from sciquax._files.filling import converted
+from sciquax._files.static_parts import written
+from sciquax._files.streams import has_description, read, replacing, write
+from sciquax.core import is_value, is_value_or_foreign, user_line
+from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import as_unit
 
 
 def serialise_filter_spec(f: Any, x: Any) -> None:
-    """Write a leaf to an open file; a quantity's unit goes first."""
-    if isinstance(x, Quantity):
-        np.save(f, np.array(str(x.units)), allow_pickle=False)
-    for leaf in jtu.tree_leaves(x):
-        _write(f, leaf)
-
-
-def _is_code(x: Any) -> bool:
-    """Whether NumPy's files do not know the dtype: int4, uint4, float8."""
-    dtype = getattr(x, "dtype", None)
-    return dtype is not None and dtype.itemsize == 1 and np.dtype(dtype).kind not in "biuSU"
-
-
-def _write(f: Any, leaf: Any) -> None:
-    """As bytes, where NumPy's format has no name for the dtype."""
-    if _is_code(leaf):
-        np.save(f, np.array(leaf.dtype.name), allow_pickle=False)
-        leaf = np.asarray(leaf).view(np.uint8)
-    eqx.default_serialise_filter_spec(f, leaf)
-
-
-def _read(f: Any, like: Any) -> Any:
-    if not _is_code(like):
-        return eqx.default_deserialise_filter_spec(f, like)
-    name = str(np.load(f, allow_pickle=False))
-    if name != like.dtype.name:
-        raise ValueError(f"The file has codes of {name} where {like.dtype.name} is to be read.")
-    codes = np.load(f, allow_pickle=False)
-    return jnp.asarray(codes.view(like.dtype))
+    """Write a leaf to an open file: what it is, then its arrays."""
+    if is_value_or_foreign(x) or is_array(x):
+        write(f, x)
 
 
 def deserialise_filter_spec(f: Any, x: Any) -> Any:
     """Read a leaf like `x` from an open file; a quantity comes in the unit of `x`.
 
-    **Raises** `DimensionalityError` if the file's measures something else; ValueError where there
-    is no unit in the file.
+    **Raises** `DimensionalityError` if the file's measures something else; `StoredTypeError` (a
+    ValueError) where it is something else.
     """
-    leaves, tree = jtu.tree_flatten(x)
-    if not isinstance(x, Quantity):
-        return jtu.tree_unflatten(tree, [_read(f, y) for y in leaves])
-    text = np.load(f, allow_pickle=False)
-    if text.dtype.kind != "U" or text.shape != ():
-        raise ValueError(
-            f"The file has no unit where a quantity in '{x._unit}' is to be read. Write it with "
-            "`sciquax.interop.equinox.tree_serialise_leaves`."
-        )
-    source = as_unit(str(text), x._unit.registry)
-    if not source.compatible(x._unit):
-        raise DimensionalityError(
-            f"The file has a quantity in '{source}' where one in '{x._unit}' is to be read.",
-            source.pint,
-            x.units,
-        )
-    read = jtu.tree_unflatten(tree, [_read(f, y) for y in leaves])
-    if source is x._unit or any(isinstance(y, jax.ShapeDtypeStruct) for y in jtu.tree_leaves(read)):
-        return read
-    converted = Quantity(read.magnitude, source).to(x)
-    return jtu.tree_map(lambda y, old: y.astype(old.dtype), converted, x)
+    if not (is_value_or_foreign(x) or is_array(x)):
+        return x
+    if has_description(f):
+        return read(f, x)
+    _warn([("", x)])
+    return _read_before(f, "", x)
 
 
 def tree_serialise_leaves(path_or_file: Any, pytree: Any) -> None:
-    """`eqx.tree_serialise_leaves` with units.
+    """`eqx.tree_serialise_leaves` with types: units, names, structure.
+
+    A file at the path is replaced once all is written: if something raises, it stays as it was.
+
+    **Arguments**: a path, which gets the suffix `.eqx` if it has none, or a binary file; the tree.
 
     ```python
     >>> import io
@@ -95,41 +70,114 @@ def tree_serialise_leaves(path_or_file: Any, pytree: Any) -> None:
 
     ```
     """
-    eqx.tree_serialise_leaves(path_or_file, pytree, serialise_filter_spec, is_leaf=is_value)
+    is_path = isinstance(path_or_file, (str, Path))
+    with replacing(_with_suffix(path_or_file)) if is_path else _as_it_is(path_or_file) as f:
+        write(f, pytree)
 
 
 def tree_deserialise_leaves(path_or_file: Any, like: Any) -> Any:
     """`eqx.tree_deserialise_leaves` of what `tree_serialise_leaves` wrote.
 
+    **Arguments**: a path or a binary file that can seek; a tree of the same types. Its arrays may
+    be `jax.ShapeDtypeStruct`s. Leaves that are no arrays and no numbers are taken from it.
+
+    **Returns** the tree, its quantities in the units of `like`.
+
     **Raises** `DimensionalityError` for a quantity whose counterpart in `like` measures something
-    else.
+    else; `StoredTypeError` (a ValueError) where places, classes, names, coordinates, properties,
+    shapes or dtypes differ, or numbers cannot be converted.
     """
-    leaves, tree = jtu.tree_flatten(like, is_leaf=is_value)
-    # Equinox compares what is read with what was there before, and knows no leaf of ours: give it
-    # numbers to compare.
-    read: list[Any] = []
-    refused: list[Exception] = []
+    is_path = isinstance(path_or_file, (str, Path))
+    with open(_with_suffix(path_or_file), "rb") if is_path else _as_it_is(path_or_file) as f:
+        if has_description(f):
+            return read(f, like)
+        keyed, tree = jtu.tree_flatten_with_path(adopt_all(like), is_leaf=is_value)
+        placed = [(jtu.keystr(path), x) for path, x in keyed]
+        _warn(placed)
+        found = tree.unflatten([_read_before(f, path, x) for path, x in placed])
+        if is_path and f.read(1):
+            raise StoredTypeError("The file has more leaves than `like`.").at(user_line())
+        return found
 
-    def spec(f: Any, number: int) -> int:
-        try:
-            read.append(deserialise_filter_spec(f, leaves[number]))
-        except (DimensionalityError, ValueError) as error:
-            refused.append(error)
-            raise
-        return number
 
-    try:
-        eqx.tree_deserialise_leaves(path_or_file, list(range(len(leaves))), spec)
-    except Exception:  # Equinox's, with the leaf's number in our list
-        if not refused:
-            raise
-    if refused:
-        error = refused[0]
-        raise error.at(user_line()) if isinstance(error, LocatedError) else error
-    for new, old in zip(jtu.tree_leaves(read), jtu.tree_leaves(leaves), strict=True):
-        if hasattr(old, "shape") and (new.shape != old.shape or new.dtype != old.dtype):
-            raise RuntimeError(
-                f"The file has an array {new.dtype}{list(new.shape)} where one "
-                f"{old.dtype}{list(old.shape)} is to be read."
+def _with_suffix(path: Any) -> Path:
+    """As Equinox has it."""
+    path = Path(path)
+    return path if path.suffix else path.with_suffix(".eqx")
+
+
+@contextlib.contextmanager
+def _as_it_is(file: Any) -> Iterator[Any]:
+    yield file
+
+
+# -- files of before: a quantity's unit, and arrays -----------------------------------------------
+
+
+def _warn(leaves: list[tuple[str, Any]]) -> None:
+    """Say of what the file has arrays alone: of values other than quantities of arrays."""
+    untold = [
+        f"{path} {shown(describe(x)[0])}".strip()
+        for path, x in leaves
+        if is_value(x) and not (isinstance(x, Quantity) and not is_value(x.magnitude))
+    ]
+    if untold:
+        warnings.warn(
+            "The file has arrays alone, as earlier releases wrote them: what they are, their units "
+            f"and names, is taken from `like`. Write it anew. {'; '.join(untold)}",
+            stacklevel=3,
+        )
+
+
+def _read_before(f: Any, path: str, like: Any) -> Any:
+    place = f"At {path} the" if path else "The"
+    source = _unit_before(f, place, like) if isinstance(like, Quantity) else None
+    leaves, tree = jtu.tree_flatten(like)
+    arrays = [_array_before(f, place, x) for x in leaves]
+    for new, old in zip(arrays, leaves, strict=True):
+        if is_array(old) and (stored := describe(new)[0]) != (wanted := describe(old)[0]):
+            raise StoredTypeError(f"{place} file has {shown(stored)}, `like` {shown(wanted)}.").at(
+                user_line()
             )
-    return jtu.tree_unflatten(tree, read)
+    value = tree.unflatten(arrays)
+    if source is None:
+        return value
+    return converted(value, {"_unit": written(source)}, path, "file")
+
+
+def _unit_before(f: Any, place: str, like: Quantity) -> Any:
+    text = _load(f, place)
+    if text.dtype.kind != "U" or text.shape != ():
+        raise StoredTypeError(
+            f"{place} file has no unit where a quantity in '{like._unit}' is to be read. Write it "
+            "with `sciquax.interop.equinox.tree_serialise_leaves`."
+        ).at(user_line())
+    source = as_unit(str(text), like._unit.registry)
+    if not source.compatible(like._unit):
+        raise DimensionalityError(
+            f"{place} file has a quantity in '{source}', `like` one in '{like._unit}'.",
+            source.pint,
+            like.units,
+        ).at(user_line())
+    return source
+
+
+def _array_before(f: Any, place: str, like: Any) -> Any:
+    """As bytes behind the dtype's name, where NumPy's format has none for it: int4, float8."""
+    dtype = getattr(like, "dtype", None)
+    if dtype is None or dtype.itemsize != 1 or np.dtype(dtype).kind in "biuSU":
+        try:
+            return eqx.default_deserialise_filter_spec(f, like)
+        except (ValueError, EOFError, TypeError) as error:
+            raise StoredTypeError(f"{place} file is damaged, or ends: {error}") from error
+    name = str(_load(f, place))
+    if name != dtype.name:
+        raise StoredTypeError(f"{place} file has codes of {name}, `like` of {dtype.name}.")
+    return jnp.asarray(_load(f, place).view(dtype))
+
+
+def _load(f: Any, place: str) -> np.ndarray:
+    try:
+        return np.load(f, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise StoredTypeError(f"{place} file is damaged, or ends: {error}") from error

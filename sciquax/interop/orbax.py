@@ -1,97 +1,160 @@
-"""Orbax checkpoints that keep units.
+"""Orbax checkpoints that keep the whole type of every value.
 
-Orbax stores the arrays of a tree by their paths and knows no static parts: a quantity's unit would
-come from whatever tree the checkpoint is restored into. Here the units are stored beside the
-arrays, by path, and restoring converts, or refuses another dimension.
+Orbax stores the arrays of a tree by their paths and knows no static parts: units, names and
+structure would come from whatever tree the checkpoint is restored into. Here they are stored beside
+the arrays, by path. Restoring compares, converts units, and refuses everything else.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 import orbax.checkpoint as ocp
 
-from sciquax.core import is_value
+from sciquax._files.comparison import StoredTypeError as StoredTypeError, check
+from sciquax._files.descriptions import array_nodes
+from sciquax._files.filling import converted, fill, placed, places, plain
+from sciquax._files.static_parts import written
+from sciquax._files.streams import header, tree_of
+from sciquax.core import is_value, user_line
+from sciquax.core.internal import adopt_all
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import as_unit
 
 
-def units_of(tree: Any) -> dict[str, str]:
-    """The unit of each quantity in a tree, by its path: what a checkpoint stores."""
-    leaves = jtu.tree_leaves_with_path(tree, is_leaf=is_value)
-    return {jtu.keystr(path): str(x.units) for path, x in leaves if isinstance(x, Quantity)}
-
-
 def save(path: Any, tree: Any, *, force: bool = False) -> None:
-    """Write a tree of arrays and quantities as an Orbax checkpoint.
+    """Write a tree of arrays and values as an Orbax checkpoint.
+
+    Leaves that are no arrays and no numbers are not stored.
 
     **Arguments**: an absolute path, the tree, and whether to overwrite.
     """
+    said, arrays = header(adopt_all(tree))
+    items: dict[str, Any] = {"type": ocp.args.JsonSave(said)}  # pyright: ignore[reportCallIssue]
+    stored = [_storable(plain(x)) for x in arrays]
+    if stored := [x for x in stored if x.size]:  # Orbax refuses arrays without elements
+        items["arrays"] = ocp.args.StandardSave(stored)  # pyright: ignore[reportCallIssue]
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(
-            Path(path),
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(_arrays(tree)),  # pyright: ignore[reportCallIssue]
-                units=ocp.args.JsonSave(units_of(tree)),  # pyright: ignore[reportCallIssue]
-            ),
-            force=force,
-        )
-
-
-def _place(x: Any) -> jax.ShapeDtypeStruct:
-    """What Orbax is told of an array to restore: its shape, and on which devices it is to be."""
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+        checkpointer.save(Path(path), args=ocp.args.Composite(**items), force=force)
 
 
 def restore(path: Any, like: Any) -> Any:
     """Read a checkpoint that `save` wrote, into the structure and the units of `like`.
 
-    Each array goes to the devices of its place in `like`.
+    Each array goes to the devices of its place in `like`. Leaves that are no arrays and no numbers
+    are taken from `like`.
 
-    **Raises** `DimensionalityError` where the checkpoint measures something else; ValueError where
-    only one of the two is a quantity.
+    **Raises** `DimensionalityError` where the checkpoint measures something else; `StoredTypeError`
+    (a ValueError) where places, classes, names, coordinates, properties, shapes or dtypes differ,
+    or numbers cannot be converted.
     """
-    shapes = jtu.tree_map(
-        lambda x: _place(x) if hasattr(x, "shape") else x,
-        _arrays(like),
-    )
+    like = adopt_all(like)
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        found = checkpointer.restore(
-            Path(path),
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(shapes),  # pyright: ignore[reportCallIssue]
-                units=ocp.args.JsonRestore(),  # pyright: ignore[reportCallIssue]
-            ),
-        )
-    stored, wanted = dict(found["units"]), units_of(like)
-    for place in sorted({*stored, *wanted}):
-        _check(place, stored.get(place), wanted.get(place))
-    arrays = jtu.tree_unflatten(
-        jtu.tree_structure(like), jtu.tree_leaves(found["arrays"], is_leaf=lambda x: x is None)
-    )
+        if not (Path(path) / "type").exists():
+            return _restore_before(checkpointer, Path(path), like)
+        said = _items(checkpointer, path, type=ocp.args.JsonRestore())["type"]  # pyright: ignore[reportCallIssue]
+        node = tree_of(said, "checkpoint")
+        check(node, like, "checkpoint")
+        arrays = [_place(x) for x in places(node, like)]
+        if due := {i: x for i, x in enumerate(arrays) if x.size}:
+            args = ocp.args.StandardRestore([*due.values()])  # pyright: ignore[reportCallIssue]
+            found = _items(checkpointer, path, arrays=args)["arrays"]
+            due = dict(zip(due, found, strict=True))
+    full = [due[i] if x.size else np.zeros(x.shape, x.dtype) for i, x in enumerate(arrays)]
+    stored = [_as_stored(x, kind) for x, kind in zip(full, array_nodes(node), strict=True)]
+    return fill(node, like, stored, "checkpoint")
 
-    def relabel(path: Any, x: Any) -> Any:
+
+def _items(checkpointer: Any, path: Any, **args: Any) -> Any:
+    return checkpointer.restore(Path(path), args=ocp.args.Composite(**args))
+
+
+_WIDER = {"uint4": jnp.uint8, "uint2": jnp.uint8, "int2": jnp.int8}
+
+
+def _storable(x: Any) -> Any:
+    """Dates, strings and short integers as integers that Orbax holds."""
+    if x.dtype.name in _WIDER:
+        return x.astype(_WIDER[x.dtype.name])
+    if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in "mMU":
+        return x
+    x = np.ascontiguousarray(x)
+    return x.view(np.int64) if x.dtype.kind in "mM" else _letters(x)
+
+
+def _letters(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1).view(np.uint32).reshape(*x.shape, -1)
+
+
+def _as_stored(x: Any, node: dict[str, Any]) -> Any:
+    """What `_storable` made, as it was."""
+    if "dtype" not in node:
+        return x
+    dtype = jnp.dtype(node["dtype"])
+    if dtype.name in _WIDER:
+        return x.astype(dtype)
+    if dtype.kind not in "mMU":
+        return x
+    return np.ascontiguousarray(x).view(dtype).reshape(node["shape"])
+
+
+def _place(x: Any) -> Any:
+    """What Orbax is told of an array to restore: its shape, and on which devices it is to be."""
+    if isinstance(x, (jax.Array, jax.ShapeDtypeStruct)):
+        stored = jax.eval_shape(lambda x: _storable(plain(x)), x)
+        return jax.ShapeDtypeStruct(
+            stored.shape, stored.dtype, sharding=getattr(x, "sharding", None)
+        )
+    x = _storable(plain(x))
+    return np.empty(x.shape, x.dtype)
+
+
+# -- checkpoints of before: the units of quantities of arrays -------------------------------------
+
+
+def _restore_before(checkpointer: Any, path: Path, like: Any) -> Any:
+    warnings.warn(
+        "The checkpoint has arrays in order and units of quantities, as earlier releases wrote it: "
+        "keys, names, structure and units within values are taken from `like`. Save it anew.",
+        stacklevel=3,
+    )
+    leaves, tree = jtu.tree_flatten(like)
+    arrays = ocp.args.StandardRestore(list(map(_place, leaves)))  # pyright: ignore[reportCallIssue]
+    found = _items(checkpointer, path, arrays=arrays, units=ocp.args.JsonRestore())  # pyright: ignore[reportCallIssue]
+    stored, wanted = dict(found["units"]), _units(like)
+    for place in sorted({*stored, *wanted}):
+        _compare_units(place, stored.get(place), wanted.get(place))
+    read = tree.unflatten([placed(x, y) for x, y in zip(found["arrays"], leaves, strict=True)])
+
+    def relabelled(path: Any, x: Any) -> Any:
         if not isinstance(x, Quantity):
             return x
-        return Quantity(x.magnitude, stored[jtu.keystr(path)]).to(x)
+        unit = as_unit(stored[jtu.keystr(path)], x._unit.registry)
+        return converted(x, {"_unit": written(unit)}, jtu.keystr(path), "checkpoint")
 
-    return jtu.tree_map_with_path(relabel, arrays, is_leaf=is_value)
-
-
-def _arrays(tree: Any) -> list[Any]:
-    """The leaves in order: their paths are in `units_of`."""
-    return jtu.tree_leaves(tree)
+    return jtu.tree_map_with_path(relabelled, read, is_leaf=is_value)
 
 
-def _check(place: str, stored: str | None, wanted: str | None) -> None:
+def _units(tree: Any) -> dict[str, Any]:
+    """The unit of each quantity that is a leaf of a tree, by its path."""
+    leaves = jtu.tree_leaves_with_path(tree, is_leaf=is_value)
+    return {jtu.keystr(path): x._unit for path, x in leaves if isinstance(x, Quantity)}
+
+
+def _compare_units(place: str, stored: str | None, wanted: Any) -> None:
     if stored is None or wanted is None:
         has, lacks = ("like", "the checkpoint") if stored is None else ("the checkpoint", "`like`")
-        raise ValueError(f"At {place} there is a quantity in {has}, and bare numbers in {lacks}.")
-    source, target = as_unit(stored), as_unit(wanted)
-    if not source.compatible(target):
+        raise StoredTypeError(
+            f"At {place} there is a quantity in {has}, and bare numbers in {lacks}."
+        ).at(user_line())
+    source = as_unit(stored, wanted.registry)
+    if not source.compatible(wanted):
         raise DimensionalityError(
-            f"At {place} the checkpoint has a quantity in '{source}', `like` one in '{target}'.",
+            f"At {place} the checkpoint has a quantity in '{source}', `like` one in '{wanted}'.",
             source.pint,
-            target.pint,
-        )
+            wanted.pint,
+        ).at(user_line())

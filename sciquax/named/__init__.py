@@ -60,6 +60,7 @@ from ._named_array import NamedArray as NamedArray
 from ._sharding import partition_spec as partition_spec, shard as shard
 
 from . import _positional as _positional  # isort: skip  # enrols the rules
+from ._array import in_files as in_files  # isort: skip
 
 globals().update({name: getattr(_functions, name) for name in _functions.ELEMENTWISE})
 

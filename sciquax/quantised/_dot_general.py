@@ -10,7 +10,8 @@ from jax import lax
 
 from sciquax.core import aval_of, bind, is_value, register_rule, strip
 
-from ._array import FORMATS, Operands, Params, QuantisedArray, _blocked, _read, decode
+from ._array import Operands, Params, QuantisedArray, _blocked, _read
+from ._codes import FORMATS, decode, wide
 
 TILE = 1 << 19
 """Weights of more elements are converted to floating point this many at a time."""
@@ -65,13 +66,30 @@ def _integer_ready(q: QuantisedArray, contract: Sequence[int]) -> bool:
 
 
 def _integer_dot(lhs: QuantisedArray, rhs: QuantisedArray, params: Params) -> Any:
-    """`s t (sum c d - z sum d - w sum c + k z w)`, the sums in int32."""
+    """`s t sum (c - z) (d - w)`, the sums in int32 over as many elements as cannot overflow."""
     dimensions = params["dimension_numbers"]
+    both = (lhs, rhs)
+    codes = [x.codes.astype(jnp.int8) for x in both]
+    zeros = [x.zero_point for x in both]
+    dtype = params["preferred_element_type"] or jnp.promote_types(lhs.dtype, rhs.dtype)
+    inner = wide(dtype)
+    longest = (2**31 - 1) // math.prod(128 if z is None else 256 for z in zeros)
+    length = math.prod(lhs.codes.shape[d] for d in dimensions[0][0])
+    if length <= longest:
+        total = _integer_sum(codes, zeros, dimensions).astype(inner)
+    else:
+        total = _long_sum(codes, zeros, dimensions, longest, inner)
+    places = [_placer(*codes, dimensions, side) for side in (0, 1)]
+    scales = [place(x.scale).astype(inner) for x, place in zip(both, places, strict=True)]
+    return (total * scales[0] * scales[1]).astype(dtype)
+
+
+def _integer_sum(codes: Sequence[Any], zeros: Sequence[Any], dimensions: Any) -> Any:
+    """`sum c d - z sum d - w sum c + k z w`, in int32."""
     contract, _ = dimensions
-    codes = (lhs.codes.astype(jnp.int8), rhs.codes.astype(jnp.int8))
-    total = lax.dot_general(codes[0], codes[1], dimensions, preferred_element_type=jnp.int32)
+    lhs, rhs = codes
+    total = lax.dot_general(lhs, rhs, dimensions, preferred_element_type=jnp.int32)
     places = [_placer(lhs, rhs, dimensions, side) for side in (0, 1)]
-    zeros = [x.zero_point for x in (lhs, rhs)]
     sums = [
         jnp.sum(c, axis=tuple(axes), keepdims=True, dtype=jnp.int32)
         for c, axes in zip(codes, contract, strict=True)
@@ -82,10 +100,42 @@ def _integer_dot(lhs: QuantisedArray, rhs: QuantisedArray, params: Params) -> An
     if w is not None:
         total = total - w * places[0](sums[0])
     if z is not None and w is not None:
-        total = total + z * w * math.prod(lhs.codes.shape[d] for d in contract[0])
-    dtype = params["preferred_element_type"] or jnp.promote_types(lhs.dtype, rhs.dtype)
-    scales = [place(x.scale).astype(dtype) for x, place in zip((lhs, rhs), places, strict=True)]
-    return total.astype(dtype) * scales[0] * scales[1]
+        total = total + z * w * math.prod(lhs.shape[d] for d in contract[0])
+    return total
+
+
+def _joined(x: Any, order: Sequence[int], kept: int) -> Any:
+    x = lax.transpose(x, order)
+    return x.reshape(*x.shape[:kept], math.prod(x.shape[kept:]))
+
+
+def _long_sum(
+    codes: Sequence[Any], zeros: Sequence[Any], dimensions: Any, longest: int, dtype: Any
+) -> Any:
+    """The same in pieces of the contracted axes, which are one here and the last."""
+    contract, batch = dimensions
+    old, batches = [], []
+    for pair, axes, batch_axes in zip(zip(codes, zeros, strict=True), contract, batch, strict=True):
+        kept = [d for d in range(pair[0].ndim) if d not in axes]
+        order = (*kept, *axes)
+        old.append([None if x is None else _joined(x, order, len(kept)) for x in pair])
+        batches.append(tuple(kept.index(d) for d in batch_axes))
+    (lhs, z), (rhs, w) = old
+    length = lhs.shape[-1]
+    count = length // longest
+    last = (lhs.ndim - 1, rhs.ndim - 1)
+    whole = [x[..., : count * longest].reshape(*x.shape[:-1], count, longest) for x in (lhs, rhs)]
+    pieces = (
+        ((last[0] + 1,), (last[1] + 1,)),
+        tuple((axis, *axes) for axis, axes in zip(last, batches, strict=True)),
+    )
+    wider = [None if x is None else x[..., None] for x in (z, w)]
+    total = jnp.sum(_integer_sum(whole, wider, pieces).astype(dtype), axis=0)
+    if count * longest == length:
+        return total
+    rest = [x[..., count * longest :] for x in (lhs, rhs)]
+    ends = (((last[0],), (last[1],)), tuple(batches))
+    return total + _integer_sum(rest, (z, w), ends).astype(dtype)
 
 
 def _placer(lhs: Any, rhs: Any, dimensions: Any, side: int) -> Any:
@@ -111,7 +161,7 @@ def _float_dot(primitive: Any, lhs: Any, rhs: Any, params: Params) -> Any:
     (contract, batch) = params["dimension_numbers"]
     free = [d for d in range(q.codes.ndim) if d not in (*contract[side], *batch[side])]
     tile_axis, count = _tiles(q, free)
-    bare = QuantisedArray(q.codes, q.scale, q.zero_point, format=q.format, block_size=q.block_size)
+    bare = q.replace(master=None, input_scale=None)
     if count == 1:
         return _one_tile(primitive, bare, x, params, side)
     size = q.codes.shape[tile_axis] // count
@@ -125,12 +175,10 @@ def _float_dot(primitive: Any, lhs: Any, rhs: Any, params: Params) -> Any:
 
     def one(parts: Any) -> Any:
         codes, scale, zero_point = parts
-        tile = QuantisedArray(
-            codes,
-            q.scale if scale is None else scale,
-            q.zero_point if zero_point is None else zero_point,
-            format=q.format,
-            block_size=q.block_size,
+        tile = bare.replace(
+            codes=codes,
+            scale=q.scale if scale is None else scale,
+            zero_point=q.zero_point if zero_point is None else zero_point,
         )
         return _one_tile(primitive, tile, x, params, side)
 
@@ -163,11 +211,14 @@ def _one_tile(primitive: Any, q: QuantisedArray, x: Any, params: Params, side: i
     if not shared or q.zero_point is not None:
         dense = q.dequantise()
         return primitive.bind(*((dense, x) if side == 0 else (x, dense)), **params)
-    codes = decode(q, q.codes)
+    codes = decode(q.codes, q.format, q.dtype)
     pair = (codes, x) if side == 0 else (x, codes)
-    out = primitive.bind(*pair, **params)
+    # Sums of codes are large: of 16 bits only once they are scaled.
+    dtype = params["preferred_element_type"] or jnp.promote_types(q.dtype, x.dtype)
+    inner = wide(dtype)
+    out = primitive.bind(*pair, **{**params, "preferred_element_type": inner})
     scale = _placer(*((q, x) if side == 0 else (x, q)), dimensions, side)(q.scale)
-    return out * scale.astype(out.dtype)
+    return (out * scale.astype(inner)).astype(dtype)
 
 
 register_rule(QuantisedArray, "dot_general", _dot_general)

@@ -5,7 +5,9 @@ from . import (  # enrol their rules
     _elementwise as _elementwise,
     _from_bands as _from_bands,  # loads structured, whose masks keep `A + jnp.eye(n)` sparse
     _functions as _functions,
+    _implicit as _implicit,
     _moving as _moving,
     _reducing as _reducing,
+    _systems as _systems,
 )
 from ._array import BCOO as BCOO

@@ -23,6 +23,7 @@ from sciquax.core import (
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
+from ._conversions import to_scipy_coo
 from ._row_layout import RowLayout, in_layout_order, row_layout
 
 _SHORT = 1 << 16
@@ -148,7 +149,7 @@ class BCOO(
         if isinstance(mat, jsparse.BCSR):
             mat = mat.to_bcoo()
         elif not isinstance(mat, jsparse.BCOO):
-            mat = jsparse.BCOO.from_scipy_sparse(_to_scipy_coo(mat))
+            mat = jsparse.BCOO.from_scipy_sparse(to_scipy_coo(mat))
         if mat.n_dense:  # dense blocks as so many elements
             mat = jsparse.bcoo_update_layout(mat, n_dense=0)
         return cls(
@@ -214,14 +215,14 @@ class BCOO(
 
     def materialise(self) -> jax.Array:
         """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
-        if not self._may_materialise():
+        if not self.may_materialise():
             raise RuleError(
                 f"Refusing to materialise `{self.__short__()}`.",
                 "Pass `allow_materialise=True`, or call its `todense()`.",
             )
         return self.todense()
 
-    def _may_materialise(self) -> bool:
+    def may_materialise(self) -> bool:
         """If allowed; vectors anyway, but for long and nearly empty ones (a ravelled matrix)."""
         shape = self.aval().shape
         short = len(shape) <= 1 and math.prod(shape) <= max(_SHORT, 32 * self.nse)
@@ -232,21 +233,21 @@ class BCOO(
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
         for x in values:
-            if isinstance(x, BCOO) and not x._may_materialise():
-                shown = ", ".join(map(describe, values))
-                raise RuleError(
-                    f"`{primitive.name}` of ({shown}) would need the elements that are not stored.",
-                    "Pass `allow_materialise=True`, or call its `todense()`.",
-                )
+            if isinstance(x, BCOO) and not x.may_materialise():
+                raise refusal(operation(primitive, values))
         return ArrayValue.default(primitive, values, params)
 
     @classmethod
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
-        """Two of one structure and number of elements as they are."""
+        """Two of one structure as they are; else with room for the elements of the larger one."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
             if shapes[0] == shapes[1]:
                 return lhs
+        if _alike(lhs, rhs):
+            larger = lhs if lhs.nse >= rhs.nse else rhs
+            shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (larger.data, larger.indices)]
+            return _without_claims(larger, *shapes)
         if any(isinstance(x, BCOO) and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -254,6 +255,15 @@ class BCOO(
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
+        if _alike(value, example) and value.nse <= example.nse:
+            more = [(0, 0)] * value.n_batch + [(0, example.nse - value.nse)]
+            data = jnp.pad(value.data, more)
+            outside = jnp.asarray(value.sparse_shape, value.indices.dtype)
+            padding = jnp.broadcast_to(
+                outside, (*data.shape[:-1], example.nse - value.nse, len(outside))
+            )
+            indices = jnp.concatenate([value.indices, padding], axis=-2)
+            return _without_claims(value, data, indices.astype(example.indices.dtype))
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value
@@ -272,20 +282,44 @@ class BCOO(
         return self.__short__()
 
 
-def _to_scipy_coo(mat: Any) -> Any:
-    """A COO, CSR or CSC array of JAX's as a SciPy one."""
-    import scipy.sparse
+def operation(primitive: Any, operands: Sequence[Any]) -> str:
+    """How messages call it."""
+    return f"`{primitive.name}` of ({', '.join(map(describe, operands))})"
 
-    parts = {n: np.asarray(getattr(mat, n)) for n in ("data",)}
-    if isinstance(mat, jsparse.COO):
-        places = (np.asarray(mat.row), np.asarray(mat.col))
-        return scipy.sparse.coo_matrix((parts["data"], places), shape=mat.shape)
-    compressed = {jsparse.CSR: scipy.sparse.csr_matrix, jsparse.CSC: scipy.sparse.csc_matrix}
-    make = compressed.get(type(mat))
-    if make is None:
-        raise TypeError(f"`from_jax` takes an array of `jax.experimental.sparse`, not {type(mat)}.")
-    arrays = (parts["data"], np.asarray(mat.indices), np.asarray(mat.indptr))
-    return make(arrays, shape=mat.shape).tocoo()
+
+def refusal(what: str) -> RuleError:
+    return RuleError(
+        f"{what} would need the elements that are not stored.",
+        "Pass `allow_materialise=True`, or call its `todense()`.",
+    )
+
+
+def _alike(lhs: Any, rhs: Any) -> bool:
+    """Whether two differ only in which elements they store, or how many."""
+    both = isinstance(lhs, BCOO) and isinstance(rhs, BCOO)
+    return both and not (
+        is_value(lhs.data)
+        or is_value(rhs.data)
+        or lhs.aval() != rhs.aval()
+        or lhs.n_batch != rhs.n_batch
+        or lhs.allow_materialise != rhs.allow_materialise
+    )
+
+
+def _without_claims(like: BCOO, data: Any, indices: Any) -> BCOO:
+    """Other elements in any order, perhaps some twice."""
+    value = object.__new__(BCOO)
+    for name, field in (
+        ("data", data),
+        ("indices", indices),
+        ("layout", None),
+        ("sparse_shape", like.sparse_shape),
+        ("indices_sorted", False),
+        ("unique_indices", False),
+        ("allow_materialise", like.allow_materialise),
+    ):
+        object.__setattr__(value, name, field)
+    return value
 
 
 def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:

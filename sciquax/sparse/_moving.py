@@ -31,7 +31,8 @@ def _kernel(function: Callable, *names: str) -> Callable:
             out = function(mat.to_jax(), **{n: params[n] for n in names})
         except NotImplementedError as error:
             raise RuleError(f"`{primitive.name}` of {describe(mat)}: {error}") from None
-        return wrap(out, mat)
+        made = wrap(out, mat)
+        return made if made.sparse_shape else made.todense()  # of single elements
 
     return rule
 

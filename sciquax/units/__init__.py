@@ -40,4 +40,5 @@ from ._wrapping.wraps import wraps as wraps
 
 # These enrol rules, and say what becomes of other libraries' quantities.
 from . import _foreign as _foreign, _functions as _functions, _primitives as _primitives  # isort: skip
+from ._quantity import in_files as in_files  # isort: skip
 from ._wrapping import methods_of_tracers as methods_of_tracers  # isort: skip

@@ -19,34 +19,42 @@ from .unit import InternedUnit, _logarithm_in_product, _normal, difference_unit,
 _parsed: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
 
 
-def _size(unit: InternedUnit) -> tuple[str, float]:
-    """A unit in root units, and how large it is there: what tells definitions apart."""
+def definition(unit: InternedUnit) -> tuple[str, str, float]:
+    """A unit's name, the unit in root units, and how large it is there: what files say of it."""
     registry = unit.registry
     with PINT:
         root = registry.get_root_units(unit.pint, check_nonmult=False)[1]
         span = unit if not unit.offset else difference_unit(unit) if not unit.logarithmic else None
         factor = 1.0 if span is None else float(registry.convert(1.0, span.pint, root))
-    return str(root), factor
+    return str(unit.pint), str(root), factor
 
 
-def _restore(text: str, root: str, factor: float) -> InternedUnit:
-    """A unit that was pickled, perhaps by a program with other definitions.
+def defined(
+    text: str, root: str, factor: float, registry: Any = None, how: str = "stored"
+) -> InternedUnit:
+    """A unit by its `definition`, perhaps of a program with other definitions.
+
+    **Arguments**: and the registry, by default the one in use; how it was kept, for the error.
 
     **Raises** ValueError where it is defined otherwise here.
     """
-    unit = as_unit(text)
-    if (here := _size(unit)) != (root, factor) and not (
-        here[0] == root and math.isclose(here[1], factor, rel_tol=1e-12)
-    ):
+    unit = as_unit(text, registry)
+    _, here, size = definition(unit)
+    if here != root or size != factor and not math.isclose(size, factor, rel_tol=1e-12):
         raise ValueError(
-            f"'{text}' was pickled as {factor!r} {root}, and is {here[1]!r} {here[0]} in the unit "
+            f"'{text}' was {how} as {factor!r} {root}, and is {size!r} {here} in the unit "
             "registry in use."
         )
     return unit
 
 
+def _restore(text: str, root: str, factor: float) -> InternedUnit:
+    """What pickle calls."""
+    return defined(text, root, factor, how="pickled")
+
+
 def _reduced(unit: InternedUnit) -> Any:
-    return _restore, (str(unit.pint), *_size(unit))
+    return _restore, definition(unit)
 
 
 copyreg.pickle(InternedUnit, _reduced)
