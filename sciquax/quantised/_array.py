@@ -50,6 +50,8 @@ class QuantisedArray(
     - `nbytes`: the bytes that are resident, at 4 bits a code where a code has 4.
     """
 
+    optional_leaves = ("zero_point", "master", "input_scale")
+
     codes: Any
     scale: Any
     zero_point: Any

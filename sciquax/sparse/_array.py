@@ -64,6 +64,8 @@ class BCOO(
     ```
     """
 
+    optional_leaves = ("layout",)
+
     data: Any
     indices: Any
     layout: RowLayout | None
