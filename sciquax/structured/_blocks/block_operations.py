@@ -82,7 +82,8 @@ def bordered_cholesky(a: BlockMatrix) -> Any:
         return NotImplemented
     p, q = first.shape[-1], second.shape[-1]
     first, second = (_as_triangle(x) for x in (first, second))
-    failed = sum(jnp.sum(x.diagonal() * 0, -1) for x in (first, second))[..., None, None]
+    each = [jnp.sum(x.diagonal() * 0, -1) for x in (first, second)]
+    failed = (each[0] + each[1])[..., None, None]
     mark = lambda x: linalg(lambda x, f: x * (1 + f), x, failed)  # noqa: E731
     blocks = [mark(first), zeros_like(a.a, p, q), mark(low), mark(second)]
     return a.rebuild(blocks)

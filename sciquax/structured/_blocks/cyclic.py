@@ -46,8 +46,8 @@ class CyclicBandedMatrix(StructuredMatrix):
     >>> a = CyclicBandedMatrix(bands, lower=0, upper=1)
     >>> a @ jnp.array([1.0, 2.0, 4.0, 8.0])
     Array([  0.,   0.,   0., -23.], dtype=float32)
-    >>> quaxify(jnp.linalg.det)(a).round(3)
-    Array(23., dtype=float32)
+    >>> bool(jnp.allclose(quaxify(jnp.linalg.det)(a), 23.0))
+    True
 
     ```
     """
@@ -208,12 +208,13 @@ class CyclicTridiagonalMatrix(CyclicBandedMatrix):
 
     ```python
     >>> import jax.numpy as jnp
+    >>> import numpy as np
     >>> from sciquax import quaxify
     >>> from sciquax.structured import CyclicTridiagonalMatrix
     >>> laplacian = CyclicTridiagonalMatrix(jnp.ones(5), -2 * jnp.ones(5), jnp.ones(5))
     >>> step = quaxify(lambda A, u: jnp.linalg.solve(jnp.eye(5) - 0.5 * A, u))
-    >>> step(laplacian, jnp.array([0.0, 0.0, 0.0, 0.0, 1.0])).round(3)
-    Array([0.158, 0.053, 0.053, 0.158, 0.579], dtype=float32)
+    >>> print(np.asarray(step(laplacian, jnp.array([0.0, 0.0, 0.0, 0.0, 1.0]))).round(3))
+    [0.158 0.053 0.053 0.158 0.579]
 
     ```
     """
