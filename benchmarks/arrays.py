@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.experimental import sparse
 
 from sciquax import quaxify
 from sciquax.lora import LoraArray
@@ -34,21 +35,92 @@ def sparse_matrix(kind: str, n: int = 100_000, per_row: int = 10) -> Any:
 
 
 def _products() -> list[Ratio]:
+    """In compiled programs, and at once, of which SciPy's product is a part."""
     ratios = []
-    apply = jax.jit(quaxify(lambda A, x: A @ x))
     for kind in ("uniform", "random", "skewed"):
         csr = sparse_matrix(kind)
         ours, x = BCOO.from_scipy(csr), np.ones(csr.shape[1], np.float32)
-        on_device = jnp.asarray(x)
-        ratios.append(
-            compare(
-                f"sparse A @ x against SciPy's CSR, {kind} rows",
-                lambda csr=csr, x=x: csr @ x,
-                lambda A=ours, x=on_device: apply(A, x).block_until_ready(),
-                limit=1,
-            )
+        columns = np.ones((csr.shape[1], 16), np.float32)
+        for name, program, scipy, by in (
+            ("A @ x", lambda A, x: A @ x, lambda A, x: A @ x, x),
+            ("A.T @ x", lambda A, x: A.T @ x, lambda A, x: A.T @ x, x),
+            ("A @ X, 16 columns", lambda A, x: A @ x, lambda A, x: A @ x, columns),
+        ):
+            on_device, at_once = jnp.asarray(by), quaxify(program)
+            for how, run in (("jitted", jax.jit(at_once)), ("at once", at_once)):
+                ratios.append(
+                    compare(
+                        f"sparse {name} against SciPy's CSR, {kind} rows, {how}",
+                        lambda csr=csr, x=by, f=scipy: f(csr, x),
+                        lambda A=ours, x=on_device, f=run: f(A, x).block_until_ready(),
+                        limit=1.2,
+                        rounds=11,
+                    )
+                )
+        ratios.append(_by_elements(ours, kind))
+    csr = sparse_matrix("uniform", per_row=3)
+    ours, square = BCOO.from_scipy(csr), quaxify(lambda A: A @ A)
+    ratios.append(
+        compare(
+            "sparse A @ A against SciPy's CSR, at once",
+            lambda: csr @ csr,
+            lambda: square(ours).data.block_until_ready(),
+            limit=1.2,
+            rounds=11,
         )
+    )
     return ratios
+
+
+def _by_elements(matrix: BCOO, kind: str) -> Ratio:
+    theirs, x = matrix.to_jax(), jnp.ones(matrix.shape[1])
+
+    def plain(data: Any, places: Any, x: Any) -> Any:
+        return jnp.sum(jnp.sin(sparse.BCOO((data, places), shape=theirs.shape) @ x))
+
+    def ours(data: Any, A: Any, x: Any) -> Any:
+        return jnp.sum(jnp.sin(quaxify(lambda A, x: A @ x)(A.with_payload(data), x)))
+
+    plain_run, our_run = jax.jit(jax.grad(plain)), jax.jit(jax.grad(ours))
+    return compare(
+        f"gradient of A @ x by the elements, against JAX's BCOO, {kind} rows, jitted",
+        lambda: plain_run(theirs.data, theirs.indices, x).block_until_ready(),
+        lambda: our_run(matrix.data, matrix, x).block_until_ready(),
+        limit=1,
+        rounds=11,
+    )
+
+
+def _systems(side: int = 100) -> list[Ratio]:
+    """The Laplacian of a square: a matrix that is new each time, and one that was solved before."""
+    import scipy.sparse
+    import scipy.sparse.linalg
+
+    line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(side, side))
+    one = scipy.sparse.eye_array(side)
+    plane = (scipy.sparse.kron(line, one) + scipy.sparse.kron(one, line)).tocsc().astype("float32")
+    b, ours = np.ones(side**2, np.float32), BCOO.from_scipy(plane)
+    solve, on_device, changes = quaxify(jnp.linalg.solve), jnp.asarray(b), iter(range(1, 1000))
+
+    def new(f: Callable) -> Any:
+        data = ours.data * (1 + 1e-3 * next(changes))
+        return f(ours.with_payload(data), on_device).block_until_ready()
+
+    jitted = jax.jit(solve)
+    return [
+        compare(
+            f"solve with a 2-D Laplacian of {side**2}, against spsolve, {name}",
+            lambda: scipy.sparse.linalg.spsolve(plane, b),
+            run,
+            limit=1.5,
+            rounds=7,
+        )
+        for name, run in (
+            ("new each time, at once", lambda: new(solve)),
+            ("new each time, jitted", lambda: new(jitted)),
+            ("the same, jitted", lambda: jitted(ours, on_device).block_until_ready()),
+        )
+    ]
 
 
 def _lora_step(n: int = 512, rank: int = 8, batch: int = 64) -> Ratio:
@@ -89,4 +161,4 @@ def _integers() -> list[Ratio]:
 
 
 def run() -> list[Ratio]:
-    return [*_products(), _lora_step(), *_integers()]
+    return [*_products(), *_systems(32), *_systems(), _lora_step(), *_integers()]

@@ -9,7 +9,7 @@ other libraries.
 
 import importlib
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .core import (
     ArrayValue as ArrayValue,
@@ -29,6 +29,11 @@ from .core import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
+from .versions import show_versions as show_versions
+
+if TYPE_CHECKING:
+    from .named import NamedArray as NamedArray
+    from .units import Quantity as Quantity
 
 # Loaded on first use: pint's registry and the extras cost more to import than all of the core.
 _LAZY = (
@@ -37,7 +42,12 @@ _LAZY = (
 )  # fmt: skip
 
 
+_FROM = {"NamedArray": "named", "Quantity": "units"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _FROM:
+        return getattr(importlib.import_module(f".{_FROM[name]}", __name__), name)
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
     if name == "__version__":
@@ -46,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "__version__"})
+    return sorted({*globals(), *_LAZY, *_FROM, "__version__"})

@@ -14,6 +14,18 @@ from sciquax import ArrayValue, quaxify
 from sciquax.core import Scaling, aval_of, bind, facts_of, is_value, register_rule, strip
 
 
+class Plain(ArrayValue):
+    """An array that any operation materialises."""
+
+    array: jax.Array
+
+    def aval(self):
+        return aval_of(self.array)
+
+    def materialise(self):
+        return self.array
+
+
 class Wrapped(ArrayValue, leaves=("array",), static=("_static",)):
     """An array that behaves as the array in it, so that plain JAX says what every answer is.
 

@@ -32,7 +32,10 @@ LOADED_LATE = {
 BY_NAME = {
     "sciquax/__init__.py",
     "sciquax/core/_adapters.py",
+    "sciquax/core/_compat/known.py",
     "sciquax/core/_functions/intercept.py",
+    "sciquax/versions.py",
+    "sciquax/interop/__init__.py",
     "sciquax/named/__init__.py",
     "sciquax/scipy.py",
     "sciquax/units/_wrapping/with_constants.py",

@@ -90,7 +90,8 @@ def lower_bounds() -> list[str]:
     requirements = list(project["dependencies"])
     for extra in PROMISED_EXTRAS:
         requirements += project["optional-dependencies"][extra]
-    bounds = (re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement) for requirement in requirements)
+    bound = re.compile(r"([\w.-]+)>=([\w.]+)(,<[\w.]+)?")
+    bounds = map(bound.fullmatch, requirements)
     return [f"{bound[1]}=={bound[2]}" for bound in bounds if bound]
 
 

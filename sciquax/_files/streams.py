@@ -123,14 +123,18 @@ def reading(file: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def writing(file: Any) -> Iterator[Any]:
+    """A path opened to be replaced, see `replacing`, or an open file, to write."""
+    path = _path(file)
+    with contextlib.nullcontext(file) if path is None else replacing(path) as f:
+        yield f
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Any]:
     """An open file that takes the place of the one at a path once all is written.
 
-    If something raises, what was there before stays. A file that is given open is written to.
+    If something raises, what was there before stays.
     """
-    path = _path(file)
-    if path is None:
-        yield file
-        return
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a pipe, a device
         with open(target, "wb") as f:

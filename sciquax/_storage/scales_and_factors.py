@@ -73,6 +73,20 @@ def move(
     return companion
 
 
+def gathered_within(indices: Any, params: dict[str, Any], shape: Sequence[int], ndim: int) -> Any:
+    """Which elements of a gather's output, of so many axes, are from places within the array.
+
+    A mask with a length of one along the axes of windows.
+    """
+    numbers, sizes = params["dimension_numbers"], params["slice_sizes"]
+    mask = jnp.ones(indices.shape[:-1], bool)
+    for i, d in enumerate(numbers.start_index_map):
+        at = indices[..., i]
+        mask &= (at >= 0) & (at <= shape[d] - sizes[d])
+    assert mask.ndim + len(numbers.offset_dims) == ndim
+    return lax.expand_dims(mask, numbers.offset_dims)
+
+
 def axis_groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Which axes of a reshape become which: groups of consecutive axes of equal size.
 

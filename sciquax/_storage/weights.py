@@ -10,32 +10,34 @@ import numpy as np
 
 from sciquax.core import aval_of, is_value
 
-_LAYERS = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose, eqx.nn.Embedding)
+_CELLS = (eqx.nn.GRUCell, eqx.nn.LSTMCell)
+_LAYERS = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose, eqx.nn.Embedding, *_CELLS)
 
 _Axes = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
 
 
 def _layers(model: Any, prefix: tuple = ()) -> dict[str, _Axes]:
-    """The weights of known layers by path, with their axes."""
+    """The weights of known layers by path, with the axes of their outputs and of their inputs."""
     found: dict[str, _Axes] = {}
     nodes = jtu.tree_flatten_with_path(model, is_leaf=lambda x: isinstance(x, _LAYERS))[0]
     for path, node in nodes:
-        if not isinstance(node, _LAYERS) or not _is_weight(node.weight):
+        if not isinstance(node, _LAYERS):
             continue
-        ndim = len(aval_of(node.weight).shape)
-        at = jtu.keystr((*prefix, *path, jtu.GetAttrKey("weight")))
-        if isinstance(
-            node, eqx.nn.ConvTranspose
-        ):  # (out, in / groups, window), flipped in the call
-            found[at] = ((0,), tuple(range(1, ndim)))
-        elif isinstance(node, eqx.nn.Conv):
-            found[at] = ((0,), tuple(range(1, ndim)))
-        else:
-            found[at] = (None, None)  # the last two axes; those before are a stack of layers
+        for name in ("weight_ih", "weight_hh") if isinstance(node, _CELLS) else ("weight",):
+            weight = getattr(node, name)
+            if not is_weight(weight):
+                continue
+            ndim = len(aval_of(weight).shape)
+            axes: _Axes = (None, None)  # the last two axes; those before are a stack of layers
+            if isinstance(node, (eqx.nn.Conv, eqx.nn.ConvTranspose)):
+                axes = ((0,), tuple(range(1, ndim)))  # (out, in / groups, window)
+            elif isinstance(node, eqx.nn.Embedding):  # (index, feature): features are the output
+                axes = ((ndim - 1,), (ndim - 2,))
+            found[jtu.keystr((*prefix, *path, jtu.GetAttrKey(name)))] = axes
     return found
 
 
-def _is_weight(x: Any) -> bool:
+def is_weight(x: Any) -> bool:
     if not (is_value(x) or eqx.is_array(x)):
         return False
     aval = aval_of(x)
@@ -49,7 +51,7 @@ def chosen_weights(model: Any, where: Callable[[Any], Any] | None) -> dict[str, 
     leaves = jtu.tree_flatten_with_path(model, is_leaf=is_value)[0]
     selected = _select(model, where)
     if selected is None:  # a predicate on arrays
-        wanted = {jtu.keystr(path) for path, leaf in leaves if _is_weight(leaf) and where(leaf)}
+        wanted = {jtu.keystr(path) for path, leaf in leaves if is_weight(leaf) and where(leaf)}
         return {at: known.get(at, (None, None)) for at in sorted(wanted)}
     nodes = [node for node in selected if node is not None]
     found: dict[str, _Axes] = {}
@@ -72,3 +74,13 @@ def _select(model: Any, where: Callable[[Any], Any]) -> list[Any] | None:
     if isinstance(nodes, (bool, np.bool_)):
         return None
     return list(nodes) if isinstance(nodes, (tuple, list)) else [nodes]
+
+
+def name_of(path: Any) -> str:
+    """A layer's name: its weight's place in the model, without `weight` itself."""
+    parts = [
+        str(getattr(key, "name", getattr(key, "idx", getattr(key, "key", key)))) for key in path
+    ]
+    if len(parts) > 1 and parts[-1] == "weight":
+        del parts[-1]
+    return ".".join(parts)

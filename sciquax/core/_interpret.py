@@ -13,7 +13,7 @@ import jax.extend.source_info_util as source_info_util
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._compat.execution import current_context, equation_context
+from ._compat.execution import current_context, default_promotion, equation_context
 from ._compat.jaxprs import (
     Literal,
     all_inputs,
@@ -126,7 +126,8 @@ class Interpretation:
         if (observer := MODE.observer) is not None:
             observer.enter(jaxpr, len(consts), [env[var] for var in inputs])
         try:
-            yield
+            with default_promotion():
+                yield
         finally:
             self._deferring = MODE.deferring
             MODE.direct, MODE.deferring, MODE.numbers = before

@@ -6,7 +6,10 @@ from ._compat.code import (
     function_within as function_within,
     within_library_of_jax as within_library_of_jax,
 )
-from ._compat.execution import trace_context as trace_context
+from ._compat.execution import (
+    default_promotion as default_promotion,
+    trace_context as trace_context,
+)
 from ._compat.frames import (
     axes_of_outputs as axes_of_outputs,
     mapped_axis as mapped_axis,
@@ -23,6 +26,7 @@ from ._compat.registries import add_property_of_tracers as add_property_of_trace
 from ._compat.tracing import known_value as known_value
 from ._errors import quoted as quoted, wanted as wanted
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
+from ._functions.intercept import add_hook as add_hook
 from ._stage.captured_trees import takes_values_apart as takes_values_apart
 from ._stage.staging import (
     Staged as Staged,
@@ -40,6 +44,7 @@ from ._values.kinds import (
     each_value_type as each_value_type,
     takes_foreign as takes_foreign,
 )
+from ._values.masks import is_masked as is_masked
 from ._values.operators import OPERATORS as OPERATORS
 from ._values.stated import whole as whole
 from ._values.trust import (

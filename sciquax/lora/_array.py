@@ -27,13 +27,15 @@ from sciquax.core import (
     short_aval,
 )
 
+from ._factor_arrays import combine, principal
+
 ROW, COLUMN, BATCH = "row", "column", "batch"
 
 
 class LoraArray(
     ArrayValue,
     leaves=("weight", "a", "b"),
-    static=("axes", "scaling", "dropout", "stop_gradient", "allow_materialise"),
+    static=("axes", "scaling", "dropout", "init", "stop_gradient", "allow_materialise"),
 ):
     """A weight `W` and an update of low rank: the array `W + scaling * a @ b`, not multiplied out.
 
@@ -51,6 +53,8 @@ class LoraArray(
     - `rank_stabilised`: scale by `alpha / sqrt(rank)` instead (D. Kalajdzievski, *A Rank
       Stabilization Scaling Factor for Fine-Tuning with LoRA*, 2023).
     - `dropout`: the rate that `lora_dropout` drops input features at.
+    - `init`: `"zero"`; or `"pissa"`: the factors start as the weight's principal components, and
+      `weight` as what they leave of it (F. Meng et al., *PiSSA*, 2024). Needs a plain weight.
     - `stop_gradient`: whether gradients reach `a` and `b` alone.
     - `allow_materialise`: whether operations without a rule may multiply the update out.
     - `row_axes`, `column_axes`: the axes that belong to `a` and to `b`, for weights that are not
@@ -80,6 +84,7 @@ class LoraArray(
     axes: tuple[str, ...]
     scaling: float
     dropout: float
+    init: str
     stop_gradient: bool
     allow_materialise: bool
 
@@ -95,6 +100,7 @@ class LoraArray(
         alpha: float | int | None = None,
         rank_stabilised: bool = False,
         dropout: float | int = 0.0,
+        init: str = "zero",
         stop_gradient: bool = True,
         allow_materialise: bool = False,
         row_axes: Sequence[int] | None = None,
@@ -108,8 +114,15 @@ class LoraArray(
             raise ValueError(
                 f"A LoraArray needs an inexact weight of two axes or more, not {short_aval(aval)}."
             )
-        if rank < 1:
+        if isinstance(rank, bool) or rank < 1:
             raise ValueError(f"The rank of a LoraArray is at least 1, not {rank}.")
+        if init not in ("zero", "pissa"):
+            raise ValueError(f"`init` is 'zero' or 'pissa', not {init!r}.")
+        if init == "pissa" and is_value(weight):
+            raise ValueError(
+                f"`init='pissa'` needs a plain weight, not {type(weight).__name__}. A quantised "
+                "one is made of the adapted model: `quantise_model(loraify(..., init='pissa'))`."
+            )
         rows = {ndim - 2} if row_axes is None else {d % ndim for d in row_axes}
         columns = {ndim - 1} if column_axes is None else {d % ndim for d in column_axes}
         if not rows or not columns or rows & columns:
@@ -118,14 +131,20 @@ class LoraArray(
         leading = min(rows | columns)
         self.weight = weight
         self.axes = tuple(kinds[leading:])
-        batch = [n for n, k in zip(shape, kinds, strict=True) if k == BATCH]
-        a_shape = [n for n, k in zip(shape, kinds, strict=True) if k != COLUMN]
-        b_shape = [n for n, k in zip(shape, kinds, strict=True) if k == COLUMN]
-        self.a = jr.normal(key, (*a_shape, rank), aval.dtype) * scale
-        self.b = jnp.zeros((*batch, rank, *b_shape), aval.dtype)
         divisor = math.sqrt(rank) if rank_stabilised else rank
         self.scaling = 1.0 if alpha is None else alpha / divisor
+        batch = [d for d in range(ndim) if kinds[d] == BATCH]
+        if init == "pissa":
+            a, b = principal(weight, batch, sorted(rows), sorted(columns), rank)
+            self.a, self.b = a, b / self.scaling if self.scaling != 1.0 else b
+            self.weight = weight - combine(*aligned(self), self.scaling)
+        else:
+            a_shape = [n for n, k in zip(shape, kinds, strict=True) if k != COLUMN]
+            b_shape = [[shape[d] for d in axes] for axes in (batch, sorted(columns))]
+            self.a = jr.normal(key, (*a_shape, rank), aval.dtype) * scale
+            self.b = jnp.zeros((*b_shape[0], rank, *b_shape[1]), aval.dtype)
         self.dropout = dropout
+        self.init = init
         self.stop_gradient = stop_gradient
         self.allow_materialise = allow_materialise
 
@@ -247,7 +266,7 @@ class LoraArray(
 def _stopped(lora: LoraArray) -> tuple:
     """What two must share to be one as soon as their weights' gradients are stopped."""
     structure = jtu.tree_structure(lora.weight)
-    return structure, lora.kinds, lora.dropout, lora.allow_materialise
+    return structure, lora.kinds, lora.dropout, lora.init, lora.allow_materialise
 
 
 def _unstopped(lora: LoraArray, scaling: float) -> LoraArray:
@@ -264,7 +283,6 @@ def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> 
     **Arguments**: what it came from; the weight; the factors, aligned as by `aligned`; the kinds of
     the weight's axes.
     """
-    value = object.__new__(LoraArray)
     n = len(kinds)
     a = lax.squeeze(a, [d for d in range(n) if kinds[d] == COLUMN])
     b = lax.squeeze(b, [d for d in range(n) if kinds[d] == ROW])
@@ -273,16 +291,23 @@ def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> 
     order = [i for i, k in enumerate(left) if k == BATCH]
     order += [b.ndim - 1, *[i for i, k in enumerate(left) if k == COLUMN]]
     b = lax.transpose(b, order)
-    for name, field in (
-        ("weight", weight),
-        ("a", a),
-        ("b", b),
-        ("axes", tuple(kinds[next((i for i, k in enumerate(kinds) if k != BATCH), n) :])),
-        ("scaling", like.scaling),
-        ("dropout", like.dropout),
-        ("stop_gradient", False),
-        ("allow_materialise", like.allow_materialise),
-    ):
+    return build(
+        weight=weight,
+        a=a,
+        b=b,
+        axes=tuple(kinds[next((i for i, k in enumerate(kinds) if k != BATCH), n) :]),
+        scaling=like.scaling,
+        dropout=like.dropout,
+        init="zero",
+        stop_gradient=False,
+        allow_materialise=like.allow_materialise,
+    )
+
+
+def build(**fields: Any) -> LoraArray:
+    """A LoraArray with these fields, which its `__init__` is not asked about."""
+    value = object.__new__(LoraArray)
+    for name, field in fields.items():
         object.__setattr__(value, name, field)
     return value
 
@@ -302,28 +327,3 @@ def aligned(lora: LoraArray) -> tuple[Any, Any]:
     b = lax.transpose(lora.b, (*order, n_batch))
     b = lax.expand_dims(b, [d for d in range(n) if kinds[d] == ROW])
     return a, b
-
-
-def combine(a: Any, b: Any, scaling: float) -> jax.Array:
-    """The update from aligned factors: one contraction over the rank."""
-    n = a.ndim - 1
-    batch = [d for d in range(n) if a.shape[d] == b.shape[d] != 1]
-    rows = [d for d in range(n) if d not in batch and a.shape[d] != 1]
-    columns = [d for d in range(n) if d not in batch and b.shape[d] != 1]
-    used = [*batch, *rows, *columns]
-    x = lax.squeeze(a, [d for d in range(n) if d not in batch + rows])
-    y = lax.squeeze(b, [d for d in range(n) if d not in batch + columns])
-
-    def places(axes: list[int]) -> dict[int, int]:
-        return {d: i for i, d in enumerate(sorted(axes))}
-
-    in_x, in_y = places(batch + rows), places(batch + columns)
-    dimensions = (
-        ((x.ndim - 1,), (y.ndim - 1,)),
-        (tuple(in_x[d] for d in batch), tuple(in_y[d] for d in batch)),
-    )
-    out = lax.dot_general(x, y, dimensions)
-    where = {d: i for i, d in enumerate(used)}
-    out = lax.transpose(out, [where[d] for d in sorted(used)])
-    out = lax.expand_dims(out, [d for d in range(n) if d not in used])
-    return out if scaling == 1.0 else out * scaling

@@ -92,9 +92,11 @@ def _conv(primitive: Any, operands: Operands, params: Params) -> Any:
     out_axis, in_axis, *window = numbers.rhs_spec
     rows = [d for d, k in enumerate(kinds) if k == ROW]
     columns = [d for d, k in enumerate(kinds) if k == COLUMN]
-    if len(rows) + len(columns) != len(kinds) or params["batch_group_count"] != 1:
+    if params["batch_group_count"] != 1:
         return NotImplemented
     groups = params["feature_group_count"]
+    if len(rows) + len(columns) != len(kinds):
+        return _with_whole_kernel(primitive, image, kernel, params)
     a, b = aligned(kernel)
     pixel, rest = (a, b) if rows in ([out_axis], [in_axis]) else (b, a)
     alone = rows if pixel is a else columns
@@ -111,7 +113,7 @@ def _conv(primitive: Any, operands: Operands, params: Params) -> Any:
         # First one pixel, from the input channels to `rank`; then the window.
         order = ((with_rank(pixel, out_axis), True), (with_rank(rest, in_axis), False))
     else:
-        return NotImplemented
+        return _with_whole_kernel(primitive, image, kernel, params)
     whole = bind(primitive, image, kernel.w, **params)
     spatial = len(window)
     one = {
@@ -133,6 +135,12 @@ def _conv(primitive: Any, operands: Operands, params: Params) -> Any:
         }
         out = bind(primitive, out, factor, **arguments)
     return _plus(whole, out, kernel.scaling)
+
+
+def _with_whole_kernel(primitive: Any, image: Any, kernel: LoraArray, params: Params) -> Any:
+    """Where the factors are no kernels: the update, small beside an image, multiplied out."""
+    whole = _add_arrays(kernel.w, kernel.update())
+    return bind(primitive, image, whole, **params)
 
 
 register_rule(LoraArray, "dot_general", _dot_general)

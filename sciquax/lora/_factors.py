@@ -8,7 +8,8 @@ from jax import lax
 
 from sciquax.core import aval_of, quaxify
 
-from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
+from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make
+from ._factor_arrays import combine
 
 Params = dict[str, Any]
 Operands = Sequence[Any]

@@ -1,11 +1,12 @@
-"""Whole functions of a `LoraArray`: diagonals and traces."""
+"""Whole functions of a `LoraArray`: diagonals, traces, norms and inner products."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import RuleError, describe, quaxify, register_rule
+from sciquax.core import RuleError, aval_of, bind, describe, quaxify, register_rule
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned
 from ._factors import _add_arrays, _shape
@@ -49,6 +50,62 @@ def _trace(
     return quaxify(lambda d: jnp.sum(d, -1, dtype=dtype))(diagonal)
 
 
+def _contract_all(x: Any, y: Any, axes: Sequence[int]) -> Any:
+    """The sum of the products over these axes, of arrays of one shape."""
+    kept = [d for d in range(len(_shape(x))) if d not in axes]
+    dtype = aval_of(x).dtype
+    return bind(
+        lax.dot_general_p,
+        x,
+        y,
+        dimension_numbers=((tuple(axes), tuple(axes)), (tuple(kept), tuple(kept))),
+        precision=lax.Precision.HIGHEST,
+        preferred_element_type=jnp.float32 if dtype.itemsize < 4 else dtype,
+        out_sharding=None,
+    )
+
+
+def squared_norm(lora: LoraArray, axes: Sequence[int]) -> Any:
+    """The sum of the squared magnitudes over these axes, of products with the factors alone."""
+    conjugate = quaxify(jnp.conj)(lora) if jnp.issubdtype(lora.dtype, jnp.complexfloating) else lora
+    squares = jnp.real(_contract_all(conjugate, lora, axes))
+    return jnp.maximum(squares, jnp.zeros((), squares.dtype))
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Euclidean and Frobenius norms; all others need every element."""
+    if type(x) is not LoraArray:
+        return NotImplemented
+    ndim = len(x.kinds)
+    axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(d % ndim for d in axes)
+    of_matrices = len(axes) == 2
+    if axis is None and ord is not None and ndim != 2:
+        return NotImplemented
+    if ord is not None and ord != ("fro" if of_matrices else 2):
+        return NotImplemented
+    out = jnp.sqrt(squared_norm(x, axes)).astype(jnp.finfo(x.dtype).dtype)
+    return lax.expand_dims(out, sorted(axes)) if keepdims else out
+
+
+def _vdot(
+    a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, **options: Any
+) -> Any:
+    """Over all axes, where both have the same."""
+    if _shape(a) != _shape(b) or options:
+        return NotImplemented
+    if jnp.issubdtype(aval_of(a).dtype, jnp.complexfloating):
+        a = quaxify(jnp.conj)(a)
+    axes = len(_shape(a))
+    return quaxify(
+        lambda a, b: jnp.tensordot(
+            a, b, axes, precision=precision, preferred_element_type=preferred_element_type
+        )
+    )(a, b)
+
+
 register_rule(LoraArray, jnp.diagonal, _diagonal)
 register_rule(LoraArray, jnp.diag, _diag)
 register_rule(LoraArray, jnp.trace, _trace)
+register_rule(LoraArray, jnp.linalg.norm, _norm)
+register_rule(LoraArray, jnp.vdot, _vdot)

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax._storage.scales_and_factors import axis_groups, move
+from sciquax._storage.scales_and_factors import axis_groups, gathered_within, move
 from sciquax._storage.splitting import barrier, split, unstack
 from sciquax.core import Structure, bind, facts_of, is_value, register_rule, strip
 
-from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, combine, make
+from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make
+from ._factor_arrays import combine
 from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scaled, _shape
 
 # -- moving elements ------------------------------------------------------------------------------
@@ -132,9 +133,7 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     delta = combine(a, b, lora.scaling)
     if params["mode"] is lax.GatherScatterMode.FILL_OR_DROP:
         # No derivative comes back from where nothing was picked.
-        picked = lax.gather_p.bind(
-            jnp.ones(shape, bool), indices, **{**params, "fill_value": False}
-        )
+        picked = gathered_within(indices, params, shape, delta.ndim)
         delta = jnp.where(picked, delta, jnp.zeros((), delta.dtype))
     return _add_arrays(out, delta)
 

@@ -5,4 +5,5 @@ from . import (  # enrol their rules
     _primitives as _primitives,
 )
 from ._array import QuantisedArray as QuantisedArray
+from ._calibrate import calibrate as calibrate, quantisation_errors as quantisation_errors
 from ._quantise import quantise as quantise, quantise_model as quantise_model

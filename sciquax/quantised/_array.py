@@ -1,18 +1,14 @@
-"""`QuantisedArray`: an array stored in few bits, with scales; `quantise` makes one.
+"""`QuantisedArray`: an array stored in few bits, with scales; `quantise` makes one."""
 
-An element is `scale * (code - zero_point)`, or `scale * level[code]` for NF4. Codes are small
-integers or floats; one scale serves the whole array, a channel, or a block of elements.
-"""
-
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jax import lax
 
 from sciquax.core import (
     ArrayValue,
@@ -26,40 +22,13 @@ from sciquax.core import (
 )
 from sciquax.core.internal import ShapedArray
 
-# The quantiles of a normal distribution that T. Dettmers et al., *QLoRA: Efficient Finetuning of
-# Quantized LLMs* (2023), give in appendix E.
-NF4_LEVELS = np.array(
-    [
-        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-        -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-        0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-    ],
-    np.float32,
-)  # fmt: skip
-
-
-class Format(NamedTuple):
-    """How elements are coded: the codes' dtype, the largest code in magnitude, bits an element."""
-
-    dtype: Any
-    largest: float
-    bits: int
-    integer: bool
-
-
-FORMATS = {
-    "int8": Format(jnp.int8, 127, 8, True),
-    "int4": Format(jnp.int4, 7, 4, True),
-    "nf4": Format(jnp.uint4, 1.0, 4, False),
-    "float8_e4m3fn": Format(jnp.float8_e4m3fn, 448.0, 8, False),
-}
+from ._codes import FORMATS, Groups, decode, expand, find_codes
 
 
 class QuantisedArray(
     ArrayValue,
-    leaves=("codes", "scale", "zero_point", "master"),
-    static=("format", "block_size"),
+    leaves=("codes", "scale", "zero_point", "master", "input_scale"),
+    static=("format", "block_size", "_dtype", "_observer"),
 ):
     """An array of floating point numbers stored in 8 or 4 bits each. Made by `quantise`.
 
@@ -72,20 +41,30 @@ class QuantisedArray(
 
     - `codes`: int8, int4, uint4 (NF4) or float8, of the array's shape.
     - `scale`: along each axis of length 1 (shared), of the array's (a channel each), or one for
-      each block of `block_size` elements. Its dtype is the array's to programs.
+      each block of `block_size` elements. In 32 bits at least.
+    - `dtype`: the array's to programs.
     - `zero_point`: None, or the int32 codes of zero, of the scale's shape.
     - `master`: None, or the array that gradients pass straight through to.
+    - `input_scale`: None, or the scale that `calibrate` found for what the array is contracted
+      with; repeated along the axes that are contracted then, of length one along the others.
     - `nbytes`: the bytes that are resident, at 4 bits a code where a code has 4.
     """
+
+    optional_leaves = ("zero_point", "master", "input_scale")
 
     codes: Any
     scale: Any
     zero_point: Any
     master: Any
+    input_scale: Any
     format: str
     block_size: int
+    _dtype: np.dtype
+    _observer: Any
 
     layer: ClassVar[int] = 0
+    # A hint for how to cut tiles, set by a transposition and lost with the next operation.
+    was_transposed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -96,12 +75,24 @@ class QuantisedArray(
         format: str = "int8",
         block_size: int = 0,
         master: Any = None,
+        input_scale: Any = None,
+        dtype: Any = None,
     ):
         self.codes, self.scale, self.zero_point, self.master = codes, scale, zero_point, master
+        self.input_scale = input_scale
         self.format, self.block_size = format, block_size
+        self._dtype = np.dtype(scale.dtype if dtype is None else dtype)
+        self._observer = None
+
+    def replace(self, **fields: Any) -> "QuantisedArray":
+        """The same array but for these fields."""
+        value = object.__new__(QuantisedArray)
+        for name in _FIELDS:
+            object.__setattr__(value, name, fields.get(name, getattr(self, name)))
+        return value
 
     def aval(self) -> Any:
-        return ShapedArray(self.codes.shape, self.scale.dtype)
+        return ShapedArray(self.codes.shape, self._dtype)
 
     @property
     def nbytes(self) -> int:
@@ -112,13 +103,24 @@ class QuantisedArray(
 
     def dequantise(self) -> jax.Array:
         """The array of floating point numbers."""
-        value = decode(self, self.codes)
+        value = decode(self.codes, self.format, self.scale.dtype)
         shape = self.codes.shape
         scale = expand(self.scale, shape, self.block_size)
         if self.zero_point is not None:
             value = value - expand(self.zero_point, shape, self.block_size).astype(value.dtype)
-        value = value * scale
+        value = (value * scale).astype(self._dtype)
         return value if self.master is None else straight_through(value, self.master)
+
+    def requantised(self, array: Any) -> "QuantisedArray":
+        """An array of the same shape in this one's format, with scales of its own."""
+        axis = _blocked(self)
+        groups = Groups(self.scale.shape, axis, 0 if axis is None else self.block_size)
+        codes, scale, zero_point = find_codes(
+            array, self.format, groups, symmetric=self.zero_point is None
+        )
+        return self.replace(
+            codes=codes, scale=scale.astype(self.scale.dtype), zero_point=zero_point, master=None
+        )
 
     def materialise(self) -> jax.Array:
         """The dequantised array."""
@@ -148,16 +150,15 @@ class QuantisedArray(
     def as_sliceable(self) -> Any:
         """With a scale for each index of the leading axis."""
         n = self.codes.shape[0]
-        parts = []
-        for x in (self.scale, self.zero_point):
+        parts = {}
+        for name in ("scale", "zero_point", "input_scale"):
+            x = getattr(self, name)
             if x is not None and x.shape[0] != n:
                 blocked = x.shape[0] != 1
                 x = expand(x, (n, *x.shape[1:]), self.block_size) if blocked else x
                 x = jnp.broadcast_to(x, (n, *x.shape[1:]))
-            parts.append(x)
-        return QuantisedArray(
-            self.codes, *parts, format=self.format, block_size=self.block_size, master=self.master
-        )
+            parts[name] = x
+        return self.replace(**parts)
 
     def __short__(self) -> str:
         return f"QuantisedArray({self.format}, {short_aval(self.aval())})"
@@ -168,22 +169,7 @@ class QuantisedArray(
         return f"{self.__short__()[:-1]}, scale={short_aval(aval_of(self.scale))})"
 
 
-def decode(like: QuantisedArray, codes: Any) -> jax.Array:
-    """Codes as numbers, not scaled, in the array's dtype."""
-    dtype = like.scale.dtype
-    if like.format == "nf4":
-        return jnp.asarray(NF4_LEVELS, dtype)[codes.astype(jnp.int32)]
-    if not FORMATS[like.format].integer:
-        codes = lax.stop_gradient(codes)
-    return codes.astype(dtype)
-
-
-def expand(scale: Any, shape: Sequence[int], block_size: int) -> Any:
-    """A scale with one entry an element along the axis whose blocks share them."""
-    for axis, (own, n) in enumerate(zip(scale.shape, shape, strict=True)):
-        if own not in (1, n):
-            scale = lax.slice_in_dim(jnp.repeat(scale, block_size, axis), 0, n, axis=axis)
-    return scale
+_FIELDS = [field.name for field in dataclasses.fields(QuantisedArray)]
 
 
 @jax.custom_jvp

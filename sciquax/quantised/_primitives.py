@@ -3,23 +3,18 @@
 Everything without a rule here sees the dequantised array.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax._storage.scales_and_factors import axis_groups, move
+from sciquax._storage.scales_and_factors import axis_groups, gathered_within, move
 from sciquax._storage.splitting import barrier, split, unstack
 from sciquax.core import Scaling, Structure, aval_of, facts_of, is_value, register_rule, strip
 
 from ._array import Operands, Params, QuantisedArray, _blocked, _read
-
-
-def _with(like: QuantisedArray, codes: Any, scale: Any, zero_point: Any, master: Any) -> Any:
-    return QuantisedArray(
-        codes, scale, zero_point, format=like.format, block_size=like.block_size, master=master
-    )
-
+from ._codes import expand, wide
 
 # -- moving elements ------------------------------------------------------------------------------
 
@@ -45,6 +40,17 @@ def _keeps_blocks(primitive: Any, params: Params, q: QuantisedArray, axis: int) 
     return True
 
 
+def _length(primitive: Any, params: Params, axis: int) -> int:
+    """Of a slice along an axis."""
+    if primitive.name == "dynamic_slice":
+        return params["slice_sizes"][axis]
+    return params["limit_indices"][axis] - params["start_indices"][axis]
+
+
+def _put(items: Sequence[Any], at: int, item: Any) -> tuple[Any, ...]:
+    return (*items[:at], item, *items[at + 1 :])
+
+
 def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     q, *indices = operands
     if type(q) is not QuantisedArray:
@@ -52,10 +58,15 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     if any(is_value(i) for i in indices):
         return NotImplemented
     axis = _blocked(q)
-    scale, zero_point = q.scale, q.zero_point
-    if axis is not None and not _keeps_blocks(primitive, params, q, axis):
-        return NotImplemented
     shape = q.codes.shape
+    cuts = primitive.name in ("slice", "dynamic_slice")
+    single = axis is not None and cuts and _length(primitive, params, axis) == 1
+    if axis is not None and not single and not _keeps_blocks(primitive, params, q, axis):
+        if not cuts:
+            return NotImplemented
+        q, axis = _without_blocks(q), None  # each element has its scale then
+    scale, zero_point = q.scale, q.zero_point
+    at = indices
     if axis is not None and primitive.name == "reshape":
         # The blocked axis keeps its length: as if the array had one element for each block.
         new = list(params["new_sizes"])
@@ -65,21 +76,44 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
                 new[target] = scale.shape[axis]
         params_scale = {**params, "new_sizes": tuple(new)}
         shape = (*shape[:axis], scale.shape[axis], *shape[axis + 1 :])
-    elif axis is not None and primitive.name in ("slice", "dynamic_slice"):
+    elif axis is not None and single and primitive.name == "slice":
+        start = params["start_indices"][axis] // q.block_size
+        params_scale = {
+            **params,
+            "start_indices": _put(params["start_indices"], axis, start),
+            "limit_indices": _put(params["limit_indices"], axis, start + 1),
+        }
+    elif axis is not None and single:
+        at = _put(indices, axis, indices[axis] // q.block_size)
+        params_scale = params
+    elif axis is not None and cuts:
         sizes = "limit_indices" if primitive.name == "slice" else "slice_sizes"
-        new = list(params[sizes])
-        new[axis] = scale.shape[axis]
-        params_scale = {**params, sizes: tuple(new)}
+        params_scale = {**params, sizes: _put(params[sizes], axis, scale.shape[axis])}
     else:
         params_scale = params
-    scale = move(primitive, params_scale, shape, scale, indices)
+    scale = move(primitive, params_scale, shape, scale, at)
     if scale is None:
         return NotImplemented
     if zero_point is not None:
-        zero_point = move(primitive, params_scale, shape, zero_point, indices)
+        zero_point = move(primitive, params_scale, shape, zero_point, at)
     codes = primitive.bind(q.codes, *indices, **params)
     master = None if q.master is None else primitive.bind(q.master, *indices, **params)
-    return _with(q, codes, scale, zero_point, master)
+    input_scale = q.input_scale
+    if input_scale is not None:
+        input_scale = move(primitive, params, q.codes.shape, input_scale, indices)
+    out = q.replace(
+        codes=codes, scale=scale, zero_point=zero_point, master=master, input_scale=input_scale
+    )
+    if primitive.name == "transpose" and not q.was_transposed:
+        object.__setattr__(out, "was_transposed", True)  # of a value that was just made
+    return out
+
+
+def _without_blocks(q: QuantisedArray) -> QuantisedArray:
+    """With a scale for each element along the axis whose blocks share them."""
+    shape, size = q.codes.shape, q.block_size
+    zero_point = None if q.zero_point is None else expand(q.zero_point, shape, size)
+    return q.replace(scale=expand(q.scale, shape, size), zero_point=zero_point)
 
 
 def _copy(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -95,38 +129,39 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     numbers, sizes, shape = params["dimension_numbers"], params["slice_sizes"], q.codes.shape
     whole = [s == n for s, n in zip(sizes, shape, strict=True)]
     axis = _blocked(q)
-    if numbers.operand_batching_dims or (axis is not None and not whole[axis]):
+    if numbers.operand_batching_dims:
         return NotImplemented
+    if axis is not None and not whole[axis] and sizes[axis] != 1:
+        q = _without_blocks(q)
     clip = {**params, "fill_value": None}
     if params["mode"] is lax.GatherScatterMode.FILL_OR_DROP:
         clip["mode"] = lax.GatherScatterMode.CLIP
     codes = primitive.bind(q.codes, indices, **clip)
 
     def pick(companion: Any) -> Any:
-        # Shared along an axis that is picked from: one for each index, so that places agree.
-        full = [
-            n if not w else own for n, w, own in zip(shape, whole, companion.shape, strict=True)
-        ]
-        companion = jnp.broadcast_to(companion, full)
-        windows = [s if not w else own for s, w, own in zip(sizes, whole, full, strict=True)]
-        return primitive.bind(companion, indices, **{**clip, "slice_sizes": tuple(windows)})
+        windows = [min(s, own) for s, own in zip(sizes, companion.shape, strict=True)]
+        at = indices
+        for i, d in enumerate(numbers.start_index_map):
+            if companion.shape[d] == 1:  # shared along an axis that is picked from
+                at = at.at[..., i].set(0)
+            elif companion.shape[d] != shape[d]:  # an element, or all, of an axis in blocks
+                at = at.at[..., i].set(at[..., i] // q.block_size)
+        return primitive.bind(companion, at, **{**clip, "slice_sizes": tuple(windows)})
 
-    scale = pick(q.scale)
-    zero_point = None if q.zero_point is None else pick(q.zero_point)
-    master = None if q.master is None else primitive.bind(q.master, indices, **clip)
-    out = _with(q, codes, scale, zero_point, master)
+    out = q.replace(
+        codes=codes,
+        scale=pick(q.scale),
+        zero_point=None if q.zero_point is None else pick(q.zero_point),
+        master=None if q.master is None else primitive.bind(q.master, indices, **clip),
+        input_scale=None if q.input_scale is None else pick(q.input_scale),
+    )
     if params["mode"] is not lax.GatherScatterMode.FILL_OR_DROP:
         return out
-    # Where is a place out of range? Where a gather of a single element each says so.
-    inside = jnp.broadcast_to(
-        jnp.ones((), q.scale.dtype), [1 if w else n for w, n in zip(whole, shape, strict=True)]
-    )
-    windows = tuple(1 if w else s for w, s in zip(whole, sizes, strict=True))
-    inside = primitive.bind(inside, indices, **{**params, "slice_sizes": windows, "fill_value": 0})
     fill = params["fill_value"]
     fill = jnp.nan if fill is None else fill
     dense = out.dequantise()
-    return jnp.where(inside != 0, dense, jnp.asarray(fill, dense.dtype))
+    within = gathered_within(indices, params, shape, dense.ndim)
+    return jnp.where(within, dense, jnp.asarray(fill, dense.dtype))
 
 
 # -- conversions and scalings ---------------------------------------------------------------------
@@ -138,19 +173,23 @@ def _convert(primitive: Any, operands: Operands, params: Params) -> Any:
     if not jnp.issubdtype(params["new_dtype"], jnp.floating):
         return NotImplemented
     bound = {**params, "weak_type": False}
-    master = None if q.master is None else primitive.bind(q.master, **bound)
-    return _with(q, q.codes, primitive.bind(q.scale, **bound), q.zero_point, master)
+    dtype = params["new_dtype"]
+    widened = {**bound, "new_dtype": wide(dtype)}
+    return q.replace(
+        scale=primitive.bind(q.scale, **widened),
+        master=None if q.master is None else primitive.bind(q.master, **bound),
+        _dtype=dtype,
+    )
 
 
 def _stop_gradient(primitive: Any, operands: Operands, params: Params) -> Any:
     (q,) = operands
-    return _with(q, q.codes, primitive.bind(q.scale, **params), q.zero_point, None)
+    return q.replace(scale=primitive.bind(q.scale, **params), master=None)
 
 
 def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
     (q,) = operands
-    master = None if q.master is None else -q.master
-    return _with(q, q.codes, primitive.bind(q.scale, **params), q.zero_point, master)
+    return q.replace(scale=-q.scale, master=None if q.master is None else -q.master)
 
 
 def _scale(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -166,16 +205,18 @@ def _scale(primitive: Any, operands: Operands, params: Params) -> Any:
     if is_value(factor) or sum(n != 1 for n in own) > 1:
         return NotImplemented
     shape, axis = q.codes.shape, _blocked(q)
-    if own and any(m not in (1, n) for m, n in zip(own, shape, strict=True)):
+    if own and (
+        len(own) != len(shape) or any(m not in (1, n) for m, n in zip(own, shape, strict=True))
+    ):
         return NotImplemented
     if own and axis is not None and own[axis] != 1:
         return NotImplemented
-    scale = primitive.bind(q.scale, factor, **params)
+    scale = primitive.bind(q.scale, jnp.asarray(factor).astype(q.scale.dtype), **params)
     zero_point = q.zero_point
     if zero_point is not None:
         zero_point = jnp.broadcast_to(zero_point, scale.shape)
     master = None if q.master is None else primitive.bind(q.master, factor, **params)
-    return _with(q, q.codes, scale, zero_point, master)
+    return q.replace(scale=scale, zero_point=zero_point, master=master)
 
 
 register_rule(

@@ -1,10 +1,11 @@
 """Arrays and models in few bits: scales from the largest elements, codes by rounding."""
 
+import operator
 from collections.abc import Callable, Sequence
+from types import EllipsisType
 from typing import Any
 
 import jax.numpy as jnp
-import jax.random as jr
 import jax.tree_util as jtu
 from jax import lax
 
@@ -12,7 +13,8 @@ from sciquax._storage.weights import chosen_weights
 from sciquax.core import is_value
 from sciquax.core.internal import takes_foreign
 
-from ._array import FORMATS, NF4_LEVELS, QuantisedArray, expand
+from ._array import QuantisedArray
+from ._codes import FORMATS, Groups, find_codes, group
 
 
 @takes_foreign
@@ -22,7 +24,9 @@ def quantise(
     *,
     axis: int | Sequence[int] | None = None,
     block_size: int | None = None,
+    block_axis: int | None = None,
     symmetric: bool = True,
+    clip: str | float | int | None = None,
     straight_through: bool = False,
     key: Any = None,
 ) -> QuantisedArray:
@@ -34,18 +38,22 @@ def quantise(
     - `dtype`: `"int8"`, `"int4"`, `"nf4"` or `"float8_e4m3fn"`.
     - `axis`: the axis, or axes, with a scale for each index (the output channels of a weight).
       Without it and without `block_size`, one scale serves the whole array.
-    - `block_size`: one scale for every so many consecutive elements along `axis`, by default the
-      last; all other axes then have scales of their own.
+    - `block_size`: one scale for every so many consecutive elements along `block_axis`, by default
+      the last; all other axes then have scales of their own.
     - `symmetric`: zero is code 0. Otherwise integer codes cover the range from the smallest to the
       largest element, with a zero point.
+    - `clip`: what the largest code stands for. By default the largest element that shares the
+      scale; `"mse"` finds the range of the least squared error, and a number such as `99.9` is the
+      percentile of the magnitudes: elements beyond are clipped.
     - `straight_through`: whether gradients reach `x` as if it had not been rounded.
     - `key`: if given, integers are rounded up or down at random, right on average.
 
     **Returns** a `QuantisedArray`. With scale s, no element of an integer array is off by more than
     s / 2 (s if rounded at random), none of NF4 by more than 0.152 s, none of float8 by more than
-    the larger of 1/16 of itself and 2**-10 s.
+    the larger of 1/16 of itself and 2**-10 s; elements that `clip` clips aside.
 
-    **Raises** ValueError for an integer array, an unknown dtype, or an option it does not have.
+    **Raises** ValueError for an integer array, an unknown dtype, an axis that the array has not, or
+    options that exclude each other.
 
     ```python
     >>> import jax.numpy as jnp
@@ -65,67 +73,59 @@ def quantise(
     spec = FORMATS[dtype]
     if not spec.integer and (not symmetric or key is not None):
         raise ValueError(f"{dtype} is symmetric and is not rounded at random.")
+    check_clip(clip, symmetric)
     master = x if straight_through else None
     x = lax.stop_gradient(x)
-    reduce = _reducer(x, axis, block_size)
-    block = 0 if block_size is None else block_size
+    groups = _groups(x, axis, block_axis, block_size)
+    codes, scale, zero_point = find_codes(x, dtype, groups, symmetric=symmetric, clip=clip, key=key)
+    return QuantisedArray(
+        codes,
+        scale,
+        zero_point,
+        format=dtype,
+        block_size=groups.block_size,
+        master=master,
+        dtype=x.dtype,
+    )
 
-    zero_point = None
-    if symmetric:
-        scale = _nonzero(reduce(jnp.abs(x), jnp.max)) / spec.largest
-        scaled = x / expand(scale, x.shape, block)
+
+def check_clip(clip: Any, symmetric: bool) -> None:
+    if clip is None or clip == "mse":
+        known = True
     else:
-        low, high = reduce(x, jnp.min), reduce(x, jnp.max)  # and 0
-        smallest = -spec.largest - 1
-        scale = _nonzero(high - low) / (spec.largest - smallest)
-        zero_point = jnp.round(smallest - low / scale)
-        scaled = x / expand(scale, x.shape, block) + expand(zero_point, x.shape, block)
-        zero_point = zero_point.astype(jnp.int32)
-    codes = _encode(scaled, dtype, symmetric, key)
-    return QuantisedArray(codes, scale, zero_point, format=dtype, block_size=block, master=master)
+        known = not isinstance(clip, (str, bool)) and 0 < clip <= 100
+    if not known:
+        raise ValueError(f"`clip` is None, 'mse' or a percentile up to 100, not {clip!r}.")
+    if clip is not None and not symmetric:
+        raise ValueError("`clip` is for symmetric codes.")
 
 
-def _nonzero(x: Any) -> Any:
-    return jnp.where(x == 0, jnp.ones_like(x), x)
-
-
-def _reducer(x: Any, axis: Any, block_size: int | None) -> Callable[[Any, Any], Any]:
-    """What reduces an array to the scale's shape."""
+def _groups(x: Any, axis: Any, block_axis: Any, block_size: Any) -> Groups:
+    """Which elements share a scale."""
     if block_size is None:
-        axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        kept = {d % x.ndim for d in axes}
-        others = tuple(d for d in range(x.ndim) if d not in kept)
-        return lambda y, f: f(y, axis=others, keepdims=True, initial=0)
-    if block_size < 1 or x.ndim == 0 or not (axis is None or isinstance(axis, int)):
+        if block_axis is not None:
+            raise ValueError("`block_axis` is for blocks: say `block_size` too.")
+        given = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        kept = [_an_axis(d, x, "axis") for d in given]
+        if len(set(kept)) != len(kept):
+            raise ValueError(f"`axis={axis}` names an axis twice.")
+        return group(x.shape, kept, None)
+    if axis is not None:
+        raise ValueError(
+            "`axis` is for one scale a channel, `block_size` for one a block: give one of them. "
+            "Blocks lie along the last axis, or along `block_axis`."
+        )
+    if block_size < 1 or x.ndim == 0:
         raise ValueError("A block has one element or more along one axis.")
-    along = (-1 if axis is None else axis) % x.ndim
-    n = x.shape[along]
-    count = -(-n // block_size)
-
-    def reduce(y: Any, f: Any) -> Any:
-        padding = [(0, 0)] * y.ndim
-        padding[along] = (0, count * block_size - n)
-        y = jnp.pad(y, padding, mode="edge") if count * block_size != n else y
-        shape = (*y.shape[:along], count, block_size, *y.shape[along + 1 :])
-        return f(y.reshape(shape), axis=along + 1, initial=0)
-
-    return reduce
+    at = _an_axis(-1 if block_axis is None else block_axis, x, "block_axis")
+    return group(x.shape, (), (at, block_size))
 
 
-def _encode(scaled: Any, dtype: str, symmetric: bool, key: Any) -> Any:
-    spec = FORMATS[dtype]
-    if dtype == "nf4":
-        middles = (NF4_LEVELS[1:] + NF4_LEVELS[:-1]) / 2
-        codes = jnp.searchsorted(jnp.asarray(middles, scaled.dtype), scaled.reshape(-1))
-        return codes.reshape(scaled.shape).astype(spec.dtype)
-    if not spec.integer:
-        return jnp.clip(scaled, -spec.largest, spec.largest).astype(spec.dtype)
-    if key is None:
-        rounded = jnp.round(scaled)
-    else:
-        rounded = jnp.floor(scaled + jr.uniform(key, scaled.shape, scaled.dtype))
-    low = -spec.largest if symmetric else -spec.largest - 1
-    return jnp.clip(rounded, low, spec.largest).astype(jnp.int8).astype(spec.dtype)
+def _an_axis(axis: Any, x: Any, what: str) -> int:
+    axis = operator.index(axis)
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"`{what}={axis}` is no axis of an array of shape {x.shape}.")
+    return axis % x.ndim
 
 
 @takes_foreign
@@ -134,8 +134,9 @@ def quantise_model(
     dtype: str = "int8",
     *,
     where: Callable[[Any], Any] | None = None,
-    axis: int | Sequence[int] | None = 0,
+    axis: int | Sequence[int] | EllipsisType | None = ...,
     block_size: int | None = None,
+    **options: Any,
 ) -> Any:
     """A model with `QuantisedArray`s in the place of its weights. Call it as `quaxify(model)(x)`.
 
@@ -145,15 +146,17 @@ def quantise_model(
     - `dtype`: as for `quantise`.
     - `where`: what to quantise. Without it, the weights of every `eqx.nn.Linear`, convolution and
       `Embedding`. A selector as for `eqx.tree_at`, or a predicate on an array.
-    - `axis`, `block_size`: as for `quantise`; one scale for each output channel by default, and
-      blocks along the last axis if `block_size` is given.
+    - `axis`, `block_size` and other options: as for `quantise`; one scale for each index of the
+      first axis (the output channels) by default.
 
     Weights that LoRA has adapted are quantised beneath it, which is QLoRA.
     """
     chosen = chosen_weights(model, where)
     if not chosen:
         raise ValueError("`quantise_model` found no weights; say which by `where`.")
-    axis = None if block_size is not None else axis
+    if axis is ...:
+        axis = 0 if block_size is None else None
+    options = {"axis": axis, "block_size": block_size, **options}
 
     def convert(path: Any, leaf: Any) -> Any:
         if jtu.keystr(path) not in chosen:
@@ -162,7 +165,7 @@ def quantise_model(
             inner = None if leaf.payload is None else getattr(leaf, leaf.payload)
             if inner is None or is_value(inner):
                 return leaf
-            return leaf.with_payload(quantise(inner, dtype, axis=axis, block_size=block_size))
-        return quantise(leaf, dtype, axis=axis, block_size=block_size)
+            return leaf.with_payload(quantise(inner, dtype, **options))
+        return quantise(leaf, dtype, **options)
 
     return jtu.tree_map_with_path(convert, model, is_leaf=is_value)

@@ -19,11 +19,13 @@ from sciquax.core import (
     describe,
     is_value,
     materialised,
+    quaxify,
     short_aval,
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
-from ._row_layout import RowLayout, in_layout_order, row_layout
+from ._conversions import bcoo_of_jax, distinct, in_order, to_scipy
+from ._row_layout import RowLayout, in_layout_order, most_of, row_layout
 
 _SHORT = 1 << 16
 """Vectors of more elements are not made dense by themselves."""
@@ -32,7 +34,7 @@ _SHORT = 1 << 16
 class BCOO(
     ArrayValue,
     leaves=("data", "indices", "layout"),
-    static=("sparse_shape", "indices_sorted", "unique_indices", "allow_materialise"),
+    static=("sparse_shape", "indices_sorted", "unique_indices", "allow_materialise", "most"),
 ):
     """A sparse array: the elements that are stored, and the places of each. All others are zero.
 
@@ -62,6 +64,8 @@ class BCOO(
     ```
     """
 
+    optional_leaves = ("layout",)
+
     data: Any
     indices: Any
     layout: RowLayout | None
@@ -69,6 +73,7 @@ class BCOO(
     indices_sorted: bool
     unique_indices: bool
     allow_materialise: bool
+    most: tuple[int, int] | None  # how many elements a row, a column has at most, where known
 
     layer: ClassVar[int] = 60  # outside of masks and constants by formula
     payload: ClassVar[str | None] = "data"
@@ -85,7 +90,8 @@ class BCOO(
         allow_materialise: bool = False,
     ):
         self.data = data if is_value(data) else jnp.asarray(data)
-        self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
+        with jax.ensure_compile_time_eval():  # places that are known stay so, under `jit` too
+            self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
         n_batch, n_sparse = self.indices.ndim - 2, (0, *self.indices.shape)[-1]
         shape = tuple(int(n) for n in shape)
         data_shape = aval_of(self.data).shape
@@ -103,7 +109,9 @@ class BCOO(
         self.indices_sorted = indices_sorted
         self.unique_indices = unique_indices
         self.allow_materialise = allow_materialise
-        self.layout = row_layout(self.indices, self.sparse_shape)
+        with jax.ensure_compile_time_eval():
+            self.layout = row_layout(self.indices, self.sparse_shape)
+        self.most = most_of(self.indices, self.sparse_shape)
 
     # -- what it is -------------------------------------------------------------------------------
 
@@ -115,6 +123,10 @@ class BCOO(
     def nse(self) -> int:
         """How many elements are stored (in each batch)."""
         return self.indices.shape[-2]
+
+    @property
+    def dtype(self) -> Any:
+        return aval_of(self.data).dtype
 
     def aval(self) -> Any:
         data = aval_of(self.data)
@@ -138,17 +150,28 @@ class BCOO(
             object.__setattr__(value, name, field)
         return value
 
+    def sum_duplicates(self) -> "BCOO":
+        """The same with each place stored once, in order, and no padding: fewer to multiply.
+
+        For matrices whose places are known before the program runs.
+        """
+        segments, indices = distinct(self.indices, self.sparse_shape)
+        count = len(indices)
+        return BCOO(
+            quaxify(jax.ops.segment_sum)(self.data, segments, count + 1)[:count],
+            indices,
+            self.sparse_shape,
+            indices_sorted=True,
+            unique_indices=True,
+            allow_materialise=self.allow_materialise,
+        )
+
     # -- conversions ------------------------------------------------------------------------------
 
     @classmethod
     def from_jax(cls, mat: Any) -> "BCOO":
         """From a `jax.experimental.sparse` array: BCOO, BCSR, COO, CSR or CSC."""
-        if isinstance(mat, jsparse.BCSR):
-            mat = mat.to_bcoo()
-        elif not isinstance(mat, jsparse.BCOO):
-            mat = jsparse.BCOO.from_scipy_sparse(_to_scipy_coo(mat))
-        if mat.n_dense:  # dense blocks as so many elements
-            mat = jsparse.bcoo_update_layout(mat, n_dense=0)
+        mat = bcoo_of_jax(mat)
         return cls(
             mat.data,
             mat.indices,
@@ -170,7 +193,7 @@ class BCOO(
     @classmethod
     def from_scipy(cls, mat: Any) -> "BCOO":
         """From a SciPy sparse matrix or array of any format."""
-        coo = mat.tocsr().tocoo()
+        coo = in_order(mat)
         return cls(
             jnp.asarray(coo.data),
             jnp.asarray(np.stack([coo.row, coo.col], axis=-1).astype(np.int32)),
@@ -181,17 +204,7 @@ class BCOO(
 
     def to_scipy(self) -> Any:
         """A SciPy `coo_array`, duplicates added up and padding left out."""
-        import scipy.sparse
-
-        if self.n_batch or len(self.sparse_shape) != 2:
-            raise ValueError("SciPy's sparse arrays are matrices without batch axes.")
-        mat = self.to_jax()
-        data, indices = np.asarray(mat.data), np.asarray(mat.indices)
-        inside = (indices < np.asarray(self.sparse_shape)).all(axis=1)
-        rows, columns = indices[inside].T
-        coo = scipy.sparse.coo_array((data[inside], (rows, columns)), shape=self.sparse_shape)
-        coo.sum_duplicates()
-        return coo
+        return to_scipy(self.to_jax())
 
     @classmethod
     def from_dense(cls, array: Any, nse: int | None = None) -> "BCOO":
@@ -212,14 +225,14 @@ class BCOO(
 
     def materialise(self) -> jax.Array:
         """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
-        if not self._may_materialise():
+        if not self.may_materialise():
             raise RuleError(
                 f"Refusing to materialise `{self.__short__()}`.",
                 "Pass `allow_materialise=True`, or call its `todense()`.",
             )
         return self.todense()
 
-    def _may_materialise(self) -> bool:
+    def may_materialise(self) -> bool:
         """If allowed; vectors anyway, but for long and nearly empty ones (a ravelled matrix)."""
         shape = self.aval().shape
         short = len(shape) <= 1 and math.prod(shape) <= max(_SHORT, 32 * self.nse)
@@ -230,21 +243,21 @@ class BCOO(
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
         for x in values:
-            if isinstance(x, BCOO) and not x._may_materialise():
-                shown = ", ".join(map(describe, values))
-                raise RuleError(
-                    f"`{primitive.name}` of ({shown}) would need the elements that are not stored.",
-                    "Pass `allow_materialise=True`, or call its `todense()`.",
-                )
+            if isinstance(x, BCOO) and not x.may_materialise():
+                raise refusal(operation(primitive, values))
         return ArrayValue.default(primitive, values, params)
 
     @classmethod
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
-        """Two of one structure and number of elements as they are."""
+        """Two of one structure as they are; else with room for the elements of the larger one."""
         if jtu.tree_structure(lhs) == jtu.tree_structure(rhs):
             shapes = [[x.shape for x in jtu.tree_leaves(v)] for v in (lhs, rhs)]
             if shapes[0] == shapes[1]:
                 return lhs
+        if _alike(lhs, rhs):
+            larger = lhs if lhs.nse >= rhs.nse else rhs
+            shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (larger.data, larger.indices)]
+            return _without_claims(larger, *shapes)
         if any(isinstance(x, BCOO) and not x.allow_materialise for x in (lhs, rhs)):
             raise Unsettled
         aval = aval_of(lhs)
@@ -252,6 +265,15 @@ class BCOO(
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
+        if _alike(value, example) and value.nse <= example.nse:
+            more = [(0, 0)] * value.n_batch + [(0, example.nse - value.nse)]
+            data = jnp.pad(value.data, more)
+            outside = jnp.asarray(value.sparse_shape, value.indices.dtype)
+            padding = jnp.broadcast_to(
+                outside, (*data.shape[:-1], example.nse - value.nse, len(outside))
+            )
+            indices = jnp.concatenate([value.indices, padding], axis=-2)
+            return _without_claims(value, data, indices.astype(example.indices.dtype))
         if is_value(example):
             raise Unsettled
         return materialised(value, "join") if is_value(value) else value
@@ -270,33 +292,61 @@ class BCOO(
         return self.__short__()
 
 
-def _to_scipy_coo(mat: Any) -> Any:
-    """A COO, CSR or CSC array of JAX's as a SciPy one."""
-    import scipy.sparse
-
-    parts = {n: np.asarray(getattr(mat, n)) for n in ("data",)}
-    if isinstance(mat, jsparse.COO):
-        places = (np.asarray(mat.row), np.asarray(mat.col))
-        return scipy.sparse.coo_matrix((parts["data"], places), shape=mat.shape)
-    compressed = {jsparse.CSR: scipy.sparse.csr_matrix, jsparse.CSC: scipy.sparse.csc_matrix}
-    make = compressed.get(type(mat))
-    if make is None:
-        raise TypeError(f"`from_jax` takes an array of `jax.experimental.sparse`, not {type(mat)}.")
-    arrays = (parts["data"], np.asarray(mat.indices), np.asarray(mat.indptr))
-    return make(arrays, shape=mat.shape).tocoo()
+def operation(primitive: Any, operands: Sequence[Any]) -> str:
+    """How messages call it."""
+    return f"`{primitive.name}` of ({', '.join(map(describe, operands))})"
 
 
-def wrap(mat: jsparse.BCOO, like: BCOO) -> BCOO:
+def refusal(what: str) -> RuleError:
+    return RuleError(
+        f"{what} would need the elements that are not stored.",
+        "Pass `allow_materialise=True`, or call its `todense()`.",
+    )
+
+
+def _alike(lhs: Any, rhs: Any) -> bool:
+    """Whether two differ only in which elements they store, or how many."""
+    both = isinstance(lhs, BCOO) and isinstance(rhs, BCOO)
+    return both and not (
+        is_value(lhs.data)
+        or is_value(rhs.data)
+        or lhs.aval() != rhs.aval()
+        or lhs.n_batch != rhs.n_batch
+        or lhs.allow_materialise != rhs.allow_materialise
+    )
+
+
+def _without_claims(like: BCOO, data: Any, indices: Any) -> BCOO:
+    """Other elements in any order, perhaps some twice."""
+    return _made(like, data, indices, like.sparse_shape)
+
+
+def wrap(mat: jsparse.BCOO, like: BCOO, most: Any = None) -> BCOO:
     """What a kernel of JAX's returned, with the options of what it came from. No layout by rows."""
+    shape = tuple(mat.shape[mat.n_batch :])
+    claims = mat.indices_sorted, mat.unique_indices, most
+    return _made(like, mat.data, mat.indices, shape, *claims)
+
+
+def _made(
+    like: BCOO,
+    data: Any,
+    indices: Any,
+    shape: Any,
+    indices_sorted: bool = False,
+    unique_indices: bool = False,
+    most: Any = None,
+) -> BCOO:
     value = object.__new__(BCOO)
     for name, field in (
-        ("data", mat.data),
-        ("indices", mat.indices),
+        ("data", data),
+        ("indices", indices),
         ("layout", None),
-        ("sparse_shape", tuple(mat.shape[mat.n_batch :])),
-        ("indices_sorted", mat.indices_sorted),
-        ("unique_indices", mat.unique_indices),
+        ("sparse_shape", shape),
+        ("indices_sorted", indices_sorted),
+        ("unique_indices", unique_indices),
         ("allow_materialise", like.allow_materialise),
+        ("most", most),
     ):
         object.__setattr__(value, name, field)
     return value

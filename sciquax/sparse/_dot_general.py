@@ -1,6 +1,6 @@
-"""Contractions with sparse arrays: by rows, by JAX's kernels, element by element, sparse-sparse."""
+"""Contractions of sparse arrays with dense ones: by SciPy, by rows, by JAX's kernels."""
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,20 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jax.experimental import sparse as jsparse
 
 from sciquax._storage.promotion import leniently
-from sciquax.core import RuleError, describe, register_rule, strip
-from sciquax.core.internal import Tracer
+from sciquax.core import register_rule, strip
 
-from ._array import BCOO, wrap
+from ._array import BCOO
+from ._host_rows import csr_of, is_there
 from ._indices import array_of, data_of, foreign, inside, without_batch
-from ._row_layout import matmul
+from ._row_layout import matmul as by_rows
+from ._sparse_sparse import sparse_sparse
 
 Params = dict[str, Any]
 Operands = Sequence[Any]
-
-_MOST_PRODUCTS = 50_000_000
 
 
 def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -47,23 +47,16 @@ def product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     """`dot_general` of a sparse array and another one, sparse or dense."""
     (contract, batch) = dimensions
     if isinstance(lhs, BCOO) and isinstance(rhs, BCOO):
-        return _sparse_sparse(lhs, rhs, dimensions, params)
+        return _preferred(sparse_sparse(lhs, rhs, dimensions), params)
     out: Any
     side = 0 if isinstance(lhs, BCOO) else 1
     mat: Any = lhs if side == 0 else rhs
     dense: Any = rhs if side == 0 else lhs
-    by_rows = (
-        mat.layout is not None
-        and batch == ((), ())
-        and tuple(contract[side]) == (1,)
-        and mat.n_batch == 0
-    )
-    if by_rows:
-        x = jnp.moveaxis(dense, contract[1 - side][0], 0)
-        layout: Any = mat.layout
-        out = matmul(layout, data_of(mat), x, mat.sparse_shape[0])
-        out = out if side == 0 else jnp.moveaxis(out, 0, -1)
-        return _preferred(out, params)
+    if batch == ((), ()) and mat.n_batch == 0 and len(mat.sparse_shape) == 2:
+        if len(contract[side]) == 1:
+            x = jnp.moveaxis(dense, contract[1 - side][0], 0)
+            out = matrix_times(mat, x, transposed=contract[side][0] == 0)
+            return _preferred(out if side == 0 else jnp.moveaxis(out, 0, -1), params)
     contract, batch = (contract, batch) if side == 0 else (contract[::-1], batch[::-1])
     if any(axis >= mat.n_batch for axis in batch[0]):
         out = _element_by_element(without_batch(mat), dense, contract, batch)
@@ -83,6 +76,51 @@ def product(lhs: Any, rhs: Any, dimensions: Any, params: Params) -> Any:
     n_mat = len(mat.aval().shape) - n_batch - len(contract[0])
     order = [*range(n_batch), *range(n_batch + n_mat, out.ndim), *range(n_batch, n_batch + n_mat)]
     return lax.transpose(out, order)
+
+
+def matrix_times(mat: BCOO, x: Any, transposed: bool = False) -> Any:
+    """A matrix, or its transpose, times an array along the first axis of that.
+
+    By SciPy where both are there; compiled, by rows or element by element.
+    """
+    data = data_of(mat)
+    if is_there(x) and data.dtype == x.dtype:
+        csr = csr_of(data, mat.indices, mat.sparse_shape, now=False)
+        if csr is not None:
+            flat = np.asarray(x).reshape(x.shape[0], -1) if x.ndim > 1 else np.asarray(x)
+            out = (csr.T if transposed else csr) @ flat
+            return jax.device_put(out.reshape(-1, *x.shape[1:]), x.sharding)
+    rows = mat.sparse_shape[1 if transposed else 0]
+    return _compiled(data, x, mat.indices, None if transposed else mat.layout, rows, transposed)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
+def _compiled(data: Any, x: Any, places: Any, layout: Any, rows: int, transposed: bool) -> Any:
+    if layout is not None:
+        return by_rows(layout, data, x, rows)
+    return _added(data, x, places, rows, transposed)
+
+
+def _added(data: Any, x: Any, places: Any, rows: int, transposed: bool) -> Any:
+    """Each element times what it meets, added to its row: gathers in the derivatives by both."""
+    to, met = (places[:, 1], places[:, 0]) if transposed else (places[:, 0], places[:, 1])
+    terms = data.reshape(-1, *[1] * (x.ndim - 1)) * x.at[met].get(mode="fill", fill_value=0)
+    return jnp.zeros((rows, *x.shape[1:]), terms.dtype).at[to].add(terms, mode="drop")
+
+
+def _compiled_jvp(rows: int, transposed: bool, primals: Any, tangents: Any) -> Any:
+    data, x, places, layout = primals
+    d_data, d_x, *_ = tangents
+    out = _compiled(data, x, places, layout, rows, transposed)
+    terms = []
+    if type(d_data) is not SymbolicZero:
+        terms.append(_added(d_data, x, places, rows, transposed))
+    if type(d_x) is not SymbolicZero:
+        terms.append(_added(data, d_x, places, rows, transposed))
+    return out, functools.reduce(jnp.add, terms) if terms else jnp.zeros_like(out)
+
+
+_compiled.defjvp(_compiled_jvp, symbolic_zeros=True)
 
 
 def _element_by_element(mat: BCOO, dense: Any, contract: Any, batch: Any) -> Any:
@@ -105,98 +143,6 @@ def _element_by_element(mat: BCOO, dense: Any, contract: Any, batch: Any) -> Any
 def _preferred(out: Any, params: Params) -> Any:
     dtype = params.get("preferred_element_type")
     return out if dtype is None else _converted(out, dtype)
-
-
-# -- sparse times sparse --------------------------------------------------------------------------
-
-
-def _sparse_sparse(lhs: BCOO, rhs: BCOO, dimensions: Any, params: Params) -> Any:
-    """Sparse; exactly the products that occur, where the places are known."""
-    (contract, batch) = dimensions
-    single = batch == ((), ()) and not lhs.n_batch and not rhs.n_batch
-    known = not any(isinstance(x.indices, Tracer) for x in (lhs, rhs))
-    matrices = all(len(x.sparse_shape) <= 2 for x in (lhs, rhs))
-    if single and known and matrices and len(contract[0]) == 1:
-        return _preferred(_known_product(lhs, rhs, contract[0][0], contract[1][0]), params)
-    if lhs.nse * rhs.nse > _MOST_PRODUCTS:
-        raise RuleError(
-            f"`dot_general` of {describe(lhs)} and {describe(rhs)}, whose places are only known "
-            "when the program runs, would make room for the product of their numbers of elements.",
-            "Multiply them outside of `jit`, or apply one after the other: `A @ (B @ x)`.",
-        )
-    if single:
-        return _preferred(_every_pair(lhs, rhs, contract), params)
-    try:
-        out = jsparse.bcoo_dot_general(lhs.to_jax(), rhs.to_jax(), dimension_numbers=dimensions)
-    except NotImplementedError as error:
-        raise RuleError(f"`dot_general` of {describe(lhs)} and {describe(rhs)}: {error}") from None
-    if not isinstance(out, jsparse.BCOO):
-        return _preferred(out, params)
-    return out.todense() if out.ndim <= 1 else _preferred(wrap(out, lhs), params)
-
-
-def _every_pair(lhs: BCOO, rhs: BCOO, contract: Any) -> Any:
-    """Room for every pair of elements, since which of them meet is not known yet."""
-    left, right = lhs.indices, rhs.indices.astype(lhs.indices.dtype)
-    meet = inside(lhs)[:, None] & inside(rhs)[None, :]
-    for i, j in zip(*contract, strict=True):
-        meet &= left[:, None, i] == right[None, :, j]
-    data = jnp.where(meet, data_of(lhs)[:, None] * data_of(rhs)[None, :], 0).reshape(-1)
-    free = [
-        [d for d in range(len(x.sparse_shape)) if d not in axes]
-        for x, axes in zip((lhs, rhs), contract, strict=True)
-    ]
-    shape = tuple(x.sparse_shape[d] for x, axes in zip((lhs, rhs), free, strict=True) for d in axes)
-    if not shape:
-        return data.sum()
-    pairs = meet.shape
-    columns = [jnp.broadcast_to(left[:, None, d], pairs) for d in free[0]]
-    columns += [jnp.broadcast_to(right[None, :, d], pairs) for d in free[1]]
-    places = jnp.stack(columns, axis=-1)
-    places = jnp.where(meet[..., None], places, jnp.asarray(shape, places.dtype))
-    places = places.reshape(-1, len(shape))
-    if len(shape) == 1:
-        return jnp.zeros(shape, data.dtype).at[places[:, 0]].add(data, mode="drop")
-    made = jsparse.BCOO((data, places), shape=shape)
-    if math.prod(shape) < made.nse:
-        made = jsparse.bcoo_sum_duplicates(made, nse=math.prod(shape))
-    return wrap(made, lhs)
-
-
-def _known_product(lhs: BCOO, rhs: BCOO, lhs_axis: int, rhs_axis: int) -> Any:
-    """Every pair of elements that meet, found on the host; their products, added up by place."""
-    left, right = np.asarray(lhs.indices), np.asarray(rhs.indices)
-    left_ok = np.flatnonzero((left < np.asarray(lhs.sparse_shape)).all(axis=1))
-    right_ok = np.flatnonzero((right < np.asarray(rhs.sparse_shape)).all(axis=1))
-    order = right_ok[np.argsort(right[right_ok, rhs_axis], kind="stable")]
-    keys = right[order, rhs_axis]
-    wanted = left[left_ok, lhs_axis]
-    first, last = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
-    counts = last - first
-    pairs_left = np.repeat(left_ok, counts)
-    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    pairs_right = order[np.repeat(first, counts) + offsets]
-    columns = [np.delete(left, lhs_axis, 1)[pairs_left], np.delete(right, rhs_axis, 1)[pairs_right]]
-    places = np.concatenate(columns, axis=1)
-    shape = (*np.delete(lhs.sparse_shape, lhs_axis), *np.delete(rhs.sparse_shape, rhs_axis))
-    shape = tuple(int(n) for n in shape)
-    products = data_of(lhs)[pairs_left] * data_of(rhs)[pairs_right]
-    if not shape:
-        return jnp.sum(products)
-    flat = np.ravel_multi_index(tuple(places.T), shape) if len(places) else np.zeros(0, np.int64)
-    distinct, segment = np.unique(flat, return_inverse=True)
-    data = jax.ops.segment_sum(products, jnp.asarray(segment), len(distinct))
-    if len(shape) == 1:
-        return jnp.zeros(shape, data.dtype).at[jnp.asarray(distinct)].set(data)
-    indices = np.stack(np.unravel_index(distinct, shape), axis=-1).astype(np.int32)
-    return BCOO(
-        data,
-        indices,
-        shape,
-        indices_sorted=True,
-        unique_indices=True,
-        allow_materialise=lhs.allow_materialise,
-    )
 
 
 register_rule(BCOO, "dot_general", leniently(_dot_general))

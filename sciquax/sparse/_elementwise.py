@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import sparse as jsparse
 
+from sciquax._storage.formulas import Filled
 from sciquax._storage.promotion import leniently
 from sciquax.core import (
     RuleError,
@@ -23,17 +24,19 @@ from sciquax.core import (
 )
 
 from ._array import BCOO, wrap
+from ._background import surround
 from ._indices import (
     array_of,
     data_of,
     elements,
     fits,
     foreign,
+    in_batch,
     number_of,
     same_kind,
     standing_at,
-    together,
     unique,
+    without_batch,
 )
 from ._moving import repeated
 
@@ -62,36 +65,13 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
         )
         x = x if linear else unique(x)
         return x.with_payload(primitive.bind(data_of(x), **params))
-    if not same_kind(mats):
-        return NotImplemented
+    if (out := surround(primitive, plain, params)) is not NotImplemented:
+        return out
     shape = mats[0].aval().shape
-    numbers: list[Any] = [None if isinstance(x, BCOO) else number_of(x) for x in plain]
-    if all(n is not None or isinstance(x, BCOO) for n, x in zip(numbers, plain, strict=True)):
-
-        def function(arrays: Sequence[Any]) -> Any:
-            given = iter(arrays)
-            like = arrays[0].shape
-            values = [
-                next(given) if isinstance(x, BCOO) else jnp.full(like, n, aval_of(x).dtype)
-                for n, x in zip(numbers, plain, strict=True)
-            ]
-            return primitive.bind(*values, **params)
-
-        if not _keeps_zero(function, [x.dtype for x in mats]):
-            return NotImplemented
-        mats = together(mats)
-        return mats[0].with_payload(function([data_of(x) for x in mats]))
     dense = [x for x in plain if not is_value(x) and aval_of(x).shape == shape]
     if not dense or any(is_value(x) and not isinstance(x, BCOO) for x in plain):
         return NotImplemented
     return primitive.bind(*[x.todense() if isinstance(x, BCOO) else x for x in plain], **params)
-
-
-def _keeps_zero(function: Callable, dtypes: Sequence[Any]) -> bool:
-    """Whether zeros give zero: tried, outside of any trace."""
-    with jax.ensure_compile_time_eval():
-        out = function([jnp.zeros((1,), d) for d in dtypes])
-        return bool(np.all(np.asarray(out) == 0))
 
 
 def _select(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -132,15 +112,15 @@ def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
         return _mul_sparse(primitive, x, y, params)
     mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
     if number_of(other, is_finite) is False:
-        return NotImplemented  # nan where nothing is stored
+        return surround(primitive, [x, y], params)  # nan where nothing is stored
     if not fits(other, mat):
-        return _outer(primitive, mat, other, params)
+        return _outer(primitive, mat, other, [x, y], params)
     factor = standing_at(other, mat, 0)
     pair = (data_of(mat), factor) if mat is x else (factor, data_of(mat))
     return mat.with_payload(primitive.bind(*pair, **params))
 
 
-def _outer(primitive: Any, mat: BCOO, other: Any, params: Params) -> Any:
+def _outer(primitive: Any, mat: BCOO, other: Any, operands: Operands, params: Params) -> Any:
     """Along axes where the sparse array has length one, a dense one makes it repeat."""
     own, shape = aval_of(other).shape, mat.aval().shape
     if len(own) != len(shape) or any(
@@ -149,7 +129,12 @@ def _outer(primitive: Any, mat: BCOO, other: Any, params: Params) -> Any:
         return NotImplemented
 
     whole = tuple(max(m, n) if 0 not in (m, n) else 0 for m, n in zip(own, shape, strict=True))
-    return _mul(primitive, [repeated(mat, whole), other], params)
+    if len(whole) > 2 and whole[-2:] == shape[-2:]:  # one matrix, many times
+        batched = in_batch(mat, whole[:-2])
+        if batched is not None:
+            return _mul(primitive, [batched if x is mat else x for x in operands], params)
+    mats = [repeated(mat, whole) if x is mat else x for x in operands]
+    return _mul(primitive, mats, params)
 
 
 def _div(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -159,7 +144,9 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
         return NotImplemented
     if isinstance(y, BCOO):
         return _elementwise(primitive, operands, params)
-    if not fits(y, x) or number_of(y, _undefined):
+    if number_of(y, _undefined):
+        return surround(primitive, [x, y], params)
+    if not fits(y, x):
         return NotImplemented
     return x.with_payload(primitive.bind(data_of(x), standing_at(y, x, 1), **params))
 
@@ -174,7 +161,7 @@ def _mul_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
     if x.aval().shape != y.aval().shape:
         return _outer_sparse(primitive, x, y, params)
     if x.n_batch != y.n_batch:
-        return NotImplemented
+        x, y = without_batch(x), without_batch(y)
     if x.indices is y.indices and (x.unique_indices or x.data is y.data):
         first = unique(x)
         second = first if x.data is y.data else y
@@ -215,8 +202,10 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     if foreign(x, y):
         return NotImplemented
     if isinstance(x, BCOO) and isinstance(y, BCOO):
-        if not same_kind([x, y]):
+        if x.aval().shape != y.aval().shape:
             return NotImplemented
+        if not same_kind([x, y]):
+            x, y = without_batch(x), without_batch(y)
         if x.indices is y.indices:
             return x.with_payload(primitive.bind(data_of(x), data_of(y), **params))
         other = -data_of(y) if primitive.name == "sub" else data_of(y)
@@ -224,11 +213,13 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     mat, other = (x, y) if isinstance(x, BCOO) else (y, x)
     if number_of(other, vanishes):
         return mat.with_payload(-data_of(mat)) if primitive.name == "sub" and mat is y else mat
-    if is_value(other) and not isinstance(other, BCOO):
+    if isinstance(other, Filled):
+        return surround(primitive, [x, y], params)
+    if is_value(other):
         other = array_of(other)
     if aval_of(other).shape != mat.aval().shape:
-        return NotImplemented
-    data = data_of(mat)
+        return surround(primitive, [x, y], params)
+    data, other = data_of(mat), jnp.asarray(other)
     if primitive.name == "sub":
         data, other = (-data, other) if mat is y else (data, -other)  # pyright: ignore[reportOperatorIssue]
 

@@ -10,19 +10,21 @@ from sciquax.core import bind, register_rule, strip
 from sciquax.structured import BandMatrix
 
 from ._array import BCOO
+from ._indices import in_batch
 
 
 def as_sparse(matrix: BandMatrix) -> BCOO:
     """The diagonals as stored elements: n (lower + upper + 1) of them, none twice."""
-    n = matrix.shape[-1]
+    batch, n = matrix.shape[:-2], matrix.shape[-1]
     places, data = [], []
     for k, band in matrix.diagonals().items():
         i = np.arange(n - abs(k))
         places.append(np.stack([i + max(0, -k), i + max(0, k)], axis=-1))
-        data.append(band)
+        data.append(jnp.broadcast_to(band, (*batch, n - abs(k))))
+    indices = np.concatenate(places).astype(np.int32)
     return BCOO(
-        jnp.concatenate(data),
-        jnp.asarray(np.concatenate(places).astype(np.int32)),
+        jnp.concatenate(data, axis=-1),
+        jnp.asarray(np.broadcast_to(indices, (*batch, *indices.shape))),
         matrix.shape,
         unique_indices=True,
         allow_materialise=matrix.allow_materialise,
@@ -33,9 +35,13 @@ def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, An
     stripped = [*map(strip, operands)]
     if not any(isinstance(x, BCOO) for x in stripped):
         return NotImplemented
-    if any(isinstance(x, BandMatrix) and len(x.shape) != 2 for x in stripped):
-        return NotImplemented
     both = [as_sparse(x) if isinstance(x, BandMatrix) else x for x in stripped]
+    sparse = [x for x in both if isinstance(x, BCOO)]
+    if any(len(x.aval().shape) > 2 for x in sparse):
+        batch = np.broadcast_shapes(*[x.aval().shape[:-2] for x in sparse])
+        both = [in_batch(x, batch) if isinstance(x, BCOO) else x for x in both]
+        if any(x is None for x in both):
+            return NotImplemented
     return bind(primitive, *both, **params)
 
 

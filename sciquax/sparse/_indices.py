@@ -44,6 +44,10 @@ def unique(x: BCOO) -> BCOO:
     """With duplicates added up, so that a function may be applied to each element."""
     if x.unique_indices or x.nse <= 1:
         return x
+    if not x.sparse_shape:  # all at the one place there is
+        data = added_up(data_of(x).T, jnp.zeros(x.nse, jnp.int32), 1).T
+        made = jsparse.BCOO((data, x.indices[..., :1, :]), shape=x.aval().shape)
+        return wrap(made, x)
     if x.dtype == bool:  # any of them
         counts = unique(x.with_payload(data_of(x).astype(jnp.int32)))
         return counts.with_payload(data_of(counts) > 0)
@@ -69,10 +73,24 @@ def without_batch(x: BCOO) -> BCOO:
     return wrap(made, x)
 
 
+def in_batch(mat: BCOO, batch: tuple[int, ...]) -> BCOO | None:
+    """One matrix, or a batch of them, for every place of a batch."""
+    own = mat.aval().shape[:-2]
+    if own == batch and mat.n_batch == len(batch):
+        return mat
+    if mat.n_batch or any(n != 1 for n in own):
+        return None
+    one = wrap(jsparse.bcoo_squeeze(mat.to_jax(), dimensions=tuple(range(len(own)))), mat)
+    data, indices = (jnp.broadcast_to(x, (*batch, *x.shape)) for x in (data_of(one), one.indices))
+    made = jsparse.BCOO((data, indices), shape=(*batch, *one.sparse_shape))
+    made.unique_indices = one.unique_indices
+    return wrap(made, mat)
+
+
 def numbered(places: Any) -> Any:
     """A number for each place, the same for equal places."""
-    if len(places) == 0:
-        return jnp.zeros(0, jnp.int32)
+    if places.size == 0:  # none, or all the one place of an array without axes
+        return jnp.zeros(len(places), jnp.int32)
     order = jnp.lexsort(places.T[::-1])
     ordered = places[order]
     changes = (ordered[1:] != ordered[:-1]).any(axis=1)
@@ -89,13 +107,19 @@ def added_up(data: Any, segments: Any, count: int) -> Any:
 
 def elements(data: Any, indices: Any, places: Any) -> Any:
     """What is stored at each of `places`, in all; zero where nothing is. Without batch axes."""
-    every = numbered(jnp.concatenate([indices, places.astype(indices.dtype)]))
+    places = jnp.asarray(places, indices.dtype)
+    every = numbered(jnp.concatenate([jnp.asarray(indices), places]))
     n = len(indices)
     return added_up(data, every[:n], len(every))[every[n:]]
 
 
-def together(mats: Sequence[BCOO]) -> list[BCOO]:
-    """Sparse arrays of one shape with the same places, none twice: those of any of them."""
+def together(mats: Sequence[BCOO], fills: Sequence[Any] | None = None) -> list[BCOO]:
+    """Sparse arrays of one shape with the same places, none twice: those of any of them.
+
+    `fills` are what each has where it stores nothing, arrays that fit it: zeros, unless given.
+    """
+    if len({x.n_batch for x in mats}) > 1:
+        mats = [*map(without_batch, mats)]
     first = unique(mats[0])
     if all(x.indices is mats[0].indices for x in mats):
         if first is mats[0]:
@@ -111,17 +135,24 @@ def together(mats: Sequence[BCOO]) -> list[BCOO]:
         places = outside.at[segments].set(places)
         ends = np.cumsum([len(x) for x in indices])[:-1]
         of_each = jnp.split(segments, ends)
-        return [added_up(x, s, size) for x, s in zip(arrays, of_each, strict=True)], places
+        added = [added_up(x, s, size) for x, s in zip(arrays, of_each, strict=True)]
+        stored = [added_up(jnp.ones(len(s), bool), s, size) for s in of_each]
+        return added, stored, places
 
     for _ in range(n_batch):
         one = jax.vmap(one)
     dtype = first.indices.dtype
-    arrays, places = one([*map(data_of, mats)], [x.indices.astype(dtype) for x in mats])
+    arrays, stored, places = one([*map(data_of, mats)], [x.indices.astype(dtype) for x in mats])
     shape = first.aval().shape
-    return [
+    made = [
         wrap(jsparse.BCOO((x, places), shape=shape, unique_indices=True), like)
         for x, like in zip(arrays, mats, strict=True)
     ]
+    for i, fill in enumerate(fills or ()):
+        if isinstance(fill, jax.Array) or np.any(fill):
+            beside = standing_at(fill, made[i], 0)
+            made[i] = made[i].with_payload(jnp.where(stored[i], made[i].data, beside))
+    return made
 
 
 def same_kind(mats: Sequence[BCOO]) -> bool:

@@ -10,10 +10,12 @@ from jax.experimental import sparse as jsparse
 
 from sciquax._storage.promotion import leniently
 from sciquax._storage.splitting import barrier, split, unstack
-from sciquax.core import RuleError, describe, register_rule, strip, vanishes
+from sciquax.core import RuleError, describe, is_value, quaxify, register_rule, strip, vanishes
+from sciquax.core.internal import Tracer
 
 from ._array import BCOO, wrap
 from ._dot_general import product
+from ._host_rows import note_transposed
 from ._indices import array_of, data_of, elements, inside, number_of, without_batch
 
 Params = dict[str, Any]
@@ -31,9 +33,27 @@ def _kernel(function: Callable, *names: str) -> Callable:
             out = function(mat.to_jax(), **{n: params[n] for n in names})
         except NotImplementedError as error:
             raise RuleError(f"`{primitive.name}` of {describe(mat)}: {error}") from None
-        return wrap(out, mat)
+        made = wrap(out, mat)
+        return made if made.sparse_shape else made.todense()  # of single elements
 
     return rule
+
+
+_permute = _kernel(jsparse.bcoo_transpose, "permutation")
+
+
+def _transpose(primitive: Any, operands: Operands, params: Params) -> Any:
+    (mat,) = operands
+    if mat.n_batch or tuple(params["permutation"]) != (1, 0):
+        return _permute(primitive, operands, params)
+    places = jnp.asarray(mat.indices)[:, ::-1]
+    note_transposed(mat.indices, places)
+    made = jsparse.BCOO(
+        (data_of(mat), places),
+        shape=mat.sparse_shape[::-1],
+        unique_indices=mat.unique_indices,
+    )
+    return wrap(made, mat, None if mat.most is None else mat.most[::-1])
 
 
 def _dynamic_slice(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -169,9 +189,10 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
     if not isinstance(mat, BCOO) or isinstance(indices, BCOO):
         return NotImplemented
     numbers, indices = params["dimension_numbers"], array_of(indices)
-    shape, ndim = mat.aval().shape, len(mat.aval().shape)
-    if numbers.operand_batching_dims or mat.n_batch:
+    if numbers.operand_batching_dims:
         return NotImplemented
+    mat = without_batch(mat)
+    shape, ndim = mat.aval().shape, len(mat.aval().shape)
     fills = params["mode"] is lax.GatherScatterMode.FILL_OR_DROP
     if (
         len(numbers.collapsed_slice_dims) == ndim == len(numbers.start_index_map)
@@ -188,23 +209,52 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         fill = params["fill_value"]
         fill = jnp.asarray(jnp.nan if fill is None else fill, found.dtype)
         return jnp.where((places == clipped).all(axis=-1), found, fill)
-    if ndim != 2 or len(numbers.start_index_map) != 1 or fills:
+    if len(numbers.start_index_map) != 1:
         return NotImplemented
     (axis,) = numbers.start_index_map
     sizes = tuple(1 if d == axis else n for d, n in enumerate(shape))
     if tuple(numbers.collapsed_slice_dims) != (axis,) or tuple(params["slice_sizes"]) != sizes:
         return NotImplemented
+    if fills:
+        raise RuleError(
+            f"`{primitive.name}` of {describe(mat)} by numbers that may be outside of it, where "
+            "all elements would be filled in.",
+            'Index it, `A[i]`, or pass `mode="clip"`.',
+        )
     picked = jnp.clip(indices[..., 0], 0, shape[axis] - 1)
     counts, rows = picked.shape, picked.reshape(-1)
     n = rows.shape[0]
     places = jnp.stack([jnp.arange(n, dtype=rows.dtype), rows], axis=-1)
     one = BCOO(jnp.ones(n, mat.dtype), places, (n, shape[axis]), unique_indices=True)
-    out = product(one, mat, (((1,), (axis,)), ((), ())), {})  # (picked, the other axis)
-    out = _reshape(lax.reshape_p, [out], {"new_sizes": (*counts, shape[1 - axis])})
-    (offset,) = numbers.offset_dims
-    order = [*range(len(counts))]
-    order.insert(offset, len(counts))
+    out = product(one, mat, (((1,), (axis,)), ((), ())), {})  # (picked, the other axes)
+    others = [m for d, m in enumerate(shape) if d != axis]
+    out = _reshape(lax.reshape_p, [out], {"new_sizes": (*counts, *others)})
+    left, right = iter(range(len(counts))), iter(range(len(counts), len(counts) + len(others)))
+    order = [
+        next(right) if d in numbers.offset_dims else next(left)
+        for d in range(len(counts) + len(others))
+    ]
     return wrap(jsparse.bcoo_transpose(out.to_jax(), permutation=tuple(order)), mat)
+
+
+def _take(
+    a: Any,
+    indices: Any,
+    axis: int | None = None,
+    out: Any = None,
+    mode: Any = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    fill_value: Any = None,
+) -> Any:
+    """Numbers that are known to be inside need not be filled in."""
+    if not isinstance(a, BCOO) or is_value(indices) or isinstance(indices, Tracer) or axis is None:
+        return NotImplemented
+    size, numbers = a.aval().shape[axis], np.asarray(indices)
+    if mode not in (None, "fill") or not ((-size <= numbers) & (numbers < size)).all():
+        return NotImplemented
+    numbers = np.where(numbers < 0, numbers + size, numbers)
+    return quaxify(lambda a: jnp.take(a, numbers, axis=axis, mode="clip"))(a)
 
 
 def _reshaped(mat: Any, *, new_sizes: Any) -> Any:
@@ -220,7 +270,7 @@ def _slice(mat: Any, *, start_indices: Any, limit_indices: Any, strides: Any) ->
     )
 
 
-register_rule(BCOO, "transpose", leniently(_kernel(jsparse.bcoo_transpose, "permutation")))
+register_rule(BCOO, "transpose", leniently(_transpose))
 register_rule(BCOO, "squeeze", leniently(_kernel(jsparse.bcoo_squeeze, "dimensions")))
 register_rule(BCOO, "rev", leniently(_kernel(jsparse.bcoo_rev, "dimensions")))
 register_rule(BCOO, "reshape", leniently(_reshape))
@@ -234,6 +284,7 @@ register_rule(BCOO, "pad", leniently(_pad))
 register_rule(BCOO, "concatenate", leniently(_concatenate))
 register_rule(BCOO, "stack", leniently(_stack))
 register_rule(BCOO, "gather", leniently(_gather))
+register_rule(BCOO, jnp.take, _take)
 
 register_rule(BCOO, "split", split)
 register_rule(BCOO, "unstack", unstack)

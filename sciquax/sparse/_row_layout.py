@@ -33,8 +33,8 @@ class RowLayout(NamedTuple):
 
     **Attributes**: for each rectangle, `slots`, the numbers of the elements, of shape
     (pieces, width), out of range for padding; or none at all if the elements are in this very
-    order; `columns`, their columns; and `rows`, which row each piece belongs to, or None if they
-    are all the rows in order.
+    order; `columns`, their columns, for padding one more than there are; and `rows`, which row each
+    piece belongs to, or None if they are all the rows in order.
     """
 
     slots: tuple[Any, ...]
@@ -56,20 +56,35 @@ def row_layout(indices: Any, shape: Sequence[int]) -> RowLayout | None:
     order = inside[np.argsort(places[inside, 0], kind="stable")]
     lengths = np.bincount(places[order, 0], minlength=n_rows)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    padded = np.concatenate([places[:, 1], [0]]).astype(np.int32)
+    padded = np.concatenate([places[:, 1], [n_columns]]).astype(np.int32)
     slots, columns, rows = [], [], []
     for members, first, width in _pieces(lengths):
         at = (starts[members] + first)[:, None] + np.arange(width)
         real = at < (starts[members] + lengths[members])[:, None]
         own = np.where(real, order[np.minimum(at, len(order) - 1)], len(places)).astype(np.int32)
         slots.append(own)
-        columns.append(np.minimum(padded[own], n_columns - 1))
+        columns.append(padded[own])
         every = len(members) == n_rows and not first.any()
         rows.append(None if every else jnp.asarray(members.astype(np.int32)))
     everything = np.concatenate([s.reshape(-1) for s in slots])
     if np.array_equal(everything, np.arange(len(places))):
         slots = []
     return RowLayout(tuple(map(jnp.asarray, slots)), tuple(map(jnp.asarray, columns)), tuple(rows))
+
+
+def most_of(indices: Any, shape: Sequence[int]) -> tuple[int, int] | None:
+    """How many elements a row and a column of a matrix have at most, up to a power of two."""
+    if isinstance(indices, Tracer) or indices.ndim != 2 or indices.shape[-1] != 2:
+        return None
+    places = np.asarray(indices)
+    places = places[(places < np.asarray(shape)).all(axis=1)]
+    rows, columns = (int(np.bincount(p, minlength=1).max()) for p in places.T)
+    return _power_of_two(rows), _power_of_two(columns)
+
+
+def _power_of_two(n: int) -> int:
+    """So that a program compiled for one matrix serves similar ones."""
+    return 1 << max(n - 1, 0).bit_length()
 
 
 def _left(lengths: Any) -> list[Any]:
@@ -117,6 +132,7 @@ def in_layout_order(layout: RowLayout, data: Any, indices: Any, shape: Sequence[
 
 def matmul(layout: RowLayout, data: Any, x: Any, n_rows: int) -> jax.Array:
     """The matrix, of so many rows, times `x`, of shape (columns, *rest)."""
+    x = jnp.concatenate([x, jnp.zeros((1, *x.shape[1:]), x.dtype)])  # what padding meets
     out, start = None, 0
     for i, (columns, rows) in enumerate(zip(layout.columns, layout.rows, strict=True)):
         if layout.slots:

@@ -4,6 +4,12 @@ from typing import Any
 
 from sciquax.core.internal import adapter as _adapter
 
+from ._blocks.block_matrix import BlockMatrix as BlockMatrix
+from ._blocks.cyclic import (
+    CyclicBandedMatrix as CyclicBandedMatrix,
+    CyclicTridiagonalMatrix as CyclicTridiagonalMatrix,
+)
+from ._blocks.zeros import ZeroMatrix as ZeroMatrix
 from ._composite.band_factors import (
     EliminationMatrix as EliminationMatrix,
     ReflectorsMatrix as ReflectorsMatrix,
@@ -22,6 +28,10 @@ from ._matrices.banded import BandedMatrix as BandedMatrix
 from ._matrices.bands import BandMatrix as BandMatrix
 from ._matrices.bidiagonal import BidiagonalMatrix as BidiagonalMatrix
 from ._matrices.block_diagonal import BlockDiagonalMatrix as BlockDiagonalMatrix
+from ._matrices.block_tridiagonal import (
+    BlockBidiagonalMatrix as BlockBidiagonalMatrix,
+    BlockTridiagonalMatrix as BlockTridiagonalMatrix,
+)
 from ._matrices.circulant import CirculantMatrix as CirculantMatrix
 from ._matrices.diagonal import DiagonalMatrix as DiagonalMatrix
 from ._matrices.identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix

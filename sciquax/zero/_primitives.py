@@ -166,6 +166,11 @@ def _and(primitive: Any, operands: Operands, params: Params) -> Any:
     return _zeros(primitive, operands, params)
 
 
+def _solve(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Linear in the right-hand side, which comes last; the matrix is not looked at."""
+    return (_zeros if is_zero(operands[-1]) else _dense)(primitive, operands, params)
+
+
 def _shift(primitive: Any, operands: Operands, params: Params) -> Any:
     x, count = operands
     if is_zero(x):
@@ -239,6 +244,7 @@ register_rule(Zero, "device_put optimization_barrier psum sort".split(), _each)
 register_rule(Zero, "mul dot_general ragged_dot_general conv_general_dilated".split(), _product)
 register_rule(Zero, "div", _div)
 register_rule(Zero, "add sub add_any".split(), _add)
+register_rule(Zero, "triangular_solve tridiagonal_solve".split(), _solve)
 register_rule(Zero, "or xor".split(), _or)
 register_rule(Zero, "and", _and)
 register_rule(Zero, "shift_left shift_right_arithmetic shift_right_logical".split(), _shift)

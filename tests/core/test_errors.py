@@ -12,10 +12,10 @@ from jax import lax
 
 import sciquax
 import sciquax.numpy as sqnp
-from sciquax import ArrayValue, Value, quaxify, register
+from sciquax import Value, quaxify, register
 from sciquax.core import LocatedError, Location, OutsideQuaxifyError, RuleError, aval_of
 from sciquax.units import DimensionalityError, Quantity, get_registry
-from tests.helpers import assert_raises, marked_line
+from tests.helpers import Plain, assert_raises, marked_line
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
 M, S = Quantity(X, "km"), Quantity(2 * X, "s")
@@ -268,16 +268,6 @@ def test_errors_do_not_leave_modes_behind():
 
 
 # -- every failure mode, for types that know nothing of units
-
-
-class Plain(ArrayValue):
-    array: jax.Array
-
-    def aval(self):
-        return aval_of(self.array)
-
-    def materialise(self):
-        return self.array
 
 
 class Closed(Plain):

@@ -8,26 +8,14 @@ from jax import lax
 
 import sciquax
 from sciquax import quaxify, show
-from sciquax.core import ArrayValue, RuleError, aval_of
+from sciquax.core import RuleError
 from sciquax.named import NamedArray
 from sciquax.structured import TridiagonalMatrix
 from sciquax.units import DimensionalityError, Quantity
+from tests.helpers import Plain
 
 X = jnp.array([3.0, 1.0, 2.0, 1.0], np.float32)
-Y = jnp.array([1.0, 5.0], np.float32)
 ROWS = jnp.array([0, 0, 1, 3])
-
-
-class Plain(ArrayValue):
-    """An array that any operation materialises."""
-
-    array: jax.Array
-
-    def aval(self):
-        return aval_of(self.array)
-
-    def materialise(self):
-        return self.array
 
 
 # -- Python's control flow ------------------------------------------------------------------------
@@ -41,13 +29,6 @@ def branches(x):
 
 def of_a_zero(x):
     return x * 2 if x.max() > 0 else x
-
-
-def loops_until(x):
-    n = 0
-    while jnp.any(x > X[1] * (x[1] / x[1]) * 0.6 * x[3] / x[1] * x[0] / x[0] * x[2] / x[2]):
-        x, n = x / 2, n + 1
-    return x, n
 
 
 def newton(x):

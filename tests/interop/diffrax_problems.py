@@ -1,5 +1,6 @@
 """Systems that the Diffrax tests solve: with units, and as the numbers that Diffrax would see."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -102,3 +103,18 @@ def program(function: Callable, *args: Any) -> tuple[int, float]:
     cost = compiled.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     return sum(" = " in line for line in compiled.as_text().splitlines()), cost["flops"]
+
+
+def place(function: Callable, text: str | None = None, column: bool | int = True) -> str:
+    """`file:line:column (function)` of the line of `function` that holds `text`, or of its start.
+
+    The column is that of the text, or the one given.
+    """
+    lines, first = inspect.getsourcelines(function)
+    where = f"{inspect.getsourcefile(function)}:"
+    if text is None:
+        return f"  at {where}{first} ({function.__qualname__})"
+    ((offset, line),) = [(i, line) for i, line in enumerate(lines) if text in line]
+    number = line.index(text) if column is True else column
+    at = f":{number}" if number else ""
+    return f"  at {where}{first + offset}{at} ({function.__qualname__})"

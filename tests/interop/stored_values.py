@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, is_value
+from sciquax.lora import DoraArray
 from sciquax.named import NamedArray
 from sciquax.quantised import quantise
 from sciquax.sparse import BCOO
 from sciquax.structured import (
+    BlockBidiagonalMatrix,
     EliminationMatrix,
     ExponentialMatrix,
     InverseMatrix,
@@ -30,6 +32,7 @@ from ..structured import nesting_table, specimens
 BANDS = jnp.array([1.0, 2.0]), jnp.array([4.0, 5.0, 6.0]), jnp.array([3.0, -1.0])
 T = TridiagonalMatrix(*BANDS)
 COMPOSITES = {
+    "block bidiagonal": BlockBidiagonalMatrix(jnp.ones((2, 2, 2)), jnp.ones((1, 2, 2))),
     "elimination": EliminationMatrix(True, jnp.array([[0.5], [0.25]]), jnp.array([[1], [2]])),
     "exponential": ExponentialMatrix(T),
     "inverse": InverseMatrix(T),
@@ -41,6 +44,7 @@ COMPOSITES = {
 }
 DATES = np.array(["2020-01-01", "2021-02-03"], "M8[D]")
 MORE = {
+    "DoraArray": DoraArray(nesting_table.NESTED["LoraArray(QuantisedArray)"](1)),
     "integers": Quantity(jnp.array([1, 2]), "km"),
     "half": Quantity(jnp.array([1.0, -2.0], jnp.bfloat16), "m**0.5"),
     "complex": Quantity(jnp.array([1 + 2j]), "V"),

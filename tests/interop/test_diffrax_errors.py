@@ -1,7 +1,5 @@
 """What is refused, while JAX traces, and what the user is told: whole messages."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -15,7 +13,7 @@ from sciquax.core import RuleError
 from sciquax.interop import diffrax as dfx
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError
 
-from .diffrax_problems import Q
+from .diffrax_problems import Q, place
 
 Y0 = {"x": Q(1.0, "km"), "v": Q(0.0, "m/s")}
 K = Q(4.0, "1/s**2")
@@ -24,21 +22,6 @@ NO_UNIT = "Only literal 0, inf and nan belong to every unit."
 
 def spring(t, y, args):
     return {"x": y["v"], "v": -args * y["x"]}
-
-
-def place(function: Callable, text: str | None = None, column: bool | int = True) -> str:
-    """`file:line:column (function)` of the line of `function` that holds `text`, or of its start.
-
-    The column is that of the text, or the one given.
-    """
-    lines, first = inspect.getsourcelines(function)
-    where = f"{inspect.getsourcefile(function)}:"
-    if text is None:
-        return f"  at {where}{first} ({function.__qualname__})"
-    ((offset, line),) = [(i, line) for i, line in enumerate(lines) if text in line]
-    number = line.index(text) if column is True else column
-    at = f":{number}" if number else ""
-    return f"  at {where}{first + offset}{at} ({function.__qualname__})"
 
 
 def solve(vector_field: Any = spring, solver: Any = None, **given: Any) -> Any:
@@ -387,19 +370,12 @@ class OwnController(diffrax.PIDController):
 
 
 def test_controllers_of_the_users():
+    given = dict(rtol=1e-3, atol=1e-3, limit=Q(1.0, "s"))
     refused(
-        RuleError,
-        "`OwnController` holds quantities, and what they are is not known.\n"
-        f"{HERE}\nHold plain numbers, in the units of `t0` and `y0`.",
-        stepsize_controller=OwnController(rtol=1e-3, atol=1e-3, limit=Q(1.0, "s")),
-        solver=dfx.Heun(),
-    )
-    refused(
-        RuleError,
-        "`OwnController`, a subclass of `PIDController`, got an `atol` that differs from leaf to "
-        "leaf, which Diffrax's controllers do not know.\n"
-        f"{HERE}\nUse `PIDController`, or give `atol` as one number.",
-        stepsize_controller=OwnController(rtol=1e-3, atol={"x": 1.0, "v": 2.0}),
+        DimensionalityError,
+        "`OwnController` got `rtol` in 'm', and it is a number.\n"
+        f"{HERE}\nAn absolute tolerance is `atol`; `rtol` is a fraction of the state.",
+        stepsize_controller=OwnController(**(given | {"rtol": Q(1.0, "m")})),
         solver=dfx.Heun(),
     )
 
@@ -593,7 +569,8 @@ class OwnSolver(diffrax.Euler):
 def test_solvers_of_the_users_with_several_terms():
     def run():
         terms = (dfx.ODETerm(spring), dfx.ODETerm(spring))
-        return dfx.diffeqsolve(terms, OwnSolver(), Q(0.0, "s"), Q(1.0, "s"), None, (Y0, Y0))
+        ends = Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s")
+        return dfx.diffeqsolve(terms, OwnSolver(), *ends, (Y0, Y0))
 
     with pytest.raises(RuleError) as caught:
         run()

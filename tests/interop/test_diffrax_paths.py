@@ -221,9 +221,12 @@ def test_brownian_motion_in_plain_time_is_refused():
         t1 = 1.0
 
         def evaluate(self, t0, t1=None, left=True, use_levy=False):
-            return jnp.asarray(0.0)
+            return jnp.asarray(0.5)
 
-    refused(RuleError, "`Own` is no Brownian path of Diffrax's", lambda t, x, a: 1.0, Own())
+    refused(
+        DimensionalityError, "The Brownian path returned a plain array",
+        lambda t, x, a: 1.0, Own(),
+    )  # fmt: skip
 
 
 SCALARS = {"x": jax.ShapeDtypeStruct((), jnp.float32), "v": jax.ShapeDtypeStruct((), jnp.float32)}

@@ -390,3 +390,80 @@ def test_refused():
         slx.lu  # noqa: B018
     singular = lx.MatrixLinearOperator(Quantity(jnp.zeros((3, 3)), "N/m"))
     assert slx.linear_solve(singular, F, throw=False).result != lx.RESULTS.successful
+
+
+def test_operators_are_of_classes():
+    array = jnp.array([[3.0, 1.0], [1.0, 2.0]])
+    bare, labelled = (
+        slx.MatrixLinearOperator(array),
+        slx.MatrixLinearOperator(Quantity(array, "N/m")),
+    )
+    for operator in bare, labelled, lx.MatrixLinearOperator(array):
+        assert isinstance(operator, slx.MatrixLinearOperator)
+        assert not isinstance(operator, slx.DiagonalLinearOperator)
+    assert isinstance(bare, lx.MatrixLinearOperator)
+    names = [n for n in dir(lx) if n.endswith("LinearOperator")]
+    assert all(issubclass(getattr(slx, n), getattr(lx, n)) for n in names)
+
+    @functools.singledispatch
+    def kind(operator):
+        return "other"
+
+    kind.register(slx.MatrixLinearOperator)(lambda operator: "matrix")
+    assert kind(bare) == "matrix"
+
+
+def test_operators_may_be_subclassed():
+    class Twice(slx.MatrixLinearOperator):
+        def mv(self, vector):
+            return 2 * super().mv(vector)
+
+        def as_matrix(self):
+            return 2 * super().as_matrix()
+
+    for check in (
+        lx.is_symmetric, lx.is_diagonal, lx.is_tridiagonal, lx.is_lower_triangular,
+        lx.is_upper_triangular, lx.is_positive_semidefinite, lx.is_negative_semidefinite,
+    ):  # fmt: skip
+        check.register(Twice)(lambda operator: False)
+    lx.linearise.register(Twice)(lambda operator: operator)
+    array, vector = jnp.array([[3.0, 1.0], [1.0, 2.0]]), jnp.array([1.0, 2.0])
+    assert type(Twice(array)) is Twice
+    x = slx.linear_solve(Twice(array), Quantity(vector, "N")).value
+    np.testing.assert_allclose(x.m_as("N"), jnp.linalg.solve(2 * array, vector), atol=1e-6)
+
+    class Own(lx.MatrixLinearOperator):
+        pass
+
+    def run():
+        return slx.linear_solve(Own(Quantity(array, "N/m")), Quantity(vector, "N"))
+
+    with pytest.raises(RuleError) as caught:
+        run()
+    assert str(caught.value).splitlines()[::2] == [
+        "`Own` holds quantities, and what they are is not known.",
+        "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
+    ]
+
+
+def test_a_state_is_used_again():
+    array, vector = jnp.array([[3.0, 1.0], [1.0, 2.0]]), Quantity(jnp.array([1.0, 2.0]), "N")
+    operator, solver = slx.MatrixLinearOperator(Quantity(array, "N/m")), slx.LU()
+    first = slx.linear_solve(operator, vector, solver)
+    for state in first.state, solver.init(operator.operator, {}):
+        again = slx.linear_solve(operator, 2 * vector, solver, state=state).value
+        np.testing.assert_allclose(again.m_as("m"), 2 * first.value.m_as("m"))
+    bare = slx.MatrixLinearOperator(array)
+    run = quaxify(lambda b: slx.linear_solve(bare, b, solver, state=solver.init(bare, {})).value)
+    np.testing.assert_allclose(run(vector).m_as("N"), first.value.m_as("m"))
+
+
+def test_functions_are_converted_or_not():
+    array = jnp.array([[3.0, 1.0], [1.0, 2.0]])
+    x = jnp.array([1.0, 2.0])
+    for convert in True, False:
+        shape = jax.eval_shape(lambda: x)
+        linear = slx.FunctionLinearOperator(lambda x: array @ x, shape, closure_convert=convert)
+        slope = slx.JacobianLinearOperator(lambda x, args: array @ x, x, closure_convert=convert)
+        for operator in linear, slope:
+            np.testing.assert_allclose(operator.mv(x), array @ x)

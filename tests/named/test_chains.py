@@ -176,11 +176,14 @@ ARGUMENTS = {
 }
 
 
+def thorough(count):
+    health = list(hypothesis.HealthCheck)
+    return hypothesis.settings(max_examples=count, deadline=None, suppress_health_check=health)
+
+
 @pytest.mark.filterwarnings("ignore")  # NumPy's and pandas', from xarray
 @hypothesis.given(**ARGUMENTS)
-@hypothesis.settings(
-    max_examples=12, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
-)
+@thorough(12)
 def test_chains(kind, time, order, chain):
     with jax.numpy_dtype_promotion("standard"):
         check(kind, time, order, chain)
@@ -189,9 +192,7 @@ def test_chains(kind, time, order, chain):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @hypothesis.given(**ARGUMENTS)
-@hypothesis.settings(
-    max_examples=1000, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
-)
+@thorough(1000)
 def test_a_thousand_chains(kind, time, order, chain):
     with jax.numpy_dtype_promotion("standard"):
         check(kind, time, order, chain)

@@ -14,7 +14,7 @@ from sciquax import quaxify
 from sciquax.interop.equinox import tree_deserialise_leaves, tree_serialise_leaves
 from sciquax.lora import LoraArray, loraify
 from sciquax.quantised import QuantisedArray, quantise, quantise_model
-from sciquax.quantised._array import FORMATS
+from sciquax.quantised._codes import FORMATS
 from sciquax.units import Quantity
 
 D = jr.normal(jr.key(1), (8, 12))
@@ -61,7 +61,7 @@ SCALES = {
     "columns": {"axis": 1},
     "blocks": {"block_size": 4},
     "ragged": {"block_size": 5},
-    "row_blocks": {"block_size": 4, "axis": 0},
+    "row_blocks": {"block_size": 4, "block_axis": 0},
 }
 FEW = ("W@x", "X@W", "gather", "take_fill", "W@W.T", "rows", "scan_rows", "tanh")
 CASES = [
@@ -118,7 +118,7 @@ def test_error_bounds(dtype, scales):
         q = quantise(array, dtype, **SCALES[scales])
         error = jnp.abs(q.dequantise() - array)
         scale = quantise(array, dtype, **SCALES[scales]).as_sliceable().scale
-        from sciquax.quantised._array import expand
+        from sciquax.quantised._codes import expand
 
         scale = jnp.broadcast_to(expand(scale, (8, 12), q.block_size), (8, 12))
         if dtype == "float8_e4m3fn":
@@ -172,6 +172,43 @@ def test_large_weights_are_converted_in_tiles():
     gradient = jax.grad(lambda r: jnp.sum(quaxify(jnp.matmul)(r, big) ** 2))(rows)
     full = big.dequantise()
     np.testing.assert_allclose(gradient, 2 * (rows @ full) @ full.T, rtol=2e-2, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("int8", {"axis": 0}),
+        ("nf4", {"block_size": 64}),
+        ("float8_e4m3fn", {"block_size": 64, "block_axis": 0}),
+    ],
+)
+def test_products_and_gradients_hold_a_tile(monkeypatch, dtype, options):
+    """However the weight lies, whichever axis is cut, and backwards too."""
+    monkeypatch.setattr("sciquax.quantised._dot_general.TILE", 1 << 14)
+    n, columns = 512, 4
+    q = quantise(jr.normal(jr.key(0), (n, n)), dtype, **options)
+    full, rows = q.dequantise(), jr.normal(jr.key(1), (columns, n))
+    for f in (lambda w, x: x @ w.T, lambda w, x: jax.vmap(lambda r: w @ r)(x), lambda w, x: x @ w):
+
+        def both(w, x, f=f):
+            return jax.value_and_grad(lambda x: jnp.sum(quaxify(f)(w, x) ** 2))(x)
+
+        program = jax.jit(both).lower(q, rows).compile()
+        bytes_copied = 0.5 if dtype == "float8_e4m3fn" else 0.0  # XLA copies codes to bytes
+        assert program.memory_analysis().temp_size_in_bytes < (0.6 + bytes_copied) * full.nbytes
+        value, gradient = program(q, rows)
+        expected, slope = jax.value_and_grad(lambda x, f=f: jnp.sum(f(full, x) ** 2))(rows)
+        assert abs(value / expected - 1) < 1e-4
+        assert jnp.abs(gradient - slope).max() < 1e-4 * jnp.abs(slope).max()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_every_code_of_float8(dtype):
+    codes = lax.bitcast_convert_type(jnp.arange(256, dtype=jnp.uint8), jnp.float8_e4m3fn)
+    q = QuantisedArray(codes, jnp.ones((1,)), format="float8_e4m3fn", dtype=dtype)
+    np.testing.assert_array_equal(
+        np.asarray(q.dequantise(), np.float32), np.asarray(codes.astype(dtype), np.float32)
+    )
 
 
 def test_straight_through_gradients():

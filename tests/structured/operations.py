@@ -85,9 +85,17 @@ OPERATIONS = {
     "kron": lambda A: jnp.kron(A, D[:2, :2]),
 }
 
-_NO_SPECTRUM = {"toeplitz", "low rank", "cyclic tridiagonal", "kronecker sum"}
+_NO_SPECTRUM = {"bordered", "toeplitz", "low rank", "of the guide", "kronecker sum"}
 _NO_ELEMENTS = {"kronecker", "kronecker sum", "low rank"}
 _SUM = {"kronecker sum"}
+_NO_FACTORS = {
+    "kronecker sum", "lower triangular", "upper triangular", "toeplitz", "of the guide",
+    "bordered", "block tridiagonal",
+}  # fmt: skip
+_NO_QR = {
+    "lower triangular", "toeplitz", "circulant", "low rank", "of the guide", "bordered",
+    "cyclic tridiagonal", "cyclic banded",
+}  # fmt: skip
 REFUSED: dict[str, set[str]] = {
     "where": _NO_ELEMENTS,
     "tanh": _NO_ELEMENTS,
@@ -100,17 +108,19 @@ REFUSED: dict[str, set[str]] = {
     "norm 2": _NO_SPECTRUM,
     "svdvals": _NO_SPECTRUM,
     "eigvalsh": {
+        "bordered",
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
-        "permutation", "cyclic tridiagonal",
+        "permutation", "of the guide",
     },
     "eigh": {
+        "bordered",
         "lower triangular", "upper triangular", "toeplitz", "kronecker", "low rank",
-        "permutation", "cyclic tridiagonal",
+        "permutation", "of the guide",
     },
-    "cho_solve": {*_SUM, "lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
-    "cholesky": {*_SUM, "lower triangular", "upper triangular", "toeplitz", "cyclic tridiagonal"},
-    "qr": {*_SUM, "lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
-    "lu": {*_SUM, "lower triangular", "toeplitz", "circulant", "low rank", "cyclic tridiagonal"},
+    "cho_solve": _NO_FACTORS,
+    "cholesky": _NO_FACTORS,
+    "qr": {*_SUM, *_NO_QR},
+    "lu": {*_SUM, *_NO_QR},
 }  # fmt: skip
 """What has no structured result, by operation."""
 

@@ -12,7 +12,11 @@ from sciquax.structured import (
     BandedMatrix,
     BidiagonalMatrix,
     BlockDiagonalMatrix,
+    BlockMatrix,
+    BlockTridiagonalMatrix,
     CirculantMatrix,
+    CyclicBandedMatrix,
+    CyclicTridiagonalMatrix,
     DiagonalMatrix,
     IdentityMatrix,
     KroneckerMatrix,
@@ -24,6 +28,7 @@ from sciquax.structured import (
     ToeplitzMatrix,
     TriangularMatrix,
     TridiagonalMatrix,
+    ZeroMatrix,
 )
 
 N = 6
@@ -120,6 +125,43 @@ def _blocks(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     return BlockDiagonalMatrix(_normal(rng, *batch, 3, 2, 2) + 3 * jnp.eye(2), **options)
 
 
+def _block_tridiagonal(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    off = (_normal(rng, *batch, N // 2 - 1, 2, 2) for _ in range(2))
+    main = _normal(rng, *batch, N // 2, 2, 2)
+    return BlockTridiagonalMatrix(next(off), main, next(off), **options)
+
+
+def _tridiagonal_of(rng: Any, batch: tuple[int, ...], n: int) -> Any:
+    off = (_normal(rng, *batch, n - 1) for _ in range(2))
+    return TridiagonalMatrix(next(off), _normal(rng, *batch, n) + 4, next(off))
+
+
+def _zeros(batch: tuple[int, ...], rows: int, columns: int) -> Any:
+    made = ZeroMatrix(rows, columns)
+    return made.rebuild([jnp.zeros(batch, jnp.float32)])
+
+
+def _apart(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    blocks = BlockDiagonalMatrix(_normal(rng, *batch, 1, 2, 2) + 3 * jnp.eye(2))
+    zeros = _zeros(batch, N - 2, 2), _zeros(batch, 2, N - 2)
+    return BlockMatrix(_tridiagonal_of(rng, batch, N - 2), *zeros, blocks, **options)
+
+
+def _bordered(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    column, row = _normal(rng, *batch, N - 1, 1), _normal(rng, *batch, 1, N - 1)
+    corner = _normal(rng, *batch, 1, 1) + 3
+    return BlockMatrix(_tridiagonal_of(rng, batch, N - 1), column, row, corner, **options)
+
+
+def _periodic(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    lower, main, upper = (_normal(rng, *batch, N) for _ in range(3))
+    return CyclicTridiagonalMatrix(lower, main, upper, **options)
+
+
+def _cyclic_banded(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
+    return CyclicBandedMatrix(_normal(rng, *batch, 4, N), lower=2, upper=1, **options)
+
+
 def _kronecker(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     return KroneckerMatrix(
         _normal(rng, *batch, 2, 2) + 3 * jnp.eye(2),
@@ -178,13 +220,18 @@ SPECIMENS = [
     Specimen("toeplitz", _toeplitz),
     Specimen("circulant", _circulant),
     Specimen("block diagonal", _blocks),
+    Specimen("block tridiagonal", _block_tridiagonal),
+    Specimen("blocks apart", _apart),
+    Specimen("bordered", _bordered),
     Specimen("kronecker", _kronecker),
     Specimen("kronecker sum", _kronecker_sum),
     Specimen("low rank", _low_rank),
     Specimen("permutation", _permutation),
     Specimen("identity", _identity),
     Specimen("scalar", _scalar),
-    Specimen("cyclic tridiagonal", _cyclic),
+    Specimen("cyclic tridiagonal", _periodic),
+    Specimen("cyclic banded", _cyclic_banded),
+    Specimen("of the guide", _cyclic),
 ]
 
 

@@ -16,6 +16,8 @@ NAMES = {
     "Identity": "identity", "Diagonal": "diagonal", "Bidiagonal": "upper bidiagonal",
     "Tridiagonal": "tridiagonal", "Banded": "banded", "Triangular": "lower triangular",
     "Toeplitz": "toeplitz", "Circulant": "circulant", "BlockDiagonal": "block diagonal",
+    "BlockTridiagonal": "block tridiagonal", "Block": "blocks apart",
+    "CyclicTridiagonal": "cyclic tridiagonal", "CyclicBanded": "cyclic banded",
     "Kronecker": "kronecker", "KroneckerSum": "kronecker sum",
     "LowRankPlusDiagonal": "low rank", "Permutation": "permutation",
 }  # fmt: skip

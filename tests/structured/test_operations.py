@@ -34,7 +34,7 @@ COSTLY = ["gmres", "solve B", "lu_solve", "power -1", "expm", "astype", "norm 2"
 FEW = ("tridiagonal",)
 QUICK = (
     "tridiagonal", "banded", "circulant", "low rank", "permutation", "diagonal",
-    "cyclic tridiagonal",
+    "cyclic tridiagonal", "of the guide",
 )  # fmt: skip
 
 

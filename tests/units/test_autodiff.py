@@ -314,3 +314,13 @@ def test_several_arguments_trees_and_auxiliary_output():
     assert_same(by_state["m"], Quantity(e_state["m"], "m**2/s**2"))
     assert_same(by_state["v"], Quantity(e_state["v"], "kg*m/s"))
     assert_same(by_k, Quantity(e_k, "kg*m**2/s**2"))
+
+
+def test_no_tracer_leaks(leak_check):
+    x = Quantity(jnp.array([1.0, 2.0, 3.0]), "m")
+    f = lambda x: jnp.sum(x**1.5)
+    sciquax.value_and_grad(f)(x)
+    jax.jit(sciquax.grad(f))(x)
+    sciquax.hessian(f)(x)
+    sciquax.vjp(f, x)
+    sciquax.linearize(f, x)

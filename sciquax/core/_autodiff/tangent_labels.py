@@ -10,6 +10,7 @@ from typing import Any
 import jax.tree_util as jtu
 
 from .._values.kinds import VALUE_TYPES, is_value
+from .._values.masks import is_masked
 from .._values.unit_polymorphic import strip
 from .._values.value import Value
 
@@ -27,7 +28,9 @@ def derivative(out: Any, arg: Any, grad: Any) -> Any:
     leaf = grad
     if type(arg) in VALUE_TYPES:
         leaves = jtu.tree_leaves(grad)
-        leaf = leaves[0] if len(leaves) == 1 else leaves
+        if not leaves:  # a mask, beside what is differentiated
+            return grad
+        leaf = leaves[0] if len(leaves) == 1 and not is_masked(arg) else leaves
         if arg.payload is not None and type(getattr(arg, arg.payload)) in VALUE_TYPES:
             leaf = getattr(grad, arg.payload)
     return owner.derivative(out, arg, leaf)

@@ -66,13 +66,11 @@ def value_and_grad(
     @takes_values
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(argnums, args)
-        outs: list[Any] = []
         varied, held = _hold_integers(args)
 
         def scalar(*varied: Any) -> Any:
             result = run(fun, eqx.combine(varied, held), kwargs)
             out, aux = result if has_aux else (result, None)
-            outs[:] = [out]
             leaves = jtu.tree_leaves(out)
             if len(leaves) != 1:
                 if is_value(out):

@@ -106,6 +106,17 @@ def trace_context() -> Any:
     return config.trace_context()
 
 
+@contextlib.contextmanager
+def default_promotion() -> Iterator[None]:
+    """Ranks and dtypes promoted as by default: rules' arithmetic is not the user's to check."""
+    set_to = jax.config.jax_numpy_rank_promotion, jax.config.jax_numpy_dtype_promotion
+    if set_to == ("allow", "standard"):
+        yield
+        return
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 # -- a trace of our own: private in 0.10 to 0.12 --------------------------------------------------
 
 

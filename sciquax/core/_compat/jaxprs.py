@@ -1,6 +1,6 @@
 """Jaxprs, equations and abstract values, the same over JAX's releases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax.core
@@ -25,6 +25,7 @@ ClosedJaxpr: Any = jex_core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUs
 Literal = jex_core.Literal
 DropVar = jex_core.DropVar
 Primitive = jex_core.Primitive
+AbstractMesh = jax.sharding.AbstractMesh
 
 Tracer = jax.core.Tracer
 ShapedArray = jax.core.ShapedArray
@@ -181,19 +182,91 @@ def needed_equations(jaxpr: Any) -> list[Any]:
     return [*map(needed, jaxpr.eqns)]
 
 
+# -- avals on devices -----------------------------------------------------------------------------
+
+
+def placed(aval: Any) -> Any:
+    """An abstract value with what JAX tells types apart by: no sharding over automatic axes.
+
+    Over explicit axes the sharding is of the type, within `shard_map` the axes it varies along.
+    """
+    sharding = getattr(aval, "sharding", None)
+    if sharding is None or sharding.mesh.empty or _in_types(sharding.mesh):
+        return aval
+    return aval.update(sharding=None)
+
+
+def _in_types(mesh: Any) -> bool:
+    return mesh._any_axis_explicit or mesh._any_axis_manual
+
+
+def placed_alike(lhs: Any, rhs: Any) -> bool:
+    """Whether two types differ in nothing of where they are; on no mesh is anywhere."""
+    if lhs.sharding.mesh.empty or rhs.sharding.mesh.empty:
+        return lhs.manual_axis_type == rhs.manual_axis_type
+    return lhs.sharding == rhs.sharding and lhs.manual_axis_type == rhs.manual_axis_type
+
+
+def struct_of(aval: Any) -> jax.ShapeDtypeStruct:
+    """The shape of an array of this type, which `aval_of_struct` makes the type of again."""
+    sharding = getattr(aval, "sharding", None)
+    if sharding is None or sharding.mesh.empty:
+        return jax.ShapeDtypeStruct(
+            aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False)
+        )
+    return jax.ShapeDtypeStruct(
+        aval.shape,
+        aval.dtype,
+        weak_type=aval.weak_type,
+        sharding=sharding,
+        manual_axis_type=aval.manual_axis_type,
+    )
+
+
+def aval_of_struct(struct: jax.ShapeDtypeStruct) -> Any:
+    """The abstract value of an array that is only a shape."""
+    aval = ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+    sharding: Any = struct.sharding
+    if not isinstance(getattr(sharding, "mesh", None), AbstractMesh):
+        return aval
+    varying = struct.manual_axis_type or aval.manual_axis_type
+    return placed(aval.update(sharding=sharding, manual_axis_type=varying))
+
+
+def on_mesh_of(aval: Any, parts: Sequence[Any]) -> Any:
+    """The abstract value of what is made of parts: on their mesh, varying along all their axes.
+
+    **Arguments**: what it is on no mesh, and the abstract values of the parts.
+    """
+    parts = [a for a in map(placed, parts) if not a.sharding.mesh.empty]
+    if not parts:
+        return aval
+    varying = frozenset[Any]().union(*[a.manual_axis_type.varying for a in parts])
+    return aval.update(
+        sharding=parts[0].sharding.update(spec=jax.sharding.PartitionSpec(*[None] * aval.ndim)),
+        manual_axis_type=aval.manual_axis_type.update(varying=varying),
+    )
+
+
+def varying_alike(operands: Sequence[Any]) -> Sequence[Any]:
+    """Operands of a primitive within `shard_map`, each varying along the axes that any does."""
+    return _jax_core.auto_insert_reshard(*operands)
+
+
 def without_leading_axis(aval: Any) -> Any:
-    return aval.update(shape=aval.shape[1:], sharding=None)
+    return _reshaped(aval, aval.shape[1:], lambda spec: spec[1:])
 
 
 def with_leading_axis(aval: Any, length: int) -> Any:
-    return aval.update(shape=(length, *aval.shape), sharding=None)
+    return _reshaped(aval, (length, *aval.shape), lambda spec: (None, *spec))
 
 
-def aval_sharding(aval: Any) -> Any:
-    """The sharding that belongs to a type (explicit meshes), or None."""
-    sharding = getattr(aval, "sharding", None)
-    mesh = getattr(sharding, "mesh", None)
-    return sharding if mesh is not None and not mesh.empty and mesh._any_axis_explicit else None
+def _reshaped(aval: Any, shape: tuple[int, ...], respec: Callable[[Any], Any]) -> Any:
+    sharding = aval.sharding
+    if sharding.mesh.empty:
+        return aval.update(shape=shape)
+    spec = jax.sharding.PartitionSpec(*respec(tuple(sharding.spec)))
+    return aval.update(shape=shape, sharding=sharding.update(spec=spec))
 
 
 # -- primitives that JAX does not export through jax.extend ---------------------------------------

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._compat import execution, jaxprs
-from .._compat.jaxprs import ShapedArray, open_jaxpr
+from .._compat import execution
+from .._compat.jaxprs import open_jaxpr
 from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._interpret import interpret
@@ -82,12 +82,7 @@ def _stage(
         outs = tuple(map(type_of, values))
         return flatten(values)
 
-    avals = [
-        ShapedArray(a.shape, a.dtype, weak_type=a.weak_type, sharding=jaxprs.aval_sharding(a))
-        for t in types
-        for a in t.avals
-    ]
-    closed = trace_to_jaxpr(flat, avals)
+    closed = trace_to_jaxpr(flat, [a for t in types for a in t.avals])
     return Staged(closed, outs, literals)
 
 

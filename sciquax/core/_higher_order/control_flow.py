@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._compat import jaxprs
-from .._compat.jaxprs import ShapedArray, open_jaxpr, typeof
+from .._compat.jaxprs import open_jaxpr, typeof
 from .._compat.tracing import trace_to_jaxpr
 from .._errors import CarryError, LocatedError, Unsettled
 from .._interpret import interpret
@@ -80,10 +80,7 @@ def _share_consts(staged: Sequence[Staged]) -> tuple[list[Any], list[Any]]:
         def flat(*leaves: Any, jaxpr=jaxpr, start=start, stop=stop) -> list[Any]:
             return jaxprs.eval_jaxpr(jaxpr, leaves[start:stop], *leaves[len(everything) :])
 
-        avals = [
-            ShapedArray(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
-            for a in (*map(typeof, everything), *(v.aval for v in jaxpr.invars))
-        ]
+        avals = [*map(typeof, everything), *(v.aval for v in jaxpr.invars)]
         bodies.append(trace_to_jaxpr(flat, avals))
         start = stop
     return bodies, everything

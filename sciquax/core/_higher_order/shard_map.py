@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec
 
-from .._compat.jaxprs import aval_sharding, open_jaxpr
+from .._compat.jaxprs import open_jaxpr
 from .._errors import RuleError
 from .._interpret import interpret
 from .._values.kinds import VALUE_TYPES, describe
@@ -49,11 +49,7 @@ def shard_map(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
         )
 
     leaves = flatten(operands)
-    structs = [
-        jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=aval_sharding(a))
-        for t in types
-        for a in t.avals
-    ]
+    structs = [x for t in types for x in t.leaves()]
     try:
         jax.eval_shape(mapped(probe, PartitionSpec()), *structs)
     except _Probed:
@@ -69,14 +65,28 @@ def shard_map(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -
 def _leaf_specs(x: Any, t: Type, spec: Any) -> list[Any]:
     """How the leaves of a value are sharded that is sharded like an array by `spec`.
 
-    **Raises** `RuleError` for a leaf that is not of the value's shape, unless all is replicated.
+    **Raises** `RuleError` where parts of the leaves are not the leaves of a part of the value, as
+    the diagonals of a matrix are not: a batch of matrices is split, a matrix is not.
     """
     if type(x) not in VALUE_TYPES:
         return [spec]
     shape = x.aval().shape
-    if any(axis is not None for axis in spec) and any(a.shape != shape for a in t.avals):
+    if all(a.shape == shape for a in t.avals):
+        return [spec] * len(t.avals)
+    count = max((i + 1 for i, axis in enumerate(spec) if axis is not None), default=0)
+    leading = PartitionSpec(*spec[:count])
+    if not _splits(x, t, shape, count):
         raise RuleError(
             f"`shard_map` cannot split {describe(x)} by {spec}: its parts are not of its shape.",
             "Replicate it, `PartitionSpec()`, or materialise it first.",
         )
-    return [spec] * len(t.avals)
+    return [leading] * len(t.avals)
+
+
+def _splits(x: Any, t: Type, shape: Sequence[int], count: int) -> bool:
+    """Whether so many leading axes of a value are leading axes of all its leaves."""
+    if any(a.shape[:count] != shape[:count] for a in t.avals):
+        return False
+    one = (1,) * count
+    leaves = [jax.ShapeDtypeStruct((*one, *a.shape[count:]), a.dtype) for a in t.avals]
+    return jax.tree.unflatten(t.tree, leaves).aval().shape == (*one, *shape[count:])

@@ -14,6 +14,7 @@ from .._compat.frames import a_module_is_made
 from .._compat.trees import flatten, intercept_trees
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
+from .._values.masks import is_masked, unmasked
 from .._values.mode import MODE, not_staging
 
 F = TypeVar("F", bound=Callable)
@@ -31,10 +32,13 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
     if not met or a_module_is_made():
         return tree
+    masks = {i for i in met if is_masked(leaves[i])}
     if not MODE.staging:
+        if len(masks) == len(met):
+            return tree
         raise CapturedValue  # so that it is staged
     for i in met:
-        leaves[i] = inject(leaves[i])
+        leaves[i] = unmasked(leaves[i]) if i in masks else inject(leaves[i])
     return treedef.unflatten(leaves)
 
 

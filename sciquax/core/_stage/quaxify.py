@@ -13,7 +13,9 @@ from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
 from .._values.captured import CapturedValue, inject
+from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
+from .._values.masks import without_masks
 from .._values.mode import MODE
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
@@ -106,6 +108,7 @@ def call(
         chosen = [i for i in chosen if wanted[i]]
     for i in chosen:
         leaves[i] = adopt(leaves[i])
+    chosen = without_masks(leaves, chosen)
     apart = filter_spec is not True
     if MODE.staging and not (apart or MODE.apart):
         # Within another quaxified function: hand our values to it, it interprets everything.
@@ -117,7 +120,7 @@ def call(
         _, given, named = jtu.tree_unflatten(treedef, leaves)
         out = _located(call_whole, rules, given, named)
         if out is not NotImplemented:
-            return out
+            return out if MODE.deferring else settle(out)
     if not chosen:
         return call_or_stage(fn, args, kwargs, finish)
     return stage_and_interpret(leaves, treedef, chosen, finish, apart)
@@ -152,6 +155,7 @@ def call_or_stage(
         MODE.direct = outer
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)
     chosen = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
+    chosen = without_masks(leaves, chosen)
     return stage_and_interpret(leaves, treedef, chosen, finish)
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from .._compat.jaxprs import ShapedArray, Tracer, open_jaxpr, typeof
+from .._compat.jaxprs import Tracer, open_jaxpr, placed, typeof
 from .._compat.tracing import WANTS_A_NUMBER, Asked, trace_to_jaxpr
 from .._errors import RuleError, user_line
 from .._functions.intercept import install
@@ -174,8 +174,5 @@ _ABSTRACT = (
 
 
 def _aval(x: Any) -> Any:
-    """What is known of an operand while the function is traced: no sharding, which values lack."""
-    if type(x) in VALUE_TYPES:
-        return typeof_aval(x)
-    aval = typeof(x)
-    return ShapedArray(aval.shape, aval.dtype, weak_type=aval.weak_type)
+    """What is known of an operand while the function is traced."""
+    return typeof_aval(x) if type(x) in VALUE_TYPES else placed(typeof(x))

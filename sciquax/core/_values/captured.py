@@ -13,11 +13,11 @@ import jax.tree_util as jtu
 from jax.interpreters import ad, batching, mlir
 
 from .._compat.execution import under_trace_of
-from .._compat.jaxprs import Primitive, ShapedArray, bodies, open_jaxpr
+from .._compat.jaxprs import Primitive, aval_of_struct, bodies, on_mesh_of, open_jaxpr, struct_of
 from .._compat.trees import flatten
 from .._errors import outside
 from .._weak_cache import WeakCache
-from .kinds import VALUE_TYPES
+from .kinds import VALUE_TYPES, aval_of
 from .mode import MODE, not_staging
 
 
@@ -45,7 +45,7 @@ def eject(operands: Any, tree: Any) -> Any:
 
 @inject_p.def_abstract_eval
 def _inject_aval(*avals, tree):
-    structs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    structs = [*map(struct_of, avals)]
     with not_staging():
         try:
             return typeof_aval(jtu.tree_unflatten(tree, structs))
@@ -58,12 +58,11 @@ def _inject_aval(*avals, tree):
 
 
 def typeof_aval(value: Any) -> Any:
-    """A value's abstract value as JAX's own class, sharding and all."""
-    aval = value.aval()
-    struct = jax.ShapeDtypeStruct(
-        aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False)
-    )
-    return ShapedArray(struct.shape, struct.dtype, weak_type=struct.weak_type)
+    """A value's abstract value as JAX's own class, on the mesh on which its arrays are."""
+    aval = aval_of_struct(struct_of(value.aval()))
+    if not aval.sharding.mesh.empty:
+        return aval
+    return on_mesh_of(aval, [*map(aval_of, flatten(value)[0])])
 
 
 def _refuse(*_, tree, **__):

@@ -28,6 +28,7 @@ class ValueMeta(ModuleMeta):
     """
 
     _unflattened_by: str | None
+    _leaf_names: tuple[str, ...] | None = None
 
     def __new__(
         cls,
@@ -51,6 +52,8 @@ class ValueMeta(ModuleMeta):
         with registration:
             made: Any = super().__new__(cls, name, bases, namespace, **kwargs)
         made._unflattened_by = unique_static
+        if leaves:
+            made._leaf_names = leaves
         add_value_type(made)
         return made
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from .._compat.jaxprs import varying_alike
 from .kinds import VALUE_TYPES
 from .mode import MODE
 from .unit_polymorphic import strip
@@ -43,7 +44,13 @@ def bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
         made = maker(operands, params)
         if made is not None:
             return made
-    return primitive.bind(*operands, **params)
+    try:
+        return primitive.bind(*operands, **params)
+    except ValueError:  # perhaps within `shard_map`: what a rule brought along varies along no axis
+        alike = varying_alike(operands)
+        if all(x is y for x, y in zip(alike, operands, strict=True)):
+            raise
+        return primitive.bind(*alike, **params)
 
 
 def settle(x: Any) -> Any:

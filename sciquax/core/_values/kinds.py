@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .._compat.jaxprs import ShapedArray, Tracer, typeof
+from .._compat.jaxprs import Tracer, aval_of_struct, typeof
 from .._compat.registries import guard_array_type
 from .._errors import RuleError, user_line
 from .mode import MODE
@@ -29,7 +29,7 @@ def aval_of(x: Any) -> Any:
     if type(x) in VALUE_TYPES:
         return type(x).aval(x)  # Equinox makes a pytree of `x.aval`
     if isinstance(x, jax.ShapeDtypeStruct):
-        return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+        return aval_of_struct(x)
     return typeof(x)
 
 

@@ -32,10 +32,7 @@ class Type(NamedTuple):
         return self if self.source is source else self._replace(source=source)
 
     def leaves(self) -> list[jax.ShapeDtypeStruct]:
-        return [
-            jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False))
-            for a in self.avals
-        ]
+        return [*map(jaxprs.struct_of, self.avals)]
 
     def example(self) -> Any:
         """A value of this type whose leaves are only shapes."""
@@ -56,8 +53,8 @@ def type_of(x: Any) -> Type:
 
 def _aval(x: Any) -> Any:
     if isinstance(x, jax.ShapeDtypeStruct):
-        return jaxprs.ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
-    return typeof(x)
+        return jaxprs.aval_of_struct(x)
+    return jaxprs.placed(typeof(x))
 
 
 def sliceable(x: Any) -> Any:
@@ -178,13 +175,15 @@ def join_types(lhs: Type, rhs: Type, literals: Sequence[Any] = ((), ())) -> Type
 
 
 def _join_avals(lhs: Any, rhs: Any) -> Any:
-    if lhs.shape != rhs.shape:
+    if lhs.shape != rhs.shape or not jaxprs.placed_alike(lhs, rhs):
         raise Unsettled
+    if lhs.sharding.mesh.empty:
+        lhs, rhs = rhs, lhs
     if lhs.dtype == rhs.dtype and lhs.weak_type == rhs.weak_type:
         return lhs
     with jax.numpy_dtype_promotion("standard"):  # a rule made one of them another
         dtype = lhs.dtype if lhs.dtype == rhs.dtype else jnp.promote_types(lhs.dtype, rhs.dtype)
-    return jaxprs.ShapedArray(lhs.shape, dtype, weak_type=False)
+    return lhs.update(dtype=dtype, weak_type=False)
 
 
 def describe_type(t: Type) -> str:

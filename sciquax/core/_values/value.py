@@ -48,6 +48,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
       `transient`: whether it is such a formula. See `formulas.py`.
     - `of_every_unit`: whether the value fits every unit, as a literal 0 does.
     - `payload`: the field that holds the array inside, if that may be a value of another type.
+    - `optional_leaves`: those of the `leaves` that are None in some values of the type.
     - `sums_by_parts`: whether the arrays of a sum of two are the sums of their arrays, for a solver
       to step. Of other types that is found out by adding two.
     """
@@ -61,6 +62,7 @@ class Value(eqx.Module, metaclass=ValueMeta):
     transient: ClassVar[bool] = False
     of_every_unit: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
+    optional_leaves: ClassVar[tuple[str, ...]] = ()
     own_operators: ClassVar[bool] = False
     sums_by_parts: ClassVar[bool] = False
 

@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import MODE, inject, interpret, is_value
-from sciquax.core.internal import Staged, Tracer, stage
+from sciquax.core.internal import Staged, Tracer, is_masked, stage
 
 
 class Traced(eqx.Module):
@@ -71,4 +71,4 @@ def _captured_tracer(fn: Any, depth: int = 4) -> bool:
 
 def _is_data(x: Any) -> bool:
     arrays = (jax.ShapeDtypeStruct, np.ndarray, np.generic)
-    return is_value(x) or eqx.is_array(x) or isinstance(x, arrays)
+    return is_value(x) and not is_masked(x) or eqx.is_array(x) or isinstance(x, arrays)

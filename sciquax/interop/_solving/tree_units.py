@@ -258,7 +258,7 @@ def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolv
         return None
 
     def complain(x: Any) -> LocatedError:
-        came = _came(x)
+        came = how_given(x)
         if unit.plain:
             message = f"`{owner}` got `{name}` {came}, and time is a plain number (as `t0` is)."
             remedy = f"Give `t0` a unit, `Quantity(t0, '{own_unit(x)}')`, or strip `{name}`."
@@ -308,7 +308,7 @@ def tree_to_units(
             message = f"{what} returned '{x._unit}' for {name}, {why(name, str(unit))}."
             remedy = f"Return something that converts to '{unit}'."
         else:
-            message = f"{what} returned {_came(x)} for {name}, {why(name, str(unit))}."
+            message = f"{what} returned {how_given(x)} for {name}, {why(name, str(unit))}."
             remedy = f"Compute it from quantities, or give it its unit, `Quantity(x, '{unit}')`."
         error = DimensionalityError(message, own_unit(x).pint, unit.pint, remedy)
         return error.at(line_of_output(function, arguments, i))
@@ -322,7 +322,7 @@ def tree_to_units(
     return target.bare.unflatten(arrays)
 
 
-def _came(x: Any) -> str:
+def how_given(x: Any) -> str:
     return f"in '{x._unit}'" if isinstance(x, Quantity) else f"a plain array ({describe(x)})"
 
 

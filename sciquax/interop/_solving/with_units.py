@@ -35,15 +35,23 @@ def labelled(operator: Any) -> UnitLinearOperator:
             f"`linear_solve` got a `{type(operator).__name__}` as its operator.",
             "Make it one: `MatrixLinearOperator(matrix)`, or `to_lineax(matrix)`.",
         ).at(caller_line())
-    for kind, rule in _RULES.items():
-        if isinstance(operator, kind):
-            return rule(operator)
+    if isinstance(operator, UnitLinearOperator):
+        return operator
+    rule = _RULES.get(kind_of_operator(operator))
+    if rule is not None:
+        return rule(operator)
     if has_quantity(operator):
         raise RuleError(
             f"`{type(operator).__name__}` holds quantities, and what they are is not known.",
             "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
         ).at(caller_line())
     return with_unit(operator, dimensionless())
+
+
+def kind_of_operator(operator: Any) -> type:
+    """Lineax's class of an operator; of a subclass of the user's that, as it may override a lot."""
+    kind = type(operator)
+    return kind.__bases__[0] if kind.__module__.startswith(_HOUSE) else kind
 
 
 def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLinearOperator:
@@ -264,8 +272,9 @@ def _tagged(operator: lx.TaggedLinearOperator) -> UnitLinearOperator:
     return UnitLinearOperator(bare, inner.takes, inner.gives)
 
 
+_HOUSE = f"{__name__.partition('.')[0]}."
+
 _RULES: dict[type, Callable[[Any], UnitLinearOperator]] = {
-    UnitLinearOperator: lambda operator: operator,
     lx.MatrixLinearOperator: _matrix,
     lx.PyTreeLinearOperator: _pytree,
     lx.DiagonalLinearOperator: _diagonal,

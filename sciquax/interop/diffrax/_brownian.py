@@ -11,7 +11,7 @@ import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import MODE, RuleError
+from sciquax.core import MODE
 from sciquax.units import Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
 
@@ -25,7 +25,7 @@ from .._solving.tree_units import (
     time_to_unit,
     tree_to_units,
 )
-from .._solving.user_functions import caller_line
+from .._solving.user_functions import call, keep
 
 
 def root(time: InternedUnit) -> InternedUnit:
@@ -122,25 +122,20 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
 
     The tree is stretched over its interval, so that converting its ends converts its increments.
 
-    A subclass of Diffrax's classes works on bare magnitudes, one of this module's on quantities.
+    A subclass of Diffrax's classes works on bare magnitudes; one of this module's, and a class that
+    is the user's altogether, on quantities.
 
-    **Raises** `DimensionalityError` for one in plain time where time has a unit; `RuleError` for a
-    class of the user's that is neither.
+    **Raises** `DimensionalityError` for one in plain time where time has a unit.
     """
-    if isinstance(path, tuple(_OURS)) and type(path) not in _OURS:
-        return BareBrownianPath(path=path, time=time)  # pyright: ignore[reportCallIssue]
-    if isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree)):
+    theirs = isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree))
+    if theirs and (type(path) in OURS or not isinstance(path, tuple(OURS))):
         return _on_magnitudes(path, time)
-    if time.plain and not has_quantity(path):
+    if not theirs and time.plain and not has_quantity(path):
         return path
-    raise RuleError(
-        f"`{type(path).__name__}` is no Brownian path of Diffrax's: which of its numbers are "
-        "times is not known.",
-        "Use `VirtualBrownianTree` or `UnsafeBrownianPath`.",
-    ).at(caller_line())
+    return BareBrownianPath(path=path, time=time)  # pyright: ignore[reportCallIssue]
 
 
-_OURS = {
+OURS = {
     UnsafeBrownianPath: diffrax.UnsafeBrownianPath,
     VirtualBrownianTree: diffrax.VirtualBrownianTree,
 }
@@ -148,7 +143,7 @@ _OURS = {
 
 def _on_magnitudes(path: Any, time: InternedUnit) -> Any:
     """One of Diffrax's paths, or of this module's as Diffrax's, with its times as magnitudes."""
-    cls = next((theirs for ours, theirs in _OURS.items() if isinstance(path, ours)), None)
+    cls = next((theirs for ours, theirs in OURS.items() if isinstance(path, ours)), None)
     if not isinstance(path, diffrax.VirtualBrownianTree):
         return edited(path, cls)
     name = type(path).__name__
@@ -185,7 +180,9 @@ class BareBrownianPath(diffrax.AbstractBrownianPath):
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
         t0, t1 = wrap(t0, self.time), None if t1 is None else wrap(t1, self.time)
-        out = self.path.evaluate(t0, t1, left, use_levy)
+        evaluate = lambda path, t0, t1: path.evaluate(t0, t1, left, use_levy)  # noqa: E731
+        evaluate.__wrapped__ = type(self.path).evaluate  # type: ignore[attr-defined]
+        out = call(evaluate, self.path, t0, t1, finish=keep)
 
         def bare(name: str, x: Any) -> Any:
             unit = self.time if name == "dt" else root(self.time)

@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
 from sciquax.units import Quantity
+from sciquax.units.internal import magnitude_of, own_unit, wrap
 
 from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
-from .._solving.tree_units import Working, stack_times, time_to_unit
-from .._solving.user_functions import caller_line
+from .._solving.tree_units import Working, has_quantity, stack_times, time_to_unit
+from ._own_controller import own_controller
+from ._running import is_own
 
 
 class StepTo(diffrax.StepTo):
@@ -104,6 +105,19 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
         if isinstance(jump_ts, Quantity):
             self.jump_ts = jump_ts
 
+    def wrap(self, direction: Any) -> Any:
+        """As in Diffrax; times with units stay so, for a controller of the user's that wraps it."""
+        if not has_quantity((self.step_ts, self.jump_ts)):
+            return super().wrap(direction)
+
+        def turned(ts: Any) -> Any:
+            return (
+                None if ts is None else wrap(jnp.sort(magnitude_of(ts) * direction), own_unit(ts))
+            )
+
+        times = {name: turned(getattr(self, name)) for name in ("step_ts", "jump_ts")}
+        return edited(self, controller=self.controller.wrap(direction), **times)
+
 
 class TreePIDController(diffrax.PIDController):
     """A PID controller with an absolute tolerance for each leaf of the state."""
@@ -143,9 +157,18 @@ class TreePIDController(diffrax.PIDController):
 def bare_controller(controller: Any, working: Working) -> Any:
     """The controller for Diffrax to step with, on bare magnitudes.
 
-    **Raises** `DimensionalityError` for tolerances and times of another dimension; `RuleError` for
-    a controller of the user's that holds quantities of which it is not known what they are.
+    One of a class of the user's runs on quantities, see `_own_controller`.
+
+    **Raises** `DimensionalityError` for tolerances and times of another dimension.
     """
+    own = own_controller(controller, working)
+    if own is None or working.plain and not has_quantity(controller):
+        return diffrax_controller(controller, working)
+    return own
+
+
+def diffrax_controller(controller: Any, working: Working) -> Any:
+    """The same for what a controller has of Diffrax's: a subclass may hold more."""
     name = type(controller).__name__
     if isinstance(controller, diffrax.ClipStepSizeController):
         return eqx.tree_at(
@@ -164,7 +187,6 @@ def bare_controller(controller: Any, working: Working) -> Any:
         cls = diffrax.StepTo if type(controller) is StepTo else None
         ts = _as_array(time_to_unit(controller.ts, working.time, "ts", name))
         return edited(controller, cls, ts=ts)
-    refuse_quantities(controller)
     return controller
 
 
@@ -184,19 +206,12 @@ def _bare_pid(controller: diffrax.PIDController, working: Working) -> diffrax.PI
             bare,
             is_leaf=lambda x: x is None or x is given[1],
         )
+    if is_own(controller):
+        return controller
     refuse_quantities(controller)
     if not isinstance(controller.atol, TreeTolerance):
         return controller
-    if type(controller) not in (PIDController, diffrax.PIDController):
-        raise RuleError(
-            f"`{name}`, a subclass of `PIDController`, got an `atol` that differs from leaf to "
-            "leaf, which Diffrax's controllers do not know.",
-            "Use `PIDController`, or give `atol` as one number.",
-        ).at(caller_line())
-    return TreePIDController(**{k: getattr(controller, k) for k in _PID_FIELDS})
-
-
-_PID_FIELDS = tuple(diffrax.PIDController.__dataclass_fields__)
+    return edited(controller, TreePIDController)
 
 
 def _as_array(ts: Any) -> Any:

@@ -18,7 +18,7 @@ from sciquax.units.internal import InternedUnit, difference_unit, own_unit, wrap
 from .._solving.tree_units import TreeUnits, is_quantity, to_unit, tree_to_units, without_units
 from .._solving.unit_operator import UnitLinearOperator
 from .._solving.user_functions import call, definition_of
-from .._solving.with_units import between, fitted, labelled
+from .._solving.with_units import between, fitted, kind_of_operator, labelled
 from ._brownian import bare_path, root
 from ._interpolations import QuantityPath
 
@@ -77,7 +77,11 @@ def bare_control(path: Any, time: InternedUnit, unknown: bool = False) -> tuple[
     """A control for Diffrax to evaluate, and the units of its increments."""
     if isinstance(path, diffrax.AbstractBrownianPath):
         bare = bare_path(path, time)
-        units = TreeUnits.of(jtu.tree_map(lambda _: 0.0, bare.shape), "control")
+        shape = getattr(bare, "shape", None)
+        if shape is None:
+            zero = jnp.asarray(0.0)
+            shape = eqx.filter_eval_shape(lambda path: path.evaluate(zero, zero), bare)
+        units = TreeUnits.of(jtu.tree_map(lambda _: 0.0, shape), "control")
         return bare, units.map(lambda _: root(time))
     t = wrap(jnp.asarray(0.0), time)
     increment = eqx.filter_eval_shape(_increment, path, t, t)
@@ -129,7 +133,9 @@ class Diffusion(eqx.Module):
             leaves = [self._leaf(x, u) for x, u in zip(leaves, units, strict=True)]
             return lx.DiagonalLinearOperator(gives.tree.unflatten(leaves))
         pairs = {a / b for a in gives.units for b in self.controls.units}
-        (unit,) = pairs if len(pairs) == 1 and type(operator) in _OF_ENTRIES else (None,)
+        (unit,) = (
+            pairs if len(pairs) == 1 and kind_of_operator(operator) in _OF_ENTRIES else (None,)
+        )
         if isinstance(operator, UnitLinearOperator) or unit is None and not self._plain:
             return self._of_blocks(operator)
         return jtu.tree_map(lambda x: self._leaf(x, unit), operator, is_leaf=is_quantity)

@@ -10,14 +10,25 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
+from sciquax.core import MODE, RuleError
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import own_unit, wrap
 
+from .._solving.deferred_calls import deferred
 from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units
-from .._solving.tree_units import TreeUnits, Working, has_quantity, is_quantity, to_unit
+from .._solving.tree_units import (
+    TreeUnits,
+    Working,
+    has_quantity,
+    is_quantity,
+    to_unit,
+    tree_to_units,
+)
 from .._solving.user_functions import call, caller_line, definition_of
+from ._controllers import bare_controller
+from ._own_controller import parts_on_quantities
+from ._running import RUNNING, running
 
 TIMES = ("t0", "t1", "dt0")
 
@@ -75,6 +86,8 @@ class SteadyState(eqx.Module):
         return SteadyState(rtol, atol, self.norm)
 
     def __call__(self, t: Any, y: Any, args: Any, **kwargs: Any) -> Any:
+        if RUNNING.working is not None:
+            return self._on_quantities(RUNNING.working, t, y, args, **kwargs)
         solver, controller = kwargs["solver"], kwargs["stepsize_controller"]
         atol = getattr(controller, "atol", None) if self.atol is None else self.atol
         if not isinstance(atol, TreeTolerance):
@@ -89,6 +102,33 @@ class SteadyState(eqx.Module):
         known = dict(kwargs, solver=types.SimpleNamespace(func=func))
         return diffrax.steady_state_event(self.rtol, 1.0, self.norm)(t, over(y), args, **known)
 
+    def _on_quantities(
+        self, working: Working, t: Any, y: Any, args: Any, *, terms: Any, solver: Any,
+        stepsize_controller: Any, **_: Any,
+    ) -> Any:  # fmt: skip
+        """Whether it holds, asked within a condition of the user's."""
+        given = dict(event=self, y=y, controller=stepsize_controller)
+        given["change"] = solver.func(terms, t, y, args)
+
+        def later(given: dict[str, Any]) -> Any:
+            why = lambda name, unit: f"which is due in '{unit}'"  # noqa: E731
+            what = "What `steady_state_event` was given"
+            change = tree_to_units(given["change"], working.rates, later, what, why)
+            bare = tree_to_units(given["y"], working.state, later, what, why)
+            known = dict(
+                terms=None,
+                solver=types.SimpleNamespace(func=lambda *_: change),
+                stepsize_controller=bare_controller(given["controller"], working),
+            )
+            with running(None):
+                return given["event"].in_units(working)(None, bare, None, **known)
+
+        if not MODE.staging:
+            return later(given)
+        return deferred(
+            "steady_state_event", later, lambda _: jnp.array(True), given, keep=("change",)
+        )
+
 
 def of_diffrax(fn: Any) -> bool:
     """Whether a condition is a `steady_state_event`, for bare magnitudes."""
@@ -101,7 +141,8 @@ def of_diffrax(fn: Any) -> bool:
 class Condition(eqx.Module):
     """An event's condition on bare magnitudes, made of the user's on quantities.
 
-    Whether a quantity changes sign does not depend on its unit, so a returned one is stripped.
+    Whether a quantity changes sign does not depend on its unit, so a returned one is stripped. The
+    terms, the solver and the controller that it is handed are the user's own.
     """
 
     fn: Callable
@@ -118,7 +159,10 @@ class Condition(eqx.Module):
             # tolerances, in working units as these are.
             return self.fn(t, y, args, **kwargs)
         times = {k: wrap(kwargs[k], self.time) for k in TIMES if kwargs.get(k) is not None}
+        working = Working(self.time, self.state)
         known = {k: v for k, v in kwargs.items() if k not in times}
+        if not working.plain:
+            known |= parts_on_quantities(known, working)
         fn = self.fn
 
         # What Diffrax passes on of the solve itself is no data of the user's: not staged.
@@ -126,7 +170,8 @@ class Condition(eqx.Module):
             return fn(t, y, args, **known, **times)
 
         condition.__wrapped__ = fn  # type: ignore[attr-defined]  # so that errors name it
-        out = call(condition, wrap(t, self.time), self.state.label(y), args, times)
+        with running(None if working.plain else working):
+            out = call(condition, wrap(t, self.time), self.state.label(y), args, times)
         if isinstance(out, Quantity):
             if out._unit.offset:
                 error = RuleError(

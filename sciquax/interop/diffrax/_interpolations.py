@@ -4,6 +4,7 @@ A path holds quantities. To evaluate it, the same path of Diffrax's is made of t
 and what it gives is labelled.
 """
 
+import inspect
 from typing import Any
 
 import diffrax
@@ -16,9 +17,11 @@ from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
 
 from .._solving.deferred_calls import deferrable
+from .._solving.edited import edited
 from .._solving.tree_units import (
     TreeUnits,
     Working,
+    has_quantity,
     is_quantity,
     leaves_to_units,
     time_to_unit,
@@ -146,7 +149,19 @@ class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
         return diffrax.LinearInterpolation(without_units(self.ts), ys)
 
 
-class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
+class _CubicMeta(type(diffrax.CubicInterpolation)):
+    """Diffrax compares the sizes of all coefficients as of one tree, which units are a part of."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not has_quantity((args, kwargs)):
+            return super().__call__(*args, **kwargs)
+        given = inspect.signature(diffrax.CubicInterpolation).bind(*args, **kwargs).arguments
+        coeffs = tuple(TreeUnits.of(x).strip(x) for x in given["coeffs"])
+        checked = diffrax.CubicInterpolation(without_units(given["ts"]), coeffs)
+        return edited(checked, cls, **given)
+
+
+class CubicInterpolation(QuantityPath, diffrax.CubicInterpolation, metaclass=_CubicMeta):
     """Piecewise cubic polynomials, as `diffrax.CubicInterpolation`.
 
     **Arguments**: `ts`, increasing times; `coeffs`, the trees `(d, c, b, a)` that
@@ -156,11 +171,6 @@ class CubicInterpolation(QuantityPath, diffrax.AbstractGlobalInterpolation):
 
     ts: Any
     coeffs: tuple[Any, Any, Any, Any]
-
-    @property
-    def ts_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The number of times."""
-        return self.ts.shape[0]
 
     @property
     def _values(self) -> Any:

@@ -5,7 +5,9 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 from sciquax.units import Quantity
 from sciquax.units.internal import wrap
@@ -96,6 +98,9 @@ class SaveAt(diffrax.SaveAt):
         )
 
 
+_NUMBER = (bool, int, float, complex, np.generic)
+
+
 class SaveFunction(eqx.Module):
     """`fn(t, y, args)` on bare magnitudes, made of the user's on quantities.
 
@@ -108,6 +113,7 @@ class SaveFunction(eqx.Module):
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
         out = call(self.fn, wrap(t, self.time), self.state.label(y), args)
+        out = jtu.tree_map(lambda x: jnp.asarray(x) if isinstance(x, _NUMBER) else x, out)
         return without_units(out) if self.state.unknown else pack(out)
 
 

@@ -8,7 +8,7 @@ import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import ArrayValue, RuleError, aval_of
+from sciquax.core import ArrayValue, RuleError, aval_of, bind
 from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.flattened_values import unpack
@@ -33,11 +33,10 @@ class WorkingState(eqx.Module):
         """The same with bare magnitudes and units, whichever way it is given."""
         if self.units is not None:
             return self
-        leaves = jtu.tree_leaves(self.state, is_leaf=_is_working)
-        first = next(filter(_is_working, leaves), None)
-        if first is None:
+        known = units_of_state(self.state)
+        if known is None:
             return self
-        return WorkingState(_without_working(self.state), first.time, first.units)
+        return WorkingState(without_working(self.state), known.time, known.state)
 
     def by_leaf(self) -> "WorkingState":
         """The same with each array saying what units it is in."""
@@ -61,8 +60,15 @@ class WorkingArray(ArrayValue, leaves=("array",), static=("time", "units")):
     def aval(self) -> Any:
         return aval_of(self.array)
 
+    def units_as(self, other: "WorkingArray") -> bool:
+        return self.time is other.time and self.units == other.units
+
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        held = [x for x in values if _is_working(x)]
+        bare = [x.array if _is_working(x) else x for x in values]
+        if primitive.name in _KEEPING and all(x.units_as(held[0]) for x in held):
+            return WorkingArray(bind(primitive, *bare, **params), held[0].time, held[0].units)
         raise RuleError(
             f"`{primitive.name}` got a part of the internal state of a solver or of a step size "
             "controller.",
@@ -70,11 +76,21 @@ class WorkingArray(ArrayValue, leaves=("array",), static=("time", "units")):
         )
 
 
+# What a loop does to the state that it carries.
+_KEEPING = ("copy", "copy_p", "select_if_vmap", "select_n", "stop_gradient")
+
+
 def _is_working(x: Any) -> bool:
     return isinstance(x, WorkingArray)
 
 
-def _without_working(state: Any) -> Any:
+def units_of_state(state: Any) -> Working | None:
+    """The units that an internal state says it is in; None for one that holds nothing."""
+    first = next(filter(_is_working, jtu.tree_leaves(state, is_leaf=_is_working)), None)
+    return None if first is None else Working(first.time, first.units)
+
+
+def without_working(state: Any) -> Any:
     return jtu.tree_map(lambda x: x.array if _is_working(x) else x, state, is_leaf=_is_working)
 
 
@@ -110,7 +126,7 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
     """
     if isinstance(given, WorkingState):
         if working.state.unknown:
-            return _without_working(given.state)  # for the shapes only
+            return without_working(given.state)  # for the shapes only
         given = given.known()
         if given.units is None:  # of a solve of plain numbers, within `quaxify`
             given = given.state

@@ -12,6 +12,8 @@ from sciquax.units.internal import dimensionless
 from .._solving.deferred_calls import deferred
 from .._solving.edited import edited
 from .._solving.flattened_values import Storage
+from .._solving.object_arrays import without_object_arrays
+from .._solving.static_quantities import without_static_quantities
 from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
     TreeUnits,
@@ -22,9 +24,11 @@ from .._solving.tree_units import (
     working_units,
 )
 from .._solving.user_functions import caller_line
+from . import _hooks as _hooks
 from ._controllers import bare_controller
 from ._events import bare_event
 from ._langevin import has_langevin, to_units_of, velocities_in_working_units, with_atol_in_units_of
+from ._running import runs_on_quantities
 from ._saveat import SaveAt, bare_saveat, map_saved, times_of
 from ._solution import bare_state, label_solution, states_by_leaf, states_of_unknown_units
 from ._solvers import bare_solver
@@ -51,7 +55,7 @@ def diffeqsolve(
     solver_state: Any = None,
     controller_state: Any = None,
     made_jump: Any = None,
-    **deprecated: Any,
+    **further: Any,
 ) -> diffrax.Solution:
     """Solve a differential equation whose time and state are quantities.
 
@@ -99,9 +103,12 @@ def diffeqsolve(
         terms=terms, solver=solver, t0=t0, t1=t1, dt0=dt0, y0=y0, args=args, saveat=saveat,
         stepsize_controller=stepsize_controller, adjoint=adjoint, event=event, max_steps=max_steps,
         throw=throw, progress_meter=progress_meter, solver_state=solver_state,
-        controller_state=controller_state, made_jump=made_jump, **deprecated,
+        controller_state=controller_state, made_jump=made_jump, **further,
     )  # fmt: skip
     given = adopt_all(given)
+    given["y0"] = without_object_arrays(given["y0"])
+    for name in ("terms", "args", "saveat", "event"):
+        given[name] = without_static_quantities(given[name])
     if MODE.staging:
         return deferred(
             "diffeqsolve",
@@ -172,14 +179,11 @@ def _solve_in(
     throw: Any,
     progress_meter: Any,
     made_jump: Any,
-    **deprecated: Any,
+    **further: Any,
 ) -> diffrax.Solution:
     """Solve in the working units given."""
-    if deprecated and not working.plain:
-        raise RuleError(
-            f"`diffeqsolve` does not take quantities together with `{next(iter(deprecated))}`.",
-            "Use `event=Event(...)`.",
-        ).at(caller_line())
+    for name, value in further.items():
+        _refuse_unknown(name, value, working)
     controller = bare_controller(stepsize_controller, working)
     solution = diffrax.diffeqsolve(
         bare_terms(terms, solver, working),
@@ -191,7 +195,7 @@ def _solve_in(
         args,
         saveat=bare_saveat(saveat, working),
         stepsize_controller=controller,
-        adjoint=_bare_adjoint(adjoint, controller, working),
+        adjoint=_bare_adjoint(adjoint, controller, solver, working),
         event=bare_event(event, working),
         max_steps=max_steps,
         throw=throw,
@@ -199,16 +203,35 @@ def _solve_in(
         solver_state=bare_state(solver_state, "solver_state", working),
         controller_state=bare_state(controller_state, "controller_state", working),
         made_jump=made_jump,
-        **deprecated,
+        **further,
     )
     return label_solution(solution, saveat, working)
 
 
-def _bare_adjoint(adjoint: Any, controller: Any, working: Working) -> Any:
+def _refuse_unknown(name: str, value: Any, working: Working) -> None:
+    """A keyword that this version does not know goes to Diffrax as it is, if it has no units."""
+    if name == "discrete_terminating_event" and not working.plain:
+        what = f"`diffeqsolve` does not take quantities together with `{name}`."
+        raise RuleError(what, "Use `event=Event(...)`.").at(caller_line())
+    if has_quantity(value):
+        what = f"`diffeqsolve` got `{name}` with quantities, and does not know what they measure."
+        remedy = "Give it plain numbers, in the units of `t0` and `y0`."
+        raise RuleError(what, remedy).at(caller_line())
+
+
+def _bare_adjoint(adjoint: Any, controller: Any, solver: Any, working: Working) -> Any:
     """The adjoint for Diffrax. `BacksolveAdjoint` holds arguments of its own solve."""
     if not isinstance(adjoint, diffrax.BacksolveAdjoint):
         return adjoint
     given = dict(adjoint.kwargs)
+    for name, part in (("solver", solver), ("stepsize_controller", controller)):
+        part = given.get(name, getattr(part, "controller", part))
+        if not working.plain and runs_on_quantities(part):
+            raise RuleError(
+                f"`BacksolveAdjoint` would solve with `{type(part).__name__}`, which runs on "
+                "quantities, for the state and its adjoints together, whose units are not known.",
+                f"Give it Diffrax's own, `BacksolveAdjoint({name}=...)`, or take another adjoint.",
+            ).at(caller_line())
     if "dt0" in given:
         given["dt0"] = time_to_unit(given["dt0"], working.time, "dt0", "BacksolveAdjoint")
     if "stepsize_controller" in given:

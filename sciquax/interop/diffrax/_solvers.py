@@ -5,20 +5,35 @@ from typing import Any
 import diffrax
 import equinox as eqx
 
+from .._solving.edited import edited
 from .._solving.tolerances import atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity
+from ._own_solver import own_solver
+from ._running import is_own
 
 
 def bare_solver(solver: Any, working: Working) -> Any:
-    """A solver whose root finder's tolerances, if it has one, are in working units.
+    """The solver for Diffrax to step with, on bare magnitudes.
 
-    **Raises** `RuleError` for a solver that holds quantities elsewhere.
+    One of a class of the user's runs on quantities, see `_own_solver`.
+
+    **Raises** `RuleError` for one of Diffrax's that holds quantities other than tolerances.
     """
+    if working.state.unknown:  # for the shapes only
+        return solver
+    own = own_solver(solver, working)
+    if own is None or working.plain and not has_quantity(solver):
+        return diffrax_solver(solver, working)
+    return own
+
+
+def diffrax_solver(solver: Any, working: Working) -> Any:
+    """The same for what a solver has of Diffrax's: a subclass may hold more."""
+    if isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver):
+        return edited(solver, solver=bare_solver(solver.solver, working))
     if not has_quantity(solver):
         return solver
-    if isinstance(solver, diffrax.AbstractWrappedSolver):
-        return eqx.tree_at(lambda s: s.solver, solver, bare_solver(solver.solver, working))
-    if isinstance(solver, diffrax.AbstractImplicitSolver):
+    if isinstance(solver, diffrax.AbstractImplicitSolver) and has_quantity(solver.root_finder):
         given: Any = solver.root_finder
         owner = type(given).__name__
         bare = number(given.rtol, "rtol", owner), atol_to_units(given.atol, working, owner)
@@ -26,5 +41,6 @@ def bare_solver(solver: Any, working: Working) -> Any:
             lambda s: (s.root_finder.rtol, s.root_finder.atol), solver, bare,
             is_leaf=lambda x: x is given.rtol or x is given.atol,
         )  # fmt: skip
-    refuse_quantities(solver)
+    if not is_own(solver):
+        refuse_quantities(solver)
     return solver

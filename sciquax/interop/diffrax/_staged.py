@@ -14,6 +14,7 @@ from .._solving.edited import edited
 from .._solving.tree_units import is_quantity, without_units
 from .._solving.user_functions import place_of
 from ._events import TIMES, of_diffrax
+from ._running import is_directed
 from ._saveat import SAVE_Y, is_sub, times_of
 from ._terms import crossed
 
@@ -23,11 +24,7 @@ def self_contained(given: dict[str, Any]) -> dict[str, Any]:
     saveat = given["saveat"]
     t, y = _shapes_of_time_and_state(given)
     args, terms, event = given["args"], given["terms"], given["event"]
-    if crossed(terms, given["solver"]):
-        terms = (_terms(terms[0], t, y[1], args), _terms(terms[1], t, y[0], args))
-    else:
-        terms = _terms(terms, t, y, args)
-    new = dict(given, terms=terms)
+    new = dict(given, terms=terms_without_tracers(terms, given["solver"], t, y, args))
 
     def saved(sub: Any) -> Any:
         if not is_sub(sub) or sub.fn is SAVE_Y:
@@ -49,8 +46,17 @@ def self_contained(given: dict[str, Any]) -> dict[str, Any]:
     return new
 
 
+def terms_without_tracers(terms: Any, solver: Any, t: Any, y: Any, args: Any) -> Any:
+    """The terms, whose functions have what they captured as leaves."""
+    if crossed(terms, solver):
+        return (_terms(terms[0], t, y[1], args), _terms(terms[1], t, y[0], args))
+    return _terms(terms, t, y, args)
+
+
 def _terms(terms: Any, t: Any, y: Any, args: Any) -> Any:
     def contained(term: Any) -> Any:
+        if is_directed(term):
+            return edited(term, term=contained(term.term))
         if isinstance(term, diffrax.MultiTerm):
             return edited(term, terms=tuple(map(contained, term.terms)))
         if isinstance(term, diffrax.UnderdampedLangevinDriftTerm):

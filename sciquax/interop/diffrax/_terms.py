@@ -1,10 +1,12 @@
 """Terms: the user's vector field sees quantities, the solver sees their magnitudes."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax.tree_util as jtu
 
 from sciquax.core import RuleError
 from sciquax.units.internal import InternedUnit, wrap
@@ -15,6 +17,7 @@ from .._solving.user_functions import call, caller_line, keep
 from ._controls import Diffusion, DiffusionShapes, bare_control
 from ._custom_terms import bare_own_term
 from ._langevin import LANGEVIN, bare_langevin_term
+from ._running import is_directed, runs_on_quantities
 
 
 class VectorField(eqx.Module):
@@ -43,8 +46,47 @@ class VectorField(eqx.Module):
 def bare_terms(terms: Any, solver: Any, working: Working) -> Any:
     """The terms for Diffrax to solve on bare magnitudes.
 
+    Of several that a solver of the user's takes, only that solver knows what each one sees.
+
     **Raises** `RuleError` for a term that units cannot be carried through.
     """
+    if not isinstance(terms, diffrax.AbstractTerm) and runs_on_quantities(solver):
+        return jtu.tree_map(lambda term: _unplaced(term, working), terms, is_leaf=is_term)
+    return diffrax_terms(terms, solver, working)
+
+
+def is_term(x: Any) -> bool:
+    return isinstance(x, diffrax.AbstractTerm)
+
+
+def _unplaced(term: Any, working: Working) -> Any:
+    """A term of which Diffrax only asks for shapes: the solver of the user's gets his own."""
+    somewhere = dataclasses.replace(working.state, unknown=True)
+    if type(term) is diffrax.ODETerm:
+        return diffrax.ODETerm(VectorField(term.vector_field, working.time, somewhere, somewhere))
+    if type(term) is diffrax.ControlTerm:
+        control, _ = bare_control(term.control, working.time)
+        return diffrax.ControlTerm(DiffusionShapes(term.vector_field, control), control)
+    return UnplacedTerm(term)
+
+
+class UnplacedTerm(diffrax.AbstractTerm):
+    """A term of the user's own, of which Diffrax only asks for shapes."""
+
+    term: Any
+
+    def vf(self, t: Any, y: Any, args: Any) -> Any:
+        return y
+
+    def contr(self, t0: Any, t1: Any, **options: Any) -> Any:
+        return t1 - t0
+
+    def prod(self, vf: Any, control: Any) -> Any:
+        return vf
+
+
+def diffrax_terms(terms: Any, solver: Any, working: Working) -> Any:
+    """The same for what a solver has of Diffrax's."""
     if isinstance(terms, diffrax.AbstractTerm):
         return _bare_term(terms, working, working.state, working.rates)
     if crossed(terms, solver) and len(working.state.children()) == 2:
@@ -79,19 +121,21 @@ def crossed(terms: Any, solver: Any) -> bool:
 
 
 # What `ControlTerm.to_ode` makes the vector field of; private to Diffrax 0.7.
-_ControlToODE: Any = type(
+ControlToODE: Any = type(
     diffrax.ControlTerm(lambda *_: None, lambda *_: None).to_ode().vector_field
 )
 
 
 def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) -> Any:
     time = working.time
+    if is_directed(term):
+        return edited(term, term=_bare_term(term.term, working, takes, gives))
     if isinstance(term, diffrax.MultiTerm):
         terms = tuple(_bare_term(t, working, takes, gives) for t in term.terms)
         return edited(term, terms=terms)
     if type(term) is diffrax.ODETerm:
         field: Any = term.vector_field
-        if isinstance(field, _ControlToODE):
+        if isinstance(field, ControlToODE):
             return _bare_term(field.control_term, working, takes, gives).to_ode()
         return diffrax.ODETerm(VectorField(field, time, takes, gives))
     if time.plain and takes.plain and not takes.unknown and not has_quantity(term):

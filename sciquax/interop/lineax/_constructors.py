@@ -5,6 +5,7 @@ not compose, or call a function that is not quaxified. Within a program that is 
 are not known yet: Lineax's own operators are made, and get their units when it is interpreted.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,30 +17,115 @@ from sciquax.core import MODE, inject, is_value
 from sciquax.core.internal import takes_foreign
 
 from .._solving.captured_tracers import without_captured_tracers
+from .._solving.edited import edited
 from .._solving.tree_units import has_quantity, without_units
+from .._solving.unit_operator import UnitLinearOperator
 from .._solving.user_functions import place_of
 from .._solving.with_units import in_one_unit, labelled, of_blocks, with_unit
 
 
-@takes_foreign
-def FunctionLinearOperator(
-    fn: Callable[..., Any], input_structure: Any, tags: Any = ()
+def _function(
+    fn: Callable[..., Any], input_structure: Any, tags: Any = (), closure_convert: bool = True
 ) -> lx.AbstractLinearOperator:
-    """A linear function of quantities, as an operator.
-
-    As `lineax.FunctionLinearOperator`; the function may be plain JAX code, and may have captured
-    quantities. `input_structure` is a tree of arrays or quantities, or of their shapes.
-    """
+    del closure_convert  # the function is converted once its units are known
     structure = eqx.filter_eval_shape(lambda: input_structure)
     if MODE.staging:
         fn = without_captured_tracers(fn, structure, place=place_of(fn))
     return _plain_or_labelled(lx.FunctionLinearOperator(fn, structure, tags, closure_convert=False))
 
 
-@takes_foreign
-def JacobianLinearOperator(
-    fn: Callable[..., Any], x: Any, args: Any = None, tags: Any = (), jac: Any = None
+def _jacobian(
+    fn: Callable[..., Any],
+    x: Any,
+    args: Any = None,
+    tags: Any = (),
+    jac: Any = None,
+    closure_convert: bool = True,
 ) -> lx.AbstractLinearOperator:
+    del closure_convert
+    if MODE.staging:
+        fn = without_captured_tracers(fn, x, args, place=place_of(fn))
+    return _plain_or_labelled(
+        lx.JacobianLinearOperator(fn, x, args, tags, jac, closure_convert=False)
+    )
+
+
+def _matrix(matrix: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
+    operator = lx.MatrixLinearOperator(_staged(matrix), tags)
+    return labelled(operator) if has_quantity(operator) else operator
+
+
+def _diagonal(diagonal: Any) -> lx.AbstractLinearOperator:
+    operator = lx.DiagonalLinearOperator(_staged(diagonal))
+    return labelled(operator) if has_quantity(operator) else operator
+
+
+def _tridiagonal(
+    diagonal: Any, lower_diagonal: Any, upper_diagonal: Any
+) -> lx.AbstractLinearOperator:
+    given = _staged((diagonal, lower_diagonal, upper_diagonal))
+    if not has_quantity(given):
+        return lx.TridiagonalLinearOperator(*given)
+    bare, unit = in_one_unit(given, "TridiagonalLinearOperator")
+    return with_unit(lx.TridiagonalLinearOperator(*bare), unit)
+
+
+def _pytree(pytree: Any, output_structure: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
+    structure = without_units(eqx.filter_eval_shape(lambda: output_structure))
+    pytree = _staged(pytree)
+    if not has_quantity(pytree):
+        return lx.PyTreeLinearOperator(pytree, structure, tags)
+    return of_blocks(pytree, structure, tags)
+
+
+def _staged(tree: Any) -> Any:
+    """A tree whose captured quantities are tracers, as the others, while a program is staged."""
+    if not MODE.staging:
+        return tree
+    return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, tree, is_leaf=is_value)
+
+
+def _plain_or_labelled(operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
+    if MODE.staging:
+        return operator
+    found = labelled(operator)
+    return found.operator if found.takes.plain and found.gives.plain else found
+
+
+class _Operators(type(lx.MatrixLinearOperator)):
+    """The metaclass of the classes below, which of quantities make a `UnitLinearOperator`.
+
+    That is an instance of them too, and so are Lineax's own. A subclass of the user's is a class as
+    any other.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        make = _MAKERS.get(cls)
+        if make is None:
+            return super().__call__(*args, **kwargs)
+        made = make(*args, **kwargs)
+        return edited(made, cls) if type(made) is cls.__bases__[0] else made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # Equinox's says what `__init__` takes
+        return inspect.signature(_MAKERS.get(cls, cls.__init__))
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        if cls not in _MAKERS:
+            return super().__instancecheck__(x)
+        kind = type(x.operator if type(x) is UnitLinearOperator else x)
+        return cls.__bases__[0] in kind.__mro__
+
+
+class FunctionLinearOperator(lx.FunctionLinearOperator, metaclass=_Operators):
+    """A linear function of quantities, as an operator.
+
+    As `lineax.FunctionLinearOperator`; the function may be plain JAX code, and may have captured
+    quantities. `input_structure` is a tree of arrays or quantities, or of their shapes.
+    """
+
+
+class JacobianLinearOperator(lx.JacobianLinearOperator, metaclass=_Operators):
     """The Jacobian of `fn(x, args)` at `x`: it takes what `x` measures, gives what `fn` returns.
 
     As `lineax.JacobianLinearOperator`; the function may be plain JAX code, and may have captured
@@ -56,46 +142,24 @@ def JacobianLinearOperator(
 
     ```
     """
-    if MODE.staging:
-        fn = without_captured_tracers(fn, x, args, place=place_of(fn))
-    return _plain_or_labelled(
-        lx.JacobianLinearOperator(fn, x, args, tags, jac, closure_convert=False)
-    )
 
 
-@takes_foreign
-def MatrixLinearOperator(matrix: Any, tags: Any = ()) -> lx.AbstractLinearOperator:
+class MatrixLinearOperator(lx.MatrixLinearOperator, metaclass=_Operators):
     """As `lineax.MatrixLinearOperator`, of an array or a quantity."""
-    operator = lx.MatrixLinearOperator(_staged(matrix), tags)
-    return labelled(operator) if has_quantity(operator) else operator
 
 
-@takes_foreign
-def DiagonalLinearOperator(diagonal: Any) -> lx.AbstractLinearOperator:
+class DiagonalLinearOperator(lx.DiagonalLinearOperator, metaclass=_Operators):
     """As `lineax.DiagonalLinearOperator`, of a tree of quantities in any units.
 
     Lineax's own of a quantity has a structure with the unit in it, and does not compose.
     """
-    operator = lx.DiagonalLinearOperator(_staged(diagonal))
-    return labelled(operator) if has_quantity(operator) else operator
 
 
-@takes_foreign
-def TridiagonalLinearOperator(
-    diagonal: Any, lower_diagonal: Any, upper_diagonal: Any
-) -> lx.AbstractLinearOperator:
+class TridiagonalLinearOperator(lx.TridiagonalLinearOperator, metaclass=_Operators):
     """As `lineax.TridiagonalLinearOperator`, of quantities of one dimension."""
-    given = _staged((diagonal, lower_diagonal, upper_diagonal))
-    if not has_quantity(given):
-        return lx.TridiagonalLinearOperator(*given)
-    bare, unit = in_one_unit(given, "TridiagonalLinearOperator")
-    return with_unit(lx.TridiagonalLinearOperator(*bare), unit)
 
 
-@takes_foreign
-def PyTreeLinearOperator(
-    pytree: Any, output_structure: Any, tags: Any = ()
-) -> lx.AbstractLinearOperator:
+class PyTreeLinearOperator(lx.PyTreeLinearOperator, metaclass=_Operators):
     """As `lineax.PyTreeLinearOperator`, of blocks of quantities.
 
     **Arguments**: `output_structure`, a tree of arrays or quantities or of their shapes, whose
@@ -117,22 +181,13 @@ def PyTreeLinearOperator(
 
     ```
     """
-    structure = without_units(eqx.filter_eval_shape(lambda: output_structure))
-    pytree = _staged(pytree)
-    if not has_quantity(pytree):
-        return lx.PyTreeLinearOperator(pytree, structure, tags)
-    return of_blocks(pytree, structure, tags)
 
 
-def _staged(tree: Any) -> Any:
-    """A tree whose captured quantities are tracers, as the others, while a program is staged."""
-    if not MODE.staging:
-        return tree
-    return jtu.tree_map(lambda x: inject(x) if is_value(x) else x, tree, is_leaf=is_value)
-
-
-def _plain_or_labelled(operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
-    if MODE.staging:
-        return operator
-    found = labelled(operator)
-    return found.operator if found.takes.plain and found.gives.plain else found
+_MAKERS: dict[type, Callable[..., Any]] = {
+    FunctionLinearOperator: takes_foreign(_function),
+    JacobianLinearOperator: takes_foreign(_jacobian),
+    MatrixLinearOperator: takes_foreign(_matrix),
+    DiagonalLinearOperator: takes_foreign(_diagonal),
+    TridiagonalLinearOperator: takes_foreign(_tridiagonal),
+    PyTreeLinearOperator: takes_foreign(_pytree),
+}

@@ -20,6 +20,7 @@ from .._solving.with_units import fitted, labelled
 from ._constructors import FunctionLinearOperator
 
 _AUTO = lx.AutoLinearSolver(well_posed=True)
+_NO_STATE: Any = object()
 
 
 def linear_solve(
@@ -28,6 +29,7 @@ def linear_solve(
     solver: lx.AbstractLinearSolver = _AUTO,
     *,
     options: dict[str, Any] | None = None,
+    state: Any = _NO_STATE,
     throw: bool = True,
 ) -> lx.Solution:
     """Solve a linear system of quantities: `value` is in vector units per operator units.
@@ -40,6 +42,8 @@ def linear_solve(
       sums, compositions and multiples of such.
     - `vector`: a tree of quantities or arrays, structured as what the operator gives.
     - `options`: of the solver; `y0`, a first guess, is in any units that convert to the solution's.
+    - `state`: what `solver.init` gave for the operator, or for the bare one within a
+      `UnitLinearOperator`, or the `state` of another solution with the same operator.
     - the others as in Lineax.
 
     **Returns** a `lineax.Solution`, whose `state` is the solver's own, bare; within `quaxify` and
@@ -61,6 +65,8 @@ def linear_solve(
     """
     operator, vector, options = adopt_all((operator, vector, options))
     given = dict(operator=operator, vector=vector, options=options)
+    if state is not _NO_STATE:
+        given["state"] = state
     fixed: dict[str, Any] = dict(solver=solver, throw=throw)
     if not MODE.staging:
         return _solve(**given, **fixed)
@@ -113,13 +119,15 @@ def invert(
 
 
 @takes_values_apart
-def _solve(operator: Any, vector: Any, options: Any, solver: Any, throw: bool) -> lx.Solution:
+def _solve(
+    operator: Any, vector: Any, options: Any, solver: Any, throw: bool, **state: Any
+) -> lx.Solution:
     known = _of_vector(labelled(operator), vector)
     bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")
     bare, factor = tidied(bare, factor, known.takes)
     units = known.takes.map(lambda unit: unit * factor)
     solution = lx.linear_solve(
-        known.operator, bare, solver, options=_bare_options(options, units), throw=throw
+        known.operator, bare, solver, options=_bare_options(options, units), throw=throw, **state
     )
     return dataclasses.replace(solution, value=units.label(solution.value))
 

@@ -8,7 +8,7 @@ import numpy as np
 import wadler_lindig as wl  # with which Equinox prints trees
 
 from sciquax.core import is_value, short_aval
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, is_masked
 
 from .errors import AxisError
 
@@ -37,7 +37,7 @@ def _known(array: Any) -> np.ndarray | None:
 def header(a: Any) -> str:
     """`f32[time=100, space=64], 'K'`."""
     array = a.array
-    if getattr(array, "shape", None) is None:
+    if is_value(array) and is_masked(array) or not hasattr(array, "shape"):
         return f"{array!r}"
     try:
         dims = a._axes.dims

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax._storage.promotion import leniently
 from sciquax.core import register_rule
 
 from .._arithmetic.layouts import stored
@@ -62,7 +61,6 @@ def _for_all_rows(alike: Callable[..., Any], operands: Sequence[Any]) -> Any:
     return jnp.all(lax.map(lambda i: alike(*[row(x, i) for x in operands]), jnp.arange(rows)))
 
 
-@leniently
 def _allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     numbers = _plain([rtol, atol])
     if numbers is None:
@@ -71,14 +69,12 @@ def _allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: boo
     return _for_all(lambda x, y: jnp.allclose(x, y, relative, absolute, equal_nan), [a, b])
 
 
-@leniently
 def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if np.shape(a1) != np.shape(a2):
         return jnp.zeros((), bool)
     return _array_equiv(a1, a2) if not equal_nan else _for_all(_equal_or_nan, [a1, a2])
 
 
-@leniently
 def _array_equiv(a1: Any, a2: Any) -> Any:
     try:
         jnp.broadcast_shapes(np.shape(a1), np.shape(a2))

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax._storage.promotion import lenient
 from sciquax.core import materialised, register_rule
 
 from .._matrix.factor import linalg
@@ -32,8 +31,7 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
             if any(_is(x) and len(x.shape) < 2 for x in args):  # mapped over rows
                 return NotImplemented
             if not any(map(_is_empty, args)):
-                with lenient():
-                    out = rule(*args, **kwargs)
+                out = rule(*args, **kwargs)
                 if out is not NotImplemented:
                     return out
             refuse_unless_allowed(shown, args)

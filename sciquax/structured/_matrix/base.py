@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, ArrayValue
-from sciquax.core.internal import ShapedArray, quoted
+from sciquax.core.internal import ShapedArray, default_promotion, quoted
 
 from .fields import StructuredMeta, static, unchecked
 from .properties import checked
@@ -81,7 +80,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         for name in self.LEAVES:
             x = getattr(self, name)
             object.__setattr__(self, name, x if type(x) in VALUE_TYPES else jnp.asarray(x))
-        with lenient():
+        with default_promotion():
             self.normalise()
 
     def normalise(self) -> None:

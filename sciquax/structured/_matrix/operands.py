@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
-from sciquax._storage.promotion import lenient
 from sciquax.core import VALUE_TYPES, bind, scalar, stated_number, strip
 from sciquax.core.internal import Tracer
 
@@ -63,8 +62,7 @@ def _guarded(rule: Callable) -> Callable:
         if any(map(_is_empty, operands)):
             arrays = [x.materialise() if _is_empty(x) else x for x in operands]
             return bind(primitive, *arrays, **params)
-        with lenient():
-            return rule(primitive, operands, params)
+        return rule(primitive, operands, params)
 
     guarded.__name__ = guarded.__qualname__ = f"structured{rule.__name__}"
     guarded.__module__ = rule.__module__

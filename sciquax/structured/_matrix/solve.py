@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax._storage.promotion import lenient
+from sciquax.core.internal import default_promotion
 
 
 def solve(matrix: Any, b: Any) -> Any:
@@ -15,7 +15,7 @@ def solve(matrix: Any, b: Any) -> Any:
     with the transpose, and the defining arrays get theirs through the product `matrix @ x`.
     """
     check_sides(matrix, b)
-    with lenient():
+    with default_promotion():
         return _solve(matrix, b)
 
 

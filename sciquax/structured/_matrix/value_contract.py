@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax._storage.promotion import lenient
 from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
@@ -21,6 +20,7 @@ from sciquax.core import (
     register_facts,
     strip,
 )
+from sciquax.core.internal import default_promotion
 
 from . import operations
 from .base import MatrixBase
@@ -53,7 +53,7 @@ class _Assembly:
 
     def bind(self, *arrays: Any, **_: Any) -> Any:
         made = self._like.rebuild(arrays, properties=self._like.properties)
-        with lenient():
+        with default_promotion():
             made.normalise()
         return made
 

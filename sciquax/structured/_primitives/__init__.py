@@ -6,7 +6,6 @@ from . import (  # enrol their rules
     elementwise as elementwise,
     factorising as factorising,
     indexing as indexing,
-    lu_factor as lu_factor,
     masking as masking,
     moving as moving,
     raveled as raveled,

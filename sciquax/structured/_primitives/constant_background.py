@@ -15,13 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
-from sciquax._storage.promotion import lenient, leniently
+from sciquax._storage.origin import Origin
 from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
     RuleError,
     Structure,
-    current_location,
     register_rule,
     strip,
 )
@@ -33,21 +32,6 @@ from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
 from .reducing import EXTREMES
-
-
-class Origin:
-    """The operation, and where it was: for the refusal. All are equal, since none is data."""
-
-    __slots__ = ("location", "operation")
-
-    def __init__(self, operation: str, location: Any):
-        self.operation, self.location = operation, location
-
-    def __eq__(self, other: Any) -> bool:
-        return type(other) is Origin
-
-    def __hash__(self) -> int:
-        return 0
 
 
 class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
@@ -129,7 +113,7 @@ def _surrounded(function: Callable[..., Any], operands: Sequence[Any], name: str
     if _is_zero(outside):
         return made
     origin = next((x.origin for x in map(strip, operands) if isinstance(x, Surrounded)), None)
-    origin = origin or Origin(name, current_location())
+    origin = origin or Origin.here(name)
     return unchecked(Surrounded, inside=made, outside=outside, origin=origin)
 
 
@@ -203,17 +187,16 @@ def _reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     axes = {int(a) % ndim for a in params["axes"]}
     batch = tuple(a for a in axes if a < ndim - 2)
     both = {ndim - 2, ndim - 1} <= axes
-    with lenient():
-        if primitive.name == "reduce_sum":
-            return _sum(x, axes, batch)
-        if not both or primitive.name not in EXTREMES:
-            return NotImplemented
-        function, combine = EXTREMES[primitive.name]
-        stored = x.inside.stored(x.outside)
-        out = function(stored, -1)
-        if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
-            out = combine(out, jnp.asarray(x.outside, out.dtype))
-        return function(out, batch) if batch else out
+    if primitive.name == "reduce_sum":
+        return _sum(x, axes, batch)
+    if not both or primitive.name not in EXTREMES:
+        return NotImplemented
+    function, combine = EXTREMES[primitive.name]
+    stored = x.inside.stored(x.outside)
+    out = function(stored, -1)
+    if stored.shape[-1] < x.shape[-1] * x.shape[-2]:
+        out = combine(out, jnp.asarray(x.outside, out.dtype))
+    return function(out, batch) if batch else out
 
 
 def _sum(x: Surrounded, axes: set[int], batch: tuple[int, ...]) -> Any:
@@ -234,20 +217,15 @@ def _elementwise(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     """Beside a dense array of the same shape the result is dense, and is no larger than that."""
     operands = [strip(x) for x in operands]
     shape = next(x.shape for x in operands if isinstance(x, Surrounded))
-    with lenient():
-        if not any(type(x) not in VALUE_TYPES and np.shape(x) == shape for x in operands):
-            return surround(primitive, operands, params)
-        if primitive.multiple_results or any(np.shape(x) not in ((), shape) for x in operands):
-            return NotImplemented
-        dense = [
-            x.dense()
-            if isinstance(x, Surrounded)
-            else x.materialise()
-            if type(x) in VALUE_TYPES
-            else x
-            for x in operands
-        ]
-        return primitive.bind(*dense, **params)
+    if not any(type(x) not in VALUE_TYPES and np.shape(x) == shape for x in operands):
+        return surround(primitive, operands, params)
+    if primitive.multiple_results or any(np.shape(x) not in ((), shape) for x in operands):
+        return NotImplemented
+    dense = [
+        x.dense() if isinstance(x, Surrounded) else x.materialise() if type(x) in VALUE_TYPES else x
+        for x in operands
+    ]
+    return primitive.bind(*dense, **params)
 
 
 def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -268,7 +246,6 @@ register_rule(Surrounded, ("reduce_sum", *EXTREMES), _reduce)
 register_rule(Surrounded, Structure.PERMUTE, _transposed)
 
 
-@leniently
 def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """As one function: a number added to a diagonal matrix would be a correction of rank one."""
     isclose = functools.partial(jnp.isclose, equal_nan=equal_nan)

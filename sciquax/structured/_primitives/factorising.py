@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax._storage.promotion import lenient
+from sciquax._storage.lu_factor import Kind, LuFactor
 from sciquax.core import VALUE_TYPES, register_rule
 
 from .._functions.eigen import eig, eigh_of_triangle, eigvals
@@ -15,7 +15,7 @@ from .._functions.systems import solve_half
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is
-from .lu_factor import LuFactor
+from .._matrix.solve import solve_sided
 
 
 def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
@@ -23,8 +23,7 @@ def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> An
     (a,) = operands
     if params.get("subset_by_index") is not None:
         return NotImplemented
-    with lenient():
-        found = eigh_of_triangle(a, params.get("lower", True))
+    found = eigh_of_triangle(a, params.get("lower", True))
     return NotImplemented if found is NotImplemented else [found[1], found[0]]
 
 
@@ -32,11 +31,10 @@ def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
     (a,) = operands
     if params.get("subset_by_index") is not None:
         return NotImplemented
-    with lenient():
-        if not params.get("compute_uv", True):
-            values = svdvals(a)
-            return values if values is NotImplemented else [values]
-        found = svd(a)
+    if not params.get("compute_uv", True):
+        values = svdvals(a)
+        return values if values is NotImplemented else [values]
+    found = svd(a)
     return NotImplemented if found is NotImplemented else [found[1], found[0], found[2]]
 
 
@@ -45,11 +43,10 @@ def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
     (a,) = operands
     if params.get("compute_left_eigenvectors"):
         return NotImplemented
-    with lenient():
-        if params.get("compute_right_eigenvectors"):
-            found = eig(a)
-            return found if found is NotImplemented else list(found)
-        values = eigvals(a)
+    if params.get("compute_right_eigenvectors"):
+        found = eig(a)
+        return found if found is NotImplemented else list(found)
+    values = eigvals(a)
     return values if values is NotImplemented else [values]
 
 
@@ -58,8 +55,7 @@ def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     (a,) = operands
     if params.get("pivoting") or not a.is_square():
         return NotImplemented
-    with lenient():
-        found = qr_factors(a)
+    found = qr_factors(a)
     return NotImplemented if found is NotImplemented else list(found)
 
 
@@ -72,13 +68,16 @@ register_rule(StructuredMatrix, "svd", _svd_primitive)
 # -- factorisations -------------------------------------------------------------------------------
 
 
+_KIND = Kind(StructuredMatrix, solve_sided, "structured matrices")
+
+
 def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     """The factors are kept as the matrix itself; see `LuFactor`."""
     (x,) = operands
     if not x.can_solve():
         return NotImplemented
     order = jnp.broadcast_to(jnp.arange(x.shape[-1], dtype=np.int32), x.shape[:-1])
-    return [LuFactor.of(x), order, order]
+    return [LuFactor.of(x, _KIND), order, order]
 
 
 def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:

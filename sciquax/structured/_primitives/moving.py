@@ -5,16 +5,19 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from sciquax._storage.formulas import Filled, Transient
 from sciquax._storage.splitting import barrier
-from sciquax.core import Structure, register_rule
+from sciquax.core import VALUE_TYPES, Structure, register_rule, vanishes
 
 from .._arithmetic import layouts
 from .._arithmetic.products import transpose
+from .._blocks.assembling import joined, padded
+from .._blocks.zeros import zeros_like
 from .._matrices.bands import BandMatrix
 from .._matrices.narrowest import from_bands
 from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
-from .._matrix.operands import Operands, Params, _guarded, _is
+from .._matrix.operands import Operands, Params, _guarded, _is, static_number
 from .raveled import Raveled
 
 register_rule(StructuredMatrix, "optimization_barrier", barrier)
@@ -68,11 +71,11 @@ def _new_shape(name: str, shape: tuple[int, ...], params: Params) -> tuple[int, 
 
 
 def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
-    """Along a batch axis."""
+    """Along a batch axis; or blocks along the matrix's."""
+    axis, ndim = int(params["dimension"]), len(operands[0].shape)
+    if axis >= ndim - 2:
+        return _blocks(operands, axis == ndim - 2)
     if not all(map(_is, operands)):
-        return NotImplemented
-    axis = int(params["dimension"])
-    if axis >= len(operands[0].shape) - 2:
         return NotImplemented
     fitted = layouts.common(operands)
     if fitted is None:
@@ -97,12 +100,45 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
     first = layouts.layout(fitted[0])
     if any(layouts.layout(m) != first for m in fitted):
         return NotImplemented
-    if any(_is(x) for m in fitted for x in m.arrays()):
+    arrays = []
+    for xs in zip(*[m.arrays() for m in fitted], strict=True):
+        if len({_is(x) for x in xs}) > 1:
+            return NotImplemented
+        whole = _concatenate(primitive, xs, params) if _is(xs[0]) else jnp.concatenate(xs, axis)
+        if whole is NotImplemented:
+            return NotImplemented
+        arrays.append(whole)
+    return fitted[0].rebuild(arrays, allow_materialise=allow_both(*fitted))
+
+
+def _blocks(operands: Operands, rows: bool) -> Any:
+    """Above each other or side by side, with zeros as what they are."""
+    parts = [x for x in map(_zeros_or_array, operands) if 0 not in x.shape[-2:]]
+    if any(type(x) in VALUE_TYPES and not _is(x) for x in parts):
         return NotImplemented
-    columns = zip(*[m.arrays() for m in fitted], strict=True)
-    return fitted[0].rebuild(
-        [jnp.concatenate(xs, axis) for xs in columns], allow_materialise=allow_both(*fitted)
-    )
+    return joined(parts, rows)
+
+
+def _zeros_or_array(x: Any) -> Any:
+    if not isinstance(x, Transient):
+        return x
+    zero = isinstance(x, Filled) and bool(static_number(x.array) == 0)
+    if not zero or min(x.shape[-2:]) == 1:
+        return x.materialise()
+    rows, columns = x.shape[-2:]
+    return zeros_like(x.array, rows, columns).over_batch(tuple(x.shape[:-2]))
+
+
+def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
+    """With zeros before and after the rows and columns."""
+    x, filler = operands
+    *batch, rows, columns = (tuple(map(int, c)) for c in params["padding_config"])
+    plain = all(c == (0, 0, 0) for c in batch)
+    if not _is(x) or not plain or static_number(filler, vanishes) is not True:
+        return NotImplemented
+    if any(low < 0 or high < 0 or inner for low, high, inner in (rows, columns)):
+        return NotImplemented
+    return padded(x, (rows[0], columns[0]), (rows[1], columns[1]))
 
 
 def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -120,4 +156,5 @@ register_rule(StructuredMatrix, Structure.PERMUTE, _guarded(_transpose))
 register_rule(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
 register_rule(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
 register_rule(StructuredMatrix, "concatenate", _guarded(_concatenate))
+register_rule(StructuredMatrix, "pad", _guarded(_pad))
 register_rule(StructuredMatrix, "stack", _guarded(_stack))

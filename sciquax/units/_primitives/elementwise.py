@@ -93,8 +93,9 @@ def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _is_ratio(unit: InternedUnit) -> bool:
     """Whether a unit is a ratio of units, and no name for a number: km/m, not percent."""
-    named = list(unit.container.values()) == [1]
-    return type(unit) is InternedUnit and unit.pure and not (unit.plain or unit.offset or named)
+    if type(unit) is not InternedUnit or not unit.pure:
+        return False
+    return not (unit.plain or unit.offset or unit.single)
 
 
 def _round(primitive: Any, operands: Operands, params: Params) -> Any:

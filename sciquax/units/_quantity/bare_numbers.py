@@ -68,9 +68,8 @@ def _measure(unit: InternedUnit) -> str:
         root = registry.get_root_units(unit.pint)[1]
         if root == as_unit("radian", registry).pint:
             return "angle"
-        single = list(unit.container.values()) == [1]
         small = float(registry.convert(1.0, unit.pint, registry.Unit(""))) < 1
-    return "fraction" if single and small and not root._units else ""
+    return "fraction" if unit.single and small and not root._units else ""
 
 
 def has_angle(unit: Any) -> bool:

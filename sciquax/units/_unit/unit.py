@@ -172,7 +172,7 @@ class InternedUnit:
         **Raises** `DimensionalityError` for a logarithmic unit in a product, such as dBm/Hz.
         """
         if self._logarithm is None:
-            if list(self.container.values()) != [1]:
+            if not self.single:
                 raise _logarithm_in_product(str(self))
             (name,) = self.container
             definition = self.registry._units[name]
@@ -184,9 +184,14 @@ class InternedUnit:
         return self._logarithm
 
     @property
+    def single(self) -> bool:
+        """Whether this is one name to the power one: km or percent, not km/m."""
+        return list(self.container.values()) == [1]
+
+    @property
     def gain(self) -> bool:
         """Whether this is logarithmic and of ratios: decibels, which are numbers of a kind."""
-        if not self.logarithmic or list(self.container.values()) != [1]:
+        if not (self.logarithmic and self.single):
             return False
         return self.logarithm().reference.plain
 

@@ -1,4 +1,4 @@
-"""The LU factors of a structured matrix, kept as the matrix.
+"""The LU factors of a matrix that is stored otherwise, kept as the matrix.
 
 JAX solves a system in three equations: `lu`, and two `triangular_solve`s with its result. Where the
 function-level rule for `jnp.linalg.solve` does not apply (under `grad` or `vmap` within
@@ -6,8 +6,8 @@ function-level rule for `jnp.linalg.solve` does not apply (under `grad` or `vmap
 both factors: solving with one of them is put off until the other's turn, which solves the system.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import jax.scipy as jsp
 
@@ -22,23 +22,35 @@ from sciquax.core import (
     strip,
 )
 
-from .._matrix.fields import unchecked
-from .._matrix.matrix import StructuredMatrix
-from .._matrix.solve import solve_sided
+
+class Kind(NamedTuple):
+    """What matrices are kept so: their type, `solve(matrix, b, params)` by the parameters of
+    `triangular_solve`, and what messages call them."""
+
+    type: type
+    solve: Callable[[Any, Any, dict[str, Any]], Any]
+    name: str
 
 
-class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
-    """What `lu` of a structured matrix gives, for `lu_solve`. It has no elements."""
+def _made(cls: type, **fields: Any) -> Any:
+    value = object.__new__(cls)
+    for name, x in fields.items():
+        object.__setattr__(value, name, x)
+    return value
+
+
+class LuFactor(ArrayValue, leaves=("matrix",), static=("_kind",)):
+    """What `lu` of a matrix gives, for `lu_solve`. It has no elements."""
 
     layer: ClassVar[int] = 101
     wants_deferred: ClassVar[bool] = True
 
     matrix: Any
-    _static: None
+    _kind: Kind
 
     @staticmethod
-    def of(matrix: StructuredMatrix) -> "LuFactor":
-        return unchecked(LuFactor, matrix=matrix, _static=None)
+    def of(matrix: Any, kind: Kind) -> "LuFactor":
+        return _made(LuFactor, matrix=matrix, _kind=kind)
 
     def aval(self) -> Any:
         return self.matrix.aval()
@@ -49,23 +61,22 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_static",)):
     __short__ = __repr__
 
     def materialise(self) -> Any:
-        raise self._refusal("This")
-
-    @staticmethod
-    def _refusal(what: str) -> RuleError:
-        return RuleError(
-            f"{what} needs the elements of an LU factorisation, which structured matrices do not "
-            "form.",
-            "Use `jnp.linalg.solve`, `lu_solve`, `det` or `slogdet`, or `.materialise()` the "
-            "matrix first.",
-        )
+        raise _refusal("This", self._kind)
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
-        raise LuFactor._refusal(f"`{primitive.name}`")
+        kind = next(x._kind for x in values if isinstance(x, LuFactor))
+        raise _refusal(f"`{primitive.name}`", kind)
 
 
-class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
+def _refusal(what: str, kind: Kind) -> RuleError:
+    return RuleError(
+        f"{what} needs the elements of an LU factorisation, which {kind.name} do not form.",
+        "Use `jnp.linalg.solve`, `lu_solve`, `det` or `slogdet`, or make the matrix dense first.",
+    )
+
+
+class HalfSolved(ArrayValue, leaves=("array",), static=("_factor", "_kind")):
     """A right-hand side that one factor has been put off for: only the other one may take it.
 
     Transient, so that it leaves no function: what is solved by one factor alone is refused.
@@ -77,20 +88,22 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor",)):
 
     array: Any
     _factor: str
+    _kind: Kind
 
     @staticmethod
-    def by(factor: str, array: Any) -> "HalfSolved":
-        return unchecked(HalfSolved, array=array, _factor=factor)
+    def by(factor: str, array: Any, kind: Kind) -> "HalfSolved":
+        return _made(HalfSolved, array=array, _factor=factor, _kind=kind)
 
     def aval(self) -> Any:
         return aval_of(self.array)
 
     def materialise(self) -> Any:
-        raise LuFactor._refusal(f"A solution by {self._factor} alone")
+        raise _refusal(f"A solution by {self._factor} alone", self._kind)
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
-        raise LuFactor._refusal(f"`{primitive.name}`")
+        kind = next(x._kind for x in values if isinstance(x, (LuFactor, HalfSolved)))
+        raise _refusal(f"`{primitive.name}`", kind)
 
 
 def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -99,28 +112,28 @@ def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str,
         return NotImplemented
     which = "L" if params["lower"] else "U"
     if not isinstance(b, HalfSolved):
-        return HalfSolved.by(which, b)
+        return HalfSolved.by(which, b, factor._kind)
     if b._factor == which:
         return NotImplemented
-    return solve_sided(factor.matrix, b.array, params)
+    return factor._kind.solve(factor.matrix, b.array, params)
 
 
 def _half_moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """`vmap` moves the axes of right-hand sides between the two solves."""
     half, *rest = map(strip, operands)
-    return HalfSolved.by(half._factor, bind(primitive, half.array, *rest, **params))
+    return HalfSolved.by(half._factor, bind(primitive, half.array, *rest, **params), half._kind)
 
 
 def _solve_triangular(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     """One factor alone: there is none."""
-    raise LuFactor._refusal("`solve_triangular`")
+    raise _refusal("`solve_triangular`", next(x for x in (a, b) if isinstance(x, LuFactor))._kind)
 
 
 def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Batch axes move with the matrix."""
     factor, *rest = operands
     out = bind(primitive, factor.matrix, *rest, **params)
-    return LuFactor.of(out) if isinstance(out, StructuredMatrix) else NotImplemented
+    return LuFactor.of(out, factor._kind) if isinstance(out, factor._kind.type) else NotImplemented
 
 
 register_rule(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)

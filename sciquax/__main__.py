@@ -1,0 +1,5 @@
+"""`python -m sciquax` prints versions."""
+
+from .versions import show_versions
+
+show_versions()

@@ -1,0 +1,128 @@
+"""Functions of a sparse matrix that are dense, for what they are multiplied with: `inv(A) @ b`."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import jax.scipy as jsp
+
+from sciquax._storage.exponential import exponential_times
+from sciquax._storage.origin import Origin
+from sciquax._storage.promotion import leniently
+from sciquax.core import ArrayValue, RuleError, aval_of, describe, register_rule, strip
+from sciquax.core.internal import ShapedArray
+
+from ._array import BCOO
+from ._dot_general import product
+from ._functions import diagonal
+from ._indices import array_of, data_of, foreign
+from ._systems import solution
+
+
+class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
+    """The inverse or the exponential of a sparse matrix, which is kept: products alone."""
+
+    layer: ClassVar[int] = BCOO.layer + 1
+    transient: ClassVar[bool] = True
+    wants_deferred: ClassVar[bool] = True
+
+    matrix: BCOO
+    function: str
+    origin: Origin
+
+    @classmethod
+    def of(cls, function: str, matrix: BCOO, origin: Origin) -> "OfMatrix":
+        value = object.__new__(cls)
+        for name, x in (("matrix", matrix), ("function", function), ("origin", origin)):
+            object.__setattr__(value, name, x)
+        return value
+
+    def aval(self) -> Any:
+        return ShapedArray(self.matrix.aval().shape, jnp.promote_types(self.matrix.dtype, float))
+
+    def times(self, x: Any) -> Any:
+        """Its product with columns."""
+        if self.function == "inverse":
+            return solution(self.matrix, x, "inv")
+        dtype = jnp.promote_types(self.aval().dtype, x.dtype)
+        a = self.matrix.with_payload(data_of(self.matrix).astype(dtype))
+        sizes = _transpose(a.with_payload(jnp.abs(data_of(a))))
+        norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)))
+        mean = jnp.mean(diagonal(a))
+        return exponential_times(lambda y: _times(a, y), x.astype(dtype), norm, mean)
+
+    def materialise(self) -> Any:
+        if not self.matrix.allow_materialise:
+            raise RuleError(
+                f"The {self.function} of {describe(self.matrix)} is dense.",
+                "Solve for what it would be multiplied with."
+                if self.function == "inverse"
+                else "Multiply it with a vector, or call `todense()` before.",
+            ).at(self.origin.location)
+        return self.times(jnp.eye(self.shape[-1], dtype=self.dtype))
+
+
+def _times(a: BCOO, x: Any) -> Any:
+    return product(a, x, (((1,), (0,)), ((), ())), {})
+
+
+def _transpose(a: BCOO) -> BCOO:
+    rows, columns = a.sparse_shape
+    return BCOO(
+        data_of(a),
+        a.indices[:, ::-1],
+        (columns, rows),
+        unique_indices=a.unique_indices,
+        allow_materialise=a.allow_materialise,
+    )
+
+
+def _function(name: str) -> Any:
+    def rule(a: Any, *args: Any, **kwargs: Any) -> Any:
+        shape = a.aval().shape
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise RuleError(f"The {name} is one of a square matrix, not of {describe(a)}.")
+        return OfMatrix.of(name, a, Origin.here(name))
+
+    return rule
+
+
+def _dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    lhs, rhs = map(strip, operands)
+    (contract, batch) = params["dimension_numbers"]
+    first = isinstance(lhs, OfMatrix)
+    mat, other, axes = (lhs, rhs, contract) if first else (rhs, lhs, contract[::-1])
+    if isinstance(other, (OfMatrix, BCOO)) or foreign(other) or batch != ((), ()):
+        return NotImplemented
+    other = array_of(other)
+    if len(axes[0]) != 1:
+        return NotImplemented
+    mat = mat if axes[0][0] == 1 else _transposed(None, [mat], {"permutation": (1, 0)})
+    front = jnp.moveaxis(other, axes[1][0], 0)
+    out = mat.times(front.reshape(front.shape[0], -1)).reshape(-1, *front.shape[1:])
+    out = out if first else jnp.moveaxis(out, 0, -1)
+    preferred = params.get("preferred_element_type")
+    return out if preferred is None else out.astype(preferred)
+
+
+def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    (x,) = operands
+    if tuple(params["permutation"]) != (1, 0):
+        return x
+    return OfMatrix.of(x.function, _transpose(x.matrix), x.origin)
+
+
+def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """A multiple of an inverse is the inverse of a multiple."""
+    x, y = map(strip, operands)
+    of, number = (x, y) if isinstance(x, OfMatrix) else (y, x)
+    if not isinstance(of, OfMatrix) or of.function != "inverse" or aval_of(number).shape != ():
+        return NotImplemented
+    return OfMatrix.of("inverse", of.matrix.with_payload(data_of(of.matrix) / number), of.origin)
+
+
+register_rule(BCOO, jnp.linalg.inv, _function("inverse"))
+register_rule(BCOO, jsp.linalg.expm, _function("exponential"))
+register_rule(OfMatrix, "dot_general", leniently(_dot_general))
+register_rule(OfMatrix, "transpose", leniently(_transposed))
+register_rule(OfMatrix, "mul", leniently(_scaled))

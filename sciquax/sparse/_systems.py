@@ -1,0 +1,161 @@
+"""Linear systems with sparse matrices, and their determinants: by LU factors on the host."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import jax.scipy as jsp
+import numpy as np
+
+from sciquax._storage.lu_factor import Kind, LuFactor
+from sciquax._storage.promotion import leniently
+from sciquax.core import RuleError, describe, register_rule, strip
+
+from . import _direct
+from ._array import BCOO
+from ._indices import array_of, data_of, in_batch
+
+Operands = Sequence[Any]
+Params = dict[str, Any]
+
+
+def _computed(*dtypes: Any) -> tuple[Any, Any]:
+    """The dtype of a result, as of dense arrays; and that which SuperLU computes in."""
+    result = jnp.result_type(*dtypes)
+    if not jnp.issubdtype(result, jnp.inexact):
+        result = jnp.promote_types(result, jnp.result_type(float))
+    return result, jnp.promote_types(result, jnp.float32)
+
+
+def _matrix(a: Any, function: str) -> BCOO:
+    """With batch axes as such."""
+    shape = a.aval().shape
+    made = in_batch(a, shape[:-2] if a.n_batch else (1,) * len(shape[:-2]))
+    if made is None or any(n != m for n, m in zip(made.aval().shape, shape, strict=True)):
+        raise RuleError(
+            f"`{function}` of {describe(a)}, whose batch axes hold elements at different places.",
+            "Make it of batched data and indices.",
+        )
+    return made
+
+
+def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
+    """For right-hand sides of shape (*batch, n, columns)."""
+    mat, n = _matrix(a, function), a.aval().shape[-1]
+    if b.shape[-2] != n:
+        raise ValueError(
+            f"A system with a matrix of shape {a.aval().shape} takes right-hand sides of {n} "
+            f"rows; got shape {b.shape}."
+        )
+    dtype, computed = _computed(a.dtype, b.dtype)
+    data, places, b = data_of(mat).astype(computed), mat.indices, b.astype(computed)
+    own = mat.aval().shape[:-2]
+    batch = np.broadcast_shapes(own, b.shape[:-2])
+    if any(m != 1 for m in own):
+        data, places = (jnp.broadcast_to(x, (*batch, *x.shape[len(own) :])) for x in (data, places))
+        b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
+    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
+    x = _direct.solve(data, places, b.reshape(-1, *b.shape[-2:]), transposed)
+    return x.reshape(*batch, *x.shape[1:]).astype(dtype)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    """Direct, by SuperLU: one factorisation for all right-hand sides of a matrix."""
+    if not isinstance(a, BCOO) or isinstance(b, BCOO):
+        raise RuleError(
+            f"`solve` takes a sparse matrix and an array, not {describe(a)} and {describe(b)}.",
+            "The solution is dense where that is sparse: call its `todense()`.",
+        )
+    b = array_of(b)
+    if b.ndim == 1:
+        return solution(a, b[:, None], "solve")[..., 0]
+    return solution(a, b, "solve")
+
+
+def _scipy_solve(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+    """Whatever is assumed of the matrix: both of its triangles are read."""
+    return _solve(a, b)
+
+
+def _slogdet(a: Any, *, method: str | None = None) -> Any:
+    mat = _matrix(a, "slogdet")
+    batch, n = mat.aval().shape[:-2], mat.aval().shape[-1]
+    dtype, computed = _computed(a.dtype)
+    data, places = data_of(mat).astype(computed), mat.indices
+    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
+    sign, log = _direct.slogdet_p.bind(data, places, n=n)
+    real = jnp.finfo(dtype).dtype
+    return sign.reshape(batch).astype(dtype), log.reshape(batch).astype(real)
+
+
+def _slogdet_named(a: Any, *, method: str | None = None) -> Any:
+    return _SLOGDET_RESULT(*_slogdet(a))
+
+
+_SLOGDET_RESULT = type(jnp.linalg.slogdet(np.eye(1, dtype=np.float32)))
+
+
+def _det(a: Any) -> Any:
+    sign, log = _slogdet(a)
+    return sign * jnp.exp(log).astype(sign.dtype)
+
+
+# -- triangles ------------------------------------------------------------------------------------
+
+
+def _sided(a: BCOO, b: Any, params: Params) -> Any:
+    """`triangular_solve`'s sides and transposes, for any matrix."""
+    if params["conjugate_a"]:
+        a = a.with_payload(data_of(a).conj())
+    transposed, b = params["transpose_a"], array_of(b)
+    if params["left_side"]:
+        return solution(a, b, "solve", transposed)
+    x = solution(a, jnp.swapaxes(b, -1, -2), "solve", not transposed)
+    return jnp.swapaxes(x, -1, -2)
+
+
+def _half(a: Any, lower: bool, unit_diagonal: bool) -> BCOO:
+    """One triangle: the other elements become zeros."""
+    a = _matrix(a, "triangular_solve")
+    offset = a.indices[..., 1] - a.indices[..., 0]
+    kept = offset <= 0 if lower else offset >= 0
+    if unit_diagonal:
+        kept &= offset != 0
+    data = jnp.where(kept, data_of(a), jnp.zeros((), a.dtype))
+    # What is left out stands in the first row or column, so that no place is outside the triangle.
+    places = jnp.where(kept[..., None], a.indices, jnp.zeros((), a.indices.dtype))
+    shape = a.aval().shape
+    if unit_diagonal:
+        batch, n = shape[:-2], shape[-1]
+        i = jnp.broadcast_to(jnp.arange(n, dtype=places.dtype), (*batch, n))
+        places = jnp.concatenate([places, jnp.stack([i, i], -1)], -2)
+        data = jnp.concatenate([data, jnp.ones((*batch, n), data.dtype)], -1)
+    return BCOO(data, places, shape)
+
+
+def _triangular_solve(primitive: Any, operands: Operands, params: Params) -> Any:
+    a, b = map(strip, operands)
+    if not isinstance(a, BCOO) or isinstance(b, BCOO):
+        return NotImplemented
+    return _sided(_half(a, params["lower"], params["unit_diagonal"]), b, params)
+
+
+_KIND = Kind(BCOO, _sided, "sparse arrays")
+
+
+def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
+    """The factors are kept as the matrix itself; see `LuFactor`."""
+    (a,) = operands
+    shape = a.aval().shape
+    if shape[-1] != shape[-2]:
+        return NotImplemented
+    order = jnp.broadcast_to(jnp.arange(shape[-1], dtype=np.int32), shape[:-1])
+    return [LuFactor.of(a, _KIND), order, order]
+
+
+register_rule(BCOO, jnp.linalg.solve, leniently(_solve))
+register_rule(BCOO, jsp.linalg.solve, leniently(_scipy_solve))
+register_rule(BCOO, jnp.linalg.slogdet, leniently(_slogdet_named))
+register_rule(BCOO, jnp.linalg.det, leniently(_det))
+register_rule(BCOO, "lu", leniently(_lu))
+register_rule(BCOO, "triangular_solve", leniently(_triangular_solve))

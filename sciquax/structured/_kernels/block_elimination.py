@@ -1,0 +1,148 @@
+"""Block-tridiagonal systems: `lax.scan`s whose step takes one row of blocks.
+
+The axis of blocks comes first: `lower` and `upper` are (k - 1, ..., m, m), `main` is (k, ..., m, m)
+and right-hand sides are (k, ..., m, c). Batch axes ride along.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def mm(x: Any, y: Any) -> Any:
+    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
+
+def _adjoint(x: Any) -> Any:
+    return jnp.conj(jnp.swapaxes(x, -1, -2))
+
+
+def _substitute(triangle: Any, b: Any, lower: bool, unit: bool = False) -> Any:
+    return lax.linalg.triangular_solve(triangle, b, left_side=True, lower=lower, unit_diagonal=unit)
+
+
+def product(lower: Any, main: Any, upper: Any, x: Any) -> Any:
+    """The matrix times x."""
+    out = mm(main, x)
+    if main.shape[0] > 1:
+        out = out.at[1:].add(mm(lower, x[:-1])).at[:-1].add(mm(upper, x[1:]))
+    return out
+
+
+def thomas(lower: Any, main: Any, upper: Any, b: Any) -> Any:
+    """Block elimination without exchanges between rows of blocks.
+
+    Golub and Van Loan, Matrix Computations, 4th ed., section 4.5.1: stable for matrices that are
+    positive definite, or block diagonally dominant.
+    """
+    m = main.shape[-1]
+    none = jnp.zeros_like(main[:1])
+
+    def forward(carry: Any, row: Any) -> Any:
+        ratio, y = carry
+        low, d, up, side = row
+        sides = jnp.concatenate([up, side - mm(low, y)], -1)
+        found = jnp.linalg.solve(d - mm(low, ratio), sides)
+        carry = found[..., :m], found[..., m:]
+        return carry, carry
+
+    def backward(x: Any, row: Any) -> Any:
+        ratio, y = row
+        x = y - mm(ratio, x)
+        return x, x
+
+    start = none[0], jnp.zeros_like(b[0])
+    rows = jnp.concatenate([none, lower]), main, jnp.concatenate([upper, none]), b
+    _, found = lax.scan(forward, start, rows)
+    return lax.scan(backward, jnp.zeros_like(b[0]), found, reverse=True)[1]
+
+
+def eliminate(lower: Any, main: Any, upper: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Gaussian elimination with partial pivoting: rows of two rows of blocks are exchanged.
+
+    These are all rows that have elements in the columns of a block, so that it is the elimination
+    of the whole (Golub and Van Loan, section 3.4). U has two more blocks to the right.
+
+    **Returns** U's rows (k, ..., m, 3 m), what became of b, and the sign of the permutation.
+    """
+    m = main.shape[-1]
+    none = jnp.zeros_like(main[:1])
+    sign = jnp.ones(main.shape[1:-2], jnp.int32)
+
+    def step(carry: Any, row: Any) -> Any:
+        top, side, sign = carry  # (..., m, 2 m): columns of this block and of the next
+        low, d, up, new = row
+        panel = jnp.concatenate([top[..., :m], low], -2)
+        blank = jnp.zeros_like(low)
+        rest = jnp.concatenate(
+            [
+                jnp.concatenate([top[..., m:], blank, side], -1),
+                jnp.concatenate([d, up, new], -1),
+            ],
+            -2,
+        )
+        factors, pivots, order = lax.linalg.lu(panel)
+        rest = jnp.take_along_axis(rest, order[..., None], -2)
+        done = _substitute(factors[..., :m, :], rest[..., :m, :], True, True)
+        below = rest[..., m:, :] - mm(factors[..., m:, :], done)
+        swaps = jnp.sum(pivots != np.arange(m), -1)
+        sign = jnp.where(swaps % 2 == 1, -sign, sign)
+        own = jnp.concatenate([jnp.triu(factors[..., :m, :]), done[..., : 2 * m]], -1)
+        return (below[..., : 2 * m], below[..., 2 * m :], sign), (own, done[..., 2 * m :])
+
+    top = jnp.concatenate([main[0], upper[0] if upper.shape[0] else none[0]], -1)
+    # after the last row, one of the identity: its elimination exchanges nothing below it
+    rows = (
+        jnp.concatenate([lower, none]),
+        jnp.concatenate([main[1:], none]),
+        jnp.concatenate([upper[1:], none, none])[: main.shape[0]],
+        jnp.concatenate([b[1:], jnp.zeros_like(b[:1])]),
+    )
+    (_, _, sign), (u, y) = lax.scan(step, (top, b[0], sign), rows)
+    return u, y, sign
+
+
+def pivoted(lower: Any, main: Any, upper: Any, b: Any) -> Any:
+    """The solution by `eliminate`."""
+    m = main.shape[-1]
+    u, y, _ = eliminate(lower, main, upper, b)
+
+    def backward(carry: Any, row: Any) -> Any:
+        first, second = carry
+        own, side = row
+        side = side - mm(own[..., m : 2 * m], first) - mm(own[..., 2 * m :], second)
+        x = _substitute(own[..., :m], side, False)
+        return (x, first), x
+
+    none = jnp.zeros_like(b[0])
+    return lax.scan(backward, (none, none), (u, y), reverse=True)[1]
+
+
+def cholesky(lower: Any, main: Any) -> tuple[Any, Any]:
+    """The blocks of the lower Cholesky factor, on the diagonal and below it."""
+
+    def step(before: Any, row: Any) -> Any:
+        low, d = row
+        off = _adjoint(_substitute(before, _adjoint(low), True))
+        own = lax.linalg.cholesky(d - mm(off, _adjoint(off)), symmetrize_input=False)
+        return own, (own, off)
+
+    eye = jnp.broadcast_to(jnp.eye(main.shape[-1], dtype=main.dtype), main.shape[1:])
+    rows = jnp.concatenate([jnp.zeros_like(main[:1]), lower]), main
+    _, (own, off) = lax.scan(step, eye, rows)
+    return own, off[1:]
+
+
+def substitute(main: Any, off: Any, b: Any, lower: bool) -> Any:
+    """The solution of a block-bidiagonal system whose blocks on the diagonal are triangular."""
+
+    def step(x: Any, row: Any) -> Any:
+        own, beside, side = row
+        x = _substitute(own, side - mm(beside, x), lower)
+        return x, x
+
+    none = jnp.zeros_like(main[:1])
+    beside = jnp.concatenate([none, off] if lower else [off, none])
+    return lax.scan(step, jnp.zeros_like(b[0]), (main, beside, b), reverse=not lower)[1]

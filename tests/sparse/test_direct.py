@@ -1,0 +1,186 @@
+"""Systems, determinants and functions of sparse matrices against the dense ones."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import jax.scipy as jsp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import sciquax
+from sciquax import quaxify
+from sciquax.core import RuleError
+from sciquax.sparse import BCOO, _factor_cache
+from sciquax.units import Quantity
+from tests.helpers import assert_raises
+
+RNG = np.random.default_rng(0)
+FULL = np.where(RNG.random((5, 5)) < 0.4, RNG.standard_normal((5, 5)), 0) + 3 * np.eye(5)
+DENSE = jnp.asarray(FULL, jnp.float32)
+A = BCOO.from_dense(DENSE)
+PADDED = BCOO(  # duplicates, padding, no order
+    jnp.concatenate([A.data[::-1] / 4, 0.75 * A.data, jnp.ones(2)]),
+    jnp.concatenate([A.indices[::-1], A.indices, jnp.asarray([[5, 0], [0, 7]])]),
+    (5, 5),
+)
+b, V = jr.normal(jr.key(0), (5,)), jr.normal(jr.key(1), (3, 5))
+s = jnp.arange(1.0, 4.0)
+solve, inv = jnp.linalg.solve, jnp.linalg.inv
+
+
+@pytest.fixture(autouse=True)
+def loose():
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def close(actual, expected, tolerance=3e-4):
+    for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+PROGRAMS = {
+    "vector": lambda A: solve(A, b),
+    "columns": lambda A: solve(A, V.T),
+    "batch": lambda A: solve(A, jnp.stack([V.T, 2 * V.T])),
+    "transposed": lambda A: solve(A.T, b),
+    "scipy": lambda A: jsp.linalg.solve(A, b),
+    "inverse": lambda A: (inv(A) @ b, b @ inv(A), inv(A).T @ V.T, -2.0 * inv(A) @ b),
+    "determinant": lambda A: (jnp.linalg.det(A), tuple(jnp.linalg.slogdet(-A))),
+    "lower": lambda A: jsp.linalg.solve_triangular(A, b, lower=True),
+    "upper": lambda A: jsp.linalg.solve_triangular(A, V.T, trans=1),
+    "unit": lambda A: jsp.linalg.solve_triangular(A, b, lower=True, unit_diagonal=True),
+    "lu": lambda A: jsp.linalg.lu_solve(jsp.linalg.lu_factor(A), b),
+    "lu_transposed": lambda A: jsp.linalg.lu_solve(jsp.linalg.lu_factor(A), b, trans=1),
+    "exponential": lambda A: (jsp.linalg.expm(A) @ b, b @ jsp.linalg.expm(A)),
+    "vmap": lambda A: jax.vmap(lambda b: solve(A, b))(V),
+    "vmap_columns": lambda A: jax.vmap(lambda b: solve(A, b), in_axes=1, out_axes=1)(V.T),
+    "vmap_twice": lambda A: jax.vmap(lambda t: jax.vmap(lambda b: solve(t * A, b))(V))(s),
+    "vmap_elements": lambda A: jax.vmap(lambda t: solve(t * A, b))(s),
+    "vmap_shift": lambda A: jax.vmap(lambda t: solve(A + t * jnp.eye(5), b))(s),
+    "vmap_diagonal": lambda A: jax.vmap(lambda d: (jnp.diag(d) + A) @ b)(V),
+    "gradient": lambda A: jax.grad(lambda b: jnp.sum(solve(A, b) ** 3))(b),
+    "jacobians": lambda A: (
+        jax.jacfwd(lambda b: solve(A, b))(b),
+        jax.jacrev(lambda b: solve(A, b))(b),
+    ),
+    "hessian": lambda A: jax.hessian(lambda d: jnp.sum(solve(A + jnp.diag(d), b) ** 2))(b),
+    "scan": lambda A: jax.lax.scan(lambda x, _: (solve(A, x), x[0]), b, length=3),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_against_dense(name):
+    f = PROGRAMS[name]
+    close(quaxify(f)(PADDED), f(DENSE))
+
+
+@pytest.mark.parametrize("name", ["columns", "determinant", "vmap_elements", "upper"])
+def test_under_jit(name):
+    f = PROGRAMS[name]
+    close(jax.jit(quaxify(f))(PADDED), f(DENSE))
+
+
+@pytest.mark.parametrize("right", [jnp.int32, bool, jnp.float16, jnp.complex64])
+@pytest.mark.parametrize("left", [jnp.int32, bool, jnp.float32, jnp.complex64])
+def test_promotes_as_dense(left, right):
+    B, c = (5 * A.todense()).astype(left) + jnp.eye(5, dtype=left), (3 * b).astype(right)
+    found = quaxify(solve)(BCOO.from_dense(B), c)
+    if jnp.promote_types(left, right) == jnp.float16:  # which JAX has no LU factors of
+        close(found, solve(B.astype(jnp.float32), c).astype(right), 2e-2)
+    else:
+        close(found, solve(B, c))
+
+
+def test_derivatives_by_elements():
+    """Against dense matrices that are made of the elements: once, twice, under `vmap`."""
+    places = A.indices
+
+    def ours(f):
+        return lambda data: quaxify(f)(BCOO(data, places, (5, 5)))
+
+    def dense(f):
+        return lambda data: f(jnp.zeros((5, 5)).at[places[:, 0], places[:, 1]].set(data))
+
+    batch = jnp.stack([A.data, 1.5 * A.data])
+    for f in (
+        lambda A: jnp.sum(solve(A, b) ** 2),
+        lambda A: jnp.linalg.slogdet(A)[1],
+        lambda A: jnp.sum(inv(A) @ V.T),
+    ):
+        close(jax.vmap(ours(f))(batch), jax.vmap(dense(f))(batch))
+        close(jax.vmap(jax.grad(ours(f)))(batch), jax.vmap(jax.grad(dense(f)))(batch), 1e-3)
+    f = lambda A: jnp.sum(solve(A, b) ** 2)  # noqa: E731
+    close(jax.jit(jax.hessian(ours(f)))(A.data), jax.hessian(dense(f))(A.data), 1e-2)
+    gradient = jax.grad(lambda x: jnp.sum(ours(lambda A: jsp.linalg.expm(0.3 * A) @ b)(x)))(A.data)
+    expected = jax.grad(lambda x: jnp.sum(dense(lambda A: jsp.linalg.expm(0.3 * A) @ b)(x)))(A.data)
+    close(gradient, expected, 1e-3)
+
+
+def test_complex_determinant():
+    B = DENSE.astype(jnp.complex64).at[0, 0].multiply(2j)
+    data = BCOO.from_dense(B)
+    for f in (lambda A: jnp.linalg.det(A), lambda A: tuple(jnp.linalg.slogdet(A))):
+        close(quaxify(f)(data), f(B))
+    f = lambda z: jnp.real(jnp.linalg.det(z * data.todense()))  # noqa: E731
+    ours = lambda z: jnp.real(quaxify(jnp.linalg.det)(data.with_payload(z * data.data)))  # noqa: E731
+    z = jnp.asarray(1.0 + 0.2j)
+    close(jax.grad(ours)(z), jax.grad(f)(z), 1e-3)
+
+
+def test_singular():
+    singular = BCOO(jnp.ones(2), jnp.asarray([[0, 0], [1, 0]]), (3, 3))
+    assert jnp.isnan(quaxify(solve)(singular, jnp.ones(3))).all()
+    close(tuple(quaxify(jnp.linalg.slogdet)(singular)), (jnp.zeros(()), jnp.asarray(-jnp.inf)))
+
+
+def test_one_factorisation(monkeypatch):
+    """For right-hand sides in columns, in turn, by `vmap`, in a loop, and in the backward pass."""
+    made = []
+    original = _factor_cache._factorised
+    monkeypatch.setattr(
+        _factor_cache, "_factorised", lambda *args: made.append(1) or original(*args)
+    )
+    n = 30
+    laplacian = sp.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n))
+    L = BCOO.from_scipy(laplacian.astype(np.float32))
+    loss = lambda L: jnp.sum(solve(L, jnp.ones(n)) ** 2)  # noqa: E731
+    for _ in range(2):
+        quaxify(solve)(L, jnp.ones((n, 4)))
+        jax.jit(quaxify(lambda L: jax.vmap(lambda c: solve(L, c))(jnp.ones((3, n)))))(L)
+        quaxify(lambda L: jax.lax.fori_loop(0, 3, lambda i, x: solve(L, x), jnp.ones(n)))(L)
+        sciquax.grad(loss)(L)
+        quaxify(lambda L: (jnp.linalg.slogdet(L), solve(L.T, jnp.ones(n))))(L)
+    assert len(made) == 2  # L and its transpose
+    kept = len(_factor_cache._kept)
+    for k in range(10):
+        quaxify(solve)(L.with_payload(L.data + k), jnp.ones(n))
+    assert len(_factor_cache._kept) == _factor_cache._MOST >= kept
+
+
+def test_with_units():
+    q = Quantity(A, "N/m")
+    x = quaxify(solve)(q, Quantity(b, "N"))
+    assert str(x.units) == "meter"
+    close(x.m, solve(DENSE, b))
+    x = quaxify(lambda K, f: inv(K) @ f)(q, Quantity(b, "N"))
+    assert str(x.units) == "meter"
+    close(x.m, solve(DENSE, b))
+
+
+def test_what_is_refused():
+    assert_raises(
+        RuleError,
+        lambda: quaxify(lambda a: inv(a))(A),  # HERE
+        "The inverse of BCOO(f32[5,5], nse=13) is dense.\n"
+        "{place}\nSolve for what it would be multiplied with.",
+    )
+    assert_raises(
+        RuleError,
+        lambda: quaxify(lambda a: solve(a, a))(A),  # HERE
+        "`solve` takes a sparse matrix and an array, not BCOO(f32[5,5], nse=13) and "
+        "BCOO(f32[5,5], nse=13).\n{place}\n"
+        "The solution is dense where that is sparse: call its `todense()`.",
+    )
