@@ -92,6 +92,7 @@ PROGRAMS = {
     "stack": (lambda A: jnp.stack([A, 2 * A], 1), SPARSE),
     "blocks": (lambda A: jnp.vstack([jnp.hstack([A, A]), jnp.hstack([-A, A])]), SPARSE),
     "kron": (lambda A: jnp.kron(A, A[:2]), SPARSE),
+    "kron_eye": (lambda A: jnp.kron(A, jnp.eye(3)) - jnp.kron(jnp.eye(3), A), SPARSE),
     "tril": (lambda A: (jnp.tril(A), jnp.triu(A, 1)), SPARSE),
     "eye": (lambda A: A @ A.T + 2 * jnp.eye(5) - jnp.eye(5, k=1), SPARSE),
     "diag": (lambda A: A @ A.T - jnp.diag(X[0]), SPARSE),
