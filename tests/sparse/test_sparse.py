@@ -336,6 +336,7 @@ def test_sparse_products_under_jit_are_of_the_elements():
         assert square.nse <= count
         expected = f(B.to_scipy())
         assert abs(square.to_scipy() - expected).max() <= 1e-5 * abs(expected).max()
+    assert (B @ B).nse == 3 * n - 3 and (B.T @ B).nse == 3 * n - 2
     captured = jax.jit(lambda data: quaxify(lambda B: B @ B)(B.with_payload(data)))(B.data)
     assert captured.nse == 3 * n - 3  # the places are known: exactly the products
 
