@@ -96,7 +96,8 @@ def _systems(side: int = 100) -> list[Ratio]:
     import scipy.sparse
     import scipy.sparse.linalg
 
-    line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(side, side))
+    offsets: Any = [-1, 0, 1]  # SciPy's annotation says one number
+    line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=offsets, shape=(side, side))
     one = scipy.sparse.eye_array(side)
     plane = (scipy.sparse.kron(line, one) + scipy.sparse.kron(one, line)).tocsc().astype("float32")
     b, ours = np.ones(side**2, np.float32), BCOO.from_scipy(plane)

@@ -1,8 +1,9 @@
-"""Where a result that has no array of its own came from, for the refusal."""
+"""Where a result that has no array of its own came from, and what is said where it is needed."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sciquax.core import current_location
+from sciquax.core import RuleError, current_location, describe
 
 
 class Origin:
@@ -23,3 +24,16 @@ class Origin:
 
     def __hash__(self) -> int:
         return 0
+
+
+def operation(primitive: Any, operands: Sequence[Any]) -> str:
+    """How messages call it."""
+    return f"`{primitive.name}` of ({', '.join(map(describe, operands))})"
+
+
+def refusal(what: str) -> RuleError:
+    """Of an operation on a sparse array."""
+    return RuleError(
+        f"{what} would need the elements that are not stored.",
+        "Pass `allow_materialise=True`, or call its `todense()`.",
+    )

@@ -10,13 +10,13 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.experimental import sparse as jsparse
 
+from sciquax._storage.origin import operation, refusal
 from sciquax.core import (
     ArrayValue,
     RuleError,
     Unsettled,
     adopt,
     aval_of,
-    describe,
     is_value,
     materialised,
     quaxify,
@@ -29,6 +29,8 @@ from ._row_layout import RowLayout, in_layout_order, most_of, row_layout
 
 _SHORT = 1 << 16
 """Vectors of more elements are not made dense by themselves."""
+_AT_ONCE = 1 << 17
+"""Products with as many elements take longer than staging them again."""
 
 
 class BCOO(
@@ -223,6 +225,14 @@ class BCOO(
             return counts.todense() > 0
         return mat.todense()
 
+    def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
+        """Products at once: SciPy's for large matrices, and as long as places are known."""
+        other = rhs if lhs is self else lhs
+        if name == "matmul" and isinstance(other, (BCOO, jax.Array, np.ndarray)):
+            if isinstance(other, BCOO) or self.nse >= _AT_ONCE:
+                return quaxify(jnp.matmul)(lhs, rhs)
+        return super()._binary(name, lhs, rhs)
+
     def materialise(self) -> jax.Array:
         """The dense array. **Raises** `RuleError` unless `allow_materialise`, or a short vector."""
         if not self.may_materialise():
@@ -290,18 +300,6 @@ class BCOO(
         if not hasattr(self.data, "shape") or not hasattr(self.indices, "shape"):
             return "BCOO(...)"
         return self.__short__()
-
-
-def operation(primitive: Any, operands: Sequence[Any]) -> str:
-    """How messages call it."""
-    return f"`{primitive.name}` of ({', '.join(map(describe, operands))})"
-
-
-def refusal(what: str) -> RuleError:
-    return RuleError(
-        f"{what} would need the elements that are not stored.",
-        "Pass `allow_materialise=True`, or call its `todense()`.",
-    )
 
 
 def _alike(lhs: Any, rhs: Any) -> bool:

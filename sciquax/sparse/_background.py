@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax._storage.formulas import Filled
-from sciquax._storage.origin import Origin
+from sciquax._storage.origin import Origin, operation, refusal
 from sciquax._storage.promotion import leniently
 from sciquax.core import (
     ArrayValue,
@@ -27,7 +27,7 @@ from sciquax.core import (
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
-from ._array import BCOO, operation, refusal
+from ._array import BCOO
 from ._indices import array_of, data_of, number_of, standing_at, together, without_batch
 
 Params = dict[str, Any]

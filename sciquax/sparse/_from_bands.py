@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import bind, register_rule, strip
+from sciquax.core import bind, quaxify, register_rule, strip
 from sciquax.structured import BandMatrix
 
 from ._array import BCOO
@@ -45,4 +45,16 @@ def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, An
     return bind(primitive, *both, **params)
 
 
+class _Kron:
+    """`jnp.kron(A, jnp.eye(n))`: sparse, as both are."""
+
+    def takes(self, operands: Sequence[Any]) -> bool:
+        return any(isinstance(x, BCOO) for x in map(strip, operands))
+
+    def __call__(self, a: Any, b: Any) -> Any:
+        a, b = (as_sparse(x) if isinstance(x, BandMatrix) else x for x in map(strip, (a, b)))
+        return quaxify(jnp.kron)(a, b)
+
+
+register_rule(BandMatrix, jnp.kron, _Kron())
 register_rule(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)

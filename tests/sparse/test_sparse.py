@@ -92,6 +92,7 @@ PROGRAMS = {
     "stack": (lambda A: jnp.stack([A, 2 * A], 1), SPARSE),
     "blocks": (lambda A: jnp.vstack([jnp.hstack([A, A]), jnp.hstack([-A, A])]), SPARSE),
     "kron": (lambda A: jnp.kron(A, A[:2]), SPARSE),
+    "kron_eye": (lambda A: jnp.kron(A, jnp.eye(3)) - jnp.kron(jnp.eye(3), A), SPARSE),
     "tril": (lambda A: (jnp.tril(A), jnp.triu(A, 1)), SPARSE),
     "eye": (lambda A: A @ A.T + 2 * jnp.eye(5) - jnp.eye(5, k=1), SPARSE),
     "diag": (lambda A: A @ A.T - jnp.diag(X[0]), SPARSE),
@@ -335,6 +336,7 @@ def test_sparse_products_under_jit_are_of_the_elements():
         assert square.nse <= count
         expected = f(B.to_scipy())
         assert abs(square.to_scipy() - expected).max() <= 1e-5 * abs(expected).max()
+    assert (B @ B).nse == 3 * n - 3 and (B.T @ B).nse == 3 * n - 2
     captured = jax.jit(lambda data: quaxify(lambda B: B @ B)(B.with_payload(data)))(B.data)
     assert captured.nse == 3 * n - 3  # the places are known: exactly the products
 
