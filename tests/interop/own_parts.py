@@ -1,3 +1,5 @@
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportAssignmentType=false
 """Solvers and step size controllers as users write them, for numbers and for quantities alike."""
 
 from typing import Any

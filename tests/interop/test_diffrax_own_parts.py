@@ -1,3 +1,4 @@
+# pyright: reportIncompatibleMethodOverride=false
 """Solvers and controllers of the user's own run on quantities, and are checked as any code is.
 
 The oracle is plain Diffrax with the same parts on numbers. Times are in s or ms.

@@ -30,7 +30,7 @@ def terms_on_quantities(terms: Any, working: Working) -> Any:
             return edited(term, terms=tuple(map(one, term.terms)))
         if isinstance(term, LANGEVIN):
             return _langevin(term, working)
-        field = getattr(term, "vector_field", None)
+        field: Any = getattr(term, "vector_field", None)
         if isinstance(field, ControlToODE):
             return one(field.control_term).to_ode()
         if isinstance(field, VectorField):

@@ -101,7 +101,7 @@ class OwnAdaptiveController(OwnController, diffrax.AbstractAdaptiveStepSizeContr
         return atol_to_units(self.controller.atol, self.working, type(self.controller).__name__)
 
     @property
-    def norm(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def norm(self) -> Any:  # pyright: ignore
         return self.controller.norm
 
 
@@ -110,7 +110,8 @@ def own_controller(controller: Any, working: Working) -> Any:
     if not is_own(controller):
         return None
     adaptive = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController)
-    return (OwnAdaptiveController if adaptive else OwnController)(controller, working)
+    kind: Any = OwnAdaptiveController if adaptive else OwnController
+    return kind(controller, working)
 
 
 def parts_on_quantities(parts: dict[str, Any], working: Working) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class OwnSolver(diffrax.AbstractWrappedSolver):
         return self.solver.term_compatible_contr_kwargs
 
     @property
-    def interpolation_cls(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def interpolation_cls(self) -> Any:  # pyright: ignore
         cls = self.solver.interpolation_cls
         return OwnInterpolations(cls, self.working) if _is_own_function(cls) else cls
 
