@@ -11,4 +11,5 @@ from . import (  # enrol their rules
     moving as moving,
     raveled as raveled,
     reducing as reducing,
+    scatter as scatter,
 )

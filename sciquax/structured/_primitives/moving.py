@@ -122,8 +122,7 @@ def _blocks(operands: Operands, rows: bool) -> Any:
 def _zeros_or_array(x: Any) -> Any:
     if not isinstance(x, Transient):
         return x
-    zero = isinstance(x, Filled) and bool(static_number(x.array) == 0)
-    if not zero or min(x.shape[-2:]) == 1:
+    if not isinstance(x, Filled) or min(x.shape[-2:]) == 1 or static_number(x.array) != 0:
         return x.materialise()
     rows, columns = x.shape[-2:]
     return zeros_like(x.array, rows, columns).over_batch(tuple(x.shape[:-2]))
