@@ -22,6 +22,7 @@ from . import (
     named,
     peers,
     structured,
+    structures,
     tracing,
 )
 from ._timing import HEADER
@@ -46,7 +47,7 @@ def main() -> None:
     found = []
     for title, modules in (
         ("Against plain JAX", (eager, dispatch, tracing, named, arrays)),
-        ("Structured matrices", (structured,)),
+        ("Structured matrices", (structured, structures)),
         ("Other libraries of units", (peers,)),
         ("Labels, against xarray", (labels,)),
     ):

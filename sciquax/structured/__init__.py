@@ -39,6 +39,7 @@ from ._matrices.kronecker import KroneckerMatrix as KroneckerMatrix
 from ._matrices.kronecker_sum import KroneckerSumMatrix as KroneckerSumMatrix
 from ._matrices.low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonalMatrix
 from ._matrices.narrowest import from_bands as from_bands
+from ._matrices.outer import LowRankMatrix as LowRankMatrix
 from ._matrices.permutation import PermutationMatrix as PermutationMatrix
 from ._matrices.toeplitz import ToeplitzMatrix as ToeplitzMatrix
 from ._matrices.triangular import TriangularMatrix as TriangularMatrix

@@ -246,3 +246,32 @@ def test_results_that_are_not_zero_outside(rng):
             np.testing.assert_allclose(x, y, rtol=1e-5)
     with pytest.raises(RuleError, match="(?s)`exp` of BandedMatrix.*test_algorithms.py:\\d+:\\d+"):
         quaxify(lambda A: 2 * jnp.exp(A) @ jnp.ones(9))(A)
+
+
+def _kernel(n, **options):
+    """Of a Gaussian process on a grid."""
+    column = jnp.exp(-0.5 * (jnp.arange(n) / 4.0) ** 2).at[0].add(0.1)
+    return ToeplitzMatrix(column, **options)
+
+
+def test_positive_definite_toeplitz_systems_by_conjugate_gradients():
+    """Also with a diagonal; what they do not solve is solved otherwise, or not a number."""
+    A, n = _kernel(60, properties={"positive_definite"}), 60
+    array, b = A.materialise(), jnp.cos(jnp.arange(n * 2.0)).reshape(n, 2)
+    noise = 0.5 + jnp.sin(jnp.arange(float(n))) ** 2
+
+    def program(A, noise):
+        return jnp.linalg.solve(A, b), jnp.linalg.solve(A + jnp.diag(noise), b)
+
+    ours = jax.jit(quaxify(program))(A, noise)
+    for x, wanted in zip(ours, program(array, noise), strict=True):
+        np.testing.assert_allclose(x, wanted, atol=1e-4)
+    loss = lambda d, A: jnp.sum(program(A, d)[1] ** 2)  # noqa: E731
+    slope = jax.grad(quaxify(loss))(noise, A)
+    np.testing.assert_allclose(slope, jax.grad(loss)(noise, array), rtol=1e-3, atol=1e-4)
+    assert jnp.isfinite(jnp.stack([x.sum() for x in ours])).all()
+    claimed = ToeplitzMatrix(jnp.array([1.0, 2.0, 0.5]), properties={"positive_definite"})  # is not
+    x = quaxify(jnp.linalg.solve)(claimed, jnp.ones(3))
+    np.testing.assert_allclose(claimed.materialise() @ x, jnp.ones(3), atol=1e-5)
+    with pytest.raises(RuleError, match="^`solve` of SumMatrix"):
+        quaxify(lambda A: jnp.linalg.solve(A + jnp.diag(noise), b))(_kernel(n))

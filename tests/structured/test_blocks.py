@@ -323,3 +323,17 @@ def test_nothing_of_n_by_n():
 
     closed = jax.make_jaxpr(quaxify(program))(A, T, K)
     assert largest_intermediate(closed) < n * n / 2
+
+
+def test_reversed_rows_and_triangular_systems_of_matrices():
+    b = normal(n)
+
+    def program(T, S, C):
+        flipped = jnp.flip(T)
+        triangle = jsp.linalg.solve_triangular(T, S, lower=True)
+        turned = jsp.linalg.solve_triangular(T, S, trans=1, lower=True)
+        return flipped @ b, T[::-1] @ b, jnp.fliplr(C) @ b, triangle @ b, turned @ b
+
+    plain = program(T.materialise(), S.materialise(), C.materialise())
+    assert_close(jax.jit(quaxify(program))(T, S, C), plain)
+    assert type(quaxify(jnp.flip)(T)) is TridiagonalMatrix

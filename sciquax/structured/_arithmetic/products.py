@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
 from .._composite.lazy import ProductMatrix
 from .._matrices.diagonal import DiagonalMatrix
@@ -15,6 +16,8 @@ def inner_product(lhs: Any, rhs: Any) -> Any:
     """The sum of the products of all elements of two matrices, or of a matrix and an array."""
     if isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix):
         product = operations.hadamard(lhs, rhs)
+        if product is NotImplemented:  # column by column, O(n) numbers at a time
+            return _column_by_column(lhs, rhs)
     elif isinstance(lhs, StructuredMatrix):
         product = times_array(lhs, rhs)
     else:
@@ -22,6 +25,17 @@ def inner_product(lhs: Any, rhs: Any) -> Any:
     if isinstance(product, StructuredMatrix):
         return product.sum_rows().sum(-1)
     return product if product is NotImplemented else jnp.sum(product, (-2, -1))
+
+
+def _column_by_column(lhs: Any, rhs: Any) -> Any:
+    n = lhs.shape[-1]
+
+    def one(j: Any) -> Any:
+        unit = jnp.arange(n) == j
+        columns = [m.matvec(unit.astype(m.dtype)) for m in (lhs, rhs)]
+        return jnp.sum(columns[0] * columns[1], -1)
+
+    return jnp.sum(lax.map(one, jnp.arange(n)), 0)
 
 
 # -- what other rules use too ---------------------------------------------------------------------

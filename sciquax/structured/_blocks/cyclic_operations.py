@@ -15,7 +15,8 @@ from .block_operations import bordered_cholesky
 from .cyclic import CyclicBandedMatrix, around, rolled
 
 
-def _rows(a: Any) -> Bands:
+def rows_around(a: Any) -> Bands:
+    """The diagonals by rows of a matrix on a circle, or of a band matrix."""
     return a.rows() if isinstance(a, CyclicBandedMatrix) else rows_of(a)
 
 
@@ -25,7 +26,7 @@ def cyclic(a: BandMatrix) -> CyclicBandedMatrix:
 
 
 def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
-    mine, theirs = _rows(lhs), _rows(rhs)
+    mine, theirs = rows_around(lhs), rows_around(rhs)
     if subtract:
         theirs = {k: -x for k, x in theirs.items()}
     rows = {
@@ -38,8 +39,8 @@ def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
 
 def _product(lhs: Any, rhs: Any) -> Any:
     rows: Bands = {}
-    for p, x in _rows(lhs).items():
-        for q, y in _rows(rhs).items():
+    for p, x in rows_around(lhs).items():
+        for q, y in rows_around(rhs).items():
             part = x * rolled(y, p, -1)
             rows[p + q] = rows[p + q] + part if p + q in rows else part
     properties = surviving("matmul", lhs.known(), rhs.known())
@@ -55,7 +56,7 @@ for _operation, _rule in ((operations.add, _sum), (operations.matmul, _product))
 @operations.fitted.register(CyclicBandedMatrix, CyclicBandedMatrix)
 @operations.fitted.register(BandMatrix, CyclicBandedMatrix)
 def _fitted(a: Any, example: CyclicBandedMatrix) -> Any:
-    n, rows = a.shape[-1], _rows(a)
+    n, rows = a.shape[-1], rows_around(a)
     wanted = range(-example.lower, example.upper + 1)
     some = rows[next(iter(rows))]
     found = {k: jnp.zeros_like(some) for k in wanted}

@@ -1,13 +1,16 @@
 """Inverses, products and sums that no other type can hold, kept as such."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
+from .._blocks.block_matrix import BlockMatrix
 from .._matrices.diagonal import AnyDiagonal, DiagonalMatrix
-from .._matrices.low_rank import LowRankPlusDiagonalMatrix, mm, solve_dense
+from .._matrices.low_rank import LowRankPlusDiagonalMatrix
+from .._matrices.outer import LowRankMatrix
+from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.fields import leaf
@@ -132,8 +135,10 @@ class SumMatrix(OfMatrices):
     """The sum of two structured matrices that has no structure of one type.
 
     It multiplies, transposes, and has elements, rows, a diagonal and a trace. Systems have a direct
-    solution where all but a term of low rank has (a tridiagonal matrix plus one of low rank), by
-    the Sherman-Morrison-Woodbury identity (Golub and Van Loan, section 2.1.4); others are for
+    solution where all but a term of low rank has (a tridiagonal matrix plus one of low rank), as
+    the bordered systems that they are Schur complements of (the Sherman-Morrison-Woodbury identity,
+    Golub and Van Loan, section 2.1.4). A positive definite Toeplitz matrix and a diagonal have one
+    by conjugate gradients, which is not a number where these do not converge. Others are for
     `jax.scipy.sparse.linalg.cg` and `gmres`.
     """
 
@@ -151,49 +156,61 @@ class SumMatrix(OfMatrices):
     def aval(self) -> Any:
         return self.matrix_aval(jnp.broadcast_shapes(self.left.shape, self.right.shape))  # pyright: ignore[reportArgumentType]
 
-    def _split(self) -> tuple[Any, Any] | None:
-        """What is solved directly, and what is of low rank besides; None if that is not all."""
-        low = [x for x in self._terms() if isinstance(x, LowRankPlusDiagonalMatrix)]
-        rest = [x for x in self._terms() if not isinstance(x, LowRankPlusDiagonalMatrix)]
+    def _bordered(self) -> tuple[BlockMatrix, int] | None:
+        """[[A, u], [v, -1]], whose Schur complement is this matrix A + u v, and the rank of u v.
+
+        None if not all that is besides terms of low rank is solved directly.
+        """
+        with_diagonal = [x for x in self._terms() if isinstance(x, LowRankPlusDiagonalMatrix)]
+        low = [*with_diagonal, *(x for x in self._terms() if isinstance(x, LowRankMatrix))]
         if not low or not self.is_square():
             return None
-        update: Any = functools.reduce(operations.add, low)
-        whole: Any = functools.reduce(operations.add, [*rest, DiagonalMatrix(update.diag)])
-        if whole is NotImplemented or isinstance(whole, SumMatrix) or not whole.can_solve():
+        rest = [x for x in self._terms() if not any(x is y for y in low)]
+        rest += [DiagonalMatrix(x.diag) for x in with_diagonal]
+        whole: Any = functools.reduce(operations.add, rest)
+        if whole is NotImplemented or not whole.can_solve():
             return None
-        return whole, update
+        batch = self.batch_shape()
+        u, v = ([jnp.broadcast_to(y, (*batch, *y.shape[-2:])) for y in x] for x in _factors(low))
+        rank = sum(x.shape[-1] for x in u)
+        corner = jnp.broadcast_to(-jnp.eye(rank, dtype=self.dtype), (*batch, rank, rank))
+        blocks = [whole, jnp.concatenate(u, -1), jnp.concatenate(v, -2), corner]
+        return BlockMatrix.build(blocks), rank
 
     def _terms(self) -> list[Any]:
         parts = (self.left, self.right)
         return [y for x in parts for y in (x._terms() if isinstance(x, SumMatrix) else [x])]
 
+    def _plus_diagonal(self) -> tuple[ToeplitzMatrix, Any] | None:
+        """A positive definite Toeplitz matrix and the diagonal added to it, if it is that."""
+        for matrix, other in ((self.left, self.right), (self.right, self.left)):
+            if isinstance(matrix, ToeplitzMatrix) and isinstance(other, AnyDiagonal):
+                if "positive_definite" in matrix.known():
+                    return matrix, other.diagonal()
+        return None
+
     def can_solve(self) -> bool:
-        return self._split() is not None
+        return self._plus_diagonal() is not None or self._bordered() is not None
 
     def solve(self, b: Any) -> Any:
-        split = self._split()
-        if split is None:
+        if (definite := self._plus_diagonal()) is not None:
+            matrix, d = definite
+            x, holds = matrix.iterated(d, b)
+            return jnp.where(holds, x, jnp.nan)  # it is not positive definite
+        found = self._bordered()
+        if found is None:
             return NotImplemented
-        rest, update = split
-        scaled = rest.solve(update.u)
-        inner = _capacitance(update, scaled)
-
-        def once(b: Any) -> Any:
-            y = rest.solve(b)
-            return y - mm(scaled, solve_dense(inner, mm(update.v, y)))
-
-        x = once(b)
-        return x + once(b - self.matmat(x))  # what cancels comes back
+        whole, rank = found
+        sides = jnp.concatenate([b, jnp.zeros((*b.shape[:-2], rank, b.shape[-1]), b.dtype)], -2)
+        return whole.solve(sides)[..., : self.shape[-1], :]
 
     def slogdet(self) -> Any:
         """By the matrix determinant lemma."""
-        split = self._split()
-        own = NotImplemented if split is None else split[0].slogdet()
-        if split is None or own is NotImplemented:
+        found = self._bordered()
+        own = NotImplemented if found is None else found[0].slogdet()
+        if found is None or own is NotImplemented:
             return NotImplemented
-        rest, update = split
-        inner = jnp.linalg.slogdet(_capacitance(update, rest.solve(update.u)))
-        return own[0] * inner[0], own[1] + inner[1]
+        return (-own[0] if found[1] % 2 else own[0]), own[1]
 
     def matmat(self, x: Any) -> Any:
         return self.left.matmat(x) + self.right.matmat(x)
@@ -219,9 +236,8 @@ class SumMatrix(OfMatrices):
         return NotImplemented if any(x is NotImplemented for x in found) else found[0] + found[1]
 
 
-def _capacitance(update: Any, scaled: Any) -> Any:
-    """I + v w, of the size of the rank."""
-    return jnp.eye(update.u.shape[-1], dtype=scaled.dtype) + mm(update.v, scaled)
+def _factors(low: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    return [x.u for x in low], [x.v for x in low]
 
 
 operations.inverse.register(InverseMatrix)(lambda a: a.matrix)

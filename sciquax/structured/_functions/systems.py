@@ -60,7 +60,7 @@ def _solve_triangular(
     debug: Any = None,
     check_finite: bool = True,
 ) -> Any:
-    if not _is(a) or type(b) in VALUE_TYPES:
+    if not _is(a) or type(b) in VALUE_TYPES and not _is(b):
         return NotImplemented
     params = {
         "lower": lower,
@@ -69,20 +69,36 @@ def _solve_triangular(
         "conjugate_a": trans in (2, "C"),
         "left_side": True,
     }
+    if _is(b):
+        return _times_inverse(half_of(_inexact(a), params), b, params)
     b = jnp.asarray(b)
     vector = b.ndim == 1
     x = solve_half(_inexact(a), b[:, None] if vector else b, params)
     return x if x is NotImplemented or not vector else x[..., 0]
 
 
+def _times_inverse(half: Any, b: Any, params: dict[str, Any]) -> Any:
+    """A system with a triangular matrix whose right-hand sides are a matrix's."""
+    if half is not NotImplemented and params["transpose_a"]:
+        half = half.adjoint() if params["conjugate_a"] else half.transpose()
+    inverse = half if half is NotImplemented else operations.inverse(half)
+    return inverse if inverse is NotImplemented else operations.matmul(inverse, b)
+
+
 def solve_half(a: Any, b: Any, params: dict[str, Any]) -> Any:
     """`triangular_solve` with one half of a matrix, or NotImplemented."""
+    half = half_of(a, params)
+    return half if half is NotImplemented else solve_sided(half, b, params)
+
+
+def half_of(a: Any, params: dict[str, Any]) -> Any:
+    """The triangle that `triangular_solve` reads, or NotImplemented."""
     half = operations.band_part(a, *((None, 0) if params["lower"] else (0, None)))
     if half is NotImplemented or isinstance(half, ProductMatrix):  # some rows of a permutation
         return NotImplemented
     if params["unit_diagonal"]:
         half = operations.with_unit_diagonal(half)
-    return half if half is NotImplemented else solve_sided(half, b, params)
+    return half
 
 
 @_rule(jsp.linalg.solve, _batched_vectors)

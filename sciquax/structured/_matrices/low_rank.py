@@ -12,7 +12,6 @@ from .._matrix.base import allow_both
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
-from .bands import BandMatrix
 from .diagonal import AnyDiagonal
 
 
@@ -177,25 +176,6 @@ def _sum(lhs: Any, rhs: Any, subtract: bool = False) -> Any:
 operations.add.register(LowRankPlusDiagonalMatrix, LowRankPlusDiagonalMatrix)(_sum)
 operations.add.register(LowRankPlusDiagonalMatrix, AnyDiagonal)(_sum)
 operations.add.register(AnyDiagonal, LowRankPlusDiagonalMatrix)(_sum)
-
-
-@operations.plus_number.register(LowRankPlusDiagonalMatrix)
-@operations.plus_number.register(BandMatrix)
-def _plus_number(a: Any, s: Any) -> Any:
-    """A correction of rank one."""
-    if isinstance(a, BandMatrix) and a.widths() != (0, 0):
-        return NotImplemented
-    return operations.add(a, constant_like(a, s))
-
-
-def constant_like(a: Any, s: Any) -> LowRankPlusDiagonalMatrix:
-    """The matrix of the size of another whose elements are all `s`, a number or one per matrix."""
-    ones = jnp.ones((*a.shape[:-1], 1), a.dtype)
-    s = s if s.ndim == 0 else s[..., None, None]
-    return LowRankPlusDiagonalMatrix.build(
-        [jnp.zeros(a.shape[:-1], a.dtype), s * ones, jnp.swapaxes(ones, -1, -2)],
-        allow_materialise=a.allow_materialise,
-    )
 
 
 def _of_rank(m: Any, rank: int) -> Any:

@@ -122,13 +122,6 @@ class ValueContract(MatrixBase):
         refuse_unless_allowed(primitive.name, values)
         return ArrayValue.default(primitive, values, params)
 
-    @property
-    def at(self) -> Any:
-        raise TypeError(
-            "A structured matrix has no `.at`: elements outside of its structure cannot change. "
-            "Update its arrays with `eqx.tree_at`, or `.materialise()` it."
-        )
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """For NumPy, if `allow_materialise`."""
         refuse_unless_allowed("np.asarray", [self])

@@ -10,4 +10,5 @@ from . import (  # enrol their rules
     moving as moving,
     raveled as raveled,
     reducing as reducing,
+    scatter as scatter,
 )

@@ -3,7 +3,7 @@
 Such a result has one number wherever the matrix stores nothing. It may be mapped further, compared,
 and reduced (`jnp.all`, `sum`, `max`, so `jnp.allclose` and `jnp.array_equal`), all in the matrix's
 own memory. Its elements are n by n numbers: whoever needs them is refused, unless a dense result is
-allowed.
+allowed. Where a number was added, `A + 1.0`, it is a matrix plus one of rank one to all others.
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import jax.scipy as jsp
 import numpy as np
 
 from sciquax._storage.formulas import Filled, Transient
@@ -21,6 +22,7 @@ from sciquax.core import (
     ArrayValue,
     RuleError,
     Structure,
+    bind,
     register_rule,
     strip,
 )
@@ -28,6 +30,9 @@ from sciquax.core.internal import ShapedArray, Tracer
 
 from .._arithmetic import layouts
 from .._matrices.bands import BandMatrix
+from .._matrices.outer import constant_like
+from .._matrix import operations
+from .._matrix.factor import linalg
 from .._matrix.fields import unchecked
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.value_contract import refuse_unless_allowed
@@ -48,7 +53,31 @@ class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
     def aval(self):
         return ShapedArray(self.inside.shape, self.inside.dtype)
 
+    def as_matrix(self) -> Any:
+        """What is stored, less the number around it, plus that number everywhere.
+
+        Only of a matrix that a number was added to; of anything else, itself.
+        """
+        if self.origin.operation not in ("add", "sub") or not jnp.issubdtype(
+            self.dtype, jnp.inexact
+        ):
+            return self
+        outside = jnp.asarray(self.outside, self.dtype)
+        inside = self.inside.map_entries(lambda x: x - _beside(outside, x.shape), True)
+        return operations.add(inside, constant_like(self.inside, outside))
+
+    @staticmethod
+    def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
+        made = [x.as_matrix() if isinstance(x, Surrounded) else x for x in values]
+        if any(isinstance(x, Surrounded) for x in made):
+            return ArrayValue.default(primitive, values, params)
+        return bind(primitive, *made, **params)
+
     def materialise(self) -> Any:
+        if not self.inside.allow_materialise and not isinstance(
+            made := self.as_matrix(), Surrounded
+        ):
+            return made
         try:
             refuse_unless_allowed(self.origin.operation, [self.inside])
         except RuleError as error:
@@ -244,6 +273,25 @@ def _like(x: Surrounded, inside: Any) -> Surrounded:
 register_rule(Surrounded, Structure.ELEMENTWISE, _elementwise)
 register_rule(Surrounded, ("reduce_sum", *EXTREMES), _reduce)
 register_rule(Surrounded, Structure.PERMUTE, _transposed)
+
+
+def _of_matrices(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule of a function of linear algebra: as of the matrix that it is."""
+
+    def rule(*args: Any, **kwargs: Any) -> Any:
+        made = [x.as_matrix() if isinstance(x, Surrounded) else x for x in args]
+        if any(isinstance(x, Surrounded) for x in made):
+            return NotImplemented
+        return linalg(lambda *xs: function(*xs, **kwargs), *made)
+
+    return rule
+
+
+for _function in (
+    jnp.linalg.solve, jnp.linalg.inv, jnp.linalg.det, jnp.linalg.slogdet, jnp.linalg.matrix_power,
+    jsp.linalg.solve, jsp.linalg.expm, jnp.trace, jnp.diag, jnp.diagonal,
+):  # fmt: skip
+    register_rule(Surrounded, _function, _of_matrices(_function))
 
 
 def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax._storage.thin import ThinProduct
 from sciquax.core import VALUE_TYPES, register_rule
 
-from .._arithmetic.products import reorder_batch, times_array, transpose
+from .._arithmetic.products import inner_product, reorder_batch, times_array, transpose
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix, aligned
 from .._matrix.operands import _guarded
@@ -48,6 +49,10 @@ def dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
         if type(other) in VALUE_TYPES:
             if not other.transient:
                 return NotImplemented
+            if isinstance(other, ThinProduct):
+                found = _with_thin(lhs, rhs)
+                if found is not NotImplemented:
+                    return found
             other = other.materialise()
         if structured[0]:
             rhs.x = other
@@ -99,6 +104,22 @@ def _one(a: _Side, b: _Side, first: bool) -> Any:
     return jnp.transpose(out, order)
 
 
+def _with_thin(lhs: _Side, rhs: _Side) -> Any:
+    """With a product of thin factors: the factor beside the matrix is multiplied."""
+    first = isinstance(lhs.x, StructuredMatrix)
+    a, b = (lhs, rhs) if first else (rhs, lhs)
+    if a.ndim != 2 or b.ndim != 2 or a.batch or len(a.contract) != 1:
+        return NotImplemented
+    matrix = a.x if a.contract[0] == a.column else a.x.transpose()
+    left, right = b.x.left, b.x.right
+    if b.contract[0] == b.column:
+        left, right = jnp.swapaxes(right, -1, -2), jnp.swapaxes(left, -1, -2)
+    near = matrix.matmat(left)
+    if first:
+        return b.x.of(near, right)
+    return b.x.of(jnp.swapaxes(right, -1, -2), jnp.swapaxes(near, -1, -2))
+
+
 def _paired(a: _Side, b: _Side) -> Any:
     """Every axis of the array has its partner in the matrix: an elementwise product, then sums.
 
@@ -139,10 +160,7 @@ def _two(lhs: _Side, rhs: _Side) -> Any:
         swapped = lhs.contract[0] > lhs.contract[1]
         order = rhs.contract[::-1] if swapped else rhs.contract
         b = rhs.x if order[0] < order[1] else rhs.x.transpose()
-        product = operations.hadamard(lhs.x, b)
-        if product is NotImplemented:
-            return NotImplemented
-        return product.sum_rows().sum(-1)
+        return inner_product(lhs.x, b)
     if len(lhs.contract) != 1:
         return NotImplemented
     if lhs.contract[0] < lhs.row or rhs.contract[0] < rhs.row:

@@ -14,7 +14,7 @@ from sciquax.core import VALUE_TYPES, Structure, bind, facts_of, register_rule, 
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
 from .._arithmetic.products import times_array
-from .._matrices.low_rank import constant_like
+from .._matrices.outer import constant_like, low_rank_of
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix, aligned
 from .._matrix.operands import Operands, Params, _guarded, _is, _plain, static_number
@@ -124,12 +124,15 @@ def _each_array(matrix: Any, function: Callable) -> Any:
 
 
 def _mul(primitive: Any, operands: Operands, params: Params) -> Any:
-    plain = _plain(operands)
+    plain = _plain([*map(low_rank_of, operands)])
     if plain is None:
         return NotImplemented
     lhs, rhs = plain
     if _is(lhs) and _is(rhs):
-        return operations.hadamard(*aligned(lhs, rhs))
+        found = operations.hadamard(*aligned(lhs, rhs))
+        if found is not NotImplemented or _is(operands[0]) and _is(operands[1]):
+            return found
+        lhs, rhs = (x if _is(x) else x.materialise() for x in operands)
     matrix, other = (lhs, rhs) if _is(lhs) else (rhs, lhs)
     if (kept := static_number(other, _kept)) is not None:
         return matrix.scale(jnp.asarray(other).reshape(()), jnp.multiply, kept)
@@ -162,7 +165,7 @@ def _div(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _add(primitive: Any, operands: Operands, params: Params) -> Any:
-    plain = _plain(operands)
+    plain = _plain([*map(low_rank_of, operands)])
     if plain is None:
         return NotImplemented
     lhs, rhs = plain
@@ -209,9 +212,9 @@ def _plus_number(
     if matrix.covers_all and matrix.scaled_leaves is None:
         return matrix.scale(s, jnp.add, "elementwise")
     made = operations.plus_number(matrix, s)
-    if made is NotImplemented and any(isinstance(strip(x), Filled) for x in operands):
-        made = operations.add(matrix, constant_like(matrix, s))
-    return surround(primitive, operands, params) if made is NotImplemented else made
+    if made is NotImplemented and not any(isinstance(strip(x), Filled) for x in operands):
+        made = surround(primitive, operands, params)
+    return operations.add(matrix, constant_like(matrix, s)) if made is NotImplemented else made
 
 
 def _neg(primitive: Any, operands: Operands, params: Params) -> Any:

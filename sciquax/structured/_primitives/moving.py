@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from sciquax._storage.formulas import Filled, Transient
@@ -15,6 +16,8 @@ from .._blocks.assembling import joined, padded
 from .._blocks.zeros import zeros_like
 from .._matrices.bands import BandMatrix
 from .._matrices.narrowest import from_bands
+from .._matrices.permutation import PermutationMatrix
+from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import Operands, Params, _guarded, _is, static_number
@@ -122,8 +125,7 @@ def _blocks(operands: Operands, rows: bool) -> Any:
 def _zeros_or_array(x: Any) -> Any:
     if not isinstance(x, Transient):
         return x
-    zero = isinstance(x, Filled) and bool(static_number(x.array) == 0)
-    if not zero or min(x.shape[-2:]) == 1:
+    if not isinstance(x, Filled) or min(x.shape[-2:]) == 1 or static_number(x.array) != 0:
         return x.materialise()
     rows, columns = x.shape[-2:]
     return zeros_like(x.array, rows, columns).over_batch(tuple(x.shape[:-2]))
@@ -139,6 +141,23 @@ def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
     if any(low < 0 or high < 0 or inner for low, high, inner in (rows, columns)):
         return NotImplemented
     return padded(x, (rows[0], columns[0]), (rows[1], columns[1]))
+
+
+def _rev(primitive: Any, operands: Operands, params: Params) -> Any:
+    """Rows or columns in reverse order: a permutation of them; of both in a band matrix, bands."""
+    (x,) = operands
+    ndim = len(x.shape)
+    axes = {int(axis) for axis in params["dimensions"]}
+    if not axes <= {ndim - 2, ndim - 1} or x.batch_shape():
+        return NotImplemented
+    if len(axes) == 2 and isinstance(x, BandMatrix):
+        return x.like({-k: jnp.flip(y, -1) for k, y in x.diagonals().items()}, x.known())
+    turn = [
+        PermutationMatrix(np.arange(n)[::-1].copy(), x.dtype, allow_materialise=True)
+        for n in x.shape[-2:]
+    ]
+    made = operations.matmul(turn[0], x) if ndim - 2 in axes else x
+    return operations.matmul(made, turn[1]) if ndim - 1 in axes else made
 
 
 def _stack(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -157,4 +176,5 @@ register_rule(StructuredMatrix, "broadcast_in_dim", _guarded(_broadcast))
 register_rule(StructuredMatrix, ("reshape", "squeeze"), _guarded(_reshape))
 register_rule(StructuredMatrix, "concatenate", _guarded(_concatenate))
 register_rule(StructuredMatrix, "pad", _guarded(_pad))
+register_rule(StructuredMatrix, "rev", _guarded(_rev))
 register_rule(StructuredMatrix, "stack", _guarded(_stack))
