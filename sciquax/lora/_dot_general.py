@@ -58,7 +58,7 @@ def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
 
     def update(other: Any) -> Any:
         if other.dtype != dtype:
-            other = other.astype(dtype)
+            other = lax.convert_element_type(other, dtype)
         spec = f"{''.join(others)},{''.join(first_spec)}->{''.join(middle)}"
         partial = jnp.einsum(spec, other, first, **options)
         spec = f"{''.join(middle)},{''.join(second_spec)}->{''.join(out)}"

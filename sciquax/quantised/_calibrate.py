@@ -136,7 +136,14 @@ def quantisation_errors(model: Any, quantised: Any) -> dict[str, float]:
     errors = {}
     for path, q in jtu.tree_flatten_with_path(quantised, is_leaf=_is_quantised)[0]:
         if _is_quantised(q):
-            exact = arrays[jtu.keystr(path)].astype(jnp.float32)
+            exact = arrays.get(jtu.keystr(path))
+            if jnp.shape(exact) != q.shape:
+                where = jtu.keystr(path) or "its root"
+                raise ValueError(
+                    f"`quantisation_errors` got a model that has no weight of shape {q.shape} at "
+                    f"{where}, where the quantised one has."
+                )
+            exact = jnp.asarray(exact, jnp.float32)
             error = jnp.linalg.norm(jnp.ravel(q.dequantise().astype(jnp.float32) - exact))
             errors[name_of(path)] = float(error / jnp.linalg.norm(jnp.ravel(exact)))
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
