@@ -15,7 +15,6 @@ import numpy as np
 
 from sciquax._storage.formulas import Filled
 from sciquax._storage.origin import Origin, operation, refusal
-from sciquax._storage.promotion import leniently
 from sciquax.core import (
     ArrayValue,
     Structure,
@@ -176,9 +175,9 @@ def _moved(primitive: Any, operands: Operands, params: Params) -> Any:
     return Surrounded.of(inside, outside, x.origin)
 
 
-register_rule(Surrounded, Structure.ELEMENTWISE, leniently(_elementwise))
+register_rule(Surrounded, Structure.ELEMENTWISE, _elementwise)
 register_rule(
     Surrounded,
     (Structure.BROADCAST, Structure.RESHAPE, "transpose", "rev", "slice", "dynamic_slice"),
-    leniently(_moved),
+    _moved,
 )

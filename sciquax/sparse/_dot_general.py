@@ -11,7 +11,6 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import leniently
 from sciquax.core import register_rule, strip
 
 from ._array import BCOO
@@ -145,4 +144,4 @@ def _preferred(out: Any, params: Params) -> Any:
     return out if dtype is None else _converted(out, dtype)
 
 
-register_rule(BCOO, "dot_general", leniently(_dot_general))
+register_rule(BCOO, "dot_general", _dot_general)

@@ -9,7 +9,6 @@ import numpy as np
 from jax.experimental import sparse as jsparse
 
 from sciquax._storage.formulas import Filled
-from sciquax._storage.promotion import leniently
 from sciquax.core import (
     RuleError,
     Structure,
@@ -232,11 +231,11 @@ def _add(primitive: Any, operands: Operands, params: Params) -> Any:
     return one(other, data, mat.indices)
 
 
-register_rule(BCOO, Structure.ELEMENTWISE, leniently(_elementwise))
-register_rule(BCOO, "select_n", leniently(_select))
-register_rule(BCOO, "mul", leniently(_mul))
-register_rule(BCOO, "div", leniently(_div))
-register_rule(BCOO, "add sub add_any".split(), leniently(_add))
+register_rule(BCOO, Structure.ELEMENTWISE, _elementwise)
+register_rule(BCOO, "select_n", _select)
+register_rule(BCOO, "mul", _mul)
+register_rule(BCOO, "div", _div)
+register_rule(BCOO, "add sub add_any".split(), _add)
 
 
 # -- functions that are zero at zero, of primitives that are not -----------------------------------
@@ -257,4 +256,4 @@ for _function in (
     jax.nn.hard_silu, jax.nn.soft_sign, jax.nn.relu, jax.nn.relu6, jax.nn.hard_tanh,
     jax.nn.mish, jnp.nan_to_num,
 ):  # fmt: skip
-    register_rule(BCOO, _function, leniently(_of_elements(_function)))
+    register_rule(BCOO, _function, _of_elements(_function))

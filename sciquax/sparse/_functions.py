@@ -4,7 +4,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax._storage.promotion import leniently
 from sciquax.core import RuleError, describe, register_rule
 
 from ._array import BCOO
@@ -40,6 +39,6 @@ def _trace(
     return total if dtype is None else total.astype(dtype)
 
 
-register_rule(BCOO, jnp.diagonal, leniently(diagonal))
-register_rule(BCOO, jnp.diag, leniently(_diag))
-register_rule(BCOO, jnp.trace, leniently(_trace))
+register_rule(BCOO, jnp.diagonal, diagonal)
+register_rule(BCOO, jnp.diag, _diag)
+register_rule(BCOO, jnp.trace, _trace)

@@ -8,7 +8,6 @@ import jax.scipy as jsp
 
 from sciquax._storage.exponential import exponential_times
 from sciquax._storage.origin import Origin
-from sciquax._storage.promotion import leniently
 from sciquax.core import ArrayValue, RuleError, aval_of, describe, register_rule, strip
 from sciquax.core.internal import ShapedArray
 
@@ -123,6 +122,6 @@ def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
 
 register_rule(BCOO, jnp.linalg.inv, _function("inverse"))
 register_rule(BCOO, jsp.linalg.expm, _function("exponential"))
-register_rule(OfMatrix, "dot_general", leniently(_dot_general))
-register_rule(OfMatrix, "transpose", leniently(_transposed))
-register_rule(OfMatrix, "mul", leniently(_scaled))
+register_rule(OfMatrix, "dot_general", _dot_general)
+register_rule(OfMatrix, "transpose", _transposed)
+register_rule(OfMatrix, "mul", _scaled)

@@ -8,7 +8,6 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import leniently
 from sciquax._storage.splitting import barrier, split, unstack
 from sciquax.core import RuleError, describe, is_value, quaxify, register_rule, strip, vanishes
 from sciquax.core.internal import Tracer
@@ -270,20 +269,18 @@ def _slice(mat: Any, *, start_indices: Any, limit_indices: Any, strides: Any) ->
     )
 
 
-register_rule(BCOO, "transpose", leniently(_transpose))
-register_rule(BCOO, "squeeze", leniently(_kernel(jsparse.bcoo_squeeze, "dimensions")))
-register_rule(BCOO, "rev", leniently(_kernel(jsparse.bcoo_rev, "dimensions")))
-register_rule(BCOO, "reshape", leniently(_reshape))
-register_rule(
-    BCOO, "slice", leniently(_kernel(_slice, "start_indices", "limit_indices", "strides"))
-)
-register_rule(BCOO, "dynamic_slice", leniently(_dynamic_slice))
-register_rule(BCOO, "broadcast_in_dim", leniently(_broadcast))
-register_rule(BCOO, "tile", leniently(_tile))
-register_rule(BCOO, "pad", leniently(_pad))
-register_rule(BCOO, "concatenate", leniently(_concatenate))
-register_rule(BCOO, "stack", leniently(_stack))
-register_rule(BCOO, "gather", leniently(_gather))
+register_rule(BCOO, "transpose", _transpose)
+register_rule(BCOO, "squeeze", _kernel(jsparse.bcoo_squeeze, "dimensions"))
+register_rule(BCOO, "rev", _kernel(jsparse.bcoo_rev, "dimensions"))
+register_rule(BCOO, "reshape", _reshape)
+register_rule(BCOO, "slice", _kernel(_slice, "start_indices", "limit_indices", "strides"))
+register_rule(BCOO, "dynamic_slice", _dynamic_slice)
+register_rule(BCOO, "broadcast_in_dim", _broadcast)
+register_rule(BCOO, "tile", _tile)
+register_rule(BCOO, "pad", _pad)
+register_rule(BCOO, "concatenate", _concatenate)
+register_rule(BCOO, "stack", _stack)
+register_rule(BCOO, "gather", _gather)
 register_rule(BCOO, jnp.take, _take)
 
 register_rule(BCOO, "split", split)

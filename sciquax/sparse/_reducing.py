@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.promotion import leniently
 from sciquax.core import bind, register_rule
 
 from ._array import BCOO, wrap
@@ -157,14 +156,12 @@ def _arg(primitive: Any, operands: Operands, params: Params) -> Any:
     return out.astype(params["index_dtype"]).reshape(groups.shape)
 
 
-register_rule(BCOO, "reduce_sum", leniently(_sum))
-register_rule(
-    BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), leniently(_reduce)
-)
-register_rule(BCOO, "argmax argmin".split(), leniently(_arg))
+register_rule(BCOO, "reduce_sum", _sum)
+register_rule(BCOO, "reduce_max reduce_min reduce_prod reduce_or reduce_and".split(), _reduce)
+register_rule(BCOO, "argmax argmin".split(), _arg)
 register_rule(
     Surrounded,
     "reduce_sum reduce_max reduce_min reduce_prod reduce_or reduce_and".split(),
-    leniently(_reduce),
+    _reduce,
 )
-register_rule(Surrounded, "argmax argmin".split(), leniently(_arg))
+register_rule(Surrounded, "argmax argmin".split(), _arg)

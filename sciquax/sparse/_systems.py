@@ -8,7 +8,6 @@ import jax.scipy as jsp
 import numpy as np
 
 from sciquax._storage.lu_factor import Kind, LuFactor
-from sciquax._storage.promotion import leniently
 from sciquax.core import RuleError, describe, register_rule, strip
 
 from . import _direct
@@ -153,9 +152,9 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     return [LuFactor.of(a, _KIND), order, order]
 
 
-register_rule(BCOO, jnp.linalg.solve, leniently(_solve))
-register_rule(BCOO, jsp.linalg.solve, leniently(_scipy_solve))
-register_rule(BCOO, jnp.linalg.slogdet, leniently(_slogdet_named))
-register_rule(BCOO, jnp.linalg.det, leniently(_det))
-register_rule(BCOO, "lu", leniently(_lu))
-register_rule(BCOO, "triangular_solve", leniently(_triangular_solve))
+register_rule(BCOO, jnp.linalg.solve, _solve)
+register_rule(BCOO, jsp.linalg.solve, _scipy_solve)
+register_rule(BCOO, jnp.linalg.slogdet, _slogdet_named)
+register_rule(BCOO, jnp.linalg.det, _det)
+register_rule(BCOO, "lu", _lu)
+register_rule(BCOO, "triangular_solve", _triangular_solve)
