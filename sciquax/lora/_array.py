@@ -291,11 +291,17 @@ def make(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> 
     order = [i for i, k in enumerate(left) if k == BATCH]
     order += [b.ndim - 1, *[i for i, k in enumerate(left) if k == COLUMN]]
     b = lax.transpose(b, order)
+    return remade(like, weight, a, b, kinds)
+
+
+def remade(like: LoraArray, weight: Any, a: Any, b: Any, kinds: Sequence[str]) -> LoraArray:
+    """As `make`, of factors in the shapes that a `LoraArray` has."""
+    n_batch = next((i for i, k in enumerate(kinds) if k != BATCH), len(kinds))
     return build(
         weight=weight,
         a=a,
         b=b,
-        axes=tuple(kinds[next((i for i, k in enumerate(kinds) if k != BATCH), n) :]),
+        axes=tuple(kinds[n_batch:]),
         scaling=like.scaling,
         dropout=like.dropout,
         init="zero",

@@ -11,7 +11,7 @@ from sciquax._storage.scales_and_factors import axis_groups, gathered_within, mo
 from sciquax._storage.splitting import barrier, split, unstack
 from sciquax.core import Structure, bind, facts_of, is_value, register_rule, strip
 
-from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make
+from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make, remade
 from ._factor_arrays import combine
 from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scaled, _shape
 
@@ -49,6 +49,13 @@ def _new_kinds(primitive: Any, params: Params, old: Sequence[int], kinds: Sequen
     return list(kinds)
 
 
+def _keeps_factors(permutation: Sequence[int], kinds: Sequence[str]) -> bool:
+    """Whether rows, columns and batch axes change places without any order among themselves."""
+    places = {k: [d for d in permutation if kinds[d] == k] for k in (BATCH, ROW, COLUMN)}
+    left = [d for d in permutation if kinds[d] != COLUMN]  # the axes of `a`
+    return all(x == sorted(x) for x in (*places.values(), left))
+
+
 def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     lora, *indices = operands
     if type(lora) is not LoraArray:
@@ -57,6 +64,8 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
     kinds = _new_kinds(primitive, params, shape, lora.kinds)
     if kinds is None:
         return NotImplemented
+    if primitive.name == "transpose" and _keeps_factors(params["permutation"], lora.kinds):
+        return remade(lora, bind(primitive, lora.w, **params), lora.a, lora.b, kinds)
     a, b = (move(primitive, params, shape, x, indices) for x in aligned(lora))
     if a is None or b is None:
         return NotImplemented
