@@ -8,7 +8,7 @@
 Each suite is cloned from GitHub at the release that is installed, and copied to
 `build/diffrax_suites`. In the copies `import diffrax` is `from sciquax.interop import diffrax`, and
 so for the others; imports of private modules stay as they are. The tests have no units: everything
-that passes plainly is to pass. What does not is listed in docs/diffrax.md, with reasons.
+that passes plainly is to pass. docs/diffrax.md says what has been run.
 
 The environment needs the extra `diffrax`, pytest, and what the suites import (scipy, beartype,
 tqdm). Not part of CI: it needs the network and an hour.
