@@ -78,6 +78,45 @@ def thomas(lower: Any, main: Any, upper: Any, b: Any) -> Any:
     return lax.scan(backward, jnp.zeros_like(b[0]), found, reverse=True)[1]
 
 
+def _panel(x: Any, m: int) -> tuple[Any, Any]:
+    """The first m columns of 2 m rows eliminated with partial pivoting; and how many exchanges."""
+    places = np.arange(2 * m)
+    if m > _FEW:
+        factors, pivots, order = lax.linalg.lu(x[..., :m])
+        x = jnp.take_along_axis(x[..., m:], order[..., None], -2)
+        done = _substitute(factors[..., :m, :], x[..., :m, :], True, True)
+        below = x[..., m:, :] - mm(factors[..., m:, :], done)
+        x = jnp.concatenate([factors, jnp.concatenate([done, below], -2)], -1)
+        return x, jnp.sum(pivots != np.arange(m), -1)
+    swaps = jnp.zeros(x.shape[:-2], jnp.int32)
+    for i in range(m):
+        size = jnp.where(places >= i, jnp.abs(x[..., i]), -1)
+        pivot = jnp.argmax(size, -1)[..., None]
+        swaps = swaps + (pivot[..., 0] != i)
+        order = jnp.where(places == i, pivot, jnp.where(places == pivot, i, places))
+        x = jnp.take_along_axis(x, order[..., None], -2)
+        row = x[..., i : i + 1, :]
+        top = row[..., i : i + 1]
+        # nothing is below a column of zeros: divided by anything, it stays
+        factor = x[..., i : i + 1] / jnp.where(top == 0, jnp.ones((), x.dtype), top)
+        x = jnp.where((places > i)[:, None], x - factor * row, x)
+    return x, swaps
+
+
+def _back(triangle: Any, b: Any) -> Any:
+    """The solution of an upper triangular system, of a few rows written out."""
+    m = triangle.shape[-1]
+    if m > _FEW:
+        return _substitute(triangle, b, False)
+    found = b
+    for i in reversed(range(m)):
+        own = found[..., i : i + 1, :] / triangle[..., i : i + 1, i : i + 1]
+        rest = found - triangle[..., :, i : i + 1] * own
+        place = np.arange(m)[:, None]
+        found = jnp.where(place < i, rest, jnp.where(place == i, own, found))
+    return found
+
+
 def eliminate(lower: Any, main: Any, upper: Any, b: Any) -> tuple[Any, Any, Any]:
     """Gaussian elimination with partial pivoting: rows of two rows of blocks are exchanged.
 
@@ -93,23 +132,16 @@ def eliminate(lower: Any, main: Any, upper: Any, b: Any) -> tuple[Any, Any, Any]
     def step(carry: Any, row: Any) -> Any:
         top, side, sign = carry  # (..., m, 2 m): columns of this block and of the next
         low, d, up, new = row
-        panel = jnp.concatenate([top[..., :m], low], -2)
-        blank = jnp.zeros_like(low)
-        rest = jnp.concatenate(
-            [
-                jnp.concatenate([top[..., m:], blank, side], -1),
-                jnp.concatenate([d, up, new], -1),
-            ],
-            -2,
-        )
-        factors, pivots, order = lax.linalg.lu(panel)
-        rest = jnp.take_along_axis(rest, order[..., None], -2)
-        done = _substitute(factors[..., :m, :], rest[..., :m, :], True, True)
-        below = rest[..., m:, :] - mm(factors[..., m:, :], done)
-        swaps = jnp.sum(pivots != np.arange(m), -1)
+        rows = [
+            jnp.concatenate([top, jnp.zeros_like(low), side], -1),
+            jnp.concatenate([low, d, up, new], -1),
+        ]
+        done, swaps = _panel(jnp.concatenate(rows, -2), m)
         sign = jnp.where(swaps % 2 == 1, -sign, sign)
-        own = jnp.concatenate([jnp.triu(factors[..., :m, :]), done[..., : 2 * m]], -1)
-        return (below[..., : 2 * m], below[..., 2 * m :], sign), (own, done[..., 2 * m :])
+        own, below = done[..., :m, :], done[..., m:, m:]
+        own = jnp.concatenate([jnp.triu(own[..., :m]), own[..., m:]], -1)
+        carry = below[..., : 2 * m], below[..., 2 * m :], sign
+        return carry, (own[..., : 3 * m], own[..., 3 * m :])
 
     top = jnp.concatenate([main[0], upper[0] if upper.shape[0] else none[0]], -1)
     # after the last row, one of the identity: its elimination exchanges nothing below it
@@ -131,8 +163,8 @@ def pivoted(lower: Any, main: Any, upper: Any, b: Any) -> Any:
     def backward(carry: Any, row: Any) -> Any:
         first, second = carry
         own, side = row
-        side = side - mm(own[..., m : 2 * m], first) - mm(own[..., 2 * m :], second)
-        x = _substitute(own[..., :m], side, False)
+        side = side - _few_times(own[..., m : 2 * m], first)
+        x = _back(own[..., :m], side - _few_times(own[..., 2 * m :], second))
         return (x, first), x
 
     none = jnp.zeros_like(b[0])
