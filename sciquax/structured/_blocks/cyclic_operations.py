@@ -98,7 +98,7 @@ def _part(a: CyclicBandedMatrix, low: int | None, high: int | None) -> Any:
 def _cholesky(a: CyclicBandedMatrix) -> Any:
     """With the last rows of the factor dense, as many as the band is wide."""
     n, m = a.shape[-1], max(a.lower, a.upper)
-    if m == 0 or n < 4 * m + 2:
+    if m == 0 or n < 3 * m:
         return operations.cholesky(
             from_bands(_every_band(a), n, allow_materialise=a.allow_materialise)
         )
