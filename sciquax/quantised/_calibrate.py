@@ -137,7 +137,7 @@ def quantisation_errors(model: Any, quantised: Any) -> dict[str, float]:
     for path, q in jtu.tree_flatten_with_path(quantised, is_leaf=_is_quantised)[0]:
         if _is_quantised(q):
             exact = arrays.get(jtu.keystr(path))
-            if jnp.shape(exact) != q.shape:
+            if exact is None or jnp.shape(exact) != q.shape:
                 where = jtu.keystr(path) or "its root"
                 raise ValueError(
                     f"`quantisation_errors` got a model that has no weight of shape {q.shape} at "

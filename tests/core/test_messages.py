@@ -1,5 +1,7 @@
 """What error messages say: the user's words, not all of long ones, and no names of our own."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import pytest
 
@@ -41,7 +43,7 @@ def test_a_matrix_of_two_units_is_called_by_its_class(make, name):
 
 def test_classes_of_one_name_and_another_scaling():
     class ToeplitzMatrix(StructuredMatrix):
-        diag: object = leaf(core_ndim=1)
+        diag: Any = leaf(core_ndim=1)
         scaling = "product"
 
         def aval(self):
