@@ -127,8 +127,9 @@ def quantisation_errors(model: Any, quantised: Any) -> dict[str, float]:
     >>> import equinox as eqx, jax
     >>> from sciquax.quantised import quantisation_errors, quantise_model
     >>> mlp = eqx.nn.MLP(8, 4, 64, 1, key=jax.random.key(0))
-    >>> {k: round(v, 3) for k, v in quantisation_errors(mlp, quantise_model(mlp)).items()}
-    {'layers.1': 0.004, 'layers.0': 0.004}
+    >>> errors = quantisation_errors(mlp, quantise_model(mlp))
+    >>> {name: error < 0.01 for name, error in sorted(errors.items())}
+    {'layers.0': True, 'layers.1': True}
 
     ```
     """

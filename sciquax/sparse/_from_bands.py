@@ -52,6 +52,8 @@ class _Kron:
         return any(isinstance(x, BCOO) for x in map(strip, operands))
 
     def __call__(self, a: Any, b: Any) -> Any:
+        if not self.takes([a, b]):
+            return NotImplemented
         a, b = (as_sparse(x) if isinstance(x, BandMatrix) else x for x in map(strip, (a, b)))
         return quaxify(jnp.kron)(a, b)
 

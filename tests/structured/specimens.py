@@ -155,7 +155,7 @@ def _bordered(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
 
 def _periodic(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:
     lower, main, upper = (_normal(rng, *batch, N) for _ in range(3))
-    return CyclicTridiagonalMatrix(lower, main, upper, **options)
+    return CyclicTridiagonalMatrix(lower, main + 3, upper, **options)
 
 
 def _cyclic_banded(rng: Any, batch: tuple[int, ...] = (), **options: Any) -> Any:

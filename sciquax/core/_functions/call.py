@@ -16,6 +16,7 @@ import jax.tree_util as jtu
 from jax.interpreters import batching, mlir
 
 from .._compat.code import written_by_jax
+from .._compat.execution import default_promotion
 from .._compat.jaxprs import Literal, Primitive, eval_jaxpr, open_jaxpr, with_leading_axis
 from .._compat.results import named_result
 from .._compat.tracing import trace_to_jaxpr
@@ -192,7 +193,8 @@ def call_whole(rules: FunctionRules, args: tuple, kwargs: dict[str, Any]) -> Any
     rule = rules.rule([x for x in leaves if hasattr(x, "shape")], willing=True)
     if rule is None:
         return NotImplemented
-    out = named_result(rules.function, rule(args, kwargs))
+    with default_promotion():
+        out = named_result(rules.function, rule(args, kwargs))
     return jtu.tree_map(strip, out, is_leaf=is_value)
 
 

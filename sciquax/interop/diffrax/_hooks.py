@@ -26,6 +26,7 @@ from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
     TreeUnits,
     Working,
+    has_quantity,
     time_to_unit,
     tree_to_units,
     without_units,
@@ -91,7 +92,9 @@ class _Call:
     working: Working | None
 
     def on_quantities(self, given: dict[str, Any]) -> Any:
-        """What the method gives, with its units."""
+        """What the method gives, with its units; of other values, what `quaxify` makes of it."""
+        if self.working is None and not has_quantity(given):
+            return call(lambda given: self.original(**given), given, finish=keep)
         working = self.working or self._units_by_hand(given)
         with running(None):
             bare = self._strip(given, working)
