@@ -20,7 +20,7 @@ from sciquax.core import (
     short_aval,
     strip,
 )
-from sciquax.core.internal import ShapedArray
+from sciquax.core.internal import ShapedArray, quoted
 
 from ._codes import FORMATS, Groups, decode, expand, find_codes
 
@@ -78,6 +78,12 @@ class QuantisedArray(
         input_scale: Any = None,
         dtype: Any = None,
     ):
+        for what, x in (("codes", codes), ("scale", scale)):
+            if not hasattr(x, "dtype"):
+                raise TypeError(
+                    f"`QuantisedArray` takes arrays, and `{what}` is {quoted(x)}. `quantise` makes "
+                    "codes and scales of an array."
+                )
         self.codes, self.scale, self.zero_point, self.master = codes, scale, zero_point, master
         self.input_scale = input_scale
         self.format, self.block_size = format, block_size
