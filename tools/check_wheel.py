@@ -22,7 +22,7 @@ from setup_env import ROOT, SetupError, display, env_python, install, make_env, 
 ENV = ROOT / ".venvs" / "wheel"
 DIST = ROOT / "dist"
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MPLBACKEND": "Agg"}
-PAGES_ALSO = ["sympy2jax"]  # pages say to install it
+PAGES_ALSO = ["sympy2jax", "networkx"]  # pages say to install them
 # What makes an example take seconds where it takes a minute as it is.
 SHORTER = {
     "ensemble": ["--flights", "1024"],
