@@ -87,13 +87,6 @@ def _slogdet(a: Any, *, method: str | None = None) -> Any:
     return sign.reshape(batch).astype(dtype), log.reshape(batch).astype(real)
 
 
-def _slogdet_named(a: Any, *, method: str | None = None) -> Any:
-    return _SLOGDET_RESULT(*_slogdet(a))
-
-
-_SLOGDET_RESULT = type(jnp.linalg.slogdet(np.eye(1, dtype=np.float32)))
-
-
 def _det(a: Any) -> Any:
     sign, log = _slogdet(a)
     return sign * jnp.exp(log).astype(sign.dtype)
@@ -154,7 +147,7 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
 
 register_rule(BCOO, jnp.linalg.solve, _solve)
 register_rule(BCOO, jsp.linalg.solve, _scipy_solve)
-register_rule(BCOO, jnp.linalg.slogdet, _slogdet_named)
+register_rule(BCOO, jnp.linalg.slogdet, _slogdet)
 register_rule(BCOO, jnp.linalg.det, _det)
 register_rule(BCOO, "lu", _lu)
 register_rule(BCOO, "triangular_solve", _triangular_solve)

@@ -52,6 +52,8 @@ import os, sys
 import sciquax, sciquax.named, sciquax.structured, sciquax.sparse, sciquax.lora, sciquax.quantised
 import sciquax.interop.json
 from sciquax.units import Quantity
+from jax._src.xla_bridge import backends_are_initialized
+assert not backends_are_initialized()
 child = os.fork()
 if child:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
