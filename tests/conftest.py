@@ -29,6 +29,35 @@ hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--one-in",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of a test with more than 2 N cases, run one in N; always the same ones",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    one_in = config.getoption("--one-in")
+    if one_in == 1:
+        return
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out = [
+        item
+        for group in cases.values()
+        if len(group) > 2 * one_in
+        for item in group
+        if zlib.crc32(item.nodeid.encode()) % one_in
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
+
+
 def _seed(request: pytest.FixtureRequest) -> int:
     """A seed of the test's own, the same in every process and whatever else runs."""
     return zlib.crc32(request.node.nodeid.encode())

@@ -1,6 +1,6 @@
 """Run the tests on the oldest and the newest supported versions, each in its own environment.
 
-    python tools/stacks.py [--same-as .venv] [--also jax-0.11] -- -m pytest -n 2
+    python tools/stacks.py [--same-as .venv] [--also jax-0.11] [--every-case] -- -m pytest -n 2
 
 What follows `--` is given to the Python of each environment, and after it what the stack adds to
 pytest's arguments. Standard library only.
@@ -31,8 +31,11 @@ class Stack:
 BETWEEN = (Stack("jax-0.11", "3.12", "3.13"),)
 # The newest stack, with the runtime type checker, has found what no version changes.
 _WHAT_DIFFERS = ("--jaxtyping-packages=", "-m", "not slow and not same_everywhere")
+# Of the tables, whose cases are of many functions, dtypes and ways to call, enough for a change in
+# JAX to show; `--every-case` runs them all, before a release and every night.
+_OF_TABLES = ("--one-in", "3")
 STACKS = (
-    Stack("oldest", "3.11", "3.11", _WHAT_DIFFERS),
+    Stack("oldest", "3.11", "3.11", (*_OF_TABLES, *_WHAT_DIFFERS)),
     # JAX after 0.10.2 needs Python 3.12.
     Stack("newest", "3.12", "3.13"),
 )
@@ -71,6 +74,9 @@ def main() -> None:
         choices=[stack.versions for stack in BETWEEN],
         help="a stack between the oldest and the newest; may be repeated",
     )
+    parser.add_argument(
+        "--every-case", action="store_true", help="run every case of the tables, on every stack"
+    )
     parser.add_argument("command", nargs="+", help="arguments for Python, such as -m pytest")
     options = parser.parse_args()
 
@@ -90,6 +96,8 @@ def main() -> None:
             say(f"    the same versions as {options.same_as}, already tested: not run again")
             continue
         command = [env_python(stack.env), *options.command, *stack.arguments]
+        if options.every_case:
+            command += ["--one-in", "1"]
         if subprocess.run(command, cwd=ROOT).returncode:
             failed.append(stack.versions)
     if failed:
