@@ -185,3 +185,14 @@ def test_jacobians_at_plain_numbers_of_captured_quantities():
 def test_derivatives_with_names_nest_as_everywhere():
     found = quaxify(jax.jacfwd(lambda a, y: a[0], 1))(LENGTHS, TIME)
     assert_same(found, NamedArray(Quantity(0 * X, "m/s"), ("j",)))
+
+
+def test_roots_with_the_jacobian_of_jaxs_documentation():
+    """What solves the tangent system is transposed: its Jacobian may not depend on that."""
+
+    def root(y):
+        there = lambda f, start: start  # noqa: E731
+        solve = lambda g, b: b / jnp.diag(jax.jacobian(g)(b))  # noqa: E731
+        return lax.custom_root(lambda z: z**2 - (X * y) ** 2, X * y, there, solve).sum()
+
+    assert_same(quaxify(jax.grad(root))(TIME), jnp.sum(X))

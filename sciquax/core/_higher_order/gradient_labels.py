@@ -179,7 +179,7 @@ def _leave(
     """Leave a call that labels derivatives of, or by, these values."""
     places = [i for i, x in enumerate(found) if is_inexact(x)]
     operands = [*(found[i] for i in places), *(values[i] for i in places), *rest]
-    if not places or not MODE.staging or not has_tracer(operands):
+    if not places or not MODE.staging or MODE.transposing or not has_tracer(operands):
         return found
     body = trace_to_jaxpr(lambda *xs: xs[: len(places)], operands)
     call = kind(of="the labels of derivatives", count=len(places))
@@ -206,6 +206,30 @@ def _replace_zero(original: Callable[..., Any]) -> Callable[..., Any]:
     return replace_zero
 
 
+def _custom_root(original: Callable[..., Any]) -> Callable[..., Any]:
+    """JAX transposes what solves the linear system. A label is no linear function of anything."""
+
+    def custom_root(
+        f: Any, guess: Any, solve: Any, tangent_solve: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if not MODE.staging:
+            return original(f, guess, solve, tangent_solve, *args, **kwargs)
+        return original(
+            f, guess, solve, functools.partial(_unlabelled, tangent_solve), *args, **kwargs
+        )
+
+    return custom_root
+
+
+def _unlabelled(function: Callable[..., Any], *args: Any) -> Any:
+    before, MODE.transposing = MODE.transposing, True
+    try:
+        return function(*args)
+    finally:
+        MODE.transposing = before
+
+
 add_hook(jax.vjp, _vjp)
+add_hook(jax.lax.custom_root, _custom_root)
 add_hook(derivatives.push_forward, _jvp)
 add_hook(derivatives.replace_zero, _replace_zero)
