@@ -58,11 +58,16 @@ def test_transforms(case):
 
 
 def test_zeros_of_several_outputs():
-    """`jax.jacrev` pulls all outputs back at once: a zero has a unit where all give one."""
-    alike = quaxify(jax.jacrev(lambda x, y: (y**2, y * y)))(LENGTH, TIME)
-    assert_same(alike, (Quantity(0 * X, "s**2/m"),) * 2)
-    differing = quaxify(jax.jacrev(lambda x, y: (y**2, y * 3)))(LENGTH, TIME)
-    assert_same(differing, (0 * X, 0 * X))
+    """A zero of which output is not known has a unit where all give one."""
+    f = lambda x, y: (y**2, y * 3)  # noqa: E731
+    found = quaxify(jax.jacrev(f))(LENGTH, TIME)
+    assert_same(found, (Quantity(0 * X, "s**2/m"), Quantity(0 * X, "s/m")))
+
+    def pulled(x, y):
+        out, pull = jax.vjp(lambda x: f(x, y), x)
+        return pull(jax.tree.map(lambda z: z / z, out))[0]
+
+    assert_same(quaxify(pulled)(LENGTH, TIME), 0 * X)
 
 
 def test_integers_beside():
@@ -143,3 +148,51 @@ def test_templates_mean_the_same(f, spelled):
 def test_templates_of_captured_values(f):
     """Also where no argument is a value, and the function is called first as it is."""
     assert_same(quaxify(lambda n: n * f(LENGTH))(jnp.float32(2.0)), Quantity(2 * f(X), "m"))
+
+
+SEVERAL = {
+    "a sum": (lambda x, y: jnp.sum(x) * y, (0, 1)),
+    "two outputs": (lambda x, y: {"a": x**2 * y, "b": jnp.float32(3.0)}, 0),
+    "a loop": (lambda x, y: (lax.scan(lambda c, z: (c + z, z), x[0], x)[0] * y, y**3), (1, 0)),
+}
+JACOBIANS = ((jax.jacfwd, sciquax.jacfwd), (jax.jacrev, sciquax.jacrev))
+
+
+@pytest.mark.parametrize("program", SEVERAL.values(), ids=SEVERAL)
+@pytest.mark.parametrize("jaxs, ours", JACOBIANS, ids=("jacfwd", "jacrev"))
+def test_jacobians_of_several(program, jaxs, ours):
+    """JAX puts all arguments, or outputs, into the rows of one array, of one unit."""
+    f, places = program
+    both = quaxify(jaxs(lambda *args: (f(*args), args[1]), places, has_aux=True))
+    found, aux = jax.jit(both)(LENGTH, TIME)
+    assert_same(found, ours(quaxify(f), places)(LENGTH, TIME))
+    assert_same(aux, TIME)
+
+
+def test_hessian_of_several():
+    found = quaxify(jax.hessian(lambda p: jnp.sum(p["x"] ** 2) * p["y"]))({"x": LENGTH, "y": TIME})
+    mixed = Quantity(2 * X, "m")
+    of_x = {"x": Quantity(4 * jnp.eye(3), "s"), "y": mixed}
+    assert_same(found, {"x": of_x, "y": {"x": mixed, "y": Quantity(0.0, "m**2/s")}})
+
+
+def test_jacobians_at_plain_numbers_of_captured_quantities():
+    found = quaxify(lambda k: jax.jacrev(lambda x, y: (k * x, k**2 * y), (0, 1))(2.0, 3.0))(TIME)
+    assert_same(found[0], (Quantity(2.0, "s"), Quantity(0.0, "s")))
+    assert_same(found[1], (Quantity(0.0, "s**2"), Quantity(4.0, "s**2")))
+
+
+def test_derivatives_with_names_nest_as_everywhere():
+    found = quaxify(jax.jacfwd(lambda a, y: a[0], 1))(LENGTHS, TIME)
+    assert_same(found, NamedArray(Quantity(0 * X, "m/s"), ("j",)))
+
+
+def test_roots_with_the_jacobian_of_jaxs_documentation():
+    """What solves the tangent system is transposed: its Jacobian may not depend on that."""
+
+    def root(y):
+        there = lambda f, start: start  # noqa: E731
+        solve = lambda g, b: b / jnp.diag(jax.jacobian(g)(b))  # noqa: E731
+        return lax.custom_root(lambda z: z**2 - (X * y) ** 2, X * y, there, solve).sum()
+
+    assert_same(quaxify(jax.grad(root))(TIME), jnp.sum(X))

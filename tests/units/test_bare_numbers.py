@@ -61,6 +61,26 @@ def test_a_stated_number_beside_degrees_is_refused(name, unit):
         jax.jit(quaxify(MISTAKES[name]))(angles)
 
 
+@pytest.mark.parametrize("unit", ["arcsec**2", "degree**3", "1/arcmin", "degree**0.5"])
+def test_beside_powers_of_angles_too(unit):
+    """Those of radians, and steradians, are numbers."""
+    powers = Quantity(jnp.array([0.5, 1.2]), unit)
+    assert_raises(
+        DimensionalityError,
+        lambda: quaxify(lambda x: jnp.where(x < 1e-6, 1e-6, x))(powers),  # HERE
+        f"`lt` got a bare 1e-06 and a quantity in '{powers.units:~C}', beside which it would be "
+        "radians.\n"
+        "{place}\n"
+        f"Write it with its unit, `Quantity(1e-06, '{powers.units}')`, or convert the angle with "
+        "`.to('radian')`.",
+        at=test_beside_powers_of_angles_too,
+    )
+    assert bool((powers > 0).all())
+    assert (powers**1.5).units == powers.units**1.5
+    for numbers in ("radian**2", "steradian", "1/radian", "degree/arcsec"):
+        np.testing.assert_array_equal(Quantity(2.0, numbers) > 0.5, True)
+
+
 @pytest.mark.parametrize("name", ["remainder", "floor_divide", "add", "subtract", "equal"])
 def test_operators_refuse_as_programs_do(name):
     for angles in (ANGLES, NamedArray(ANGLES, ("x",))):

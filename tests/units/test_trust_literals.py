@@ -196,6 +196,28 @@ def test_numbers_beside_numbers_stay_numbers():
         assert len(trusted) == 0
 
 
+def test_beside_angles_what_would_be_refused_takes_their_unit():
+    """As lensing packages do: positions in arcseconds, and floors under them."""
+
+    def deflection(x, einstein):
+        r = jnp.sqrt(x**2 + 1e-4)
+        cubed = jnp.maximum((r**2) ** 1.5, 1e-3)
+        return jnp.where(r < 1e-6, 1e-6, r) * einstein**3 / cubed, (x + jnp.pi) % (2 * jnp.pi)
+
+    x, einstein = Quantity(X, "arcsec"), Quantity(1.5, "arcsec")
+    with trust_literals() as trusted:
+        found, wrapped = quaxify(deflection)(x, einstein)
+        assert bool(quaxify(lambda x: x > 50)(Quantity(60.0, "percent")))
+    assert_same(found, Quantity(deflection(X, 1.5)[0], "arcsec"))
+    assert_same(wrapped, quaxify(lambda x: (x + jnp.pi) % (2 * jnp.pi))(x))
+    assert sorted({(float(t.value), str(t.unit)) for t in trusted}) == [
+        (1e-6, "arcsecond"),
+        (1e-4, "arcsecond ** 2"),
+        (1e-3, "arcsecond ** 3"),
+        (50.0, "percent"),
+    ]
+
+
 def test_scales_with_an_offset():
     q = Quantity(X, "degC")
     with trust_literals() as trusted:

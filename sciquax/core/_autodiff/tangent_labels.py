@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from .._functions.rules import labels
 from .._values.kinds import VALUE_TYPES, is_value
 from .._values.masks import is_masked
 from .._values.unit_polymorphic import strip
@@ -66,4 +67,9 @@ def label_tangent(out: Any, leaves: Any, rate: Any) -> Any:
 
 
 def scaled(value: Any, rate: Any) -> Any:
-    return value if rate is None else rate(value)
+    """A derivative times the factor of its tangents, within names."""
+    if rate is None:
+        return value
+    if type(value) in VALUE_TYPES and labels(type(value)):
+        return value.with_payload(scaled(getattr(value, value.payload), rate))
+    return rate(value)

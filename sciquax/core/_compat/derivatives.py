@@ -6,12 +6,18 @@ from typing import Any
 import jax.core
 from jax._src import (
     ad_util,  # private: 0.10 to 0.12 (Zero is not exported)
-    api,  # private: 0.10 to 0.12 (_jvp)
+    api,  # private: 0.10 to 0.12 (_jvp, _std_basis, _jacfwd_unravel, _jacrev_unravel)
 )
 from jax._src.lax import lax  # private: 0.10 to 0.12 (_replace_zero)
 
 push_forward = api._jvp
 """What `jax.jvp` and `jax.jacfwd` call."""
+
+standard_basis = api._std_basis
+"""What `jax.jacfwd` and `jax.jacrev` push forward and pull back."""
+
+unravel_columns, unravel_rows = api._jacfwd_unravel, api._jacrev_unravel
+"""How they make a tree of what they get."""
 
 replace_zero = lax._replace_zero
 """What is divided by in the derivative of `abs`."""

@@ -7,6 +7,7 @@ are operands as well.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -125,26 +126,37 @@ def _with_names_of(value: Any, found: Any) -> Any:
 def _vjp(original: Callable[..., Any]) -> Callable[..., Any]:
     def vjp(fun: Callable[..., Any], *primals: Any, **kwargs: Any) -> Any:
         out, pull, *aux = original(fun, *primals, **kwargs)
-        if MODE.staging and _has_tracer(primals):
-            pull = jtu.Partial(_pulled, pull, out, primals)
+        if MODE.staging and has_tracer((primals, out)):
+            of = functools.partial(_without_aux, fun) if aux else fun
+            pull = jtu.Partial(PullBack(of), pull, out, primals)
         return (out, pull, *aux)
 
     return vjp
 
 
-def _pulled(pull: Callable[..., Any], out: Any, primals: Any, cotangents: Any) -> Any:
-    grads, tree = jtu.tree_flatten(pull(cotangents))
-    rest = _inexact_pairs(out, cotangents)
-    args = jtu.tree_leaves(primals)
-    if rest and len(args) == len(grads):
-        grads = _leave(_GradientLabels, grads, args, rest)
-    return jtu.tree_unflatten(tree, grads)
+def _without_aux(fun: Callable[..., Any], *primals: Any) -> Any:
+    return fun(*primals)[0]
+
+
+class PullBack:
+    """Gradients of a function, from what pulls back, the output and the primals, with labels."""
+
+    def __init__(self, of: Callable[..., Any]):
+        self.of = of
+
+    def __call__(self, pull: Callable[..., Any], out: Any, primals: Any, cotangents: Any) -> Any:
+        grads, tree = jtu.tree_flatten(pull(cotangents))
+        rest = _inexact_pairs(out, cotangents)
+        args = jtu.tree_leaves(primals)
+        if rest and len(args) == len(grads):
+            grads = _leave(_GradientLabels, grads, args, rest)
+        return jtu.tree_unflatten(tree, grads)
 
 
 def _jvp(original: Callable[..., Any]) -> Callable[..., Any]:
     def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, *args: Any, **kwargs: Any) -> Any:
         out, pushed, *aux = original(fun, primals, tangents, *args, **kwargs)
-        if MODE.staging and _has_tracer(primals):
+        if MODE.staging and has_tracer(primals):
             leaves, tree = jtu.tree_flatten(pushed)
             rest = _inexact_pairs(primals, tangents)
             leaves = _leave(_TangentLabels, leaves, jtu.tree_leaves(out), rest)
@@ -157,7 +169,7 @@ def _jvp(original: Callable[..., Any]) -> Callable[..., Any]:
 def _inexact_pairs(points: Any, directions: Any) -> list[Any]:
     """The leaves of a tree, and then those of its tangents or cotangents; but for integers."""
     pairs = zip(jtu.tree_leaves(points), jtu.tree_leaves(directions), strict=True)
-    pairs = [(x, t) for x, t in pairs if _is_inexact(t)]
+    pairs = [(x, t) for x, t in pairs if is_inexact(t)]
     return [*(x for x, _ in pairs), *(t for _, t in pairs)]
 
 
@@ -165,9 +177,9 @@ def _leave(
     kind: type[_Labels], found: list[Any], values: list[Any], rest: Sequence[Any]
 ) -> list[Any]:
     """Leave a call that labels derivatives of, or by, these values."""
-    places = [i for i, x in enumerate(found) if _is_inexact(x)]
+    places = [i for i, x in enumerate(found) if is_inexact(x)]
     operands = [*(found[i] for i in places), *(values[i] for i in places), *rest]
-    if not places or not MODE.staging or not _has_tracer(operands):
+    if not places or not MODE.staging or MODE.transposing or not has_tracer(operands):
         return found
     body = trace_to_jaxpr(lambda *xs: xs[: len(places)], operands)
     call = kind(of="the labels of derivatives", count=len(places))
@@ -177,11 +189,11 @@ def _leave(
     return labelled
 
 
-def _has_tracer(tree: Any) -> bool:
+def has_tracer(tree: Any) -> bool:
     return any(isinstance(x, Tracer) for x in jtu.tree_leaves(tree))
 
 
-def _is_inexact(x: Any) -> bool:
+def is_inexact(x: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
 
 
@@ -194,6 +206,30 @@ def _replace_zero(original: Callable[..., Any]) -> Callable[..., Any]:
     return replace_zero
 
 
+def _custom_root(original: Callable[..., Any]) -> Callable[..., Any]:
+    """JAX transposes what solves the linear system. A label is no linear function of anything."""
+
+    def custom_root(
+        f: Any, guess: Any, solve: Any, tangent_solve: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if not MODE.staging:
+            return original(f, guess, solve, tangent_solve, *args, **kwargs)
+        return original(
+            f, guess, solve, functools.partial(_unlabelled, tangent_solve), *args, **kwargs
+        )
+
+    return custom_root
+
+
+def _unlabelled(function: Callable[..., Any], *args: Any) -> Any:
+    before, MODE.transposing = MODE.transposing, True
+    try:
+        return function(*args)
+    finally:
+        MODE.transposing = before
+
+
 add_hook(jax.vjp, _vjp)
+add_hook(jax.lax.custom_root, _custom_root)
 add_hook(derivatives.push_forward, _jvp)
 add_hook(derivatives.replace_zero, _replace_zero)

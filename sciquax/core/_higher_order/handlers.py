@@ -12,6 +12,7 @@ from . import (
     custom_derivatives,
     gradient_labels as gradient_labels,  # enrols itself
     hi_primitives,
+    jacobian_blocks as jacobian_blocks,  # enrols itself
     late_call as late_call,  # enrols itself
     late_call_derivatives as late_call_derivatives,  # enrols itself
     linear_solve,

@@ -20,6 +20,7 @@ class Mode(threading.local):
     it handle their own values rather than hand them over.
     `signature_rules_called`: how many rules of somebody's own have been called.
     `arrays_read`: how often a result was decided by what an array of one element holds.
+    `transposing`: what is being traced will be transposed, so that derivatives get no labels.
     `deferring`: a program is interpreted that holds types which want formulas, see `formulas.py`.
     `trace`: JAX's trace that the quaxified function is called under.
     `observer`: who is told what the interpreter does, see `mode.py`.
@@ -31,6 +32,7 @@ class Mode(threading.local):
     apart = False
     signature_rules_called = 0
     arrays_read = 0
+    transposing = False
     deferring = False
     trace: Any = None
     observer: Any = None

@@ -189,15 +189,7 @@ class Nesting:
             x if layout is None else bare(x, layout)
             for x, layout in zip(held_tangents, layouts, strict=True)
         ]
-        if rate is None:
-            return aligned, None
-
-        def scale(value: Any) -> Any:
-            if isinstance(value, NamedBase):
-                return bare(rate(value.array), value._axes)
-            return rate(value)
-
-        return aligned, scale
+        return aligned, rate
 
 
 def _inner_element(inner: Any, leaves: Sequence[Any]) -> Any:

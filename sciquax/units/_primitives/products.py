@@ -104,15 +104,18 @@ def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
-    """The exponent is a number; a dimensional base needs one that the program states."""
+    """The exponent is a number; a dimensional base needs one that the program states.
+
+    Angles, percentages and ratios keep their unit if it is stated, as in squares, and are reduced
+    to numbers if not.
+    """
     base, exponent = operands
     unit = own_unit(base)
     exponent = as_number("pow", exponent, "an exponent that is a number")
-    if unit.pure:
-        return bind(primitive, as_number("pow", base), exponent, **params)
-    number = stated_number(exponent, data=True)
-    number = None if number is None or np.iscomplexobj(number) else number
-    if number is None and unit.must_be_pure():  # found to be a number, by `infer`
+    number = None if unit.plain else stated_number(exponent, data=not unit.pure)
+    if number is not None and (np.iscomplexobj(number) or unit.pure and not np.isfinite(number)):
+        number = None
+    if number is None and unit.must_be_pure():  # perhaps only found to be, by `infer`
         return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
         raise DimensionalityError(

@@ -11,7 +11,7 @@ in pint. The judgement only ever chooses between pint's answer and a refusal.
 import contextlib
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -54,7 +54,9 @@ def set_bare_angles(rule: str = "stated") -> None:
 
 
 def measure_of(unit: Any) -> str:
-    """What a unit of numbers is made of: "angle" of radians, "fraction" (percent), or neither."""
+    """What a unit of numbers is made of: "angle" of radians, "power" of an angle that is not in
+    radians, "fraction" (percent), or nothing of these.
+    """
     if type(unit) is not InternedUnit or not unit.pure or unit.plain or unit.offset:
         return ""
     if unit.measure is None:
@@ -65,9 +67,11 @@ def measure_of(unit: Any) -> str:
 def _measure(unit: InternedUnit) -> str:
     registry = unit.registry
     with PINT:
-        root = registry.get_root_units(unit.pint)[1]
+        factor, root = registry.get_root_units(unit.pint)
         if root == as_unit("radian", registry).pint:
             return "angle"
+        if [*root._units] == ["radian"]:
+            return "" if factor == 1 else "power"  # steradians are numbers, square degrees are not
         small = float(registry.convert(1.0, unit.pint, registry.Unit(""))) < 1
     return "fraction" if unit.single and small and not root._units else ""
 
@@ -81,43 +85,52 @@ def has_angle(unit: Any) -> bool:
 
 def check_bare_numbers(name: str, operands: Sequence[Any], units: Sequence[Any]) -> None:
     """**Raises** `DimensionalityError` for a stated number that is a mistake beside its partner."""
-    if BARE_ANGLES.value == "radians":
-        return
     for unit in units:
-        measure = measure_of(unit)
-        if measure == "angle" and unit is as_unit("radian", unit.registry):
+        if _judge_beside(unit) is None:
             continue
-        if measure:
-            judge = _is_radians if measure == "angle" else _is_fraction
-            for x, own in zip(operands, units, strict=True):
-                if own is not None and own.plain and not isinstance(x, QuantityBase):
-                    _check(name, x, unit, judge)
+        for x, own in zip(operands, units, strict=True):
+            bare = own is not None and own.plain and not isinstance(x, QuantityBase)
+            if bare and is_mistake(x, unit):
+                raise _mistake(name, x, unit)
 
 
-def _check(name: str, x: Any, unit: InternedUnit, judge: Any) -> None:
+def _judge_beside(unit: Any) -> Callable[[np.ndarray], bool] | None:
+    """Who judges stated numbers beside this unit, if anybody does."""
+    measure = "" if BARE_ANGLES.value == "radians" else measure_of(unit)
+    if not measure or measure == "angle" and unit is as_unit("radian", unit.registry):
+        return None
+    return _is_fraction if measure == "fraction" else _is_radians
+
+
+def is_mistake(x: Any, unit: Any) -> bool:
+    """Whether a bare operand is a number that the program states, and wrong beside this unit."""
     x = strip(x)
-    if type(x) in VALUE_TYPES:
-        return
+    if (judge := _judge_beside(unit)) is None or type(x) in VALUE_TYPES:
+        return False
     good = stated_number(x, judge)
     if good is None and np.size(x) > 1:
         number = stated_number(x, whole)
         good = (
             None if number is None else all(judge(n) for n in np.split(number.ravel(), number.size))
         )
-    if good is None or good or within_library_of_jax():  # which is written for numbers
-        return
-    number = stated_number(x, whole)
+    # JAX's own libraries are written for numbers
+    return not (good is None or good or within_library_of_jax())
+
+
+def _mistake(name: str, x: Any, unit: InternedUnit) -> DimensionalityError:
+    number = stated_number(strip(x), whole)
     shown = ", ".join(f"{n:.6g}" for n in np.ravel(np.asarray(number).astype(float)))
-    kind = "radians" if judge is _is_radians else "a fraction"
-    raise DimensionalityError(
+    fraction = measure_of(unit) == "fraction"
+    kind = "a fraction" if fraction else "radians"
+    return DimensionalityError(
         f"`{name}` got a bare {shown} and a quantity in '{unit}', beside which it would be {kind}.",
         unit.pint,
         dimensionless().pint,
         f"Write it with its unit, `Quantity({shown.partition(',')[0]}, '{unit.pint}')`"
         + (
-            ", or convert the angle with `.to('radian')`."
-            if judge is _is_radians
-            else ", or convert with `.m_as('')`."
+            ", or convert with `.m_as('')`."
+            if fraction
+            else ", or convert the angle with `.to('radian')`."
         ),
     ).at(user_line())
 

@@ -12,6 +12,7 @@ from sciquax.core.internal import TRUST, LiteralNumber, Literals, literal_number
 
 from .._unit.errors import OffsetUnitCalculusError
 from .._unit.unit import InternedUnit, dimensionless
+from .bare_numbers import is_mistake
 from .base import QuantityBase, bare
 
 
@@ -94,8 +95,9 @@ def trust_literals(trusted: TrustedLiterals | None = None) -> Iterator[TrustedLi
     `jnp.full(3, 1e-3)`, `where(mask, 1e-3, 0.0)`). A number that `quaxify` is handed is one too: it
     stands in the traced program. Arrays are data, and refused as ever; so is a literal in a
     sum with a temperature in degC, where it is not known whether a difference is meant. In products
-    and powers, and beside percent, angles and ratios, a literal is a number as ever. `ones_like(q)`
-    is the literal 1. Literal 0, inf and nan belong to every unit anyway, and are not listed.
+    and powers, and beside ratios, a literal is a number as ever; so it is beside percent and
+    angles, unless it would be refused there, as 1e-6 beside arcseconds. `ones_like(q)` is the
+    literal 1. Literal 0, inf and nan belong to every unit anyway, and are not listed.
 
     Belongs to the thread, and blocks nest: outer ones list what inner ones do. Part of the key of
     all that is compiled or kept.
@@ -153,7 +155,8 @@ def beside(operands: Sequence[Any], summed: str = "") -> Sequence[Any]:
     units = [None if i in templates else _dimensional(x) for i, x in enumerate(operands)]
     unit = next((u for u in units if u is not None), None)
     if unit is None:
-        return [x.magnitude if i in templates else x for i, x in enumerate(operands)]
+        operands = [x.magnitude if i in templates else x for i, x in enumerate(operands)]
+        return _beside_angles(operands, trusted)
     taken = []
     for i, x in enumerate(operands):
         if i in templates:
@@ -163,6 +166,20 @@ def beside(operands: Sequence[Any], summed: str = "") -> Sequence[Any]:
             if summed and unit.offset:
                 raise _ambiguous(summed, unit)
             trusted.take(numbers, unit)
+            x = bare(x, unit)
+        taken.append(x)
+    return taken
+
+
+def _beside_angles(operands: Sequence[Any], trusted: TrustedLiterals) -> Sequence[Any]:
+    """Beside an angle or a percentage, literals take its unit that would be refused as numbers."""
+    unit = next((x._unit for x in operands if isinstance(x, QuantityBase)), None)
+    if unit is None:
+        return operands
+    taken = []
+    for x in operands:
+        if not isinstance(x, QuantityBase) and is_mistake(x, unit) and (of := literal_numbers(x)):
+            trusted.take(of, unit)
             x = bare(x, unit)
         taken.append(x)
     return taken
