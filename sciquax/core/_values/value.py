@@ -122,6 +122,14 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """
         raise Unsettled
 
+    @classmethod
+    def check_number(cls, number: Any, example: Any, what: str) -> None:
+        """Refuse a number that the program states where `example` might stand as well.
+
+        **Arguments**: what a branch gives, or a loop starts from, as a NumPy array; a value that
+        another branch, or the body, gives; and the loop or conditional, for errors.
+        """
+
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------
 
     def as_sliceable(self) -> Any:

@@ -13,6 +13,7 @@ from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .arithmetic import mismatch, trust_hint
+from .bare_numbers import check_bare_numbers
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
@@ -71,6 +72,10 @@ class ValueContract(QuantityBase):
         if isinstance(example, QuantityBase):
             return bare(convert_to(magnitude, example.magnitude), target)
         return convert_to(magnitude, example)
+
+    @classmethod
+    def check_number(cls, number: Any, example: Any, what: str) -> None:
+        check_bare_numbers(what, (example, number), (example._unit, dimensionless()))
 
     def as_tangent(self, leaves: Any) -> Any:
         tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
