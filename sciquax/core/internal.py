@@ -39,6 +39,7 @@ from ._values.captured import typeof_aval as typeof_aval
 from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import (
+    Guard as Guard,
     adopt_all as adopt_all,
     brief as brief,
     each_value_type as each_value_type,
