@@ -24,6 +24,7 @@ from ._unit.unit import InternedUnit, dimensionless
 _BASE = {  # Astropy's irreducible units by pint's names
     "m": "meter", "s": "second", "kg": "kilogram", "A": "ampere", "K": "kelvin", "cd": "candela",
     "mol": "mole", "rad": "radian", "bit": "bit", "ct": "count",
+    "adu": "adu", "DN": "data_number", "electron": "electron", "ph": "photon", "beam": "beam",
 }  # fmt: skip
 _SCALES = {"deg_C": "degC", "deg_F": "degF", "deg_R": "degR"}
 _BY_PINT_NAME = {

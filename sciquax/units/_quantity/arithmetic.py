@@ -57,6 +57,14 @@ def unify(
     for other in known[1:]:
         if not common.compatible(other):
             raise mismatch(name, operands)
+        if name in _ORDERED and common.descends is not other.descends:
+            raise OffsetUnitCalculusError(
+                f"`{name}` of '{common}' and '{other}' is ambiguous: the larger the number in one, "
+                "the smaller in the other.",
+                common.pint,
+                other.pint,
+                "Convert one to the unit of the other, with `.to(...)`.",
+            )
     if any(u.plain for u in known):
         check_bare_numbers(name, operands, units)
         common = dimensionless()
@@ -89,6 +97,7 @@ def compared(name: str, operands: Sequence[Any]) -> list[Any]:
     return unify(name, operands, finest=True)[0]
 
 
+_ORDERED = ("lt", "le", "gt", "ge", "max", "min", "clamp")
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
