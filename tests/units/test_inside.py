@@ -1,5 +1,8 @@
 """What quantities can do inside a quaxified function, where their units are not known yet."""
 
+import re
+
+import beartype
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +54,24 @@ def test_what_wants_the_unit_says_what_to_do():
         quaxify(lambda x: x.units)(X)
     assert quaxify(lambda x: hasattr(x, "units"))(X) is False
     assert jax.jit(lambda x: hasattr(x, "to"))(1.0) == False  # noqa: E712
+
+
+def test_isinstance_says_what_to_do():
+    for way in (quaxify, lambda f: jax.jit(quaxify(f))):
+        for asked, name in ((Quantity, "Quantity"), (Quantity["m"], 'Quantity["m"]')):
+            message = f"`isinstance(x, {name})` inside a quaxified function cannot be answered: "
+            with pytest.raises(TypeError, match=re.escape(message)):
+                way(lambda x, asked=asked: isinstance(x, asked))(X)
+    is_leaf = lambda x: isinstance(x, Quantity)  # noqa: E731
+    doubled = quaxify(lambda d: jax.tree.map(lambda x: 2 * x, d, is_leaf=is_leaf))({"x": X})
+    assert_same(doubled["x"], 2 * X)
+
+    @beartype.beartype
+    def either(x: Quantity | jax.Array):
+        return 2 * x
+
+    assert_same(quaxify(either)(X), 2 * X)
+    assert isinstance(X, Quantity) and not isinstance(1.0, Quantity)
 
 
 def test_fill_values_may_be_quantities():

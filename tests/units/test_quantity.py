@@ -500,7 +500,7 @@ def test_scalars_are_static():
     length = q(2.0, "m")
     assert {length, q(2.0, "m"), q(3.0, "m")} == {length, q(3.0, "m")}
     scaled = jax.jit(lambda x, g: x * g, static_argnums=1)
-    others = [length, q(2000.0, "mm"), q(2, "m", jnp.int32), q(3.0, "m"), q(2.0, "s")]
+    others = [length, q(2000.0, "mm"), q(3.0, "m"), q(2.0, "s")]
     for other in (*others, *others):  # no program is that of another one
         assert_same(scaled(X, other), X * other)
     assert scaled._cache_size() == len(others)
