@@ -74,6 +74,19 @@ def test_isinstance_says_what_to_do():
     assert isinstance(X, Quantity) and not isinstance(1.0, Quantity)
 
 
+@pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["staged", "jit"])
+def test_a_captured_number_may_be_an_exponent(way):
+    three = Quantity(3.0, "")
+    for program, power in (
+        (lambda x: x**three, 3.0),
+        (lambda x: jnp.power(x, Quantity(2.0, "")), 2.0),
+        (lambda x: lax.map(lambda y: y ** Quantity(0.5, ""), x), 0.5),
+    ):
+        assert_same(way(quaxify(program))(X), X**power)
+    slope = way(quaxify(jax.grad(lambda x: jnp.sum(x**three))))(X)
+    assert_same(slope, 3.0 * X**2)
+
+
 def test_fill_values_may_be_quantities():
     far, places = Quantity(1.0, "km"), jnp.array([0, 9])
     expected = Quantity(jnp.array([1.0, 1000.0]), "m")

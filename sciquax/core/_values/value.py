@@ -91,6 +91,10 @@ class Value(eqx.Module, metaclass=ValueMeta):
         arrays = [_materialise(x, primitive, values) for x in values]
         return primitive.bind(*arrays, **primitive.get_bind_params(params))
 
+    def is_array(self) -> bool:
+        """Whether this is its one leaf in every respect: a number without a unit."""
+        return False
+
     # -- common types: loops and conditionals -----------------------------------------------------
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, strip
+from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_value, strip
 
 from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
@@ -72,6 +72,9 @@ class ValueContract(QuantityBase):
         if isinstance(example, QuantityBase):
             return bare(convert_to(magnitude, example.magnitude), target)
         return convert_to(magnitude, example)
+
+    def is_array(self) -> bool:
+        return self._unit.plain and not is_value(self.magnitude)
 
     @classmethod
     def check_number(cls, number: Any, example: Any, what: str) -> None:
