@@ -93,8 +93,20 @@ def test_fill_values_may_be_quantities():
     assert_same(X.at[places].get(mode="fill", fill_value=far), expected)
     assert_same(sqnp.take(X, places, mode="fill", fill_value=far), expected)
     assert_same(X.take(places, mode="fill", fill_value=far), expected)
-    with pytest.raises(DimensionalityError):
-        X.at[places].get(mode="fill", fill_value=Quantity(1.0, "s"))
+    get = lambda x, far: x.at[places].get(mode="fill", fill_value=far)  # noqa: E731
+    take = lambda x, far: x.take(places, mode="fill", fill_value=far)  # noqa: E731
+    for program in (jax.jit(get), jax.jit(take)):
+        assert_same(program(X, far), expected)
+    for program in (
+        lambda x: get(x, far),
+        lambda x: get(x, Quantity(1.0, "km")),
+        lambda x: jax.vmap(lambda i: get(x, far)[i])(jnp.arange(2)),
+    ):
+        assert_same(jax.jit(quaxify(program))(X), expected)
+        assert_same(quaxify(program)(X), expected)
+    for refused in (get, jax.jit(get), lambda x, far: quaxify(lambda x: get(x, far))(x)):
+        with pytest.raises(DimensionalityError):
+            refused(X, Quantity(1.0, "s"))
 
 
 def test_temperatures():

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sciquax.core import VALUE_TYPES, Polymorphic, describe, facts_of, is_polymorphic_literal, strip
+import jax.numpy as jnp
+
+from sciquax.core import (
+    VALUE_TYPES,
+    Polymorphic,
+    describe,
+    facts_of,
+    is_polymorphic_literal,
+    quaxify,
+    strip,
+)
+from sciquax.core.internal import Tracer
 
 from .._unit.convert import _inexact, affine, convert, convert_all, promote
 from .._unit.errors import DimensionalityError, OffsetUnitCalculusError
@@ -12,7 +23,7 @@ from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .._unit.whole_numbers import Multiple, comparable, whole_multiple
 from .bare_numbers import check_bare_numbers
-from .base import QuantityBase, magnitude_of, own_unit, wrap
+from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
 ANY = None
@@ -227,13 +238,22 @@ def _is_difference(unit: InternedUnit) -> bool:
     )
 
 
-def filled_with(name: str, x: Any, fill_value: Any) -> tuple[Any, InternedUnit]:
-    """A concrete fill value as a Python number in x's unit, and that unit."""
-    unit = own_unit(x)
-    own = own_unit(fill_value)
+def filled_with(name: str, x: Any, fill_value: Any, pick: Any) -> Any:
+    """`pick(array, fill)` of a quantity, where a quantity stands for the elements outside.
+
+    To JAX it is a number that is known; one that is not is put in place by `where`.
+    """
+    unit, own = own_unit(x), own_unit(fill_value)
     if not own.compatible(unit):
         raise mismatch(name, (x, fill_value))
-    return convert(magnitude_of(fill_value), own, unit).item(), unit
+    array = magnitude_of(x)
+    fill = convert(magnitude_of(fill_value), own, unit)
+    if not isinstance(fill, Tracer):
+        return bare(pick(array, fill.item()), unit)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        fill = fill.astype(array.dtype)
+    outside = pick(jnp.zeros(array.shape, bool), True)
+    return bare(quaxify(jnp.where)(outside, fill, pick(array, None)), unit)
 
 
 def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:
