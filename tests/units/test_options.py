@@ -8,10 +8,11 @@ import jax.scipy.stats as stats
 import numpy as np
 import pint
 import pytest
+from jax import lax
 
 import sciquax
 from sciquax import quaxify
-from sciquax.units import DimensionalityError, Quantity
+from sciquax.units import DimensionalityError, Quantity, unit
 
 X = jnp.array([1.5, -0.25, 2.25, 0.75])
 N = jnp.array([3.0, 1.0, 2.0, 5.0])
@@ -170,3 +171,16 @@ def test_iterative_solves_of_functions(name):
     np.testing.assert_allclose(slope.m_as("m/kN"), jnp.linalg.solve(S.T, jnp.ones(3)), rtol=1e-4)
     with pytest.raises(DimensionalityError, match="a bare number has no unit"):
         quaxify(lambda k, b: displacement(k, b, atol=1e-6))(stiffness, load)
+
+
+def test_products_over_windows():
+    def product(x, start=1.0, padding="VALID"):
+        return lax.reduce_window(x, start, lax.mul, (2,), (1,), padding)
+
+    for way in (quaxify(product), jax.jit(quaxify(product))):
+        out = way(Quantity(X, "km"))
+        assert out.units == unit("km**2")
+        np.testing.assert_allclose(out.m, X[1:] * X[:-1])
+    for refused in ({"start": 2.0}, {"padding": "SAME"}):  # windows at the edge hold less
+        with pytest.raises(DimensionalityError, match="The function of a `reduce_window` takes"):
+            quaxify(lambda x, options=refused: product(x, **options))(Quantity(X, "km"))
