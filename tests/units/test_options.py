@@ -9,6 +9,7 @@ import numpy as np
 import pint
 import pytest
 from jax import lax
+from jax.scipy.interpolate import RegularGridInterpolator
 
 import sciquax
 from sciquax import quaxify
@@ -184,3 +185,21 @@ def test_products_over_windows():
     for refused in ({"start": 2.0}, {"padding": "SAME"}):  # windows at the edge hold less
         with pytest.raises(DimensionalityError, match="The function of a `reduce_window` takes"):
             quaxify(lambda x, options=refused: product(x, **options))(Quantity(X, "km"))
+
+
+def test_a_grid_of_several_dimensions():
+    times, places = jnp.array([0.0, 1.0, 4.0]), jnp.array([-1.0, 0.0, 3.0, 5.0])
+    values = jnp.arange(12.0).reshape(3, 4) ** 2
+
+    def at(t, x, v, *place, **options):
+        return RegularGridInterpolator((t, x), v, **options)(place)
+
+    grid = Quantity(times, "s"), Quantity(places, "degC"), Quantity(values, "K")
+    expected = at(times, places, values, jnp.array([0.5, 2.0, 9.0]), jnp.array([1.0, 4.5, 2.0]))
+    where = Quantity(jnp.array([500.0, 2e3, 9e3]), "ms"), Quantity([274.15, 277.65, 275.15], "K")
+    for way in (quaxify(at), jax.jit(quaxify(at))):
+        out = way(*grid, *where)
+        assert out.units == unit("K")
+        np.testing.assert_allclose(out.m, expected, rtol=1e-4)
+    with pytest.raises(DimensionalityError, match="which measure different things"):
+        quaxify(at)(*grid, *where[::-1])
