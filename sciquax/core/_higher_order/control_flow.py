@@ -47,8 +47,8 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     for number, other in enumerate(staged[1:], start=1):
         for i, (a, b) in enumerate(zip(outs, other.outs, strict=True)):
             for x, y, body in ((a, b, branches[0]), (b, a, branches[number])):
-                if _is_array_beside_value(x, y):
-                    _check_number(stated_outputs(body, types)[i], y, "cond")
+                if minding := _minding(x, y):
+                    _check_number(stated_outputs(body, types)[i], minding, "cond")
             try:
                 literals = first_literals[i], other.literals[i]
                 outs[i] = join_types(a, b, literals)
@@ -123,8 +123,8 @@ def _settle(
             return carry, staged
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
-            if (known := sources[i]) is not None and _is_array_beside_value(a, b):
-                _check_number(known.ask(whole, False), b, what)
+            if (known := sources[i]) is not None and (minding := _minding(a, b)):
+                _check_number(known.ask(whole, False), minding, what)
             try:
                 joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
@@ -155,16 +155,22 @@ def _settle(
     )
 
 
-def _is_array_beside_value(a: Type, b: Type) -> bool:
-    return type(a.example()) not in VALUE_TYPES and type(strip(b.example())) in VALUE_TYPES
-
-
-def _check_number(number: Any, beside: Type, what: str) -> None:
-    """What a type says of a number that the program states, where a value of it might stand."""
-    example = strip(beside.example())
-    while number is not None and type(example) in VALUE_TYPES:
-        example.check_number(number, example, what)
+def _minding(a: Type, b: Type) -> list[Any]:
+    """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
+    if type(strip(a.example())) in VALUE_TYPES:
+        return []
+    found, example = [], strip(b.example())
+    while type(example) in VALUE_TYPES:
+        if example.minds_numbers():
+            found.append(example)
         example = None if example.payload is None else getattr(example, example.payload)
+    return found
+
+
+def _check_number(number: Any, minding: Sequence[Any], what: str) -> None:
+    """What values say of a number that the program states, where they might stand as well."""
+    for example in minding if number is not None else ():
+        example.check_number(number, what)
 
 
 def _source_of(x: Any) -> Source | None:

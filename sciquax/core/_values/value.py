@@ -126,12 +126,15 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """
         raise Unsettled
 
-    @classmethod
-    def check_number(cls, number: Any, example: Any, what: str) -> None:
-        """Refuse a number that the program states where `example` might stand as well.
+    def minds_numbers(self) -> bool:
+        """Whether `check_number` would refuse any, of an example of a value."""
+        return False
 
-        **Arguments**: what a branch gives, or a loop starts from, as a NumPy array; a value that
-        another branch, or the body, gives; and the loop or conditional, for errors.
+    def check_number(self, number: Any, what: str) -> None:
+        """Refuse a number that the program states where this might stand as well.
+
+        Asked of an example of what a branch, or a loop's body, gives. **Arguments**: what another
+        branch gives, or the loop starts from, as a NumPy array; and what it is, for errors.
         """
 
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------

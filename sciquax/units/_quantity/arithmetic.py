@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from sciquax.core import (
     VALUE_TYPES,
@@ -12,9 +13,10 @@ from sciquax.core import (
     facts_of,
     is_polymorphic_literal,
     quaxify,
+    stated_number,
     strip,
 )
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, whole
 
 from .._unit.convert import _inexact, affine, convert, convert_all, promote
 from .._unit.errors import DimensionalityError, OffsetUnitCalculusError
@@ -62,8 +64,8 @@ def unify(
         return [magnitude_of(x) for x in operands], common
     common = known[0]
     if all(u is common for u in known):
-        if common.offset and len(known) < len(units) and not common.gain:
-            raise _zero_on_offset_scale(name, common)
+        if common.offset and len(known) < len(units):
+            check_literals(name, literals_in(operands, units), common)
         return [magnitude_of(x) for x in operands], common
     for other in known[1:]:
         if not common.compatible(other):
@@ -81,8 +83,8 @@ def unify(
         common = dimensionless()
     elif finest and not any(u.offset for u in known):
         common = min(known, key=lambda u: u.conversion(known[0])[0])
-    if common.offset and len(known) < len(units) and not common.gain:
-        raise _zero_on_offset_scale(name, common)
+    if common.offset and len(known) < len(units):
+        check_literals(name, literals_in(operands, units), common)
     return convert_all([*map(magnitude_of, operands)], units, common), common
 
 
@@ -192,8 +194,20 @@ def _show(unit: InternedUnit, operand: Any) -> str:
     return f"plain numbers ({describe(operand)})" if unit.plain else f"'{unit}'"
 
 
-def _zero_on_offset_scale(name: str, unit: InternedUnit) -> OffsetUnitCalculusError:
-    return OffsetUnitCalculusError(
+def literals_in(operands: Sequence[Any], units: Sequence[Any]) -> list[Any]:
+    """The numbers that constants of every unit are, None for what is none that is known."""
+    return [stated_number(x, whole) for x, u in zip(operands, units, strict=True) if u is ANY]
+
+
+def check_literals(name: str, numbers: Sequence[Any], unit: InternedUnit) -> None:
+    """**Raises** `OffsetUnitCalculusError` for literals that are not the same on every scale.
+
+    On a scale with an offset zero is not; nan is on any, and infinity on one of temperatures.
+    """
+    same = np.isnan if unit.logarithmic else lambda x: ~np.isfinite(x)
+    if unit.gain or all(x is not None and np.all(same(np.asarray(x, float))) for x in numbers):
+        return
+    raise OffsetUnitCalculusError(
         f"`{name}` got a literal 0, inf or nan and a quantity in '{unit}', whose zero is not zero.",
         unit.pint,
         dimensionless().pint,

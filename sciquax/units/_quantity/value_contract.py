@@ -12,8 +12,8 @@ from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_val
 from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
-from .arithmetic import mismatch, trust_hint
-from .bare_numbers import check_bare_numbers
+from .arithmetic import check_literals, mismatch, trust_hint
+from .bare_numbers import check_bare_numbers, measure_of
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
@@ -76,9 +76,14 @@ class ValueContract(QuantityBase):
     def is_array(self) -> bool:
         return self._unit.plain and not is_value(self.magnitude)
 
-    @classmethod
-    def check_number(cls, number: Any, example: Any, what: str) -> None:
-        check_bare_numbers(what, (example, number), (example._unit, dimensionless()))
+    def minds_numbers(self) -> bool:
+        unit = self._unit
+        return type(unit) is InternedUnit and (unit.offset or bool(measure_of(unit)))
+
+    def check_number(self, number: Any, what: str) -> None:
+        if self._unit.offset:
+            check_literals(what, [number], self._unit)
+        check_bare_numbers(what, (self, number), (self._unit, dimensionless()))
 
     def as_tangent(self, leaves: Any) -> Any:
         tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
