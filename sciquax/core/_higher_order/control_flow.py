@@ -159,7 +159,8 @@ def _minding(a: Type, b: Type) -> list[Any]:
     """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
     if type(strip(a.example())) in VALUE_TYPES:
         return []
-    found, example = [], strip(b.example())
+    found: list[Any] = []
+    example: Any = strip(b.example())
     while type(example) in VALUE_TYPES:
         if example.minds_numbers():
             found.append(example)

@@ -1,6 +1,7 @@
 """`jax.numpy.linalg` and `jax.scipy.linalg`: a matrix has one unit for all its elements."""
 
 import inspect
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -241,19 +242,21 @@ def _of_function(original: Any) -> Any:
         A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
     ) -> Any:
         exact = isinstance(atol, (int, float)) and atol == 0
-        own = not MODE.staging or not callable(A) or hasattr(A, "shape")
+        own = not MODE.staging or hasattr(A, "shape") or not callable(A)
         alone = original.__name__ == "cg" and exact and x0 is None and M is None
         if own or alone or not isinstance(b, jax.Array):
             return original(A, b, x0, atol=atol, M=M, **options)
         one_b = lax.stop_gradient(jnp.ones_like(b))
-        one_x = lax.stop_gradient(one_b / jnp.ones_like(A(jnp.ones(b.shape, b.dtype))))
+        times: Callable[[Any], Any] = A
+        one_x = lax.stop_gradient(one_b / jnp.ones_like(times(jnp.ones(b.shape, b.dtype))))
 
-        def precondition(r: Any) -> Any:
-            z = M(r * one_b) if callable(M) else M @ (r * one_b)
+        def precondition(r: Any, M: Any = M) -> Any:
+            apply: Callable[[Any], Any] = M if callable(M) else M.__matmul__
+            z = apply(r * one_b)
             return z / jnp.ones_like(z)
 
         x, info = original(
-            lambda v: A(v * one_x) / one_b,
+            lambda v: times(v * one_x) / one_b,
             b / one_b,
             None if x0 is None else x0 / one_x,
             atol=atol if exact else jnp.asarray(atol) / one_b.ravel()[0],
