@@ -33,7 +33,14 @@ from ._values.formulas import bind_plain, grows, is_transient, settle, wants_def
 from ._values.kinds import VALUE_TYPES, aval_of
 from ._values.mode import MODE, not_staging
 from ._values.stated import Numbers, marked
-from ._values.trust import TRUST, note_picked, output_literals, place_of, read_literals
+from ._values.trust import (
+    TRUST,
+    note_picked,
+    output_literals,
+    output_numbers,
+    place_of,
+    read_literals,
+)
 from ._values.unit_polymorphic import (
     Polymorphic,
     for_rules,
@@ -63,14 +70,16 @@ def interpret(
     deferring: bool = False,
     data: Container[int] = (),
     literals: list[Any] | None = None,
+    stated: list[Any] | None = None,
 ) -> list[Any]:
     """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
 
     With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
     the outputs. `data` holds the ids of constants that the program does not state. `literals` is
-    filled with those of which the outputs are made, see `trust.py`.
+    filled with those of which the outputs are made, see `trust.py`, and `stated` with the numbers
+    that outputs are, whoever calls.
     """
-    return Interpretation(operands, deferring).finish(jaxpr, consts, data, literals)
+    return Interpretation(operands, deferring).finish(jaxpr, consts, data, literals, stated)
 
 
 class Interpretation:
@@ -90,7 +99,12 @@ class Interpretation:
         self.env, self.numbers = Environment(), Numbers(TRUST.value is not None)
 
     def finish(
-        self, jaxpr: Any, consts: Sequence[Any], data: Any, literals: list[Any] | None = None
+        self,
+        jaxpr: Any,
+        consts: Sequence[Any],
+        data: Any,
+        literals: list[Any] | None = None,
+        stated: list[Any] | None = None,
     ) -> list[Any]:
         """The outputs of the program, of which `jaxpr` is what is left."""
         with not_staging(), self._at_work(jaxpr, consts, data):
@@ -99,6 +113,8 @@ class Interpretation:
             if literals is not None:
                 trusting = TRUST.value is not None
                 literals += output_literals(self.numbers, jaxpr) if trusting else [()] * len(outs)
+            if stated is not None:
+                stated += output_numbers(self.numbers, jaxpr)
             return [*map(settle, outs)] if MODE.deferring and not self._kept else outs
 
     def so_far(self, jaxpr: Any, consts: Sequence[Any], data: Any, done: set[int]) -> None:

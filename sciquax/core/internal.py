@@ -11,6 +11,7 @@ from ._compat.execution import (
     trace_context as trace_context,
 )
 from ._compat.frames import (
+    asked_by_the_user as asked_by_the_user,
     axes_of_outputs as axes_of_outputs,
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,
@@ -23,7 +24,7 @@ from ._compat.jaxprs import (
     open_jaxpr as open_jaxpr,
 )
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
-from ._compat.tracing import known_value as known_value
+from ._compat.tracing import StagingTracer as StagingTracer, known_value as known_value
 from ._errors import quoted as quoted, wanted as wanted
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._functions.intercept import add_hook as add_hook
@@ -36,9 +37,11 @@ from ._stage.staging import (
 )
 from ._values.array_methods import Plain as Plain
 from ._values.captured import typeof_aval as typeof_aval
+from ._values.flattening import ValueMeta as ValueMeta
 from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import (
+    Guard as Guard,
     adopt_all as adopt_all,
     brief as brief,
     each_value_type as each_value_type,

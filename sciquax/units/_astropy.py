@@ -14,6 +14,7 @@ import numpy as np
 
 from sciquax.core.internal import quoted
 
+from ._quantity.base import wrap
 from ._quantity.quantity import Quantity
 from ._unit.exponents import rational
 from ._unit.parsing import as_unit
@@ -23,6 +24,7 @@ from ._unit.unit import InternedUnit, dimensionless
 _BASE = {  # Astropy's irreducible units by pint's names
     "m": "meter", "s": "second", "kg": "kilogram", "A": "ampere", "K": "kelvin", "cd": "candela",
     "mol": "mole", "rad": "radian", "bit": "bit", "ct": "count",
+    "adu": "adu", "DN": "data_number", "electron": "electron", "ph": "photon", "beam": "beam",
 }  # fmt: skip
 _SCALES = {"deg_C": "degC", "deg_F": "degF", "deg_R": "degR"}
 _BY_PINT_NAME = {
@@ -45,7 +47,7 @@ def from_astropy(x: Any) -> Quantity:
 
     ```
     """
-    unit, scale = from_astropy_unit(x.unit)
+    unit, scale = from_astropy_unit(unit_without_mask(x))
     value = x.value
     if scale != 1.0:
         value = value * scale
@@ -129,6 +131,29 @@ def _si_of_pint(unit: InternedUnit) -> Si:
 
 def _alike(lhs: Si, rhs: Si) -> bool:
     return lhs[1] == rhs[1] and math.isclose(lhs[0], rhs[0], rel_tol=1e-12)
+
+
+def unit_without_mask(x: Any) -> Any:
+    """An Astropy quantity's unit. **Raises** TypeError for one with a mask, which would be lost."""
+    if getattr(x, "mask", None) is None:
+        return x.unit
+    raise TypeError(
+        "An Astropy quantity with a mask is not taken over, since the mask would be lost. Give "
+        "`x.filled(nan)`, or `x.unmasked` and the mask apart."
+    )
+
+
+def on_host(value: Any, unit: Any) -> Any:
+    """An `astropy.units.Quantity` of an array of NumPy's and a unit of Astropy."""
+    import astropy.units as u
+
+    return u.Quantity(value, unit, copy=False)
+
+
+def in_program(value: Any, unit: Any) -> Any:
+    """A quantity of an array of JAX's and a unit of Astropy; plain if that is dimensionless."""
+    found, scale = from_astropy_unit(unit)
+    return wrap(value if scale == 1.0 else value * scale, found)
 
 
 def to_astropy(q: Quantity) -> Any:

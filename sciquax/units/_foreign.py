@@ -13,9 +13,9 @@ import pint
 import pint.compat
 
 from sciquax.core import register_foreign
-from sciquax.core.internal import each_value_type
+from sciquax.core.internal import Guard, each_value_type
 
-from ._astropy import from_astropy, from_astropy_unit
+from ._astropy import from_astropy, from_astropy_unit, in_program, on_host, unit_without_mask
 from ._quantity.conversions import from_pint_quantity
 from ._quantity.quantity import Quantity
 from ._unit.parsing import UNIT_READERS
@@ -91,4 +91,5 @@ def _astropy_unit(spec: Any) -> InternedUnit | None:
 
 UNIT_READERS.append(_astropy_unit)
 
-register_foreign(find, guards=[("astropy.units.quantity", "Quantity")])
+_GUARD = Guard("astropy.units.quantity", "Quantity", unit_without_mask, on_host, in_program)
+register_foreign(find, guards=[_GUARD])

@@ -36,6 +36,10 @@ MISTAKES = {
     "several": lambda a: a + np.array([90.0, 80.0]),
     "inner-jit": lambda a: jax.jit(lambda x, c: x + c)(a, 90.0),
     "loop": lambda a: lax.while_loop(lambda c: jnp.all(c < 90.0), lambda c: c * 2, a),
+    "branch": lambda a: lax.cond(a[0] > a[1], lambda: a[0], lambda: 90.0),
+    "other-branch": lambda a: lax.cond(a[0] > a[1], lambda: jnp.full(2, 90.0), lambda: a),
+    "carry": lambda a: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, a[0]), (0, 90.0)),
+    "scan": lambda a: lax.scan(lambda c, x: (x, c), 90.0, a),
 }
 RADIANS = {
     "remainder": (lambda a: a % (2 * jnp.pi), [30.0, 40.0]),
@@ -47,6 +51,8 @@ RADIANS = {
     "half": (lambda a: np.float32(np.pi / 2) - a, [60.0, 50.0]),
     "passed": (lambda a: jax.jit(lambda x, c: x + c)(a, jnp.pi), [210.0, 220.0]),
     "loop": (lambda a: lax.fori_loop(0, 2, lambda i, c: c + jnp.pi, a), [390.0, 400.0]),
+    "branch": (lambda a: lax.cond(a[0] > a[1], lambda: a, lambda: jnp.full(2, jnp.pi)), [180, 180]),
+    "carry": (lambda a: lax.scan(lambda c, x: (x, c), jnp.pi, a)[1], [180.0, 30.0]),
     "several": (lambda a: a + jnp.array([0.0, np.pi]), [30.0, 220.0]),
 }
 

@@ -1,5 +1,8 @@
 """What quantities can do inside a quaxified function, where their units are not known yet."""
 
+import re
+
+import beartype
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,14 +56,57 @@ def test_what_wants_the_unit_says_what_to_do():
     assert jax.jit(lambda x: hasattr(x, "to"))(1.0) == False  # noqa: E712
 
 
+def test_isinstance_says_what_to_do():
+    for way in (quaxify, lambda f: jax.jit(quaxify(f))):
+        for asked, name in ((Quantity, "Quantity"), (Quantity["m"], 'Quantity["m"]')):
+            message = f"`isinstance(x, {name})` inside a quaxified function cannot be answered: "
+            with pytest.raises(TypeError, match=re.escape(message)):
+                way(lambda x, asked=asked: isinstance(x, asked))(X)
+    is_leaf = lambda x: isinstance(x, Quantity)  # noqa: E731
+    doubled = quaxify(lambda d: jax.tree.map(lambda x: 2 * x, d, is_leaf=is_leaf))({"x": X})
+    assert_same(doubled["x"], 2 * X)
+
+    @beartype.beartype
+    def either(x: Quantity | jax.Array):
+        return 2 * x
+
+    assert_same(quaxify(either)(X), 2 * X)
+    assert isinstance(X, Quantity) and not isinstance(1.0, Quantity)
+
+
+@pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["staged", "jit"])
+def test_a_captured_number_may_be_an_exponent(way):
+    three = Quantity(3.0, "")
+    for program, power in (
+        (lambda x: x**three, 3.0),
+        (lambda x: jnp.power(x, Quantity(2.0, "")), 2.0),
+        (lambda x: lax.map(lambda y: y ** Quantity(0.5, ""), x), 0.5),
+    ):
+        assert_same(way(quaxify(program))(X), X**power)
+    slope = way(quaxify(jax.grad(lambda x: jnp.sum(x**three))))(X)
+    assert_same(slope, 3.0 * X**2)
+
+
 def test_fill_values_may_be_quantities():
     far, places = Quantity(1.0, "km"), jnp.array([0, 9])
     expected = Quantity(jnp.array([1.0, 1000.0]), "m")
     assert_same(X.at[places].get(mode="fill", fill_value=far), expected)
     assert_same(sqnp.take(X, places, mode="fill", fill_value=far), expected)
     assert_same(X.take(places, mode="fill", fill_value=far), expected)
-    with pytest.raises(DimensionalityError):
-        X.at[places].get(mode="fill", fill_value=Quantity(1.0, "s"))
+    get = lambda x, far: x.at[places].get(mode="fill", fill_value=far)  # noqa: E731
+    take = lambda x, far: x.take(places, mode="fill", fill_value=far)  # noqa: E731
+    for program in (jax.jit(get), jax.jit(take)):
+        assert_same(program(X, far), expected)
+    for program in (
+        lambda x: get(x, far),
+        lambda x: get(x, Quantity(1.0, "km")),
+        lambda x: jax.vmap(lambda i: get(x, far)[i])(jnp.arange(2)),
+    ):
+        assert_same(jax.jit(quaxify(program))(X), expected)
+        assert_same(quaxify(program)(X), expected)
+    for refused in (get, jax.jit(get), lambda x, far: quaxify(lambda x: get(x, far))(x)):
+        with pytest.raises(DimensionalityError):
+            refused(X, Quantity(1.0, "s"))
 
 
 def test_temperatures():

@@ -15,6 +15,25 @@ LEVELS = Quantity(jnp.array([10.0, 20.0, 13.0]), "dBm")
 POWERS = LEVELS.to("mW").magnitude
 GAINS = Quantity(jnp.array([3.0, -6.0]), "dB")
 
+
+def test_magnitudes_of_stars():
+    star, other = Quantity(20.0, "ABmag"), Quantity(18.5, "ABmag")
+    np.testing.assert_allclose(star.m_as("uJy"), 36.3078, rtol=1e-5)
+    np.testing.assert_allclose(Quantity(1.0, "mJy").m_as("ABmag"), 16.4, rtol=1e-5)
+    np.testing.assert_allclose(Quantity(5.0, "mag").m_as(""), 0.01, rtol=1e-5)
+    fainter = star - other
+    assert str(fainter.units) == "mag" and float(fainter.m) == 1.5 and bool(star > other)
+    np.testing.assert_allclose((star - fainter).m, 18.5)
+    np.testing.assert_allclose(Quantity(250.0, "mmag").m_as("dB"), -1.0, rtol=1e-5)
+    for program in (
+        lambda: star < Quantity(1.0, "Jy"),
+        lambda: sqnp.maximum(fainter, Quantity(3.0, "dB")),
+        lambda: fainter > 1.0,
+    ):
+        with pytest.raises(OffsetUnitCalculusError, match="the larger the number in one, the smal"):
+            program()
+
+
 MEANS = {
     "mean": jnp.mean,
     "nanmean": jnp.nanmean,

@@ -9,7 +9,13 @@ from jax import lax
 import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
-from sciquax.units import DimensionalityError, Quantity, any_unit, safe_divide
+from sciquax.units import (
+    DimensionalityError,
+    OffsetUnitCalculusError,
+    Quantity,
+    any_unit,
+    safe_divide,
+)
 from tests.helpers import assert_raises, assert_same
 
 X = np.array([2.0, -3.5, 0.0, 1.25], np.float32)
@@ -186,3 +192,34 @@ def test_clip_keeps_the_arrays_unit():
     assert_same(sqnp.clip(x, low, None), expected)
     assert_same(quaxify(lambda x: jnp.clip(x, low))(x), expected)
     assert_same(quaxify(lambda x: x.clip(0.0))(x), Quantity(np.maximum(X, 0), "m"))
+
+
+CELSIUS = Quantity(jnp.array([10.0, 20.0, 30.0]), "degC")
+SAME_ON_EVERY_SCALE = {
+    "where": (lambda t: jnp.where(t > t[0], t, jnp.nan), [np.nan, 20, 30]),
+    "infinite": (lambda t: jnp.max(t, where=t < t[2], initial=-jnp.inf), 20),
+    "several": (lambda t: jnp.concatenate([jnp.full(2, jnp.nan), t[:1]]), [np.nan, np.nan, 10]),
+    "set": (lambda t: t.at[1].set(jnp.inf), [10, np.inf, 30]),
+    "branch": (
+        lambda t: lax.cond(t[0] > t[1], lambda: t, lambda: jnp.full(3, jnp.nan)),
+        [np.nan] * 3,
+    ),
+    "carry": (lambda t: lax.scan(lambda c, x: (x, c), jnp.nan, t)[1], [np.nan, 10, 20]),
+}
+ZERO_OF_WHICH_SCALE = {
+    "where": lambda t: jnp.where(t > t[0], t, 0.0),
+    "minimum": lambda t: jnp.minimum(t, 0),
+    "branch": lambda t: lax.cond(t[0] > t[1], lambda: t, lambda: jnp.zeros(3)),
+    "carry": lambda t: lax.scan(lambda c, x: (x, c), 0.0, t),
+}
+
+
+@pytest.mark.parametrize("way", [quaxify, lambda f: jax.jit(quaxify(f))], ids=["staged", "jit"])
+def test_literals_beside_temperatures(way):
+    for program, expected in SAME_ON_EVERY_SCALE.values():
+        out = way(program)(CELSIUS)
+        assert out.units == CELSIUS.units
+        np.testing.assert_allclose(out.m, np.asarray(expected, float))
+    for program in ZERO_OF_WHICH_SCALE.values():
+        with pytest.raises(OffsetUnitCalculusError, match="whose zero is not zero"):
+            way(program)(CELSIUS)

@@ -8,9 +8,12 @@ import jax.scipy.stats as stats
 import numpy as np
 import pint
 import pytest
+from jax import lax
+from jax.scipy.interpolate import RegularGridInterpolator
 
+import sciquax
 from sciquax import quaxify
-from sciquax.units import DimensionalityError, Quantity
+from sciquax.units import DimensionalityError, Quantity, unit
 
 X = jnp.array([1.5, -0.25, 2.25, 0.75])
 N = jnp.array([3.0, 1.0, 2.0, 5.0])
@@ -150,3 +153,53 @@ def test_of_no_elements_the_unit_stays(name):
         pytest.skip("JAX 0.10 refuses it")
     for way in (quaxify(getattr(jnp, name)), jax.jit(quaxify(getattr(jnp, name)))):
         assert str(way(Quantity(jnp.zeros(0), "m")).units) == "meter"
+
+
+@pytest.mark.parametrize("name", ["bicgstab", pytest.param("gmres", marks=pytest.mark.slow)])
+def test_iterative_solves_of_functions(name):
+    stiffness = Quantity(S, "kN/m")
+    load, start = Quantity(X[:3] * 1e3, "N"), Quantity(jnp.array([10.0, 20.0, 5.0]), "cm")
+    options = {"x0": start, "atol": Quantity(1e-6, "kN"), "tol": 1e-6}
+
+    def displacement(k, b, **options):
+        solve, more = getattr(iterative, name), Quantity(1.0, "N/cm")
+        return solve(lambda v: k @ v - more * v + v * more, b, **options)[0]
+
+    program = lambda k, b: displacement(k, b, M=lambda r: r / jnp.diag(k), **options)  # noqa: E731
+    found = quaxify(program)(stiffness, load)
+    np.testing.assert_allclose(found.m_as("m"), jnp.linalg.solve(S, X[:3]), rtol=1e-4)
+    slope = sciquax.grad(lambda b: displacement(stiffness, b).sum())(load)
+    np.testing.assert_allclose(slope.m_as("m/kN"), jnp.linalg.solve(S.T, jnp.ones(3)), rtol=1e-4)
+    with pytest.raises(DimensionalityError, match="a bare number has no unit"):
+        quaxify(lambda k, b: displacement(k, b, atol=1e-6))(stiffness, load)
+
+
+def test_products_over_windows():
+    def product(x, start=1.0, padding="VALID"):
+        return lax.reduce_window(x, start, lax.mul, (2,), (1,), padding)
+
+    for way in (quaxify(product), jax.jit(quaxify(product))):
+        out = way(Quantity(X, "km"))
+        assert out.units == unit("km**2")
+        np.testing.assert_allclose(out.m, X[1:] * X[:-1])
+    for refused in ({"start": 2.0}, {"padding": "SAME"}):  # windows at the edge hold less
+        with pytest.raises(DimensionalityError, match="The function of a `reduce_window` takes"):
+            quaxify(lambda x, options=refused: product(x, **options))(Quantity(X, "km"))
+
+
+def test_a_grid_of_several_dimensions():
+    times, places = jnp.array([0.0, 1.0, 4.0]), jnp.array([-1.0, 0.0, 3.0, 5.0])
+    values = jnp.arange(12.0).reshape(3, 4) ** 2
+
+    def at(t, x, v, *place, **options):
+        return RegularGridInterpolator((t, x), v, **options)(place)
+
+    grid = Quantity(times, "s"), Quantity(places, "degC"), Quantity(values, "K")
+    expected = at(times, places, values, jnp.array([0.5, 2.0, 9.0]), jnp.array([1.0, 4.5, 2.0]))
+    where = Quantity(jnp.array([500.0, 2e3, 9e3]), "ms"), Quantity([274.15, 277.65, 275.15], "K")
+    for way in (quaxify(at), jax.jit(quaxify(at))):
+        out = way(*grid, *where)
+        assert out.units == unit("K")
+        np.testing.assert_allclose(out.m, expected, rtol=1e-4)
+    with pytest.raises(DimensionalityError, match="which measure different things"):
+        quaxify(at)(*grid, *where[::-1])

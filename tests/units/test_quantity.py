@@ -1,9 +1,11 @@
 """`Quantity` by itself: construction, conversion, operators, indexing, protocols, appearance."""
 
 import copy
+import dataclasses
 import operator
 import pickle
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -489,8 +491,37 @@ def test_numpy_protocol():
 
 
 def test_unhashable():
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(Q)
+    for refused in (lambda: hash(Q), lambda: jax.jit(hash)(Q[0])):
+        with pytest.raises(TypeError, match="Only a scalar quantity whose number is known has"):
+            refused()
+
+
+def test_scalars_are_static():
+    length = q(2.0, "m")
+    assert {length, q(2.0, "m"), q(3.0, "m")} == {length, q(3.0, "m")}
+    scaled = jax.jit(lambda x, g: x * g, static_argnums=1)
+    others = [length, q(2000.0, "mm"), q(3.0, "m"), q(2.0, "s")]
+    for other in (*others, *others):  # no program is that of another one
+        assert_same(scaled(X, other), X * other)
+    assert scaled._cache_size() == len(others)
+
+    @dataclasses.dataclass(frozen=True)
+    class Planet:
+        gravity: Quantity
+
+    assert Planet(length) == Planet(q(2.0, "m")) and hash(Planet(length)) == hash(Planet(length))
+
+    class Fall(eqx.Module):
+        gravity: Quantity = eqx.field(static=True)
+        mass: jax.Array
+
+        def __call__(self, t):
+            return self.mass * self.gravity * t
+
+    force = eqx.filter_jit(lambda model, t: model(t))
+    for gravity in (q(9.8, "m/s**2"), q(1.6, "m/s**2"), q(5.3, "ft/s**2")):
+        model = Fall(gravity, jnp.float32(2.0))
+        assert_same(force(model, q(3.0, "s")), 2.0 * gravity * q(3.0, "s"))
 
 
 def test_pickling_and_copying():

@@ -3,6 +3,7 @@
 import json
 import time
 
+import astropy.units as au
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import sciquax.numpy as sqnp
 from sciquax import quaxify
+from sciquax.interop.astropy import from_astropy, to_astropy
 from sciquax.interop.json import decode
 from sciquax.named import NamedArray
 from sciquax.units import (
@@ -107,6 +109,9 @@ SPELLINGS = {
     "gpm": "m",
     "DU": "4.4615e-4 mol/m**2",
     "Angstrom": "angstrom",
+    "lyr": "light_year",
+    "uas": "microarcsecond",
+    "hourangle": "15 degree",
 }
 
 
@@ -120,6 +125,16 @@ def test_spellings_of_files(text):
         assert Quantity(1.0, unit(text)).is_compatible_with(Quantity(1.0, str(size.units)))
         if not text[0].isdigit() and "(" not in text:
             assert Quantity(f"2.5 {text}") == Quantity(2.5, text)
+
+
+def test_what_detectors_count():
+    gain = Quantity(2.0, "electron adu-1")
+    assert str((gain * Quantity(3.0, "kadu")).to("electron")) == "6000.0 electron"
+    assert Quantity(2.0, "Jy/beam").m_as("mJy beam-1") == 2000.0
+    with pytest.raises(TypeError, match="Cannot convert from 'photon'"):
+        Quantity(1.0, "photon").to("electron")
+    assert from_astropy(3.0 * au.Unit("electron/s")).units == unit("electron/s")
+    assert to_astropy(Quantity(3.0, "ADU/s")).unit == au.Unit("adu/s")
 
 
 def test_what_pint_knows_is_pints():

@@ -96,6 +96,33 @@ def a_module_is_made() -> bool:
     return frame is not None and frame.f_globals.get("__name__", "").startswith("equinox._module")
 
 
+def asked_by_the_user() -> bool:
+    """Whether it is a line of the user's that calls `isinstance`, where a metaclass asks.
+
+    And no annotation that is checked, which may name other classes too, or predicate that a tree
+    function calls, to which what is no value is a leaf anyway.
+    """
+    frame: Any = sys._getframe(1)
+    while frame.f_code.co_name in _ASKING or any(
+        name in frame.f_code.co_filename for name in _TYPE_CHECKERS
+    ):
+        frame = frame.f_back
+    caller = "" if frame.f_back is None else frame.f_back.f_globals.get("__name__", "")
+    filename = frame.f_code.co_filename
+    return (
+        is_user_file(filename) and not is_library_file(filename) and not caller.startswith(_TREES)
+    )
+
+
+_ASKING = ("__instancecheck__", "_check_asked", "asked_by_the_user")
+_TREES = (
+    "jax._src.tree",
+    "equinox.",
+    "sciquax.core._compat.trees",
+    "sciquax.core._stage.captured_trees",
+)
+
+
 def mapped_axis(x: Any) -> Any:
     """The axis that `jax.vmap` took from `x` to make this tracer, or None if it is not one.
 

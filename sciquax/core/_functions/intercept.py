@@ -16,6 +16,7 @@ the rule is differentiated, if the type allows that, else the function's own jax
 
 import contextlib
 import importlib
+import pkgutil
 import sys
 import threading
 import types
@@ -72,7 +73,10 @@ def rules_of(function: Any) -> FunctionRules | None:
 
 
 def add_hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on."""
+    """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on.
+
+    It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before.
+    """
     _hooks.append((function, hook_for))
 
 
@@ -83,7 +87,8 @@ def install() -> None:
         return
     with _lock:
         for function, hook_for in _hooks:
-            found = python_function(function)
+            named = isinstance(function, str)
+            found = python_function(pkgutil.resolve_name(function) if named else function)
             assert found is not None
             pass_through(found, hook_for)
         _hooks.clear()

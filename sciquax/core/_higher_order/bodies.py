@@ -86,6 +86,19 @@ def _stage(
     return Staged(closed, outs, literals)
 
 
+def stated_outputs(body: Any, types: Sequence[Type]) -> list[Any]:
+    """The number that each output of a body is which the body states; None for all others."""
+    jaxpr, consts = open_jaxpr(body)
+    numbers: list[Any] = []
+
+    def flat(*leaves: Any) -> list[Any]:
+        values = unflatten([t.asking(None) for t in types], leaves)
+        return flatten(interpret(jaxpr, consts, values, stated=numbers))
+
+    trace_to_jaxpr(flat, [a for t in types for a in t.avals])
+    return numbers
+
+
 def _hashable(answer: Any) -> Any:
     """An answer as a key, numbers to the last bit."""
     is_array = isinstance(answer, (np.ndarray, np.generic))

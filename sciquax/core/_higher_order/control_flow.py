@@ -10,7 +10,7 @@ from .._errors import CarryError, LocatedError, Unsettled
 from .._interpret import interpret
 from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
-from .._values.stated import Source, Stated, bare, scalar
+from .._values.stated import Source, Stated, bare, scalar, whole
 from .._values.trust import literals_of, start_of, taking
 from .._values.types import (
     Type,
@@ -26,8 +26,8 @@ from .._values.types import (
     type_of,
     unflatten,
 )
-from .._values.unit_polymorphic import Polymorphic
-from .bodies import Staged, restage
+from .._values.unit_polymorphic import Polymorphic, strip
+from .bodies import Staged, restage, stated_outputs
 
 
 def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -46,6 +46,9 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     outs, first_literals = list(staged[0].outs), list(staged[0].literals)
     for number, other in enumerate(staged[1:], start=1):
         for i, (a, b) in enumerate(zip(outs, other.outs, strict=True)):
+            for x, y, body in ((a, b, branches[0]), (b, a, branches[number])):
+                if minding := _minding(x, y):
+                    _check_number(stated_outputs(body, types)[i], minding, "cond")
             try:
                 literals = first_literals[i], other.literals[i]
                 outs[i] = join_types(a, b, literals)
@@ -95,11 +98,13 @@ def _settle(
     what: str,
     names: Sequence[str | None],
     starts: Sequence[Source | None],
+    sources: Sequence[Source | None],
 ) -> tuple[list[Type], Staged]:
     """The carry's types, found by running the body on them until they come back unchanged.
 
     **Arguments**: the body, the carry, and for errors the loop's and the carry's names; and who
-    knows the trusted literals that it starts from, which take the types that the body gives them.
+    knows the trusted literals that it starts from, which take the types that the body gives them;
+    and who knows what numbers it starts from.
     """
     n = len(carry)
     try:
@@ -118,6 +123,8 @@ def _settle(
             return carry, staged
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
+            if (known := sources[i]) is not None and (minding := _minding(a, b)):
+                _check_number(known.ask(whole, False), minding, what)
             try:
                 joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
@@ -146,6 +153,29 @@ def _settle(
         f"{', '.join(describe_type(types[i]) for types in rounds[:4])}, ....",
         "Write the loop in Python if it is short, or carry something whose type does not grow.",
     )
+
+
+def _minding(a: Type, b: Type) -> list[Any]:
+    """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
+    if type(strip(a.example())) in VALUE_TYPES:
+        return []
+    found: list[Any] = []
+    example: Any = strip(b.example())
+    while type(example) in VALUE_TYPES:
+        if example.minds_numbers():
+            found.append(example)
+        example = None if example.payload is None else getattr(example, example.payload)
+    return found
+
+
+def _check_number(number: Any, minding: Sequence[Any], what: str) -> None:
+    """What values say of a number that the program states, where they might stand as well."""
+    for example in minding if number is not None else ():
+        example.check_number(number, what)
+
+
+def _source_of(x: Any) -> Source | None:
+    return x.source if type(x) is Stated else None
 
 
 def _of_every_unit(t: Type) -> bool:
@@ -178,7 +208,7 @@ def _started(
 
 def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     consts, carry, xs = jaxprs.scan_operands(list(operands), params)
-    starts = [*map(start_of, carry)]
+    starts, sources = [*map(start_of, carry)], [*map(_source_of, carry)]
     const_types = [type_of(x) for x in consts]
     carry = [*map(bare, carry)]  # which changes
     xs = [sliceable(bare(x)) for x in xs]
@@ -188,7 +218,8 @@ def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
         return restage(params["jaxpr"], [*const_types, *types, *x_types], tuple(targets))
 
     names = jaxprs.last_argument_names(params["jaxpr"], len(carry) + len(xs))
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "scan", names, starts)
+    types = [type_of(x) for x in carry]
+    carry_types, staged = _settle(step, types, "scan", names, starts, sources)
     carry = _started(carry, starts, carry_types)
     closed, hoisted = jaxprs.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
@@ -210,15 +241,17 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     cond_consts = list(operands[:n_cond])
     body_consts = list(operands[n_cond : n_cond + n_body])
-    starts = [*map(start_of, operands[n_cond + n_body :])]
-    carry = [*map(bare, operands[n_cond + n_body :])]  # which changes
+    carry = list(operands[n_cond + n_body :])
+    starts, sources = [*map(start_of, carry)], [*map(_source_of, carry)]
+    carry = [*map(bare, carry)]  # which changes
     body_types = [type_of(x) for x in body_consts]
 
     def step(types: list[Type], targets: Sequence[Type]) -> Staged:
         return restage(params["body_jaxpr"], [*body_types, *types], tuple(targets))
 
     names = jaxprs.last_argument_names(params["body_jaxpr"], len(carry))
-    carry_types, staged = _settle(step, [type_of(x) for x in carry], "while", names, starts)
+    types = [type_of(x) for x in carry]
+    carry_types, staged = _settle(step, types, "while", names, starts, sources)
     carry = _started(carry, starts, carry_types)
     test = restage(params["cond_jaxpr"], [*[type_of(x) for x in cond_consts], *carry_types])
     body, body_hoisted = jaxprs.closed_without_consts(staged.jaxpr)

@@ -85,6 +85,7 @@ def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., An
 
     ```
     """
+    guard_foreign(anew=True)
     return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))
 
 

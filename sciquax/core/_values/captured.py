@@ -32,8 +32,11 @@ inject_p = Primitive("inject")
 
 
 def inject(value: Any) -> Any:
-    """A tracer that stands for `value` in the program being staged."""
+    """A tracer that stands for `value` in the program being staged, or the array that it is."""
     leaves, tree = flatten(value)
+    if value.is_array():
+        with under_trace_of(leaves, MODE.trace):
+            return jnp.asarray(*leaves)
     with under_trace_of(leaves, MODE.trace):
         return inject_p.bind(*[jnp.asarray(leaf) for leaf in leaves], tree=tree)
 

@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -65,36 +65,86 @@ def short_aval(aval: Any) -> str:
     return f"{dtype}[{','.join(map(str, aval.shape))}]"
 
 
+class Guard(NamedTuple):
+    """A class of another library's arrays, subclasses of NumPy's, and how to take one over.
+
+    **Attributes**: where the class is, its `module` and `name`; `static`, the hashable thing that
+    an array is beside its numbers, or raises; `on_host`, an array of the library made of numbers of
+    NumPy's and that; and `take`, a value, or an array, made of JAX's.
+    """
+
+    module: str
+    name: str
+    static: Callable[[Any], Any]
+    on_host: Callable[[Any, Any], Any]
+    take: Callable[[Any, Any], Any]
+
+
 Taker = Callable[[Any], Any]
 
 _finders: list[Callable[[type], Taker | None]] = []
 _takers: dict[type, Taker | None] = {}
-_guards: list[tuple[str, str]] = []
+_guards: list[Guard] = []
+_guarded: dict[type, Guard] = {}
 
 
-def register_foreign(
-    find: Callable[[type], Taker | None], guards: Sequence[tuple[str, str]] = ()
-) -> None:
+def register_foreign(find: Callable[[type], Taker | None], guards: Sequence[Guard] = ()) -> None:
     """Say which objects of other libraries are taken over as values.
 
     **Arguments**
 
     - `find`: for a class, what makes a value of an instance, or raises for one that cannot be; or
       None for a class that it does not know. Asked once for each class.
-    - `guards`: modules and names of classes of arrays that JAX would silently read as bare numbers
-      where a staged function captures one. While staging they are refused.
+    - `guards`: classes of arrays that JAX would silently read as bare numbers. They are refused
+      where a staged function captures one, and taken over where JAX hands one to a function.
     """
     _finders.append(find)
     _guards.extend(guards)
     _takers.clear()
 
 
-def guard_foreign() -> None:
-    """Have JAX ask us about the guarded classes that the user has imported since."""
-    for module, name in list(_guards):
-        if module in sys.modules:
-            guard_array_type(getattr(sys.modules[module], name), _refuse_while_staging)
-            _guards.remove((module, name))
+def guard_foreign(anew: bool = False) -> None:
+    """Guard the classes that the user has imported since; and if `anew`, those made of them."""
+    for guard in list(_guards):
+        if guard.module in sys.modules:
+            kind = getattr(sys.modules[guard.module], guard.name)
+            guard_array_type(kind, _refuse_while_staging)
+            _guards.remove(guard)
+            _register(kind, guard)
+            anew = True
+    if anew:
+        for kind, guard in list(_guarded.items()):
+            for made in kind.__subclasses__():
+                if made not in _guarded:
+                    _register(made, guard)
+
+
+def _register(kind: type, guard: Guard) -> None:
+    """Make pytrees of a class of arrays.
+
+    `jax.jit(quaxify(f))(x)` would otherwise hand `f` a tracer in which nothing is left of a unit.
+    So JAX keeps what `x` is beside its numbers apart, as it does a shape, and gives the function a
+    value that is made of both. On the host such arrays stay what they are.
+    """
+    _guarded[kind] = guard
+
+    def flatten(x: Any) -> tuple[tuple[Any], Any]:
+        _refuse_while_staging(x)
+        return (x.view(np.ndarray),), guard.static(x)
+
+    def unflatten(static: Any, leaves: Any) -> Any:
+        (leaf,) = leaves
+        if isinstance(leaf, (np.ndarray, np.generic)):
+            return guard.on_host(leaf, static)
+        return guard.take(leaf, static) if isinstance(leaf, jax.Array) else leaf
+
+    try:
+        jtu.register_pytree_node(kind, flatten, unflatten)
+    except ValueError:  # the user's own registration stays
+        return
+    for made in kind.__subclasses__():
+        if made not in _guarded:
+            _register(made, guard)
 
 
 def _refuse_while_staging(x: Any) -> None:

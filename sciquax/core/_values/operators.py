@@ -66,7 +66,7 @@ class Operators:
       Python's, as in `__add__` and `__radd__`.
     - `_unary(name, *args)`: one of a single operand.
 
-    `==` and `!=` are elementwise, so values do not hash, as arrays do not.
+    `==` and `!=` are elementwise, so values do not hash, as arrays do not, unless a type says so.
     """
 
     __array_priority__ = 1000  # NumPy's arrays leave the operators to us

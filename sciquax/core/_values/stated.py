@@ -210,6 +210,11 @@ class Numbers:
                 waiting += made.invars
         return roots
 
+    def own_number(self, var: Any) -> Number | None:
+        """The number that a variable is, whoever calls the program; None for all others."""
+        own = type(var) is Literal or (var in self.made and not self._roots(var))
+        return self.number(var, self._known[False], False) if own else None
+
     def number(self, var: Any, known: dict[Any, Any], data: bool) -> Number | None:
         """The number that a variable is, given others, without recursion: a program may be long."""
         if type(var) is Literal:

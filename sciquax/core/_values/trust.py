@@ -164,6 +164,11 @@ def output_literals(numbers: Numbers, jaxpr: Any) -> list[Literals]:
     return [_of_variable(numbers, var) for var in jaxpr.outvars]
 
 
+def output_numbers(numbers: Numbers, jaxpr: Any) -> list[Any]:
+    """The number that each output of a jaxpr is, whoever calls it; None for what is none."""
+    return [numbers.own_number(var) for var in jaxpr.outvars]
+
+
 def start_of(x: Any) -> Source | None:
     """Who knows the literals that a loop starts from, where literals are trusted."""
     return x.source if type(x) is Stated and is_trusted(x.inner, x.source) else None

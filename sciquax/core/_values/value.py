@@ -91,6 +91,10 @@ class Value(eqx.Module, metaclass=ValueMeta):
         arrays = [_materialise(x, primitive, values) for x in values]
         return primitive.bind(*arrays, **primitive.get_bind_params(params))
 
+    def is_array(self) -> bool:
+        """Whether this is its one leaf in every respect: a number without a unit."""
+        return False
+
     # -- common types: loops and conditionals -----------------------------------------------------
 
     @classmethod
@@ -121,6 +125,17 @@ class Value(eqx.Module, metaclass=ValueMeta):
         **Raises** `Unsettled` if it cannot be converted.
         """
         raise Unsettled
+
+    def minds_numbers(self) -> bool:
+        """Whether `check_number` would refuse any, of an example of a value."""
+        return False
+
+    def check_number(self, number: Any, what: str) -> None:
+        """Refuse a number that the program states where this might stand as well.
+
+        Asked of an example of what a branch, or a loop's body, gives. **Arguments**: what another
+        branch gives, or the loop starts from, as a NumPy array; and what it is, for errors.
+        """
 
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------
 

@@ -1,14 +1,17 @@
 """`jax.numpy.linalg` and `jax.scipy.linalg`: a matrix has one unit for all its elements."""
 
 import inspect
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg as iterative
+from jax import lax
 
-from sciquax.core import aval_of, convert_to
+from sciquax.core import MODE, aval_of, convert_to
+from sciquax.core.internal import add_hook
 
 from .._quantity.arithmetic import as_number, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -226,3 +229,44 @@ def _iterative(name: str) -> None:
 
 for _name in ("cg", "gmres", "bicgstab"):
     _iterative(_name)
+
+
+def _of_function(original: Any) -> Any:
+    """`gmres(A, b)` of a function: on numbers, in the units that A takes and gives.
+
+    What A makes of numbers says what it multiplies units by: x is in b's unit over that. JAX's own
+    code for `cg` works on quantities where only A and b are given.
+    """
+
+    def solve(
+        A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
+    ) -> Any:
+        exact = isinstance(atol, (int, float)) and atol == 0
+        own = not MODE.staging or hasattr(A, "shape") or not callable(A)
+        alone = original.__name__ == "cg" and exact and x0 is None and M is None
+        if own or alone or not isinstance(b, jax.Array):
+            return original(A, b, x0, atol=atol, M=M, **options)
+        one_b = lax.stop_gradient(jnp.ones_like(b))
+        times: Callable[[Any], Any] = A
+        one_x = lax.stop_gradient(one_b / jnp.ones_like(times(jnp.ones(b.shape, b.dtype))))
+
+        def precondition(r: Any, M: Any = M) -> Any:
+            apply: Callable[[Any], Any] = M if callable(M) else M.__matmul__
+            z = apply(r * one_b)
+            return z / jnp.ones_like(z)
+
+        x, info = original(
+            lambda v: times(v * one_x) / one_b,
+            b / one_b,
+            None if x0 is None else x0 / one_x,
+            atol=atol if exact else jnp.asarray(atol) / one_b.ravel()[0],
+            M=None if M is None else precondition,
+            **options,
+        )
+        return x * one_x, info
+
+    return solve
+
+
+for _name in ("cg", "gmres", "bicgstab"):
+    add_hook(getattr(iterative, _name), _of_function)

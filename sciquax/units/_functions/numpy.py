@@ -6,9 +6,10 @@ import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from sciquax.core import aval_of, quaxify, register_rule, strip
-from sciquax.core.internal import Tracer
+from sciquax.core import MODE, aval_of, is_value, quaxify, register_rule, strip
+from sciquax.core.internal import Tracer, add_hook
 
 from .._quantity.arithmetic import (
     ANY,
@@ -230,10 +231,23 @@ def _take(a: Any, indices: Any, *args: Any, fill_value: Any = None, **kwargs: An
     """The fill value is a number to JAX: a quantity is converted."""
     if not isinstance(strip(fill_value), Quantity):
         return NotImplemented
-    magnitude, unit = filled_with("take", a, fill_value)
-    return wrap(
-        call(jnp.take, magnitude_of(a), indices, *args, fill_value=magnitude, **kwargs), unit
-    )
+    pick = lambda x, fill: call(jnp.take, x, indices, *args, fill_value=fill, **kwargs)  # noqa: E731
+    return filled_with("take", a, fill_value, pick)
+
+
+def _gather(original: Any) -> Any:
+    """Staged, what stands for elements outside is put in place by `where`, by whose rule it is."""
+
+    def gather(operand: Any, *args: Any, fill_value: Any = None, **kwargs: Any) -> Any:
+        if not MODE.staging or not is_value(fill_value):
+            return original(operand, *args, fill_value=fill_value, **kwargs)
+        outside = original(jnp.zeros(operand.shape, bool), *args, fill_value=True, **kwargs)
+        return jnp.where(outside, fill_value, original(operand, *args, **kwargs))
+
+    return gather
+
+
+add_hook(lax.gather, _gather)
 
 
 # -- where ----------------------------------------------------------------------------------------

@@ -4,6 +4,11 @@ import inspect
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax import lax
+
+from sciquax.core import MODE
+from sciquax.core.internal import add_hook
 
 from .._quantity.arithmetic import mismatch, multiplicative, unify, unit_of
 from .._quantity.base import magnitude_of, own_unit, wrap
@@ -117,3 +122,38 @@ def _standardize(
         else:
             given[name] = convert(magnitude_of(value), own, square)
     return call(jax.nn.standardize, magnitude_of(x), axis, mean, where=where, **given)
+
+
+def _on_grid(original: Any) -> Any:
+    """Coordinates of several dimensions are given as a tuple, which JAX would put in one array."""
+
+    def interpolate(self: Any, xi: Any, method: Any = None) -> Any:
+        if not MODE.staging or not isinstance(xi, tuple) or len(xi) < 2:
+            return original(self, xi, method)
+        ones = [jnp.ones_like(g[1] - g[0]) for g in self.grid]
+        along = [*zip(map(jnp.asarray, xi), self.grid, ones, strict=True)]
+        grid = tuple((g - g[0]) / one for _, g, one in along)
+        options = (self.method, self.bounds_error, self.fill_value)
+        numbers = type(self)(grid, self.values, *options)
+        return original(numbers, tuple((x - g[0]) / one for x, g, one in along), method)
+
+    return interpolate
+
+
+def _density(original: Any) -> Any:
+    """A density per unit of the data, to the power of their number of rows."""
+
+    def evaluate(self: Any, points: Any) -> Any:
+        if not MODE.staging:
+            return original(self, points)
+        one = lax.stop_gradient(jnp.ones_like(self.dataset[0, 0]))
+        covariances = self.covariance / one**2, self.inv_cov * one**2
+        children = (self.neff, self.dataset / one, self.weights, *covariances)
+        numbers = type(self).tree_unflatten(None, children)
+        return original(numbers, points / one) / one**self.d
+
+    return evaluate
+
+
+add_hook("jax.scipy.interpolate:RegularGridInterpolator.__call__", _on_grid)
+add_hook("jax.scipy.stats:gaussian_kde.evaluate", _density)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sciquax.core import Scaling, bind, describe, facts_of, register_rule, stated_number
-from sciquax.core.internal import function_within
+from sciquax.core.internal import function_within, open_jaxpr
 
 from .._quantity.arithmetic import (
     Operands,
@@ -143,6 +143,26 @@ def _reduce_prod(primitive: Any, operands: Operands, params: Params) -> Any:
     return wrap(bind(primitive, magnitude, **params), unit**count)
 
 
+def _reduce_window(primitive: Any, operands: Operands, params: Params) -> Any:
+    """A product over windows that are all full has a unit; all else is by the function given."""
+    x, start = operands if len(operands) == 2 else (None, None)
+    jaxpr, _ = open_jaxpr(params["jaxpr"])
+    product = [e.primitive.name for e in jaxpr.eqns] == ["mul"] and {*jaxpr.invars} == {
+        *jaxpr.eqns[0].invars
+    }
+    full = not any(map(any, params["padding"]))
+    if not (product and full and isinstance(x, Quantity)) or stated_number(start, _is_one) is None:
+        return NotImplemented
+    unit = own_unit(x) ** math.prod(params["window_dimensions"])
+    out = bind(primitive, magnitude_of(x), magnitude_of(start), **params)
+    return wrap_all(primitive, out, unit)
+
+
+def _is_one(number: np.ndarray) -> bool | None:
+    return True if number.item() == 1 else None
+
+
+register_rule(Quantity, "reduce_window", _reduce_window)
 register_rule(Quantity, "integer_pow", _integer_pow)
 register_rule(Quantity, "pow", _pow)
 register_rule(Quantity, "reduce_prod", _reduce_prod)

@@ -5,10 +5,36 @@ from typing import Any
 
 from pint.util import ParserHelper
 
+from sciquax.core import MODE
+from sciquax.core.internal import StagingTracer, ValueMeta, asked_by_the_user
+
 from .._unit.parsing import as_unit
 from .._unit.registry import get_registry
 from .._unit.spelling import check_spelling, no_unit
 from .base import QuantityBase
+
+
+def _check_asked(cls: type) -> None:
+    """**Raises** TypeError where a line of the user's asks a program's array what it will be."""
+    if MODE.staging and asked_by_the_user():
+        name = getattr(cls, "__name__", "Quantity")
+        raise TypeError(
+            f"`isinstance(x, {name})` inside a quaxified function cannot be answered: there a "
+            "quantity is an array of the program, whose unit is not known yet. Use `.to(unit)`, "
+            "`.m_as(unit)` or `.to_base_units()`, or ask outside of it."
+        )
+
+
+_is_instance = ValueMeta.__instancecheck__
+
+
+class QuantityKind(ValueMeta):
+    """Metaclass of [`sciquax.units.Quantity`][]."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type(instance) is StagingTracer:
+            _check_asked(cls)
+        return _is_instance(cls, instance)
 
 
 class _ByDimension(type):
@@ -17,6 +43,8 @@ class _ByDimension(type):
     _dimension: Any
 
     def __instancecheck__(cls, instance: Any) -> bool:
+        if type(instance) is StagingTracer:
+            _check_asked(cls)
         return (
             isinstance(instance, QuantityBase) and instance._unit.dimensionality == cls._dimension
         )

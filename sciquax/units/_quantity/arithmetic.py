@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sciquax.core import VALUE_TYPES, Polymorphic, describe, facts_of, is_polymorphic_literal, strip
+import jax.numpy as jnp
+import numpy as np
+
+from sciquax.core import (
+    VALUE_TYPES,
+    Polymorphic,
+    describe,
+    facts_of,
+    is_polymorphic_literal,
+    quaxify,
+    stated_number,
+    strip,
+)
+from sciquax.core.internal import Tracer, whole
 
 from .._unit.convert import _inexact, affine, convert, convert_all, promote
 from .._unit.errors import DimensionalityError, OffsetUnitCalculusError
@@ -12,7 +25,7 @@ from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .._unit.whole_numbers import Multiple, comparable, whole_multiple
 from .bare_numbers import check_bare_numbers
-from .base import QuantityBase, magnitude_of, own_unit, wrap
+from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
 ANY = None
@@ -51,19 +64,27 @@ def unify(
         return [magnitude_of(x) for x in operands], common
     common = known[0]
     if all(u is common for u in known):
-        if common.offset and len(known) < len(units) and not common.gain:
-            raise _zero_on_offset_scale(name, common)
+        if common.offset and len(known) < len(units):
+            check_literals(name, literals_in(operands, units), common)
         return [magnitude_of(x) for x in operands], common
     for other in known[1:]:
         if not common.compatible(other):
             raise mismatch(name, operands)
+        if name in _ORDERED and common.descends is not other.descends:
+            raise OffsetUnitCalculusError(
+                f"`{name}` of '{common}' and '{other}' is ambiguous: the larger the number in one, "
+                "the smaller in the other.",
+                common.pint,
+                other.pint,
+                "Convert one to the unit of the other, with `.to(...)`.",
+            )
     if any(u.plain for u in known):
         check_bare_numbers(name, operands, units)
         common = dimensionless()
     elif finest and not any(u.offset for u in known):
         common = min(known, key=lambda u: u.conversion(known[0])[0])
-    if common.offset and len(known) < len(units) and not common.gain:
-        raise _zero_on_offset_scale(name, common)
+    if common.offset and len(known) < len(units):
+        check_literals(name, literals_in(operands, units), common)
     return convert_all([*map(magnitude_of, operands)], units, common), common
 
 
@@ -89,6 +110,7 @@ def compared(name: str, operands: Sequence[Any]) -> list[Any]:
     return unify(name, operands, finest=True)[0]
 
 
+_ORDERED = ("lt", "le", "gt", "ge", "max", "min", "clamp")
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
@@ -172,8 +194,20 @@ def _show(unit: InternedUnit, operand: Any) -> str:
     return f"plain numbers ({describe(operand)})" if unit.plain else f"'{unit}'"
 
 
-def _zero_on_offset_scale(name: str, unit: InternedUnit) -> OffsetUnitCalculusError:
-    return OffsetUnitCalculusError(
+def literals_in(operands: Sequence[Any], units: Sequence[Any]) -> list[Any]:
+    """The numbers that constants of every unit are, None for what is none that is known."""
+    return [stated_number(x, whole) for x, u in zip(operands, units, strict=True) if u is ANY]
+
+
+def check_literals(name: str, numbers: Sequence[Any], unit: InternedUnit) -> None:
+    """**Raises** `OffsetUnitCalculusError` for literals that are not the same on every scale.
+
+    On a scale with an offset zero is not; nan is on any, and infinity on one of temperatures.
+    """
+    same = np.isnan if unit.logarithmic else lambda x: ~np.isfinite(x)
+    if unit.gain or all(x is not None and np.all(same(np.asarray(x, float))) for x in numbers):
+        return
+    raise OffsetUnitCalculusError(
         f"`{name}` got a literal 0, inf or nan and a quantity in '{unit}', whose zero is not zero.",
         unit.pint,
         dimensionless().pint,
@@ -218,13 +252,22 @@ def _is_difference(unit: InternedUnit) -> bool:
     )
 
 
-def filled_with(name: str, x: Any, fill_value: Any) -> tuple[Any, InternedUnit]:
-    """A concrete fill value as a Python number in x's unit, and that unit."""
-    unit = own_unit(x)
-    own = own_unit(fill_value)
+def filled_with(name: str, x: Any, fill_value: Any, pick: Any) -> Any:
+    """`pick(array, fill)` of a quantity, where a quantity stands for the elements outside.
+
+    To JAX it is a number that is known; one that is not is put in place by `where`.
+    """
+    unit, own = own_unit(x), own_unit(fill_value)
     if not own.compatible(unit):
         raise mismatch(name, (x, fill_value))
-    return convert(magnitude_of(fill_value), own, unit).item(), unit
+    array = magnitude_of(x)
+    fill = convert(magnitude_of(fill_value), own, unit)
+    if not isinstance(fill, Tracer):
+        return bare(pick(array, fill.item()), unit)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        fill = fill.astype(array.dtype)
+    outside = pick(jnp.zeros(array.shape, bool), True)
+    return bare(quaxify(jnp.where)(outside, fill, pick(array, None)), unit)
 
 
 def multiplicative(name: str, unit: InternedUnit) -> InternedUnit:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from sciquax.core import ArrayValue
 
 from .arithmetic import filled_with
-from .base import QuantityBase, bare
+from .base import QuantityBase
 
 
 class ArrayMethods(QuantityBase):
@@ -21,17 +21,18 @@ class ArrayMethods(QuantityBase):
     def take(self, indices: Any, *args: Any, **kwargs: Any) -> Any:
         """`jax.Array.take`; the fill value may be a quantity."""
         if isinstance(kwargs.get("fill_value"), QuantityBase):
-            fill, unit = filled_with("take", self, kwargs["fill_value"])
-            kwargs["fill_value"] = fill
-            return bare(self.magnitude.take(indices, *args, **kwargs), unit)
+            fill_value = kwargs.pop("fill_value")
+            pick = lambda x, fill: x.take(indices, *args, fill_value=fill, **kwargs)  # noqa: E731
+            return filled_with("take", self, fill_value, pick)
         return ArrayValue.take(self, indices, *args, **kwargs)  # pyright: ignore
 
     def _update(self, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An update is converted to the quantity's unit; integers are, where that would cut off."""
         x: Any = self
         if what == "get" and isinstance(kwargs.get("fill_value"), QuantityBase):
-            fill, unit = filled_with("at[...].get", x, kwargs["fill_value"])
-            return bare(x.magnitude.at[index].get(**{**kwargs, "fill_value": fill}), unit)
+            fill_value = kwargs.pop("fill_value")
+            pick = lambda x, fill: x.at[index].get(fill_value=fill, **kwargs)  # noqa: E731
+            return filled_with("at[...].get", x, fill_value, pick)
         if what in ("set", "add", "subtract", "min", "max"):
             values = args[0]
             if (

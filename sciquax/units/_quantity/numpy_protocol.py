@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import sciquax.numpy as sqnp
-from sciquax.core import user_line
+from sciquax.core import aval_of, describe, user_line
+from sciquax.core.internal import Tracer
 
 from .._unit.errors import DimensionalityError
 from .annotations import annotation
@@ -63,6 +64,21 @@ class NumpyProtocol(QuantityBase):
         if self._unit.offset:
             multiplicative("bool", self._unit)
         return bool(self.magnitude)
+
+    def __hash__(self) -> int:
+        """Of a scalar whose number is known: for static fields and arguments, keys and sets.
+
+        By number, dtype and unit, since a function compiled for 1 km is not the one for 1000 m.
+        **Raises** TypeError for arrays, and for numbers that are not known, as under `jax.jit`.
+        """
+        x = self.magnitude
+        if isinstance(x, (jax.Array, np.ndarray)) and x.ndim == 0 and not isinstance(x, Tracer):
+            number = np.asarray(x)
+            return hash((number.tobytes(), number.dtype, aval_of(x).weak_type, self._unit))
+        raise TypeError(
+            f"unhashable: {describe(self)}. Only a scalar quantity whose number is known has a "
+            "hash; make others leaves, or arguments that are not static."
+        )
 
     def __len__(self) -> int:
         if not self.magnitude.shape:

@@ -20,6 +20,7 @@ from sciquax.core import (
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, dimensionless
+from .annotations import QuantityKind
 from .arithmetic import as_number
 from .array_methods import ArrayMethods
 from .conversions import Conversions, _as_array, _parse
@@ -49,6 +50,7 @@ class Quantity(
     NumpyProtocol,
     ValueContract,
     ArrayValue,
+    metaclass=QuantityKind,
     leaves=("magnitude",),
     static=("_unit",),
     unique_static="_unit",

@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, strip
+from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_value, strip
 
 from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
-from .arithmetic import mismatch, trust_hint
+from .arithmetic import check_literals, mismatch, trust_hint
+from .bare_numbers import check_bare_numbers, measure_of
 from .base import QuantityBase, bare, magnitude_of, own_unit, wrap
 from .trusted_literals import beside
 
@@ -71,6 +72,18 @@ class ValueContract(QuantityBase):
         if isinstance(example, QuantityBase):
             return bare(convert_to(magnitude, example.magnitude), target)
         return convert_to(magnitude, example)
+
+    def is_array(self) -> bool:
+        return self._unit.plain and not is_value(self.magnitude)
+
+    def minds_numbers(self) -> bool:
+        unit = self._unit
+        return type(unit) is InternedUnit and (unit.offset or bool(measure_of(unit)))
+
+    def check_number(self, number: Any, what: str) -> None:
+        if self._unit.offset:
+            check_literals(what, [number], self._unit)
+        check_bare_numbers(what, (self, number), (self._unit, dimensionless()))
 
     def as_tangent(self, leaves: Any) -> Any:
         tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)

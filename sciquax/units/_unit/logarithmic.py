@@ -19,8 +19,8 @@ from .errors import OffsetUnitCalculusError
 from .parsing import as_unit
 from .unit import InternedUnit
 
-# Levels whose ratios count 10 dB for a factor of ten: their difference is in decibels.
-_DECIBEL = 10.0 / math.log(10.0)
+# The rates of levels whose differences have a unit: 10 dB, or -2.5 mag, for a factor of ten.
+_GAINS = {"decibel": 10.0 / math.log(10.0), "mag": -2.5 / math.log(10.0)}
 
 
 def to_linear(magnitude: Any, unit: InternedUnit) -> tuple[Any, InternedUnit]:
@@ -73,13 +73,9 @@ def add_levels(
             return as_it_is, (a.rate / b.rate, a.rate * math.log(b.scale)), lhs
         if lhs.gain and not subtract:
             return (b.rate / a.rate, b.rate * math.log(a.scale)), as_it_is, rhs
-        if (
-            subtract
-            and lhs.compatible(rhs)
-            and math.isclose(abs(a.rate), _DECIBEL)
-            and math.isclose(a.rate, b.rate)
-        ):
-            return as_it_is, rhs.conversion(lhs), as_unit("decibel", lhs.registry)
+        for name, rate in _GAINS.items() if subtract and lhs.compatible(rhs) else ():
+            if math.isclose(a.rate, rate) and math.isclose(b.rate, rate):
+                return as_it_is, rhs.conversion(lhs), as_unit(name, lhs.registry)
     raise OffsetUnitCalculusError(
         f"`{name}` of '{lhs}' and '{rhs}' is ambiguous: a scale is logarithmic.",
         lhs.pint,

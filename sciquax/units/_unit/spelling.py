@@ -96,6 +96,14 @@ _NAMES = {
     **dict.fromkeys(("M_jup", "Mjup", "M_jupiter", "jupiterMass"), "jupiter_mass"),
     **{f"{p}Jy": f"{q}jansky" for p, q in (("", ""), ("m", "milli"), ("u", "micro"), ("n", "nano"),
                                            ("k", "kilo"), ("M", "mega"), ("µ", "micro"))},
+    **dict.fromkeys(("ADU", "analog_to_digital_unit"), "adu"),
+    **dict.fromkeys(("DN", "dn"), "data_number"),
+    **{f"{prefix}as": f"{name}arcsecond" for prefix, name in (("m", "milli"), ("u", "micro"),
+                                                              ("µ", "micro"))},
+    **dict.fromkeys(("lyr", "lightyear"), "light_year"),
+    **dict.fromkeys(("deg_F", "Fahrenheit"), "degF"),
+    **dict.fromkeys(("AB_mag", "mag_AB"), "ABmag"),
+    **dict.fromkeys(("ST_mag", "mag_ST"), "STmag"),
     "pix": "pixel",
     "Kelvin": "kelvin",
     "Pascal": "pascal",
@@ -113,6 +121,19 @@ _DEFINITIONS = {
     "earth_mass": "5.972167867791379e24 * kilogram = M_earth",
     "jupiter_radius": "7.1492e7 * meter = R_jup",
     "jupiter_mass": "1.8981245973360505e27 * kilogram = M_jup",
+    "mag": "1 ; logbase: 10; logfactor: -2.5",
+    "mmag": "1 ; logbase: 10; logfactor: -2500",
+    "ABmag": "3.6307805477010e-20 * erg / second / centimeter ** 2 / hertz "
+    "; logbase: 10; logfactor: -2.5",
+    "STmag": "3.6307805477010e-9 * erg / second / centimeter ** 2 / angstrom "
+    "; logbase: 10; logfactor: -2.5",
+    "dex": "1 ; logbase: 10; logfactor: 1",
+    "adu": "[analog_to_digital_unit]",
+    "data_number": "[data_number]",
+    "electron": "[electron]",
+    "photon": "[photon]",
+    "beam": "[beam]",
+    "hourangle": "15 * degree",
     "jansky": "1e-26 * watt / meter ** 2 / hertz = Jy",
 }
 
@@ -135,10 +156,11 @@ def as_in_files(text: str, registry: Any) -> str | None:
     """A unit as files spell it, in pint's grammar; None if nothing in it is known."""
     if (whole := _WHOLE.get(text.strip())) is not None:
         return whole
+    known = len(registry._units)
     out = _ZEROTH.sub("1", _DOT.sub("*", text))
     out = _POWERED.sub(lambda m: m[0] if m[0] in registry._units else f"{m[1]}**({m[2]})", out)
     out = _WORD.sub(lambda m: _named(m[0], registry), out)
-    return None if out == text else out
+    return None if out == text and len(registry._units) == known else out
 
 
 def _named(word: str, registry: Any) -> str:

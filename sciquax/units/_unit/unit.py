@@ -196,6 +196,11 @@ class InternedUnit:
         return self.logarithm().reference.plain
 
     @property
+    def descends(self) -> bool:
+        """Whether larger numbers are of less, as magnitudes of stars are."""
+        return self.logarithmic and self.single and self.logarithm().rate < 0
+
+    @property
     def level(self) -> bool:
         """Whether this is logarithmic and of something with a unit: dBm."""
         return self.logarithmic and not self.gain

@@ -144,10 +144,9 @@ stats("sem", m(V), out="m")
 stats("rankdata", m(V), out=PLAIN)
 stats(
     "gaussian_kde",
-    one(LONG),
-    one(P),
-    out=PLAIN,
-    refuses=(0,),
+    m(LONG),
+    m(P),
+    out="1/m",
     f=lambda J, d, x: jax.scipy.stats.gaussian_kde(d)(x),
     eager=False,
     **KEEP,
