@@ -36,9 +36,10 @@ def _solve_on_host(data: Any, places: Any, b: Any, *, transposed: bool) -> list[
     """One factorisation for each matrix; one solution for all right-hand sides of one matrix."""
     n, count = b.shape[1], length(data, places, b)
     if data.shape[0] == places.shape[0] == 1:
-        columns = np.moveaxis(b, 0, 1).reshape(n, -1)
+        each = b.shape[2]
+        columns = np.moveaxis(b, 0, 1).reshape(n, count * each)
         x = factors(n, places[0], data[0]).solve(columns, transposed)
-        return [np.ascontiguousarray(np.moveaxis(x.reshape(n, count, -1), 1, 0), b.dtype)]
+        return [np.ascontiguousarray(np.moveaxis(x.reshape(n, count, each), 1, 0), b.dtype)]
     out = np.empty((count, *b.shape[1:]), b.dtype)
     for i in range(count):
         lu = factors(n, _at(places, i), _at(data, i))

@@ -1,5 +1,6 @@
 """Functions of a sparse matrix that are dense, for what they are multiplied with: `inv(A) @ b`."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -46,7 +47,7 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
         dtype = jnp.promote_types(self.aval().dtype, x.dtype)
         a = self.matrix.with_payload(data_of(self.matrix).astype(dtype))
         sizes = _transpose(a.with_payload(jnp.abs(data_of(a))))
-        norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)))
+        norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)), initial=0)
         mean = jnp.mean(diagonal(a))
         return exponential_times(lambda y: _times(a, y), x.astype(dtype), norm, mean)
 
@@ -98,7 +99,7 @@ def _dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
         return NotImplemented
     mat = mat if axes[0][0] == 1 else _transposed(None, [mat], {"permutation": (1, 0)})
     front = jnp.moveaxis(other, axes[1][0], 0)
-    out = mat.times(front.reshape(front.shape[0], -1)).reshape(-1, *front.shape[1:])
+    out = mat.times(front.reshape(front.shape[0], math.prod(front.shape[1:]))).reshape(front.shape)
     out = out if first else jnp.moveaxis(out, 0, -1)
     preferred = params.get("preferred_element_type")
     return out if preferred is None else out.astype(preferred)

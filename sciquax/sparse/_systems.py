@@ -1,5 +1,6 @@
 """Linear systems with sparse matrices, and their determinants: by LU factors on the host."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,12 @@ def _matrix(a: Any, function: str) -> BCOO:
     return made
 
 
+def _flat(data: Any, places: Any) -> tuple[Any, Any]:
+    """With one leading axis for all batch axes."""
+    count = math.prod(data.shape[:-1])
+    return data.reshape(count, data.shape[-1]), places.reshape(count, *places.shape[-2:])
+
+
 def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
     """For right-hand sides of shape (*batch, n, columns)."""
     mat, n = _matrix(a, function), a.aval().shape[-1]
@@ -53,8 +60,8 @@ def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
     if any(m != 1 for m in own):
         data, places = (jnp.broadcast_to(x, (*batch, *x.shape[len(own) :])) for x in (data, places))
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
-    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
-    x = _direct.solve(data, places, b.reshape(-1, *b.shape[-2:]), transposed)
+    data, places = _flat(data, places)
+    x = _direct.solve(data, places, b.reshape(math.prod(batch), *b.shape[-2:]), transposed)
     return x.reshape(*batch, *x.shape[1:]).astype(dtype)
 
 
@@ -80,8 +87,7 @@ def _slogdet(a: Any, *, method: str | None = None) -> Any:
     mat = _matrix(a, "slogdet")
     batch, n = mat.aval().shape[:-2], mat.aval().shape[-1]
     dtype, computed = _computed(a.dtype)
-    data, places = data_of(mat).astype(computed), mat.indices
-    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
+    data, places = _flat(data_of(mat).astype(computed), mat.indices)
     sign, log = _direct.slogdet_p.bind(data, places, n=n)
     real = jnp.finfo(dtype).dtype
     return sign.reshape(batch).astype(dtype), log.reshape(batch).astype(real)

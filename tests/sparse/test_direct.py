@@ -184,3 +184,20 @@ def test_what_is_refused():
         "BCOO(f32[5,5], nse=13).\n{place}\n"
         "The solution is dense where that is sparse: call its `todense()`.",
     )
+
+
+EMPTY = {
+    "vector": (lambda A: solve(A, jnp.zeros(0)), 0),
+    "columns": (lambda A: (solve(A, jnp.zeros((0, 3))), inv(A) @ jnp.zeros((0, 3))), 0),
+    "vmap": (lambda A: jax.vmap(lambda b: solve(A, b))(jnp.zeros((3, 0))), 0),
+    "determinant": (lambda A: (jnp.linalg.det(A), tuple(jnp.linalg.slogdet(A))), 0),
+    "exponential": (lambda A: jsp.linalg.expm(A) @ jnp.zeros(0), 0),
+    "no_columns": (lambda A: (solve(A, V.T[:, :0]), inv(A) @ V.T[:, :0], A @ V.T[:, :0]), 5),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty(name):
+    """A matrix without elements, and right-hand sides without columns."""
+    f, n = EMPTY[name]
+    close(quaxify(f)(A if n else BCOO.from_dense(DENSE[:0, :0])), f(DENSE[:n, :n]))

@@ -273,6 +273,13 @@ def test_rows_in_loops(name):
     )
 
 
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_band_without_places(lower):
+    """One by one, with a diagonal that has no elements."""
+    matrix = BidiagonalMatrix([2.0], [], lower=lower)
+    agrees(lambda A: (A[1:], A[:, 1:], A[0], A.at[0].set(3.0), A.at[:, 0].add(1.0)), matrix)
+
+
 # -- refusals -------------------------------------------------------------------------------------
 
 

@@ -110,6 +110,8 @@ class BandMatrix(StructuredMatrix):
         shape = np.broadcast_shapes(jnp.shape(i), jnp.shape(j))
         out = jnp.zeros((*self.batch_shape(), *shape), self.dtype)
         for k, band in self.diagonals().items():
+            if abs(k) >= n:  # a diagonal without elements
+                continue
             place = jnp.clip(i if k >= 0 else j, 0, n - abs(k) - 1)
             found = jnp.take(band, jnp.broadcast_to(place, shape), axis=-1)
             out = jnp.where(jnp.asarray(j) - jnp.asarray(i) == k, found, out)
