@@ -14,13 +14,17 @@ from sciquax.core.internal import ShapedArray
 
 from ._array import BCOO
 from ._dot_general import product
+from ._factor_cache import Incomplete
 from ._functions import diagonal
 from ._indices import array_of, data_of, foreign
 from ._systems import solution
 
 
-class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
-    """The inverse or the exponential of a sparse matrix, which is kept: products alone."""
+class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin", "incomplete")):
+    """The inverse or the exponential of a sparse matrix, which is kept: products alone.
+
+    With `incomplete`, an approximate inverse.
+    """
 
     layer: ClassVar[int] = BCOO.layer + 1
     transient: ClassVar[bool] = True
@@ -29,13 +33,7 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
     matrix: BCOO
     function: str
     origin: Origin
-
-    @classmethod
-    def of(cls, function: str, matrix: BCOO, origin: Origin) -> "OfMatrix":
-        value = object.__new__(cls)
-        for name, x in (("matrix", matrix), ("function", function), ("origin", origin)):
-            object.__setattr__(value, name, x)
-        return value
+    incomplete: Incomplete | None = None
 
     def aval(self) -> Any:
         return ShapedArray(self.matrix.aval().shape, jnp.promote_types(self.matrix.dtype, float))
@@ -43,7 +41,7 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
     def times(self, x: Any) -> Any:
         """Its product with columns."""
         if self.function == "inverse":
-            return solution(self.matrix, x, "inv")
+            return solution(self.matrix, x, "inv", incomplete=self.incomplete)
         dtype = jnp.promote_types(self.aval().dtype, x.dtype)
         a = self.matrix.with_payload(data_of(self.matrix).astype(dtype))
         sizes = _transpose(a.with_payload(jnp.abs(data_of(a))))
@@ -82,7 +80,7 @@ def _function(name: str) -> Any:
         shape = a.aval().shape
         if len(shape) != 2 or shape[0] != shape[1]:
             raise RuleError(f"The {name} is one of a square matrix, not of {describe(a)}.")
-        return OfMatrix.of(name, a, Origin.here(name))
+        return OfMatrix(a, name, Origin.here(name))
 
     return rule
 
@@ -109,7 +107,7 @@ def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
     (x,) = operands
     if tuple(params["permutation"]) != (1, 0):
         return x
-    return OfMatrix.of(x.function, _transpose(x.matrix), x.origin)
+    return type(x)(_transpose(x.matrix), x.function, x.origin, x.incomplete)
 
 
 def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -118,7 +116,8 @@ def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     of, number = (x, y) if isinstance(x, OfMatrix) else (y, x)
     if not isinstance(of, OfMatrix) or of.function != "inverse" or aval_of(number).shape != ():
         return NotImplemented
-    return OfMatrix.of("inverse", of.matrix.with_payload(data_of(of.matrix) / number), of.origin)
+    multiple = of.matrix.with_payload(data_of(of.matrix) / number)
+    return type(of)(multiple, "inverse", of.origin, of.incomplete)
 
 
 register_rule(BCOO, jnp.linalg.inv, _function("inverse"))

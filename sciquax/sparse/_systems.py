@@ -13,6 +13,7 @@ from sciquax.core import RuleError, describe, register_rule, strip
 
 from . import _direct
 from ._array import BCOO
+from ._factor_cache import Incomplete
 from ._indices import array_of, data_of, in_batch
 
 Operands = Sequence[Any]
@@ -45,7 +46,13 @@ def _flat(data: Any, places: Any) -> tuple[Any, Any]:
     return data.reshape(count, data.shape[-1]), places.reshape(count, *places.shape[-2:])
 
 
-def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
+def solution(
+    a: BCOO,
+    b: Any,
+    function: str,
+    transposed: bool = False,
+    incomplete: Incomplete | None = None,
+) -> Any:
     """For right-hand sides of shape (*batch, n, columns)."""
     mat, n = _matrix(a, function), a.aval().shape[-1]
     if b.shape[-2] != n:
@@ -61,7 +68,9 @@ def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
         data, places = (jnp.broadcast_to(x, (*batch, *x.shape[len(own) :])) for x in (data, places))
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     data, places = _flat(data, places)
-    x = _direct.solve(data, places, b.reshape(math.prod(batch), *b.shape[-2:]), transposed)
+    x = _direct.solve(
+        data, places, b.reshape(math.prod(batch), *b.shape[-2:]), transposed, incomplete
+    )
     return x.reshape(*batch, *x.shape[1:]).astype(dtype)
 
 
@@ -148,7 +157,7 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     if shape[-1] != shape[-2]:
         return NotImplemented
     order = jnp.broadcast_to(jnp.arange(shape[-1], dtype=np.int32), shape[:-1])
-    return [LuFactor.of(a, _KIND), order, order]
+    return [LuFactor(a, _KIND), order, order]
 
 
 register_rule(BCOO, jnp.linalg.solve, _solve)
