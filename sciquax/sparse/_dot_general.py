@@ -15,7 +15,7 @@ from jax.experimental import sparse as jsparse
 from sciquax.core import register_rule, strip
 
 from ._array import BCOO
-from ._host_rows import csr_of, is_there
+from ._host.rows import csr_of, is_there
 from ._indices import array_of, data_of, foreign, inside, without_batch
 from ._row_layout import matmul as by_rows
 from ._sparse_sparse import sparse_sparse

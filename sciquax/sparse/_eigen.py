@@ -14,10 +14,10 @@ from jax.interpreters import ad
 from sciquax.core import RuleError, describe, register_rule
 from sciquax.core.internal import ShapedArray
 
-from . import _direct
 from ._array import BCOO
-from ._factor_cache import matrix_of
-from ._host_primitive import host_primitive, length
+from ._host import direct
+from ._host.factor_cache import matrix_of
+from ._host.host_primitive import host_primitive, length
 from ._indices import data_of
 
 _DENSE = 48
@@ -95,8 +95,8 @@ def _on_host(data: Any, places: Any, *, n: int, k: int, **options: Any) -> list[
     values = np.empty((count, k), np.finfo(data.dtype).dtype)
     vectors = np.empty((count, n, k), data.dtype)
     for i in range(count):
-        elements = _direct.at(data, i).astype(np.result_type(data.dtype, np.float64))
-        found = _pairs(matrix_of(n, _direct.at(places, i), elements), k, **options)
+        elements = direct.at(data, i).astype(np.result_type(data.dtype, np.float64))
+        found = _pairs(matrix_of(n, direct.at(places, i), elements), k, **options)
         order = np.argsort(found[0])
         values[i], vectors[i] = found[0][order], found[1][:, order]
     return [values, vectors]
@@ -113,8 +113,10 @@ def _pairs(mat: Any, k: int, which: str, sigma: float | None) -> tuple[Any, Any]
         chosen = _ranked(np, values, which, sigma)[:k]
         return values[chosen], vectors[:, chosen]
     start = np.random.default_rng(0).normal(size=n)
+    options = {"which": "LM" if sigma is not None else which, "sigma": sigma, "v0": start}
     try:
-        return eigsh(mat, k, which="LM" if sigma is not None else which, sigma=sigma, v0=start)
+        values, vectors = eigsh(mat, k, return_eigenvectors=True, **options)
+        return values, vectors
     except ArpackNoConvergence:
         return np.full(k, np.nan), np.full((n, k), np.nan)
 
@@ -131,7 +133,7 @@ def _jvp(primals: Any, tangents: Any, *, n: int, **options: Any) -> Any:
     values, vectors = eigsh_p.bind(data, places, n=n, **options)
     if type(tangents[0]) is ad.Zero:
         return [values, vectors], [jnp.zeros_like(values), jnp.zeros_like(vectors)]
-    change = _direct.times(tangents[0], places, vectors)  # (count, n, k)
+    change = direct.times(tangents[0], places, vectors)  # (count, n, k)
     count, k = values.shape
     each = jnp.swapaxes(vectors, -1, -2)  # (count, k, n)
     i = jnp.arange(n, dtype=places.dtype)
@@ -155,7 +157,7 @@ def _jvp(primals: Any, tangents: Any, *, n: int, **options: Any) -> Any:
     if places.shape[0] > 1:
         places = jnp.repeat(places, k, 0)
     right = jnp.pad(-jnp.swapaxes(change, -1, -2), [(0, 0), (0, 0), (0, 1)])
-    found = _direct.solve(whole, places, right.reshape(count * k, n + 1, 1)).reshape(shape)
+    found = direct.solve(whole, places, right.reshape(count * k, n + 1, 1)).reshape(shape)
     slopes = jnp.sum(jnp.conj(vectors) * change, 1).real  # without a factorisation
     return [values, vectors], [slopes, jnp.swapaxes(found[..., :n], -1, -2)]
 

@@ -14,8 +14,8 @@ from sciquax.core.internal import ShapedArray
 
 from ._array import BCOO
 from ._dot_general import product
-from ._factor_cache import Incomplete
 from ._functions import diagonal
+from ._host.factor_cache import Incomplete
 from ._indices import array_of, data_of, foreign
 from ._systems import solution
 

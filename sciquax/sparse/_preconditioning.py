@@ -10,7 +10,7 @@ from sciquax._storage.origin import Origin
 from sciquax.core import RuleError, describe, register_rule
 
 from ._array import BCOO
-from ._factor_cache import Incomplete
+from ._host.factor_cache import Incomplete
 from ._implicit import OfMatrix
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from sciquax._storage.lu_factor import Kind, LuFactor
 from sciquax.core import RuleError, describe, register_rule, strip
 
-from . import _direct
 from ._array import BCOO
-from ._factor_cache import Incomplete
+from ._host import direct
+from ._host.factor_cache import Incomplete
 from ._indices import array_of, data_of, in_batch
 
 Operands = Sequence[Any]
@@ -68,7 +68,7 @@ def solution(
         data, places = (jnp.broadcast_to(x, (*batch, *x.shape[len(own) :])) for x in (data, places))
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     data, places = _flat(data, places)
-    x = _direct.solve(
+    x = direct.solve(
         data, places, b.reshape(math.prod(batch), *b.shape[-2:]), transposed, incomplete
     )
     return x.reshape(*batch, *x.shape[1:]).astype(dtype)
@@ -97,7 +97,7 @@ def _slogdet(a: Any, *, method: str | None = None) -> Any:
     batch, n = mat.aval().shape[:-2], mat.aval().shape[-1]
     dtype, computed = _computed(a.dtype)
     data, places = _flat(data_of(mat).astype(computed), mat.indices)
-    sign, log = _direct.slogdet_p.bind(data, places, n=n)
+    sign, log = direct.slogdet_p.bind(data, places, n=n)
     real = jnp.finfo(dtype).dtype
     return sign.reshape(batch).astype(dtype), log.reshape(batch).astype(real)
 

@@ -310,13 +310,8 @@ def _hadamard_bands(lhs: BandMatrix, rhs: BandMatrix) -> Any:
 
 @operations.both_orders(operations.hadamard, BandMatrix, StructuredMatrix)
 def _hadamard_entries(a: BandMatrix, b: Any) -> Any:
-    n = a.shape[-1]
-    bands = {}
-    for k, band in a.diagonals().items():
-        i = np.arange(n - abs(k))
-        found = b.entries(i + max(0, -k), i + max(0, k))
-        if found is NotImplemented:
-            return NotImplemented
-        bands[k] = band * found
+    mine = {k: x for k, x in a.diagonals().items() if abs(k) < a.shape[-1]}
+    theirs = b.diagonals_at([*mine])
     properties = surviving("hadamard", a.known(), b.known())
+    bands = {k: x * theirs[k] for k, x in mine.items()}
     return a.like(bands, properties, allow_materialise=allow_both(a, b))

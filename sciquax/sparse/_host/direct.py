@@ -14,8 +14,8 @@ from jax.interpreters import ad
 
 from sciquax.core.internal import ShapedArray
 
-from ._factor_cache import Incomplete, factors
-from ._host_primitive import host_primitive, length
+from .factor_cache import Incomplete, factors
+from .host_primitive import host_primitive, length
 
 _COLUMNS = 64
 """Of the inverse that are computed at a time, for the derivative of a determinant."""
