@@ -32,13 +32,6 @@ class Kind(NamedTuple):
     name: str
 
 
-def _made(cls: type, **fields: Any) -> Any:
-    value = object.__new__(cls)
-    for name, x in fields.items():
-        object.__setattr__(value, name, x)
-    return value
-
-
 class LuFactor(ArrayValue, leaves=("matrix",), static=("_kind",)):
     """What `lu` of a matrix gives, for `lu_solve`. It has no elements."""
 
@@ -47,10 +40,6 @@ class LuFactor(ArrayValue, leaves=("matrix",), static=("_kind",)):
 
     matrix: Any
     _kind: Kind
-
-    @staticmethod
-    def of(matrix: Any, kind: Kind) -> "LuFactor":
-        return _made(LuFactor, matrix=matrix, _kind=kind)
 
     def aval(self) -> Any:
         return self.matrix.aval()
@@ -90,10 +79,6 @@ class HalfSolved(ArrayValue, leaves=("array",), static=("_factor", "_kind")):
     _factor: str
     _kind: Kind
 
-    @staticmethod
-    def by(factor: str, array: Any, kind: Kind) -> "HalfSolved":
-        return _made(HalfSolved, array=array, _factor=factor, _kind=kind)
-
     def aval(self) -> Any:
         return aval_of(self.array)
 
@@ -112,7 +97,7 @@ def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str,
         return NotImplemented
     which = "L" if params["lower"] else "U"
     if not isinstance(b, HalfSolved):
-        return HalfSolved.by(which, b, factor._kind)
+        return HalfSolved(b, which, factor._kind)
     if b._factor == which:
         return NotImplemented
     return factor._kind.solve(factor.matrix, b.array, params)
@@ -121,7 +106,7 @@ def _triangular_solve(primitive: Any, operands: Sequence[Any], params: dict[str,
 def _half_moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """`vmap` moves the axes of right-hand sides between the two solves."""
     half, *rest = map(strip, operands)
-    return HalfSolved.by(half._factor, bind(primitive, half.array, *rest, **params), half._kind)
+    return HalfSolved(bind(primitive, half.array, *rest, **params), half._factor, half._kind)
 
 
 def _solve_triangular(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
@@ -133,7 +118,7 @@ def _moved(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
     """Batch axes move with the matrix."""
     factor, *rest = operands
     out = bind(primitive, factor.matrix, *rest, **params)
-    return LuFactor.of(out, factor._kind) if isinstance(out, factor._kind.type) else NotImplemented
+    return LuFactor(out, factor._kind) if isinstance(out, factor._kind.type) else NotImplemented
 
 
 register_rule(LuFactor, jsp.linalg.solve_triangular, _solve_triangular)

@@ -58,7 +58,10 @@ def register_rule(cls: type[Value], target: Any, rule: F, *, direct_only: bool =
           its scaling, that over its structure. NotImplemented leaves the operation to the rule that
           a base class has for the same target, and then to the next type.
         - A jitted or `custom_jvp` JAX function, such as `jnp.linalg.solve`. The rule has the
-          function's signature; NotImplemented goes on with what the function consists of.
+          function's signature; NotImplemented goes on with what the function consists of. With a
+          method `derivative(given, transposed, *args, **kwargs)` the rule differentiates itself
+          under `grad` of the caller: from tangents of operands, or cotangents of results, by their
+          numbers, to those of the others.
         - Any other function by its public name, `"jax.scipy.stats.norm.pdf"`. It is looked up when
           its module has been imported; a name that this release of JAX lacks is passed over.
     - `rule`: the rule.

@@ -12,3 +12,5 @@ from . import (  # enrol their rules
 )
 from ._array import BCOO as BCOO
 from ._csr import CSR as CSR
+from ._eigen import eigsh as eigsh
+from ._preconditioning import incomplete_inverse as incomplete_inverse

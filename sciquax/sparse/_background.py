@@ -47,13 +47,6 @@ class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
     outside: Any
     origin: Origin
 
-    @classmethod
-    def of(cls, inside: BCOO, outside: Any, origin: Origin) -> "Surrounded":
-        value = object.__new__(cls)
-        for name, field in (("inside", inside), ("outside", outside), ("origin", origin)):
-            object.__setattr__(value, name, field)
-        return value
-
     def aval(self) -> Any:
         aval = self.inside.aval()
         return ShapedArray(aval.shape, aval.dtype)
@@ -114,7 +107,7 @@ def surround(primitive: Any, operands: Operands, params: Params) -> Any:
     if not isinstance(outside, Tracer) and not np.any(np.asarray(outside)):
         return made
     origin = next((x.origin for x in plain if isinstance(x, Surrounded)), None)
-    out = Surrounded.of(made, outside, origin or Origin.here(operation(primitive, operands)))
+    out = Surrounded(made, outside, origin or Origin.here(operation(primitive, operands)))
     return out.dense() if made.may_materialise() else out
 
 
@@ -172,7 +165,7 @@ def _moved(primitive: Any, operands: Operands, params: Params) -> Any:
         outside = jnp.transpose(x.outside, params["permutation"])
     else:
         outside = _reshaped(x.outside, (1,) * len(inside.aval().shape))
-    return Surrounded.of(inside, outside, x.origin)
+    return Surrounded(inside, outside, x.origin)
 
 
 register_rule(Surrounded, Structure.ELEMENTWISE, _elementwise)

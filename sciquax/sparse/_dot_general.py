@@ -1,6 +1,7 @@
 """Contractions of sparse arrays with dense ones: by SciPy, by rows, by JAX's kernels."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from jax.experimental import sparse as jsparse
 from sciquax.core import register_rule, strip
 
 from ._array import BCOO
-from ._host_rows import csr_of, is_there
+from ._host.rows import csr_of, is_there
 from ._indices import array_of, data_of, foreign, inside, without_batch
 from ._row_layout import matmul as by_rows
 from ._sparse_sparse import sparse_sparse
@@ -86,9 +87,11 @@ def matrix_times(mat: BCOO, x: Any, transposed: bool = False) -> Any:
     if is_there(x) and data.dtype == x.dtype:
         csr = csr_of(data, mat.indices, mat.sparse_shape, now=False)
         if csr is not None:
-            flat = np.asarray(x).reshape(x.shape[0], -1) if x.ndim > 1 else np.asarray(x)
+            flat = np.asarray(x)
+            if x.ndim > 1:
+                flat = flat.reshape(x.shape[0], math.prod(x.shape[1:]))
             out = (csr.T if transposed else csr) @ flat
-            return jax.device_put(out.reshape(-1, *x.shape[1:]), x.sharding)
+            return jax.device_put(out.reshape(len(out), *x.shape[1:]), x.sharding)
     rows = mat.sparse_shape[1 if transposed else 0]
     return _compiled(data, x, mat.indices, None if transposed else mat.layout, rows, transposed)
 

@@ -1,5 +1,6 @@
 """Functions of a sparse matrix that are dense, for what they are multiplied with: `inv(A) @ b`."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,12 +15,16 @@ from sciquax.core.internal import ShapedArray
 from ._array import BCOO
 from ._dot_general import product
 from ._functions import diagonal
+from ._host.factor_cache import Incomplete
 from ._indices import array_of, data_of, foreign
 from ._systems import solution
 
 
-class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
-    """The inverse or the exponential of a sparse matrix, which is kept: products alone."""
+class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin", "incomplete")):
+    """The inverse or the exponential of a sparse matrix, which is kept: products alone.
+
+    With `incomplete`, an approximate inverse.
+    """
 
     layer: ClassVar[int] = BCOO.layer + 1
     transient: ClassVar[bool] = True
@@ -28,13 +33,7 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
     matrix: BCOO
     function: str
     origin: Origin
-
-    @classmethod
-    def of(cls, function: str, matrix: BCOO, origin: Origin) -> "OfMatrix":
-        value = object.__new__(cls)
-        for name, x in (("matrix", matrix), ("function", function), ("origin", origin)):
-            object.__setattr__(value, name, x)
-        return value
+    incomplete: Incomplete | None = None
 
     def aval(self) -> Any:
         return ShapedArray(self.matrix.aval().shape, jnp.promote_types(self.matrix.dtype, float))
@@ -42,11 +41,11 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin")):
     def times(self, x: Any) -> Any:
         """Its product with columns."""
         if self.function == "inverse":
-            return solution(self.matrix, x, "inv")
+            return solution(self.matrix, x, "inv", incomplete=self.incomplete)
         dtype = jnp.promote_types(self.aval().dtype, x.dtype)
         a = self.matrix.with_payload(data_of(self.matrix).astype(dtype))
         sizes = _transpose(a.with_payload(jnp.abs(data_of(a))))
-        norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)))
+        norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)), initial=0)
         mean = jnp.mean(diagonal(a))
         return exponential_times(lambda y: _times(a, y), x.astype(dtype), norm, mean)
 
@@ -81,7 +80,7 @@ def _function(name: str) -> Any:
         shape = a.aval().shape
         if len(shape) != 2 or shape[0] != shape[1]:
             raise RuleError(f"The {name} is one of a square matrix, not of {describe(a)}.")
-        return OfMatrix.of(name, a, Origin.here(name))
+        return OfMatrix(a, name, Origin.here(name))
 
     return rule
 
@@ -98,7 +97,7 @@ def _dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
         return NotImplemented
     mat = mat if axes[0][0] == 1 else _transposed(None, [mat], {"permutation": (1, 0)})
     front = jnp.moveaxis(other, axes[1][0], 0)
-    out = mat.times(front.reshape(front.shape[0], -1)).reshape(-1, *front.shape[1:])
+    out = mat.times(front.reshape(front.shape[0], math.prod(front.shape[1:]))).reshape(front.shape)
     out = out if first else jnp.moveaxis(out, 0, -1)
     preferred = params.get("preferred_element_type")
     return out if preferred is None else out.astype(preferred)
@@ -108,7 +107,7 @@ def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
     (x,) = operands
     if tuple(params["permutation"]) != (1, 0):
         return x
-    return OfMatrix.of(x.function, _transpose(x.matrix), x.origin)
+    return type(x)(_transpose(x.matrix), x.function, x.origin, x.incomplete)
 
 
 def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -117,7 +116,8 @@ def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     of, number = (x, y) if isinstance(x, OfMatrix) else (y, x)
     if not isinstance(of, OfMatrix) or of.function != "inverse" or aval_of(number).shape != ():
         return NotImplemented
-    return OfMatrix.of("inverse", of.matrix.with_payload(data_of(of.matrix) / number), of.origin)
+    multiple = of.matrix.with_payload(data_of(of.matrix) / number)
+    return type(of)(multiple, "inverse", of.origin, of.incomplete)
 
 
 register_rule(BCOO, jnp.linalg.inv, _function("inverse"))

@@ -14,7 +14,7 @@ from sciquax.core.internal import Tracer
 
 from ._array import BCOO, wrap
 from ._dot_general import product
-from ._host_rows import note_transposed
+from ._host.rows import note_transposed
 from ._indices import array_of, data_of, elements, inside, number_of, without_batch
 
 Params = dict[str, Any]

@@ -12,7 +12,7 @@ from sciquax.core import RuleError, describe
 from sciquax.core.internal import Tracer
 
 from ._array import BCOO, wrap
-from ._host_rows import csr_of
+from ._host.rows import csr_of
 from ._indices import data_of, elements, inside, without_batch
 
 _MOST_PRODUCTS = 50_000_000

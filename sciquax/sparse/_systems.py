@@ -1,5 +1,6 @@
 """Linear systems with sparse matrices, and their determinants: by LU factors on the host."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from sciquax._storage.lu_factor import Kind, LuFactor
 from sciquax.core import RuleError, describe, register_rule, strip
 
-from . import _direct
 from ._array import BCOO
+from ._host import direct
+from ._host.factor_cache import Incomplete
 from ._indices import array_of, data_of, in_batch
 
 Operands = Sequence[Any]
@@ -38,7 +40,19 @@ def _matrix(a: Any, function: str) -> BCOO:
     return made
 
 
-def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
+def _flat(data: Any, places: Any) -> tuple[Any, Any]:
+    """With one leading axis for all batch axes."""
+    count = math.prod(data.shape[:-1])
+    return data.reshape(count, data.shape[-1]), places.reshape(count, *places.shape[-2:])
+
+
+def solution(
+    a: BCOO,
+    b: Any,
+    function: str,
+    transposed: bool = False,
+    incomplete: Incomplete | None = None,
+) -> Any:
     """For right-hand sides of shape (*batch, n, columns)."""
     mat, n = _matrix(a, function), a.aval().shape[-1]
     if b.shape[-2] != n:
@@ -53,8 +67,10 @@ def solution(a: BCOO, b: Any, function: str, transposed: bool = False) -> Any:
     if any(m != 1 for m in own):
         data, places = (jnp.broadcast_to(x, (*batch, *x.shape[len(own) :])) for x in (data, places))
         b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
-    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
-    x = _direct.solve(data, places, b.reshape(-1, *b.shape[-2:]), transposed)
+    data, places = _flat(data, places)
+    x = direct.solve(
+        data, places, b.reshape(math.prod(batch), *b.shape[-2:]), transposed, incomplete
+    )
     return x.reshape(*batch, *x.shape[1:]).astype(dtype)
 
 
@@ -80,9 +96,8 @@ def _slogdet(a: Any, *, method: str | None = None) -> Any:
     mat = _matrix(a, "slogdet")
     batch, n = mat.aval().shape[:-2], mat.aval().shape[-1]
     dtype, computed = _computed(a.dtype)
-    data, places = data_of(mat).astype(computed), mat.indices
-    data, places = data.reshape(-1, mat.nse), places.reshape(-1, mat.nse, 2)
-    sign, log = _direct.slogdet_p.bind(data, places, n=n)
+    data, places = _flat(data_of(mat).astype(computed), mat.indices)
+    sign, log = direct.slogdet_p.bind(data, places, n=n)
     real = jnp.finfo(dtype).dtype
     return sign.reshape(batch).astype(dtype), log.reshape(batch).astype(real)
 
@@ -142,7 +157,7 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     if shape[-1] != shape[-2]:
         return NotImplemented
     order = jnp.broadcast_to(jnp.arange(shape[-1], dtype=np.int32), shape[:-1])
-    return [LuFactor.of(a, _KIND), order, order]
+    return [LuFactor(a, _KIND), order, order]
 
 
 register_rule(BCOO, jnp.linalg.solve, _solve)

@@ -7,11 +7,13 @@ import jax.scipy as jsp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from jax.scipy.sparse.linalg import bicgstab, cg, gmres
 
 import sciquax
 from sciquax import quaxify
 from sciquax.core import RuleError
-from sciquax.sparse import BCOO, _factor_cache
+from sciquax.sparse import BCOO, eigsh, incomplete_inverse
+from sciquax.sparse._host import factor_cache
 from sciquax.units import Quantity
 from tests.helpers import assert_raises
 
@@ -139,9 +141,9 @@ def test_singular():
 def test_one_factorisation(monkeypatch):
     """For right-hand sides in columns, in turn, by `vmap`, in a loop, and in the backward pass."""
     made = []
-    original = _factor_cache._factorised
+    original = factor_cache._factorised
     monkeypatch.setattr(
-        _factor_cache, "_factorised", lambda *args: made.append(1) or original(*args)
+        factor_cache, "_factorised", lambda *args: made.append(1) or original(*args)
     )
     n = 30
     laplacian = sp.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n))
@@ -154,10 +156,10 @@ def test_one_factorisation(monkeypatch):
         sciquax.grad(loss)(L)
         quaxify(lambda L: (jnp.linalg.slogdet(L), solve(L.T, jnp.ones(n))))(L)
     assert len(made) == 2  # L and its transpose
-    kept = len(_factor_cache._kept)
+    kept = len(factor_cache._kept)
     for k in range(10):
         quaxify(solve)(L.with_payload(L.data + k), jnp.ones(n))
-    assert len(_factor_cache._kept) == _factor_cache._MOST >= kept
+    assert len(factor_cache._kept) == factor_cache._MOST >= kept
 
 
 def test_with_units():
@@ -183,4 +185,108 @@ def test_what_is_refused():
         "`solve` takes a sparse matrix and an array, not BCOO(f32[5,5], nse=13) and "
         "BCOO(f32[5,5], nse=13).\n{place}\n"
         "The solution is dense where that is sparse: call its `todense()`.",
+    )
+
+
+EMPTY = {
+    "vector": (lambda A: solve(A, jnp.zeros(0)), 0),
+    "columns": (lambda A: (solve(A, jnp.zeros((0, 3))), inv(A) @ jnp.zeros((0, 3))), 0),
+    "vmap": (lambda A: jax.vmap(lambda b: solve(A, b))(jnp.zeros((3, 0))), 0),
+    "determinant": (lambda A: (jnp.linalg.det(A), tuple(jnp.linalg.slogdet(A))), 0),
+    "exponential": (lambda A: jsp.linalg.expm(A) @ jnp.zeros(0), 0),
+    "no_columns": (lambda A: (solve(A, V.T[:, :0]), inv(A) @ V.T[:, :0], A @ V.T[:, :0]), 5),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty(name):
+    """A matrix without elements, and right-hand sides without columns."""
+    f, n = EMPTY[name]
+    close(quaxify(f)(A if n else BCOO.from_dense(DENSE[:0, :0])), f(DENSE[:n, :n]))
+
+
+# -- preconditioners and eigenvalues --------------------------------------------------------------
+
+line = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(12, 12))
+PLATE = sp.csr_array(sp.kron(line, sp.eye_array(12)) + sp.kron(sp.eye_array(12), 1.5 * line))
+PLATE = BCOO.from_scipy(PLATE.astype(np.float32))
+load = jr.normal(jr.key(2), (144,))
+
+
+@pytest.mark.parametrize("iteration", [cg, gmres, bicgstab])
+def test_preconditioned_iterations(iteration):
+    """They end in a few steps, and differentiate as the solution does."""
+
+    def few(K, load, M=None):
+        M = incomplete_inverse(K, drop_tol=1e-3) if M is None else M
+        return iteration(K, load, maxiter=4, tol=1e-6, M=M)[0]
+
+    expected = quaxify(solve)(PLATE, load)
+    close(jax.jit(quaxify(few))(PLATE, load), expected, 1e-3)
+    if iteration is not cg:
+        return
+    gradient = sciquax.grad(lambda K: jnp.sum(few(K, load) ** 2))(PLATE)
+    close(gradient.data, sciquax.grad(lambda K: jnp.sum(solve(K, load) ** 2))(PLATE).data, 1e-2)
+    kept = quaxify(incomplete_inverse)(PLATE)
+    assert repr(kept) == "<an approximate inverse of BCOO(f32[144,144], nse=672)>"
+    close(quaxify(few)(PLATE, load, kept), expected, 1e-3)
+    x = quaxify(few)(Quantity(PLATE, "N/m"), Quantity(load, "N"))
+    assert str(x.units) == "meter"
+    close(x.m, expected, 1e-3)
+
+
+def pairs(A, *args, **options):
+    """Values, and vectors up to their signs."""
+    values, vectors = eigsh(A, *args, **options)
+    return values, vectors**2
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM", "SM"])
+def test_eigenvalues(which):
+    symmetric = PADDED.todense() + PADDED.todense().T
+    f = lambda A: pairs(A + A.T, 3, which=which)  # noqa: E731
+    close(quaxify(f)(PADDED), pairs(symmetric, 3, which=which))
+    close(jax.jit(quaxify(lambda A: pairs(A, 2)))(PADDED), pairs(symmetric / 2, 2))
+
+
+def test_eigenvalues_of_a_large_matrix():
+    values, vectors = quaxify(lambda K: eigsh(K, 3, sigma=0.0))(PLATE)
+    expected = jnp.linalg.eigvalsh(PLATE.todense())
+    close(values, expected[:3])
+    close(PLATE @ vectors, values * vectors)
+    close(quaxify(lambda K: eigsh(K, 3)[0])(PLATE), expected[-3:])
+    values, vectors = quaxify(lambda K: eigsh(K, 2, which="SA"))(Quantity(PLATE, "N/m"))
+    assert str(values.units) == "newton / meter"
+    close(values.m, expected[:2])
+
+
+def test_derivatives_of_eigenvalues():
+    """Against those of all eigenvalues of a dense matrix, under `vmap` too."""
+    places = PADDED.indices[:-2]
+
+    def total(values, squares):
+        return jnp.sum(values**3) + jnp.sum(jnp.arange(5)[:, None] * squares * jnp.arange(1, 3))
+
+    def ours(data):
+        return total(*quaxify(pairs)(BCOO(data, places, (5, 5)), 2, which="LA"))
+
+    def dense(data):
+        full = jnp.zeros((5, 5)).at[places[:, 0], places[:, 1]].add(data)
+        values, vectors = jnp.linalg.eigh(full)
+        return total(values[3:], vectors[:, 3:] ** 2)
+
+    batch = jnp.stack([PADDED.data[:-2], 1.5 * PADDED.data[:-2]])
+    gradients = jax.vmap(jax.grad(dense))(batch)
+    close(jax.vmap(jax.grad(ours))(batch), gradients, 2e-3)
+    close(jax.jvp(ours, (batch[0],), (batch[1],))[1], gradients[0] @ batch[1], 2e-3)
+
+
+def test_eigenvalues_that_are_refused():
+    with pytest.raises(ValueError, match=r"gives 1 to 5 eigenvalues of .* got k=6 and which='LM'"):
+        quaxify(eigsh)(A)
+    assert_raises(
+        RuleError,
+        lambda: quaxify(lambda a: jnp.sin(incomplete_inverse(a)))(A),  # HERE
+        "The inverse of BCOO(f32[5,5], nse=13) is dense.\n"
+        "{place}\nSolve for what it would be multiplied with.",
     )

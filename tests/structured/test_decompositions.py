@@ -17,6 +17,7 @@ from sciquax.structured import (
     ScalarMatrix,
     TridiagonalMatrix,
 )
+from sciquax.units import Quantity
 
 rng = np.random.default_rng(21)
 
@@ -202,3 +203,54 @@ def test_matrices_of_one_element():
         close(quaxify(lambda A: jnp.triu(A, 1) @ one)(matrix), 0.0)
         dense = jnp.full(matrix.shape, 2.0)
         close(quaxify(lambda A, D: A + D)(matrix, dense), matrix.materialise() + dense)
+
+
+def slopes_of_determinants(A):
+    """By numbers and vectors that the matrix is made of, within the program."""
+    one, d = jnp.eye(4), jnp.arange(1.0, 5.0)
+    log = lambda A: jnp.linalg.slogdet(A)[1]  # noqa: E731
+    likelihood = lambda s: d @ jnp.linalg.solve(s * A + one, d) + log(s * A + one)  # noqa: E731
+    return (
+        jax.grad(lambda s: log(A + s * one))(2.0),
+        jax.jvp(lambda s: log(s * A + s**2 * one), (2.0,), (1.0,)),
+        jax.grad(lambda d: log(A + jnp.diag(d)))(d),
+        jax.vmap(jax.grad(lambda s: jnp.linalg.det(s * A)))(d),
+        jax.value_and_grad(likelihood)(1.5),
+    )
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        TridiagonalMatrix(jnp.ones(3), jnp.array([3.0, -4.0, 5.0, 6.0]), 2 * jnp.ones(3)),
+        DiagonalMatrix(jnp.array([3.0, -4.0, 5.0, 6.0])),
+        BlockDiagonalMatrix(jnp.array([[[3.0, 1.0], [0.5, 2.0]], [[1.0, -2.0], [2.0, 2.0]]])),
+    ],
+    ids=lambda m: type(m).__name__,
+)
+def test_determinants_are_differentiated_within_the_program(matrix):
+    expected = slopes_of_determinants(matrix.materialise())
+    for x, y in zip(
+        jax.tree.leaves(quaxify(slopes_of_determinants)(matrix)),
+        jax.tree.leaves(expected),
+        strict=True,
+    ):
+        close(x, y, 1e-4)
+
+
+def test_determinants_of_quantities_are_differentiated():
+    matrix = TridiagonalMatrix(jnp.ones(3), jnp.array([3.0, -4.0, 5.0, 6.0]), 2 * jnp.ones(3))
+    program = lambda K: jax.grad(lambda s: jnp.linalg.det(s * K))(1.5)  # noqa: E731
+    found = quaxify(program)(Quantity(matrix, "m"))
+    assert str(found.units) == "meter ** 4"
+    close(found.m, program(matrix.materialise()), 1e-4)
+
+
+def test_second_derivatives_of_determinants_are_refused():
+    matrix = DiagonalMatrix(jnp.array([3.0, -4.0, 5.0, 6.0]))
+    program = lambda A: jax.hessian(lambda s: jnp.linalg.slogdet(A + s * jnp.eye(4))[1])(9.0)  # noqa: E731
+    with pytest.raises(RuleError, match="which structured matrices do not form"):
+        quaxify(program)(matrix)
+    first = lambda A, s: jax.grad(lambda s: jnp.linalg.slogdet(A + s * jnp.eye(4))[1])(s)  # noqa: E731
+    second = jax.grad(lambda s: quaxify(first)(matrix, s))(9.0)
+    close(second, program(matrix.materialise()), 1e-4)

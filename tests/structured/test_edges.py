@@ -273,6 +273,13 @@ def test_rows_in_loops(name):
     )
 
 
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_band_without_places(lower):
+    """One by one, with a diagonal that has no elements."""
+    matrix = BidiagonalMatrix([2.0], [], lower=lower)
+    agrees(lambda A: (A[1:], A[:, 1:], A[0], A.at[0].set(3.0), A.at[:, 0].add(1.0)), matrix)
+
+
 # -- refusals -------------------------------------------------------------------------------------
 
 
@@ -303,3 +310,14 @@ def test_an_output_that_was_not_computed_says_so():
     assert repr(vectors) == "<an output of `eigh` without a structured result, not computed>"
     with pytest.raises(Exception, match="^This output of `eigh` has no structured result"):
         jnp.sum(vectors)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("name", ["upper bidiagonal", "toeplitz", "block diagonal"])
+def test_triangular_systems_of_16_bits(name, dtype):
+    """JAX solves no others in 16 bits."""
+    matrix = BY_NAME[name].make(np.random.default_rng(3)).convert(dtype)
+    program = lambda A: jsp.linalg.solve_triangular(A, b.astype(dtype), lower=True)  # noqa: E731
+    found, wanted = quaxify(program)(matrix), program(matrix.materialise())
+    assert found.dtype == wanted.dtype == dtype
+    assert jnp.allclose(found.astype(float), wanted.astype(float), rtol=0.1, atol=0.05)

@@ -125,3 +125,56 @@ def test_units():
 def test_what_is_not_square():
     with pytest.raises(ValueError, match="^A `KroneckerSumMatrix` is made of square matrices"):
         KroneckerSumMatrix(jnp.ones((2, 3)), jnp.ones((2, 2)))
+
+
+# -- products and noise ---------------------------------------------------------------------------
+
+
+def _covariance(count):
+    x = jnp.arange(float(count))
+    return jnp.exp(-jnp.abs(x[:, None] - x[None]) / 2)
+
+
+def noisy(K):
+    """A kernel on a grid with noise, by whose variance the likelihood is differentiated."""
+    eye = jnp.eye(K.shape[-1])
+
+    def likelihood(s):
+        return b @ jnp.linalg.solve(K + s * eye, b) + jnp.linalg.slogdet(K + s * eye)[1]
+
+    values, vectors = jnp.linalg.eigh(K + 0.5 * eye)
+    return (
+        jax.value_and_grad(likelihood)(0.5),
+        values,
+        vectors @ (values * (vectors.T @ b)),
+        jnp.linalg.slogdet(eye - 0.1 * K),
+    )
+
+
+def moved(K):
+    eye = jnp.eye(K.shape[-1])
+    return (
+        jnp.linalg.inv(2 * eye - K) @ b,
+        jax.jacfwd(lambda s: jnp.linalg.solve(K + s * eye, b))(0.5),
+        jnp.linalg.slogdet(K + eye),
+    )
+
+
+def test_a_kernel_with_noise():
+    matrix = KroneckerMatrix(_covariance(3), _covariance(4))
+    assert_close(dense(quaxify(noisy)(matrix)), noisy(matrix.materialise()))
+
+
+def test_a_kernel_that_is_not_symmetric():
+    """However small its first factor is beside the other one."""
+    first = 1e-4 * jnp.asarray(RNG.normal(size=(3, 3)), jnp.float32)
+    second = 1e4 * jnp.asarray(RNG.normal(size=(4, 4)), jnp.float32)
+    matrix = KroneckerMatrix(first, second)
+    assert_close(quaxify(moved)(matrix), moved(matrix.materialise()))
+
+
+def test_least_squares_by_factors():
+    first = jnp.asarray(RNG.normal(size=(3, 2)), jnp.float32)
+    matrix = KroneckerMatrix(first, jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32))
+    program = lambda K: (jnp.linalg.lstsq(K, b)[:2], jnp.linalg.pinv(K.T) @ jnp.arange(6.0))  # noqa: E731
+    assert_close(quaxify(program)(matrix), program(matrix.materialise()))

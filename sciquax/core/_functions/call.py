@@ -60,6 +60,10 @@ class LateCall:
         """The same call where the caller also asks for its derivative. None: the body's serves."""
         return self
 
+    def own_derivative(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
+        """The derivative that a rule with a `derivative` says itself, see `register_rule`."""
+        return None
+
 
 class _WholeCall(Primitive):
     """A call to be carried out by the interpreter. Outside of staging it waits for nothing."""
@@ -157,10 +161,18 @@ class RuledCall(LateCall):
             ]
         )
 
+    def own_derivative(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
+        found = None if self.batches else getattr(self.rule(operands), "derivative", None)
+        if found is None:
+            return None
+        args, kwargs = self.arguments(operands)
+        return lambda given, transposed: found(given, transposed, *args, **kwargs)
+
     def carry_out(self, operands: Sequence[Any]) -> Any:
-        if self.rule_differentiated and not _differentiable(operands):
-            return NotImplemented
         whole = self.rule(operands)
+        if self.rule_differentiated and not _differentiable(operands):
+            if getattr(whole, "derivative", None) is None:
+                return NotImplemented
         if whole is None:
             return NotImplemented
 

@@ -52,7 +52,7 @@ class FunctionRules(SignatureRules):
                 if family is None:
                     continue
                 if willing or getattr(family, "takes", _always)(operands):
-                    return lambda args, kwargs, rule=family: rule(*args, **kwargs)
+                    return _Chosen(family)
             if cls in _labelling:
                 return self._rule_beneath(cls, operands, willing)
         return None
@@ -67,6 +67,17 @@ class FunctionRules(SignatureRules):
         if beneath is None:
             return None
         return lambda args, kwargs: _labelling[outer](self.function, beneath, args, kwargs)
+
+
+class _Chosen:
+    """A family's rule, called with arguments as they are; and its own derivative, if it has one."""
+
+    def __init__(self, rule: Callable[..., Any]):
+        self._rule = rule
+        self.derivative = getattr(rule, "derivative", None)
+
+    def __call__(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        return self._rule(*args, **kwargs)
 
 
 def held_by(x: Any, outer: type[Value]) -> Any:

@@ -42,16 +42,34 @@ class Derivative(LateCall):
     varied: tuple[int, ...]
     wanted: tuple[int, ...]
     transposed: bool = False
+    differentiated_again: bool = False
+
+    def differentiated(self) -> LateCall:
+        return dataclasses.replace(self, differentiated_again=True)
 
     def once(self, operands: Sequence[Any]) -> Any:
         primals, given = list(operands[: self.count]), list(operands[self.count :])
+        own = self.call.own_derivative(primals)
+        if own is not None and self.differentiated_again:
+            return NotImplemented
         try:
-            derivatives = (self._pulled if self.transposed else self._pushed)(primals, given)
+            if own is not None:
+                derivatives = self._own(own, given)
+            else:
+                derivatives = (self._pulled if self.transposed else self._pushed)(primals, given)
         except Declined:
             return NotImplemented
         if all(type(x) is Polymorphic for x in given):  # of zeros in any unit
             return [Polymorphic(strip(x)) for x in derivatives]
         return derivatives
+
+    def _own(self, derivative: Callable[..., Any], given: list[Any]) -> list[Any]:
+        """By what a rule says of itself."""
+        of, to = (self.wanted, self.varied) if self.transposed else (self.varied, self.wanted)
+        found = derivative(dict(zip(of, map(strip, given), strict=True)), self.transposed)
+        if found is NotImplemented:
+            raise Declined
+        return [found[i] for i in to]
 
     def _pushed(self, primals: list[Any], given: list[Any]) -> list[Any]:
         fit = [i for i, x in enumerate(given) if _fits(x, primals[self.varied[i]])]

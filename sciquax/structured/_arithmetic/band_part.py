@@ -50,10 +50,10 @@ def _is_zero(x: Any) -> bool:
 
 def _on_diagonal(x: Any, k: int, n: int) -> Any:
     """The diagonal k of a matrix, or of an array known by a formula."""
+    if _is(x):
+        return x.diagonals_at([k])[k]
     i = np.arange(n - abs(k))
     rows, columns = i + max(0, -k), i + max(0, k)
-    if _is(x):
-        return x.entries(rows, columns)
     if isinstance(x, Filled):
         x = x.array
         x = x if x.shape[-2] == 1 else x[..., rows, :]
@@ -76,8 +76,6 @@ def _part(matrix: Any, low: int | None, high: int | None) -> Any:
         if matrix.is_triangular(lower=low == 0):
             return DiagonalMatrix(matrix.diagonal(), allow_materialise=matrix.allow_materialise)
     if low is not None and high is not None and m == n and high - low < 8:
-        bands = {k: _on_diagonal(matrix, k, n) for k in range(low, high + 1) if abs(k) < n}
-        if any(x is NotImplemented for x in bands.values()):
-            return NotImplemented
+        bands = matrix.diagonals_at([k for k in range(low, high + 1) if abs(k) < n])
         return from_bands(bands, n, allow_materialise=matrix.allow_materialise)
     return NotImplemented

@@ -22,7 +22,7 @@ def _kept_inverse(matrix: Any) -> Any:
 @operations.pinv.register(StructuredMatrix)
 def _inverse_as_pinv(a: Any, rtol: Any) -> Any:
     """Infinite, or not a number, where the matrix is singular."""
-    return operations.inverse(a)
+    return operations.inverse(a) if a.is_square() else NotImplemented
 
 
 @operations.symmetrised.register(StructuredMatrix)

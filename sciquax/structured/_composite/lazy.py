@@ -8,16 +8,20 @@ import jax.numpy as jnp
 
 from .._blocks.block_matrix import BlockMatrix
 from .._matrices.diagonal import AnyDiagonal, DiagonalMatrix
+from .._matrices.identity import MULTIPLES
+from .._matrices.kronecker import KroneckerMatrix
 from .._matrices.low_rank import LowRankPlusDiagonalMatrix
 from .._matrices.outer import LowRankMatrix
 from .._matrices.toeplitz import ToeplitzMatrix
 from .._matrix import operations
 from .._matrix.base import allow_both
+from .._matrix.factor import square
 from .._matrix.fields import leaf
 from .._matrix.matrix import aligned
 from .._matrix.properties import surviving
 from .._matrix.solve import solve
 from .implicit import ImplicitMatrix, OfMatrices
+from .shifted import ShiftedKronecker
 
 
 class InverseMatrix(OfMatrices):
@@ -138,7 +142,8 @@ class SumMatrix(OfMatrices):
     solution where all but a term of low rank has (a tridiagonal matrix plus one of low rank), as
     the bordered systems that they are Schur complements of (the Sherman-Morrison-Woodbury identity,
     Golub and Van Loan, section 2.1.4). A positive definite Toeplitz matrix and a diagonal have one
-    by conjugate gradients, which is not a number where these do not converge. Others are for
+    by conjugate gradients, which is not a number where these do not converge; a Kronecker product
+    and a multiple of the identity by their factors' spectra. Others are for
     `jax.scipy.sparse.linalg.cg` and `gmres`.
     """
 
@@ -189,10 +194,24 @@ class SumMatrix(OfMatrices):
                     return matrix, other.diagonal()
         return None
 
+    def shifted(self) -> ShiftedKronecker | None:
+        """A Kronecker product of square factors and a multiple of the identity, if it is that."""
+        for matrix, other in ((self.left, self.right), (self.right, self.left)):
+            if isinstance(matrix, KroneckerMatrix) and isinstance(other, MULTIPLES):
+                if all(map(square, matrix.arrays())):
+                    return ShiftedKronecker(matrix, other.diagonal()[..., 0])
+        return None
+
     def can_solve(self) -> bool:
-        return self._plus_diagonal() is not None or self._bordered() is not None
+        return any(x() is not None for x in (self.shifted, self._plus_diagonal, self._bordered))
+
+    def inverse_diagonal(self) -> Any:
+        shifted = self.shifted()
+        return NotImplemented if shifted is None else shifted.inverse_diagonal()
 
     def solve(self, b: Any) -> Any:
+        if (shifted := self.shifted()) is not None:
+            return shifted.solve(b)
         if (definite := self._plus_diagonal()) is not None:
             matrix, d = definite
             x, holds = matrix.iterated(d, b)
@@ -206,6 +225,8 @@ class SumMatrix(OfMatrices):
 
     def slogdet(self) -> Any:
         """By the matrix determinant lemma."""
+        if (shifted := self.shifted()) is not None:
+            return shifted.slogdet()
         found = self._bordered()
         own = NotImplemented if found is None else found[0].slogdet()
         if found is None or own is NotImplemented:
@@ -257,3 +278,34 @@ def _norm_of_product(a: ProductMatrix) -> Any:
 @operations.norm_bound.register(SumMatrix)
 def _norm_of_sum(a: SumMatrix) -> Any:
     return operations.norm_bound(a.left) + operations.norm_bound(a.right)
+
+
+def _plus_multiple(function: operations.Operation) -> Callable[[SumMatrix], Any]:
+    """Eigenvalues are moved by a multiple of the identity; eigenvectors, if any, stay."""
+
+    def rule(a: SumMatrix) -> Any:
+        for matrix, other in ((a.left, a.right), (a.right, a.left)):
+            found = function(matrix) if isinstance(other, MULTIPLES) else NotImplemented
+            if found is NotImplemented:
+                continue
+            move = other.diagonal()
+            if not isinstance(found, tuple):
+                return found + move.astype(found.dtype)
+            return (found[0] + move.astype(found[0].dtype), *found[1:])
+        return NotImplemented
+
+    return rule
+
+
+@operations.symmetrised.register(SumMatrix)
+def _symmetrised(a: SumMatrix) -> Any:
+    """Of a matrix and a real multiple of the identity."""
+    for matrix, other in ((a.left, a.right), (a.right, a.left)):
+        if isinstance(other, MULTIPLES) and not jnp.iscomplexobj(other):
+            half = operations.symmetrised(matrix)
+            return half if half is NotImplemented else operations.add(half, other)
+    return NotImplemented
+
+
+for _function in (operations.eigvalsh, operations.eigh, operations.eigvals, operations.eig):
+    _function.register(SumMatrix)(_plus_multiple(_function))

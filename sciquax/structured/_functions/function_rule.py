@@ -17,10 +17,13 @@ from .._matrix.operands import _is, _is_empty
 from .._matrix.value_contract import refuse_unless_allowed
 
 
-def _rule(function: Callable, opened: Callable | None = None) -> Callable:
+def _rule(
+    function: Callable, opened: Callable | None = None, derivative: Callable | None = None
+) -> Callable:
     """Decorator: a rule that falls back to the function on dense arrays, if they are allowed.
 
     Calls for which `opened(*args)` holds are left to the rules of the primitives in their bodies.
+    `derivative` is what `register_rule` says.
     """
     shown = function.__name__
 
@@ -40,6 +43,8 @@ def _rule(function: Callable, opened: Callable | None = None) -> Callable:
 
         whole.__name__ = whole.__qualname__ = rule.__name__
         whole.__module__ = rule.__module__
+        if derivative is not None:
+            whole.derivative = derivative  # pyright: ignore[reportFunctionMemberAccess]
         register_rule(StructuredMatrix, function, whole)
         return whole
 

@@ -16,8 +16,6 @@ from .uncomputed import Withheld
 
 @_rule(jnp.linalg.pinv)
 def _pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
-    if not a.is_square():
-        return NotImplemented
     return operations.pinv(_inexact(a), rcond if rtol is None else rtol)
 
 
@@ -25,7 +23,7 @@ def _pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = Non
 def _lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> Any:
     if not _is(a) or type(b) in VALUE_TYPES or a.batch_shape() or rcond is not None:
         return NotImplemented
-    inverse = operations.pinv(_inexact(a), None) if a.is_square() else NotImplemented
+    inverse = operations.pinv(_inexact(a), None)
     if inverse is NotImplemented or not _is(inverse):
         return NotImplemented
     values = svdvals(a)

@@ -10,6 +10,7 @@ from sciquax.core import VALUE_TYPES
 
 from .._composite.lazy import ProductMatrix
 from .._matrix import operations
+from .._matrix.factor import linalg
 from .._matrix.operands import _is
 from .._matrix.solve import check_sides, solve, solve_any, solve_sided
 from .function_rule import _inexact, _rule
@@ -34,12 +35,31 @@ def _inv(a: Any) -> Any:
     return operations.inverse(_inexact(a)) if a.is_square() else NotImplemented
 
 
-@_rule(jnp.linalg.det)
+def _slope_of_slogdet(given: dict[int, Any], transposed: bool, a: Any, **_: Any) -> Any:
+    """Of the logarithm, tr(inv(A) dA); the inverse stays one. Signs of real numbers do not move."""
+    inverse = operations.inverse(a)
+    if inverse is NotImplemented or jnp.iscomplexobj(a):
+        return NotImplemented
+    if transposed:
+        return {0: inverse.transpose().scale(jnp.asarray(given.get(1, 0), a.dtype))}
+    moved = linalg(jnp.matmul, inverse, given[0])
+    slope = linalg(lambda x: jnp.trace(x, axis1=-2, axis2=-1), moved)
+    return {0: jnp.zeros_like(slope), 1: slope}
+
+
+def _slope_of_det(given: dict[int, Any], transposed: bool, a: Any) -> Any:
+    log = _slope_of_slogdet({1: given[0]} if transposed else given, transposed, a)
+    if log is NotImplemented:
+        return NotImplemented
+    return {0: log[0].scale(a.det())} if transposed else {0: a.det() * log[1]}
+
+
+@_rule(jnp.linalg.det, derivative=_slope_of_det)
 def _det(a: Any) -> Any:
     return _inexact(a).det() if a.is_square() else NotImplemented
 
 
-@_rule(jnp.linalg.slogdet)
+@_rule(jnp.linalg.slogdet, derivative=_slope_of_slogdet)
 def _slogdet(a: Any, *, method: str | None = None) -> Any:
     return _inexact(a).slogdet() if a.is_square() else NotImplemented
 

@@ -110,6 +110,8 @@ class BandMatrix(StructuredMatrix):
         shape = np.broadcast_shapes(jnp.shape(i), jnp.shape(j))
         out = jnp.zeros((*self.batch_shape(), *shape), self.dtype)
         for k, band in self.diagonals().items():
+            if abs(k) >= n:  # a diagonal without elements
+                continue
             place = jnp.clip(i if k >= 0 else j, 0, n - abs(k) - 1)
             found = jnp.take(band, jnp.broadcast_to(place, shape), axis=-1)
             out = jnp.where(jnp.asarray(j) - jnp.asarray(i) == k, found, out)
@@ -308,13 +310,8 @@ def _hadamard_bands(lhs: BandMatrix, rhs: BandMatrix) -> Any:
 
 @operations.both_orders(operations.hadamard, BandMatrix, StructuredMatrix)
 def _hadamard_entries(a: BandMatrix, b: Any) -> Any:
-    n = a.shape[-1]
-    bands = {}
-    for k, band in a.diagonals().items():
-        i = np.arange(n - abs(k))
-        found = b.entries(i + max(0, -k), i + max(0, k))
-        if found is NotImplemented:
-            return NotImplemented
-        bands[k] = band * found
+    mine = {k: x for k, x in a.diagonals().items() if abs(k) < a.shape[-1]}
+    theirs = b.diagonals_at([*mine])
     properties = surviving("hadamard", a.known(), b.known())
+    bands = {k: x * theirs[k] for k, x in mine.items()}
     return a.like(bands, properties, allow_materialise=allow_both(a, b))

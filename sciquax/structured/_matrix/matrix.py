@@ -187,6 +187,25 @@ class StructuredMatrix(ValueContract):
 
         return jnp.moveaxis(jax.lax.map(one, jnp.arange(n)), 0, -1)
 
+    def diagonals_at(self, offsets: Sequence[int]) -> dict[int, Any]:
+        """Some diagonals of a square matrix: its elements, or those of one column at a time."""
+        n, out = self.shape[-1], {}
+        if [*offsets] == [0]:
+            return {0: self.diagonal()}
+        for k in offsets:
+            i = np.arange(n - abs(k))
+            out[k] = self.entries(i + max(0, -k), i + max(0, k))
+        if all(x is not NotImplemented for x in out.values()):
+            return out
+
+        def one(j: Any) -> Any:
+            column = self.matvec((jnp.arange(n) == j).astype(self.dtype))
+            return jnp.take(column, jnp.clip(j - np.asarray(offsets), 0, n - 1), axis=-1)
+
+        found = jnp.moveaxis(jax.lax.map(one, jnp.arange(n)), 0, -1)  # (..., offset, column)
+        each = {k: found[..., place, :] for place, k in enumerate(offsets)}
+        return {k: x[..., max(0, k) : n + min(0, k)] for k, x in each.items()}
+
     def scale_rows(self, d: Any, function: Callable[..., Any] = jnp.multiply) -> Any:
         """`diag(d) @ self` for `d` of shape (..., rows), or NotImplemented."""
         return NotImplemented

@@ -97,8 +97,8 @@ inverse = Operation("inverse")
 """`inverse(a)`: the inverse of a square matrix; by default an `InverseMatrix`, if systems with it
 have a solution of its own."""
 pinv = Operation("pinv")
-"""`pinv(a, rtol)`: the pseudoinverse of a square matrix; by default the inverse. `rtol` is None or
-that of `jnp.linalg.pinv`."""
+"""`pinv(a, rtol)`: the pseudoinverse; by default a square matrix's inverse. `rtol` is None or that
+of `jnp.linalg.pinv`."""
 symmetrised = Operation("symmetrised")
 """`symmetrised(a)`: (a + a^H) / 2; by default the sum, if that is no `SumMatrix`."""
 cholesky = Operation("cholesky")

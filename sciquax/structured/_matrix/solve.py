@@ -30,23 +30,28 @@ def check_sides(matrix: Any, b: Any) -> None:
 
 
 def _solve(matrix: Any, b: Any) -> Any:
-    dtype = jnp.promote_types(jnp.promote_types(matrix.dtype, b.dtype), jnp.float16)
-    if not jnp.issubdtype(dtype, jnp.inexact) or dtype != matrix.dtype:
-        matrix = matrix.convert(dtype)
-    b = b.astype(dtype)
+    """As JAX's triangular systems, 16-bit numbers in 32 bits."""
+    dtype = jnp.promote_types(matrix.dtype, b.dtype)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        dtype = jnp.promote_types(dtype, jnp.result_type(float))
+    computed = jnp.promote_types(dtype, jnp.float32)
+    if computed != matrix.dtype:
+        matrix = matrix.convert(computed)
+    b = b.astype(computed)
     batch = jnp.broadcast_shapes(matrix.batch_shape(), b.shape[:-2])
     b = jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
     if not matrix.can_solve():
         return NotImplemented
     if matrix.solves_directly():
-        return matrix.solve(b)
+        return matrix.solve(b).astype(dtype)
     fixed = lax.stop_gradient(matrix)
-    return lax.custom_linear_solve(
+    x = lax.custom_linear_solve(
         matrix.matmat,
         b,
         lambda _, y: fixed.solve(y),
         lambda _, y: fixed.transpose().solve(y),
     )
+    return x.astype(dtype)
 
 
 def solve_any(matrix: Any, b: Any) -> Any:

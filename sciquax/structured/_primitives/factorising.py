@@ -77,7 +77,7 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     if not x.can_solve():
         return NotImplemented
     order = jnp.broadcast_to(jnp.arange(x.shape[-1], dtype=np.int32), x.shape[:-1])
-    return [LuFactor.of(x, _KIND), order, order]
+    return [LuFactor(x, _KIND), order, order]
 
 
 def _cholesky(primitive: Any, operands: Operands, params: Params) -> Any:

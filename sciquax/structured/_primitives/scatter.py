@@ -204,6 +204,8 @@ def _rows(x: Any, update: _Update, add: bool) -> Any:
         of = np if isinstance(values, np.ndarray) and update.known else jnp
         offset = np.arange(columns)[None, :] - of.asarray(places)[:, None]
         for k, own in each.items():
+            if not own.shape[-1]:  # a diagonal without elements
+                continue
             start = 0 if around_it else max(0, -k)
             for place, value in zip(places, update.values, strict=True):
                 at = own.at[_dropped(place - start, len(own))]

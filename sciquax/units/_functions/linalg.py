@@ -227,6 +227,8 @@ def _iterative(name: str) -> None:
     rule(f"jax.scipy.sparse.linalg.{name}")(solve)
 
 
+enrol("sciquax.sparse", "incomplete_inverse", "a:a -> 1/a")
+enrol("sciquax.sparse", "eigsh", "a:a, sigma:a -> a,")
 for _name in ("cg", "gmres", "bicgstab"):
     _iterative(_name)
 

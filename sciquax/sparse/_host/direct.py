@@ -14,44 +14,59 @@ from jax.interpreters import ad
 
 from sciquax.core.internal import ShapedArray
 
-from ._factor_cache import factors
-from ._host_primitive import host_primitive, length
+from .factor_cache import Incomplete, factors
+from .host_primitive import host_primitive, length
 
 _COLUMNS = 64
 """Of the inverse that are computed at a time, for the derivative of a determinant."""
 
 
-def _at(x: Any, i: int) -> Any:
+def at(x: Any, i: int) -> Any:
+    """Of a batch, or the one that serves all of it."""
     return x[i if x.shape[0] > 1 else 0]
 
 
 # -- systems --------------------------------------------------------------------------------------
 
 
-def _solve_avals(data: Any, places: Any, b: Any, *, transposed: bool) -> list[Any]:
+def _solve_avals(data: Any, places: Any, b: Any, **params: Any) -> list[Any]:
     return [ShapedArray((length(data, places, b), *b.shape[1:]), b.dtype)]
 
 
-def _solve_on_host(data: Any, places: Any, b: Any, *, transposed: bool) -> list[Any]:
+def _solve_on_host(
+    data: Any, places: Any, b: Any, *, transposed: bool, incomplete: Incomplete | None
+) -> list[Any]:
     """One factorisation for each matrix; one solution for all right-hand sides of one matrix."""
     n, count = b.shape[1], length(data, places, b)
     if data.shape[0] == places.shape[0] == 1:
-        columns = np.moveaxis(b, 0, 1).reshape(n, -1)
-        x = factors(n, places[0], data[0]).solve(columns, transposed)
-        return [np.ascontiguousarray(np.moveaxis(x.reshape(n, count, -1), 1, 0), b.dtype)]
+        each = b.shape[2]
+        columns = np.moveaxis(b, 0, 1).reshape(n, count * each)
+        x = factors(n, places[0], data[0], incomplete).solve(columns, transposed)
+        return [np.ascontiguousarray(np.moveaxis(x.reshape(n, count, each), 1, 0), b.dtype)]
     out = np.empty((count, *b.shape[1:]), b.dtype)
     for i in range(count):
-        lu = factors(n, _at(places, i), _at(data, i))
-        out[i] = lu.solve(_at(b, i), transposed)
+        lu = factors(n, at(places, i), at(data, i), incomplete)
+        out[i] = lu.solve(at(b, i), transposed)
     return [out]
 
 
 solve_p = host_primitive("sparse_solve", _solve_avals, _solve_on_host)
 
 
-def solve(data: Any, places: Any, b: Any, transposed: bool = False) -> Any:
-    """The solution of systems with a sparse matrix, or with its transpose."""
-    return solve_p.bind(data, places, b, transposed=transposed)[0]
+def solve(
+    data: Any,
+    places: Any,
+    b: Any,
+    transposed: bool = False,
+    incomplete: Incomplete | None = None,
+) -> Any:
+    """The solution of systems with a sparse matrix, or with its transpose.
+
+    With incomplete factors an approximation, which has no derivatives by the elements.
+    """
+    if incomplete is not None:
+        data = lax.stop_gradient(data)
+    return solve_p.bind(data, places, b, transposed=transposed, incomplete=incomplete)[0]
 
 
 def times(data: Any, places: Any, x: Any, transposed: bool = False) -> Any:
@@ -68,26 +83,28 @@ def times(data: Any, places: Any, x: Any, transposed: bool = False) -> Any:
     return jax.vmap(one, in_axes=axes)(*given)
 
 
-def _solve_jvp(primals: Any, tangents: Any, *, transposed: bool) -> Any:
+def _solve_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     data, places, b = primals
     d_data, _, d_b = tangents
-    x = solve(data, places, b, transposed)
+    x = solve(data, places, b, **params)
     right = None if type(d_b) is ad.Zero else d_b
     if type(d_data) is not ad.Zero:
-        change = times(d_data, places, x, transposed)
+        change = times(d_data, places, x, params["transposed"])
         right = -change if right is None else right - change
     if right is None:
         return [x], [jnp.zeros_like(x)]
-    return [x], [solve(data, places, right, transposed)]
+    return [x], [solve(data, places, right, **params)]
 
 
-def _solve_transpose(cts: Any, data: Any, places: Any, b: Any, *, transposed: bool) -> Any:
+def _solve_transpose(
+    cts: Any, data: Any, places: Any, b: Any, *, transposed: bool, incomplete: Any
+) -> Any:
     (ct,) = cts
     if type(ct) is ad.Zero:
         return [None, None, ad.Zero(b.aval)]
     if b.aval.shape[0] < ct.shape[0] and data.shape[0] == places.shape[0] == 1:
         ct = jnp.sum(ct, 0, keepdims=True)
-    out = solve(data, places, ct, not transposed)
+    out = solve(data, places, ct, not transposed, incomplete)
     if b.aval.shape[0] < out.shape[0]:
         out = jnp.sum(out, 0, keepdims=True)
     return [None, None, out]
@@ -109,7 +126,7 @@ def _slogdet_on_host(data: Any, places: Any, *, n: int) -> list[Any]:
     count = length(data, places)
     sign, log = np.zeros(count, data.dtype), np.full(count, -np.inf, np.finfo(data.dtype).dtype)
     for i in range(count):
-        superlu = factors(n, _at(places, i), _at(data, i)).superlu
+        superlu = factors(n, at(places, i), at(data, i)).superlu
         if superlu is None:
             continue
         diagonal = superlu.U.diagonal()

@@ -15,16 +15,26 @@ _MOST_ELEMENTS = 1 << 26
 """Of all factors that are kept, but for the newest: half a GiB to a GiB."""
 
 
+class Incomplete(NamedTuple):
+    """How far factors are left incomplete, as SciPy's `spilu` has it."""
+
+    drop_tol: float
+    fill_factor: float
+
+
 class Factors(NamedTuple):
     """A matrix, and SuperLU's object; None if it is singular."""
 
     n: int
     places: np.ndarray
     data: np.ndarray
+    incomplete: Incomplete | None
     superlu: Any
 
-    def are_of(self, n: int, places: np.ndarray, data: np.ndarray) -> bool:
-        return self.n == n and _same(self.data, data) and _same(self.places, places)
+    def are_of(self, n: int, places: np.ndarray, data: np.ndarray, incomplete: Any) -> bool:
+        if self.n != n or self.incomplete != incomplete:
+            return False
+        return _same(self.data, data) and _same(self.places, places)
 
     def solve(self, b: np.ndarray, transposed: bool) -> np.ndarray:
         if self.superlu is None:
@@ -42,14 +52,17 @@ _kept: list[Factors] = []
 _lock = threading.Lock()
 
 
-def factors(n: int, places: np.ndarray, data: np.ndarray) -> Factors:
+def factors(
+    n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | None = None
+) -> Factors:
     """Those of an n x n matrix of such elements; duplicates add up, padding is left out."""
     with _lock:
         for i, found in enumerate(_kept):
-            if found.are_of(n, places, data):
+            if found.are_of(n, places, data, incomplete):
                 _kept.insert(0, _kept.pop(i))
                 return found
-        made = Factors(n, places.copy(), data.copy(), _factorised(n, places, data))
+        superlu = _factorised(n, places, data, incomplete)
+        made = Factors(n, places.copy(), data.copy(), incomplete, superlu)
         _kept.insert(0, made)
         del _kept[_MOST:]
         sizes = np.cumsum([0 if f.superlu is None else f.superlu.nnz for f in _kept])
@@ -57,25 +70,38 @@ def factors(n: int, places: np.ndarray, data: np.ndarray) -> Factors:
         return made
 
 
-def _factorised(n: int, places: np.ndarray, data: np.ndarray) -> Any:
+def matrix_of(n: int, places: np.ndarray, data: np.ndarray) -> Any:
+    """SciPy's, by columns."""
     import scipy.sparse
-    import scipy.sparse.linalg
 
     rows, columns = places.T
     if len(places) and (rows.max() >= n or columns.max() >= n):
         real = (rows < n) & (columns < n)
         rows, columns, data = rows[real], columns[real], data[real]
-    mat = scipy.sparse.csc_matrix((data, (rows, columns)), shape=(n, n))
-    triangular = bool((rows >= columns).all() or (rows <= columns).all())
-    order = "NATURAL" if triangular else _order(mat)
+    return scipy.sparse.csc_matrix((data, (rows, columns)), shape=(n, n))
+
+
+def _factorised(n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | None) -> Any:
+    from scipy.sparse.linalg import spilu, splu
+
+    mat = matrix_of(n, places, data)
+    order = _order(mat)
     try:
-        return scipy.sparse.linalg.splu(mat, permc_spec=order)
+        if incomplete is None:
+            return splu(mat, permc_spec=order)
+        # of a symmetric matrix, nearly symmetric factors, as conjugate gradients want
+        symmetric = {"diag_pivot_thresh": 0.0} if order == "MMD_AT_PLUS_A" else {}
+        return spilu(mat, **incomplete._asdict(), permc_spec=order, **symmetric)
     except RuntimeError:  # exactly singular
         return None
 
 
 def _order(mat: Any) -> str:
-    """By minimum degree of A + A' where the places are symmetric, which fills in less."""
+    """None for a triangle; by minimum degree of A + A' where the places are symmetric, which fills
+    in less."""
+    columns = np.repeat(np.arange(mat.shape[1]), np.diff(mat.indptr))
+    if (mat.indices >= columns).all() or (mat.indices <= columns).all():
+        return "NATURAL"
     transposed = mat.T.tocsc()
     symmetric = np.array_equal(mat.indptr, transposed.indptr) and np.array_equal(
         mat.indices, transposed.indices

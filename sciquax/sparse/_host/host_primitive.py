@@ -54,7 +54,7 @@ def host_primitive(name: str, avals: Callable, compute: Callable) -> Any:
         for x in front:
             if x.shape[:2] != (1, 1):
                 x = jnp.broadcast_to(x, (size, inner, *x.shape[2:]))
-            merged.append(x.reshape(-1, *x.shape[2:]))
+            merged.append(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]))
         outs = primitive.bind(*merged, **params)
         return [x.reshape(size, inner, *x.shape[1:]) for x in outs], [0] * len(outs)
 

@@ -1,0 +1,1 @@
+"""What SciPy computes on the host: factors, solutions, rows for products that are not compiled."""
