@@ -43,7 +43,7 @@ class AlongCoordinates(NamedBase):
     def interp_like(self: X, other: Any, method: str = "linear", **options: Any) -> X:
         """Interpolated at the coordinates that another array has along names of this one."""
         other = as_named(other, "interp_like")
-        shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
+        shared = {n: other.coord(n) for n in other._axes.coords if n in self._axes.coords}
         return self.interp(shared, method, **options)
 
     def differentiate(

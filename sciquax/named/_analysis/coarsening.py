@@ -79,6 +79,7 @@ class Coarsen(GroupReductions):
         codes = np.zeros(one.sizes["_block"], int)
         whole = Partition("_block", place, codes, Coordinate(np.zeros(1, int)), "_block")
         out = reduced(one, whole, kind, names, skipna, **options).isel(_block=0)
+        out = out.drop_coords("_block")
         return out.transpose(*[d for d in self._array.dims if d in out.dims], ...)
 
 
@@ -105,8 +106,7 @@ def _blocks(
         widths = [ends if k == i else (0, 0) for k in range(a.ndim)]
         a = inexact(a)
         padded = with_leaf(a, lambda x: jnp.pad(x, widths, constant_values=jnp.nan))
-        layout = a._axes if known is None else a._axes.with_coord(name, None)
-        a = bare(padded, layout.plain)
+        a = bare(padded, a._axes.without(name))
     blocks = (n + lacking) // size
     codes = np.repeat(np.arange(blocks), size)
     if known is None:

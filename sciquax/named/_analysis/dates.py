@@ -10,7 +10,7 @@ from sciquax.core import user_line
 from .._array.axes import axes
 from .._array.base import bare
 from .._array.coordinates import Coordinate, meet
-from .._array.errors import AxisError, CoordinateError
+from .._array.errors import AxisError, CoordinateError, show_dims
 from .._labels.lookup import pandas
 
 _SEASONS = np.array(["DJF", "MAM", "JJA", "SON"])
@@ -105,6 +105,19 @@ class Dates:
         return self._indexed("strftime", format)
 
 
+def _beside_for(a: Any, name: str, field: str) -> tuple[str, np.ndarray, Coordinate | None, str]:
+    """As `labels_for`, by a second coordinate along one of the axes."""
+    dims, known = a._axes.beside[name]
+    if len(dims) != 1:
+        raise AxisError(
+            f"`groupby` got {name!r}, a coordinate with the dims {show_dims(dims)}.",
+            "Groups run along one axis: `flatten` those of the array first.",
+        ).at(user_line())
+    if field:
+        return dims[0], date_field(known.values, field), None, field
+    return dims[0], known.values, known, name
+
+
 def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, str]:
     """What a group is by: the name that it runs along, a label for each place, and its own name.
 
@@ -119,6 +132,8 @@ def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, 
         name, dot, field = group.partition(".")
         if name not in a._axes.place and group in a._axes.place:
             name, dot = group, ""
+        if name in a._axes.beside or group in a._axes.beside:
+            return _beside_for(a, *((name, field) if name in a._axes.beside else (group, "")))
         i = a._axes.position("groupby", name, a)
         a.coord(name)
         known = a._axes.coords[a.dims[i]]

@@ -203,14 +203,17 @@ class Rolling(Generic[N]):
         return self._reduced(jnp.sum, self._total)
 
     def count(self) -> N:
-        """The number of elements that are no nan in each window, as floating point."""
+        """The number of elements that are no nan in each window, as floating point.
+
+        As of other reductions it is nan where there are fewer than `min_periods`.
+        """
         known = _valid(jtu.tree_leaves(self._array.array)[0]).astype(jnp.result_type(float))
         counted: Any = Rolling.__new__(Rolling)
         counted.__dict__.update(self.__dict__, _array=bare(known, self._array._axes.plain))
-        if self._least is None:
-            return counted.sum()
+        least = math.prod(self._windows.values()) if self._least is None else self._least
         total = counted._slid(known, 0, lax.add)
-        return bare(jnp.where(total >= self._least, total, jnp.nan), counted._array._axes)
+        made: Any = bare(jnp.where(total >= least, total, jnp.nan), counted._array._axes)
+        return made.isel({n: self._kept(n) for n in self._windows}) if self._valid else made
 
     def max(self) -> N:
         return self._extreme(jnp.max, -np.inf, lax.max)

@@ -89,6 +89,7 @@ def polyval(coord: Any, coefficients: Any, name: Any = "degree") -> Any:
     if n in coefficients._axes.coords:
         order = np.argsort(-coefficients._axes.coords[n].values).tolist()
     out: Any = 0.0
+    coefficients = bare(coefficients.array, coefficients._axes.without(n))
     for k in order:
         out = coefficients.isel({n: k}) + out * coord
     return out

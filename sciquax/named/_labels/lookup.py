@@ -8,9 +8,10 @@ import numpy as np
 from sciquax.core import is_value, user_line
 
 from .._array.axes import Axes
-from .._array.base import NamedBase, bare, labels_of
+from .._array.base import NamedBase, bare
 from .._array.coordinates import ROUNDING, Coordinate, exact
 from .._array.errors import AxisError, CoordinateError
+from .._array.known_labels import labels_of
 
 METHODS = {
     None: None, "exact": None, "nearest": "nearest", "pad": "pad", "ffill": "pad",
