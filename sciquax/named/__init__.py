@@ -78,7 +78,7 @@ def _as_function(name: str) -> _Any:
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
 for _kind in (_Reductions, _Shapes, _Moving, _Along, _Missing, _Relabelling):
-    for _name in (*vars(_kind), "isel", "sel"):
+    for _name in (*vars(_kind), "isel", "sel", "head", "tail", "thin"):
         if not _name.startswith("_") and _name not in ("T", "dt") and _name not in globals():
             globals()[_name] = _as_function(_name)
 

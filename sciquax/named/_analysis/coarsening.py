@@ -11,6 +11,7 @@ from sciquax.core import user_line
 from .._array.base import bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError
+from .._by_name.shapes import _pairs
 from .._labels.distances import inexact, with_leaf
 from .groups import GroupReductions, Partition, reduced
 
@@ -63,6 +64,24 @@ class Coarsen(GroupReductions):
             out = reduced(self._array, part, kind, names, skipna, **options)
             return out if labels is not None else out.drop_coords(part.name)
         return self._several(kind, names, skipna, options)
+
+    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+        """The blocks themselves: `a.coarsen(time=12).construct(time=("year", "month"))`.
+
+        Each name becomes two, the blocks and the places in them; its coordinates go.
+        """
+        out = self._array
+        pairs = _pairs("construct", names, more)
+        for part, _ in self._parts:
+            if part.name not in pairs or len(pairs) != len(self._parts):
+                raise AxisError(
+                    f"`construct` needs two names for each of {[p.name for p, _ in self._parts]}.",
+                    "Write `.construct(time=('year', 'month'))`.",
+                ).at(user_line())
+            blocks = int(part.codes.max(initial=-1)) + 1
+            sizes = (blocks, len(part.codes) // max(blocks, 1))
+            out = out.unflatten(part.name, dict(zip(pairs[part.name], sizes, strict=True)))
+        return out
 
     def _several(self, kind: str, names: Any, skipna: bool | None, options: Any) -> Any:
         """Over blocks along several names: blocks side by side, then one reduction of each."""

@@ -75,10 +75,13 @@ class Rolling(Generic[N]):
                 ).at(user_line())
             self._windows[name] = size
 
-    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> N:
+    def construct(
+        self, names: Mapping[Any, Any] | None = None, /, stride: Any = 1, **more: Any
+    ) -> N:
         """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
 
-        Only whole windows: the result is shorter by the window's size less one.
+        Only whole windows: the result is shorter by the window's size less one. With a `stride`,
+        one for all names or a dictionary, every so many of them.
         """
         pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
         if set(pairs) != set(self._windows):
@@ -91,13 +94,18 @@ class Rolling(Generic[N]):
             new = pairs[name]
             if new in out._axes.place:
                 raise AxisError(f"`construct` got {new!r}, which the array has.").at(user_line())
-            whole = out.sizes[name] - size + 1
+            by = stride.get(name, 1) if isinstance(stride, Mapping) else stride
+            if by < 1:
+                raise AxisSizeError(f"`construct` got the stride {by} along {name!r}.").at(
+                    user_line()
+                )
             known = out._axes.coords.get(name)
-            index = np.arange(whole)[:, None] + np.arange(size)
+            index = np.arange(0, out.sizes[name] - size + 1, by)[:, None] + np.arange(size)
             dims = (name, new)
             out = out.drop_coords(name).isel({name: bare(index, axes(dims))})
             if known is not None:
-                out = bare(out.array, out._axes.with_coord(name, known.take(self._kept(name))))
+                kept = known.take(self._kept(name)).take(slice(None, None, by))
+                out = bare(out.array, out._axes.with_coord(name, kept))
         return out
 
     def _kept(self, name: str) -> slice:

@@ -1,0 +1,111 @@
+"""Polynomials, gaps, blocks, windows: beside xarray's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciquax import named
+from sciquax.named import AxisSizeError, CoordinateError, NamedArray
+from sciquax.units import Quantity
+
+xr = pytest.importorskip("xarray")
+
+X = [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]
+HOLES = np.random.default_rng(0).normal(size=(6, 3))
+HOLES[1, 1] = HOLES[3, 2] = HOLES[0, 2] = np.nan
+
+
+def both(values, dims, **coords):
+    ours = NamedArray(jnp.asarray(values), dims, coords=coords)
+    return ours, xr.DataArray(values, dims=dims, coords=coords)
+
+
+def close(ours, theirs, rtol=2e-5):
+    np.testing.assert_allclose(ours.to_xarray().transpose(*theirs.dims).values, theirs, rtol, 1e-5)
+    for name in theirs.dims:
+        if name in theirs.coords or name in ours.coords:
+            np.testing.assert_array_equal(ours.coord(name), theirs.coords[name])
+
+
+def test_polynomials():
+    ours, theirs = both(HOLES, ("x", "y"), x=X)
+    fitted = ours.polyfit("x", 2, skipna=True)
+    expected = theirs.polyfit("x", 2).polyfit_coefficients
+    close(fitted, expected)
+    close(named.polyval(ours.coord("x"), fitted), xr.polyval(theirs.x, expected), 1e-4)
+    # As one by one: differentiable, and the same without nans.
+    whole = ours.fillna(0.0)
+    close(whole.polyfit("x", 1, skipna=True), whole.polyfit("x", 1).to_xarray())
+    assert jax.grad(lambda a: a.polyfit("x", 1, skipna=True).sum().array)(whole).shape == (6, 3)
+
+
+def test_polynomials_with_units():
+    seconds = Quantity([0.0, 1.0, 2.0, 3.0], "s")
+    warm = NamedArray(Quantity(jnp.array([1.0, 3.0, 5.0, 7.0]), "degC"), "t", {"t": seconds})
+    fitted = warm.polyfit("t", 1)
+    assert [str(fitted[k].units) for k in (0, 1)] == [
+        "degree_Celsius", "delta_degree_Celsius / second",
+    ]  # fmt: skip
+    np.testing.assert_allclose([fitted[0].magnitude.array, fitted[1].magnitude.array], [1, 2], 1e-5)
+    values = named.polyval(warm.coord("t"), fitted)
+    np.testing.assert_allclose(values.m_as("degC").array, [1, 3, 5, 7], 1e-5)
+
+
+def test_polynomials_far_from_zero():
+    seconds = 1.7e9 + 60 * np.arange(20.0)
+    a = NamedArray(2 * jnp.arange(20.0), "t", {"t": seconds})
+    slope = a.polyfit("t", 1).sel(degree=1)
+    np.testing.assert_allclose(slope.array, 2 / 60, 1e-6)
+    with pytest.raises(CoordinateError) as error:
+        named.polyval(a.coord("t"), a.polyfit("t", 1))
+    assert str(error.value).splitlines()[0] == (
+        "`polyval` of degree 1 in float32 from 1700000000.0 to 1700001140.0: the powers take all "
+        "its digits."
+    )
+    near = a.assign_coords(t=a.coord("t") - seconds[0])
+    fitted = named.polyval(near.coord("t"), near.polyfit("t", 1))
+    np.testing.assert_allclose(fitted.array, a.array, atol=1e-4)
+
+
+def test_gaps_years_from_the_first():
+    # A minute is not told from the next in single precision, forty years on.
+    days = np.array(
+        ["1980-01-01", "2020-01-01T00:00", "2020-01-01T00:01", "2020-01-01T00:04"], "M8[ns]"
+    )
+    ours, theirs = both(np.array([0.0, 1.0, np.nan, 5.0]), ("t",), t=days)
+    close(ours.interpolate_na("t"), theirs.interpolate_na("t"))
+    close(
+        ours.interpolate_na("t", use_coordinate=False),
+        theirs.interpolate_na("t", use_coordinate=False),
+    )
+
+
+def test_blocks_and_windows():
+    ours, theirs = both(np.arange(24.0).reshape(2, 12), ("x", "t"), t=np.arange(12) * 2)
+    blocks = ours.coarsen(t=4).construct(t=("year", "season"))
+    close(blocks, theirs.coarsen(t=4).construct(t=("year", "season")).drop_vars("t"))
+    windows = ours.rolling(t=3).construct(t="lag", stride=2)
+    expected = theirs.rolling(t=3).construct("lag").isel(t=slice(2, None, 2))
+    close(windows, expected)
+    for call in (
+        lambda a: a.head(t=3), lambda a: a.tail(t=3), lambda a: a.thin(t=5), lambda a: a.head(1),
+        lambda a: a.thin(2), lambda a: a.tail(),
+    ):  # fmt: skip
+        close(call(ours), call(theirs))
+    with pytest.raises(AxisSizeError, match="`construct` got the stride 0 along 't'."):
+        ours.rolling(t=3).construct(t="lag", stride=0)
+
+
+def test_small_integers():
+    ours, theirs = both(np.array([200, 100, 3], np.uint8), ("x",))
+    close(ours.cumsum("x"), theirs.cumsum("x"))
+    close(ours.cumprod("x"), theirs.cumprod("x"))
+    holes, also = both(HOLES, ("x", "y"))
+    close(holes.cumsum("x", skipna=True), also.cumsum("x"))
+    close(holes.fillna(0.0).quantile([0.25, 0.5], "x"), also.fillna(0.0).quantile([0.25, 0.5], "x"))
+    close(holes.rolling(x=3).count(), also.rolling(x=3).count())
+    close(
+        holes.fillna(1.0).softmax(dim="y"),
+        np.exp(also.fillna(1.0)) / np.exp(also.fillna(1.0)).sum("y"),
+    )
