@@ -109,3 +109,23 @@ def test_small_integers():
         holes.fillna(1.0).softmax(dim="y"),
         np.exp(also.fillna(1.0)) / np.exp(also.fillna(1.0)).sum("y"),
     )
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "least", "center"),
+    [(1, 1, None, False), (5, 2, None, True), (7, 3, 1, False), (9, 4, 2, True), (8, 8, 1, True)],
+)
+def test_medians_of_windows(n, size, least, center):
+    values = np.random.default_rng(n).normal(size=(3, n)).round(1)
+    values[0, 0], values[1, -1], values[2] = np.nan, np.inf, values[2, 0]
+    ours, theirs = both(values, ("a", "t"))
+    options = {"t": size, "center": center, "min_periods": least}
+    close(ours.rolling(**options).median(), theirs.rolling(**options).median())
+
+
+def test_derivative_of_medians():
+    def total(values, size):
+        return NamedArray(values, "t").rolling(t=size, valid=True).median().array.sum()
+
+    derivative = jax.grad(total)(jnp.array([3.0, 1.0, 2.0, 5.0, 4.0]), 2)
+    np.testing.assert_allclose(derivative, [0.5, 1.0, 1.0, 1.0, 0.5])

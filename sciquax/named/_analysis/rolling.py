@@ -1,7 +1,7 @@
 """Windows along names: rolling means and their kind.
 
-Sums, means and extremes are XLA's windowed reductions; others are made of the windows themselves, a
-block of them at a time.
+Sums, means and extremes are XLA's windowed reductions; medians along one name are found by ranks;
+others are made of the windows themselves, a block of them at a time.
 """
 
 import math
@@ -22,6 +22,7 @@ from .._array.errors import AxisError, AxisSizeError
 from .._by_name.call_jax import apply
 from .._by_name.shapes import _pairs
 from .._labels.distances import inexact, with_leaf
+from .order_in_windows import median
 
 _BLOCK = 2**22  # elements of windows at a time
 
@@ -233,7 +234,12 @@ class Rolling(Generic[N]):
         return self._each(jnp.prod, jnp.nanprod)
 
     def median(self) -> N:
-        return self._each(jnp.median, jnp.nanmedian)
+        (axis, size, before), *more = self._places()
+        if more:
+            return self._each(jnp.median, jnp.nanmedian)
+        return self._reduced(
+            jnp.median, lambda x, count: median(x, axis, size, before, count is not None)
+        )
 
     def std(self, ddof: int = 0) -> N:
         return self._each(jnp.std, jnp.nanstd, ddof=ddof)
