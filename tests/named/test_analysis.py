@@ -129,3 +129,43 @@ def test_derivative_of_medians():
 
     derivative = jax.grad(total)(jnp.array([3.0, 1.0, 2.0, 5.0, 4.0]), 2)
     np.testing.assert_allclose(derivative, [0.5, 1.0, 1.0, 1.0, 0.5])
+
+
+def test_convolutions():
+    values, kernels = np.arange(12.0).reshape(4, 3) ** 2, np.array([[1.0, 2.0], [3.0, -1.0]])
+    a = NamedArray(jnp.asarray(values), ("t", "x"), coords={"t": [0, 1, 2, 3], "x": [1, 2, 3]})
+    kernel = NamedArray(jnp.asarray(kernels), ("k", "t"))
+    for mode in ("full", "same", "valid"):
+        out = named.convolve(a, kernel, "t", mode)
+        assert out.dims == ("t", "x", "k") and ("t" in out.coords) == (mode == "same")
+        for x in range(3):
+            for k in range(2):
+                expected = np.convolve(values[:, x], kernels[k], mode)
+                np.testing.assert_allclose(out.array[:, x, k], expected, rtol=1e-5)
+    metres = NamedArray(Quantity(jnp.ones(4), "m"), "t")
+    assert str(named.convolve(metres, metres.isel(t=[0, 1]), "t").units) == "meter ** 2"
+    with pytest.raises(AxisSizeError) as error:
+        named.convolve(kernel, a, "t")
+    assert str(error.value).splitlines()[0] == (
+        "`convolve` got a kernel of 4 for 2 places along 't'."
+    )
+
+
+def test_power_spectra():
+    signal = pytest.importorskip("scipy.signal")
+    values, t = np.random.default_rng(0).normal(size=(100, 2)), np.arange(100) * 500.0
+    warm = NamedArray(Quantity(jnp.asarray(values), "degC"), ("t", "x"), {"t": Quantity(t, "ms")})
+    for scaling, unit in (("density", "kelvin**2/Hz"), ("spectrum", "kelvin**2")):
+        frequencies, expected = signal.welch(values.T, 2.0, nperseg=32, scaling=scaling)
+        out = named.welch(warm, "t", 32, scaling=scaling)
+        assert out.dims == ("frequency", "x")
+        found = out.to(unit).magnitude.array
+        np.testing.assert_allclose(found, expected.T, rtol=1e-3, atol=1e-6)
+        coordinate = out.coord("frequency").array.to("Hz").magnitude
+        np.testing.assert_allclose(coordinate, frequencies, rtol=1e-6)
+    uneven = warm.assign_coords(t=np.arange(100.0) ** 2)
+    with pytest.raises(CoordinateError) as error:
+        named.welch(uneven, "t")
+    assert str(error.value).splitlines()[0] == (
+        "`welch` needs numbers as coordinates along 't', evenly spaced."
+    )
