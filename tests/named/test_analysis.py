@@ -169,3 +169,35 @@ def test_power_spectra():
     assert str(error.value).splitlines()[0] == (
         "`welch` needs numbers as coordinates along 't', evenly spaced."
     )
+
+
+CALENDARS = {
+    "month": lambda a: a.sel(t="2000-02"),
+    "slice": lambda a: a.sel(t=slice("2000-02", "2000-05")),
+    "groups": lambda a: a.groupby("t.month").mean(),
+    "seasons": lambda a: a.groupby("t.season").max(),
+    "derivative": lambda a: a.differentiate("t", datetime_unit="D"),
+    "blocks": lambda a: a.coarsen(t=3).mean(),
+}
+
+
+@pytest.mark.parametrize("name", CALENDARS)
+@pytest.mark.parametrize("calendar", ["360_day", "noleap"])
+def test_other_calendars(calendar, name):
+    pytest.importorskip("cftime")
+    days = xr.date_range("2000-01-01", periods=30, freq="17D", calendar=calendar, use_cftime=True)
+    theirs = xr.DataArray(np.arange(30.0) ** 2, dims="t", coords={"t": days})
+    close(CALENDARS[name](named.from_xarray(theirs)), CALENDARS[name](theirs))
+
+
+def test_other_calendars_have_no_periods():
+    pytest.importorskip("cftime")
+    days = xr.date_range("2000-01-01", periods=4, freq="D", calendar="noleap", use_cftime=True)
+    a = NamedArray(jnp.arange(4.0), "t", {"t": days})
+    at = a.interp(t=days[1] + (days[2] - days[1]) / 2)
+    assert float(at) == 1.5 and at.coord("t").array[()].hour == 12
+    with pytest.raises(CoordinateError) as error:
+        a.resample(t="2D")
+    assert str(error.value).splitlines()[0] == (
+        "`resample` takes NumPy's dates, and those along 't' are of the calendar 'noleap'."
+    )

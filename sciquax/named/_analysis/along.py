@@ -68,7 +68,7 @@ class AlongCoordinates(NamedBase):
         """The integral up to each place, zero at the first: as `integrate`."""
         return cumulative_integrate(self, name, datetime_unit)
 
-    def polyfit(self: X, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
+    def polyfit(self, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
         """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
         return polyfit(self, name, deg, into, skipna=skipna)
 

@@ -1,5 +1,6 @@
 """Blocks of neighbouring places: `a.coarsen(x=4).mean()`."""
 
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from .._array.base import bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError
 from .._by_name.shapes import _pairs
-from .._labels.distances import inexact, with_leaf
+from .._labels.distances import from_first, inexact, with_leaf
 from .groups import GroupReductions, Partition, reduced
 
 _COORDINATES: dict[str, Callable[..., Any]] = {
@@ -139,10 +140,14 @@ def _labels(known: Coordinate, size: int, blocks: int, kind: Any, from_left: boo
     function = kind if callable(kind) else _COORDINATES.get(kind)
     if function is None:
         raise AxisError(f"`coarsen` got coord_func={kind!r}.").at(user_line())
-    if values.dtype.kind not in "iufbmM":
+    if values.dtype.kind not in "iufbmM" and known.calendar is None:
         function = _COORDINATES["first"]
     starts = [size * b - (0 if from_left else size * blocks - n) for b in range(blocks)]
     parts = [values[max(0, s) : min(n, s + size)] for s in starts]
+    if known.calendar is not None and n:
+        since, tick = from_first(known), datetime.timedelta(microseconds=1)
+        means = [float(function(since[max(0, s) : min(n, s + size)], axis=0)) for s in starts]
+        return Coordinate(np.array([values[0] + round(m) * tick for m in means], object))
     if values.dtype.kind in "mM" or values.dtype.kind in "iuf" and n:
         first = values[0]
         ticks = [p - first for p in parts]

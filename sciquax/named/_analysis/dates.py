@@ -28,11 +28,14 @@ FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
 
 def date_field(values: np.ndarray, field: str) -> np.ndarray:
     """A part of dates, such as "month" or "season". **Raises** for one that there is not."""
-    if field not in FIELDS or values.dtype.kind != "M":
+    calendar = Coordinate(values).calendar if values.dtype.hasobject else None
+    if field not in FIELDS or values.dtype.kind != "M" and calendar is None:
         raise AxisError(
             f"`dt` got {field!r} for coordinates of {values.dtype}.",
             f"Dates have {', '.join(FIELDS)}.",
         ).at(user_line())
+    if calendar is not None:
+        return _of_calendar(values, field, calendar)
     index = pandas().DatetimeIndex(values.ravel())
     if field == "season":
         missing = np.isnat(values.ravel())
@@ -45,6 +48,21 @@ def date_field(values: np.ndarray, field: str) -> np.ndarray:
     else:
         out = np.asarray(getattr(index, _NEW_NAMES.get(field, field)))
     return out.reshape(values.shape)
+
+
+def _of_calendar(values: np.ndarray, field: str, calendar: str) -> np.ndarray:
+    """A part of cftime's dates."""
+    if field == "season":
+        months = np.array([x.month for x in values.flat])
+        return _SEASONS[months // 3 % 4].reshape(values.shape)
+    name = {"day_of_year": "dayofyr", "day_of_week": "dayofwk", "days_in_month": "daysinmonth"}.get(
+        _NEW_NAMES.get(field, field), field
+    )
+    if not hasattr(values.flat[0], name):
+        raise AxisError(f"`dt` has no {field!r} for dates of the calendar {calendar!r}.").at(
+            user_line()
+        )
+    return np.array([getattr(x, name) for x in values.flat]).reshape(values.shape)
 
 
 class Dates:
@@ -66,7 +84,8 @@ class Dates:
 
     def __init__(self, a: Any):
         values = a.array
-        if not isinstance(values, np.ndarray) or values.dtype.kind != "M":
+        known = isinstance(values, np.ndarray) and values.dtype.kind in "MO"
+        if not known or values.dtype.hasobject and Coordinate(values).calendar is None:
             raise CoordinateError(
                 f"`.dt` is of dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
             ).at(user_line())

@@ -254,6 +254,12 @@ def resampled(a: Any, pairs: dict[Any, Any], options: dict[str, Any]) -> Resampl
     name = a.dims[i]
     a.coord(name)
     known = a._axes.coords[name]
+    if known.calendar is not None:
+        raise CoordinateError(
+            f"`resample` takes NumPy's dates, and those along {name!r} are of the calendar "
+            f"{known.calendar!r}.",
+            f"Group by a part of them: `groupby('{name}.month')`.",
+        ).at(user_line())
     if not known.dated or not index_of(known).is_monotonic_increasing:
         raise CoordinateError(
             f"`resample` needs dates in ascending order along {name!r}.", "Sort first: `sortby`."

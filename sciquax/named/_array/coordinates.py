@@ -83,6 +83,12 @@ class Coordinate:
     def dated(self) -> bool:
         return self.values.dtype.kind == "M"
 
+    @property
+    def calendar(self) -> str | None:
+        """The calendar of dates that are cftime's, such as "360_day"."""
+        first = self.values.flat[0] if self.values.dtype.hasobject and self.values.size else None
+        return getattr(first, "calendar", None)
+
     def like(self, other: "Coordinate") -> bool:
         """Whether both are plain, or values of one type and unit."""
         if self.tree is None or other.tree is None:
