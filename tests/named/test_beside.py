@@ -130,6 +130,8 @@ def test_refused():
          "('time', 'x')."),
         (short, CoordinateError, "The coordinate 'z' along ('x',) has the shape (2,), and the "
          "array's dims are ('time', 'x') of shape (4, 3)."),
+        (lambda: ours.sel(month=2), AxisError,
+         "`sel` got 'month', a coordinate with the dims ('time',): no axis."),
         (of_two, AxisError, "`groupby` got 'lat', a coordinate with the dims ('time', 'x')."),
     ]:  # fmt: skip
         with pytest.raises(kind) as error:

@@ -9,6 +9,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import quoted
 
 from .._array.axes import axes, name_of
 from .._array.base import NamedBase, as_named, bare
@@ -126,7 +127,13 @@ def polyval(coord: Any, coefficients: Any, name: Any = "degree") -> Any:
     coefficients says nothing: the seconds since 1970 of one day in single precision.
     """
     if isinstance(coefficients, Mapping):
-        parts = dict(coefficients)
+        degrees = list(coefficients)
+        if not degrees or not all(type(k) is int and k >= 0 for k in degrees):
+            raise AxisError(
+                f"`polyval` got coefficients for {quoted(degrees)}.",
+                "They are by degrees: 0, 1, 2.",
+            ).at(user_line())
+        parts = {k: as_named(x, "polyval") for k, x in coefficients.items()}
     else:
         given = as_named(coefficients, "polyval")
         i = given._axes.position("polyval", name, given)

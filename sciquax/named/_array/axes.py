@@ -173,6 +173,15 @@ class Axes:
         name = name_of(axis)
         found = self.place.get(name)
         if found is None:
+            if name in self.beside:
+                along = self.beside[name].dims
+                raise AxisError(
+                    f"`{what}` got {name!r}, a coordinate with the dims "
+                    f"{show_dims(along)}: no axis.",
+                    f"Choose by a mask: `a.sel({along[0]}=a.coord({name!r}) == 3)`."
+                    if len(along) == 1
+                    else "Name an axis.",
+                ).at(user_line())
             raise absent(what, name, self.dims).at(user_line())
         if array is not None and isinstance(axis, Axis) and axis.size is not None:
             size = array.shape[found]
