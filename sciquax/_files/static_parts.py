@@ -138,7 +138,7 @@ def _written_array(x: np.ndarray) -> dict[str, Any]:
     return {"dtype": x.dtype.str, "shape": list(x.shape), "base64": data}
 
 
-def _read_array(x: Any) -> np.ndarray:
+def _read_array(x: Any) -> Any:
     if "items" in x:
         items = [read(y) for y in x["items"]]
         array = np.empty(len(items), object)

@@ -57,7 +57,7 @@ def to_xarray(a: NamedArray, name: str | None = None) -> xr.DataArray:
     coords = {}
     for dim, (value, extra) in a.stored_coords().items():
         numbers, unit_attrs = _split(value)
-        coords[dim] = xr.Variable((dim,), numbers, {**extra, **unit_attrs})
+        coords[dim] = xr.Variable(a.coord(dim).dims, numbers, {**extra, **unit_attrs})
     return xr.DataArray(
         values, coords=coords, dims=dims, attrs=attrs, name=a.name if name is None else name
     )
@@ -83,8 +83,8 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
     anything else is the unit (for a `Dataset`, a dictionary of variable to unit overrides some);
     `coords=False` leaves coordinates behind.
 
-    Coordinates along an axis come along, with their units; others (scalars, or of several axes) are
-    variables of their own and do not. Dates stay NumPy's. Numbers are converted to JAX's precision.
+    Coordinates come along, with their units. Dates stay NumPy's. Numbers are converted to JAX's
+    precision.
 
     **Raises** `UndefinedUnitError` if a unit cannot be read: give it, or None.
     """
@@ -104,19 +104,19 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
     attrs = dict(data.attrs)
     found = _unit(attrs, units, f"variable {data.name!r}")
     known, items = {}, {}
-    for dim in dims if coords else ():
-        if dim not in data.coords or data.coords[dim].dims != (dim,):
-            continue
+    own_first = sorted(data.coords, key=lambda name: str(name) not in dims)
+    for dim in map(str, own_first) if coords else ():
         variable = data.coords[dim]
         own = dict(variable.attrs)
         try:
             coordinate_unit = _unit(own, "parse", f"coordinate {dim!r}")
         except UndefinedUnitError:
-            if units == "parse":
+            if units == "parse" and dim in dims:
                 raise
             coordinate_unit = None
         numbers = np.asarray(variable.values)
-        known[dim] = numbers if coordinate_unit is None else _quantity(numbers, coordinate_unit)
+        value = numbers if coordinate_unit is None else _quantity(numbers, coordinate_unit)
+        known[dim] = value if dim in dims else (tuple(map(str, variable.dims)), value)
         items[dim] = own
     values = np.asarray(data.values)
     if values.dtype.kind not in "biufc":

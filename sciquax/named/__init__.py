@@ -58,6 +58,7 @@ from ._jit import jit as jit
 from ._mapping import cmap as cmap, fold as fold, map as map, named_vmap as named_vmap, scan as scan
 from ._named_array import NamedArray as NamedArray
 from ._sharding import partition_spec as partition_spec, shard as shard
+from ._signal import convolve as convolve, welch as welch
 
 from . import _positional as _positional  # isort: skip  # enrols the rules
 from ._array import in_files as in_files  # isort: skip
@@ -78,7 +79,7 @@ def _as_function(name: str) -> _Any:
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
 for _kind in (_Reductions, _Shapes, _Moving, _Along, _Missing, _Relabelling):
-    for _name in (*vars(_kind), "isel", "sel"):
+    for _name in (*vars(_kind), "isel", "sel", "head", "tail", "thin"):
         if not _name.startswith("_") and _name not in ("T", "dt") and _name not in globals():
             globals()[_name] = _as_function(_name)
 

@@ -1,9 +1,11 @@
 """`named.jit`: compiled once for each program, where `jax.jit` compiles for each set of labels.
 
 `jax.jit` takes coordinates as part of what an argument is, as it must: a function may select by
-them. Most functions make the same program of other labels. So here a function is traced for new
-labels, which takes milliseconds, and compiled only if the program is new; constants that were made
-of labels, such as the weights of an interpolation, are operands of it.
+them. Most functions never look at a label. So here a function is traced with labels that nobody has
+told, and which tell when one is asked for. Where none is, what was compiled serves whatever the
+labels are. Where one is, the function is traced for each set of labels, which takes milliseconds,
+and compiled only if the program is new; constants that were made of labels, such as the weights of
+an interpolation, are operands of it.
 """
 
 import functools
@@ -16,6 +18,10 @@ import numpy as np
 
 from sciquax.core import interpret, strip
 from sciquax.core.internal import Literal, Tracer, open_jaxpr, trace_context
+
+from ._array.axes import Axes, axes
+from ._array.base import NamedBase, bare
+from ._array.coordinates import Beside, Coordinate
 
 
 class _Identity:
@@ -33,6 +39,113 @@ class _Identity:
         return id(self.held)
 
 
+class _Asked(Exception):
+    """Internal: somebody asked for a label."""
+
+
+class _Untold(Coordinate):
+    """A coordinate whose labels nobody has told: known is its shape, its unit and who it is.
+
+    **Attributes**: `number`, which of the distinct coordinates of a call it stands for; `asked`,
+    whether somebody wanted to know a label.
+    """
+
+    __slots__ = ("asked", "number", "shape")
+
+    def __init__(self, number: int, like: Coordinate):
+        self.number, self.shape, self.tree = number, like.values.shape, like.tree
+        self.found: dict[str, Any] = {}
+        self.asked = False
+
+    @property
+    def values(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.asked = True
+        raise _Asked
+
+    @property
+    def digest(self) -> Any:
+        return self.values
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or isinstance(other, Coordinate) and bool(self.digest)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+def _is_named(x: Any) -> bool:
+    return isinstance(x, NamedBase)
+
+
+def _with_coordinates(tree: Any, put: Callable[[Coordinate], Coordinate]) -> Any:
+    """A tree whose named arrays have other coordinates."""
+
+    def layout(known: Axes) -> Axes:
+        if not known.coords and not known.beside:
+            return known
+        coords = {n: put(c) for n, c in known.coords.items()}
+        beside = {n: Beside(b.dims, put(b.held)) for n, b in known.beside.items()}
+        return axes(known.dims, coords, known.attrs, beside)
+
+    return jtu.tree_map(
+        lambda x: bare(x.array, layout(x._axes.traced)) if _is_named(x) else x,
+        tree,
+        is_leaf=_is_named,
+    )
+
+
+class _ByShape:
+    """What was compiled without looking at labels, by the shapes of coordinates.
+
+    **Arguments**: the function, and its programs.
+    """
+
+    def __init__(self, function: Callable[..., Any], programs: dict[Any, Any]):
+        self._function, self._programs = function, programs
+        self._untold: dict[Any, _Untold] = {}
+        self._calls: dict[Any, Any] = {}
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        """The result, or NotImplemented where labels matter."""
+        numbers: dict[Coordinate, _Untold] = {}
+
+        def hide(c: Coordinate) -> Coordinate:
+            found = numbers.get(c)
+            if found is None:
+                key = (len(numbers), c.values.shape, c.tree)
+                found = self._untold.get(key)
+                if found is None:
+                    found = self._untold[key] = _Untold(len(numbers), c)
+                numbers[c] = found
+            return found
+
+        leaves, tree = jtu.tree_flatten(_with_coordinates((args, kwargs), hide))
+        if not numbers:
+            return NotImplemented
+        key = (tree, tuple(map(_kind, leaves)), trace_context())
+        if key not in self._calls:
+            self._calls[key] = self._traced(tree, leaves, numbers)
+        found = self._calls[key]
+        if found is None:
+            return NotImplemented
+        program, consts, out_tree = found
+        told = list(numbers)
+        out = jtu.tree_unflatten(out_tree, program(consts, leaves))
+        return _with_coordinates(out, lambda c: told[c.number] if isinstance(c, _Untold) else c)
+
+    def _traced(self, tree: Any, leaves: list[Any], numbers: dict[Coordinate, _Untold]) -> Any:
+        for untold in numbers.values():
+            untold.asked = False
+        try:
+            found = _traced(self._function, tree, leaves, self._programs)
+        except Exception:  # an error of the function's own is raised again, with labels
+            return None
+        return None if any(c.asked for c in numbers.values()) else found
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, compiled: as by `jax.jit`, but for other coordinates not compiled again.
 
@@ -44,7 +157,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> from sciquax import named
     >>> series = named.arange("t", 6, dtype=float).assign_coords(t=jnp.arange(6.0))
     >>> centred = named.jit(lambda window: window - window.mean("t"))
-    >>> for start in range(3):  # traced three times, compiled once
+    >>> for start in range(3):  # compiled once
     ...     out = centred(series.isel(t=slice(start, start + 3)))
     >>> out.coord("t").array.tolist(), out.array.tolist()
     ([2.0, 3.0, 4.0], [-1.0, 0.0, 1.0])
@@ -53,6 +166,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     calls: dict[Any, tuple[Callable[..., Any], list[Any], Any]] = {}
     programs: dict[Any, Callable[..., Any]] = {}
+    by_shape = _ByShape(function, programs)
     nested = jax.jit(function)
 
     @functools.wraps(function)
@@ -60,6 +174,9 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
         leaves, tree = jtu.tree_flatten((args, kwargs))
         if any(isinstance(x, Tracer) for x in leaves):
             return nested(*args, **kwargs)
+        out = by_shape(args, kwargs)
+        if out is not NotImplemented:
+            return out
         key = (tree, tuple(map(_kind, leaves)), trace_context())
         found = calls.get(key)
         if found is None:

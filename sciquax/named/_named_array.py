@@ -1,6 +1,7 @@
 """`NamedArray`: an array whose axes have names."""
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,7 +106,7 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
         """
         made = cls(array, dims, coords)
         said = Attributes(name, attrs or {}, coord_attrs)
-        return bare(made.array, axes(made.dims, made._axes.coords, said))
+        return bare(made.array, axes(made.dims, made._axes.coords, said, made._axes.beside))
 
     def aval(self) -> Any:
         self._axes.dims  # noqa: B018  # says so if a transformation took a named axis
@@ -189,12 +190,13 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
 
 def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """A method that understands xarray's word for its name or names as well."""
+    given = list(inspect.signature(method).parameters).index(word) - 1  # parameters before it
 
     @functools.wraps(method)
     def understood(self: Any, *args: Any, **kwargs: Any) -> Any:
         for other in ("dim", "coord"):
             if other in kwargs:
-                if args or word in kwargs:
+                if len(args) > given or word in kwargs:
                     raise AxisError(
                         f"`{method.__name__}` got `{other}` and a name.", "Give the name alone."
                     ).at(user_line())
@@ -207,7 +209,8 @@ def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
 for _word, _methods in {
     "name": "argmax argmin nanargmax nanargmin idxmax idxmin cumsum cumprod cummax cummin sort "
     "argsort diff ffill bfill dropna interpolate_na differentiate cumulative_integrate polyfit",
-    "names": "ptp squeeze flip integrate count",
+    "names": "ptp squeeze flip integrate count quantile nanquantile percentile weighted_mean "
+    "softmax log_softmax",
 }.items():
     for _method in _methods.split():
         setattr(NamedArray, _method, _called_dim(_word, getattr(NamedArray, _method)))

@@ -51,7 +51,7 @@ def _transform(what: str) -> _Transform:
         if into is None:
             return made
         made = made.rename({a.dims[i]: into})
-        frequencies = _frequencies_of(what, a, i, n)
+        frequencies = frequencies_of(what, a, i, n)
         if frequencies is None:
             return made
         return bare(made.array, made._axes.with_coord(name_of(into), frequencies))
@@ -73,7 +73,7 @@ hfft: _Transform = _transform("hfft")
 ihfft: _Transform = _transform("ihfft")
 
 
-def _frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
+def frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
     """The frequencies of evenly spaced coordinates, in double precision, per their unit."""
     known = a._axes.coords.get(a.dims[axis])
     if what not in ("fft", "rfft") or known is None or not known.numeric or len(known) < 2:

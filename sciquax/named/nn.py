@@ -47,7 +47,10 @@ def one_hot(a: Any, axis: Any, size: int | None = None, dtype: Any = float) -> N
         )
     dims = (*a.dims, name_of(axis))
     check_distinct("one_hot", dims)
-    return bare(jax.nn.one_hot(a.array, size, dtype=dtype), axes(dims, a._axes.coords))
+    return bare(
+        jax.nn.one_hot(a.array, size, dtype=dtype),
+        axes(dims, a._axes.coords, beside=a._axes.beside),
+    )
 
 
 def dropout(key: Any, a: Any, rate: float, inference: bool = False) -> NamedArray:

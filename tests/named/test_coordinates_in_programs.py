@@ -190,3 +190,35 @@ def test_jit_compiles_once_for_each_program():
     by_label = named.jit(lambda w: w * 2.0 if float(w.coord("x").array[0]) > 0 else w * 3.0)
     same(by_label(windows[0]), windows[0].array * 3)
     same(by_label(windows[1]), windows[1].array * 2)
+
+
+def test_jit_traces_once_where_no_label_is_asked_for():
+    traced = []
+
+    @named.jit
+    def centred(pair, scale):
+        traced.append(pair["a"].dims)
+        a, b = pair["a"], pair["b"]
+        return {"out": scale * (a - b.mean("t")), "n": (a + b).sum("x")}
+
+    months = ("t", np.arange(40) // 4)
+    series = NamedArray(
+        jnp.arange(80.0).reshape(40, 2) ** 2, ("t", "x"),
+        {"t": np.arange(40) * 0.5, "x": ["p", "q"], "month": months},
+    )  # fmt: skip
+    for start in range(0, 30, 3):
+        window = series.isel(t=slice(start, start + 5))
+        out = centred({"a": window, "b": window * 2}, 3.0)
+        expected = 3.0 * (window - (window * 2).mean("t"))
+        np.testing.assert_allclose(out["out"].array, expected.array, rtol=1e-6)
+        for name in ("t", "x", "month"):
+            np.testing.assert_array_equal(out["out"].coord(name), window.coord(name))
+        assert set(out["n"].coords) == {"t", "month"}
+    assert len(traced) == 1
+    # Labels that differ are still refused, where they had been told apart by nobody.
+    with pytest.raises(CoordinateError, match=r"`sub` got two coordinates|`add` got two"):
+        centred({"a": series.isel(t=slice(0, 5)), "b": series.isel(t=slice(1, 6))}, 3.0)
+    late = named.jit(lambda a: a.isel(t=slice(1, 3)) * 2)
+    for start in (0, 7):
+        window = series.isel(t=slice(start, start + 5))
+        np.testing.assert_array_equal(late(window).coord("t"), window.coord("t").isel(t=[1, 2]))

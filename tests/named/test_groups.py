@@ -282,7 +282,7 @@ def test_tables_and_text():
     table = a.to_dataframe("height")
     assert list(table.index) == ["a", "b"] and list(table["height"]) == [1, 2]
     assert repr(a) == "NamedArray(f32[t=2], 'm')\n[1. 2.]\nt: a to b"
-    assert repr(a.coord("t").isel(t=0)) == "NamedArray(str32[])\na"
+    assert repr(a.coord("t").isel(t=0)) == "NamedArray(str32[])\na\nt: a"
 
 
 @pytest.mark.filterwarnings("ignore")  # the file writes its reference year without zeros

@@ -43,7 +43,7 @@ class AlongCoordinates(NamedBase):
     def interp_like(self: X, other: Any, method: str = "linear", **options: Any) -> X:
         """Interpolated at the coordinates that another array has along names of this one."""
         other = as_named(other, "interp_like")
-        shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
+        shared = {n: other.coord(n) for n in other._axes.coords if n in self._axes.coords}
         return self.interp(shared, method, **options)
 
     def differentiate(
@@ -68,9 +68,9 @@ class AlongCoordinates(NamedBase):
         """The integral up to each place, zero at the first: as `integrate`."""
         return cumulative_integrate(self, name, datetime_unit)
 
-    def polyfit(self: X, name: Any, deg: int, into: Any = "degree") -> X:
+    def polyfit(self, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
         """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
-        return polyfit(self, name, deg, into)
+        return polyfit(self, name, deg, into, skipna=skipna)
 
     def groupby(self, group: Any, bins: Any = None, **options: Any) -> GroupBy:
         """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.

@@ -1,5 +1,6 @@
 """Blocks of neighbouring places: `a.coarsen(x=4).mean()`."""
 
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from sciquax.core import user_line
 from .._array.base import bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError
-from .._labels.distances import inexact, with_leaf
+from .._by_name.shapes import _pairs
+from .._labels.distances import from_first, inexact, with_leaf
 from .groups import GroupReductions, Partition, reduced
 
 _COORDINATES: dict[str, Callable[..., Any]] = {
@@ -64,6 +66,24 @@ class Coarsen(GroupReductions):
             return out if labels is not None else out.drop_coords(part.name)
         return self._several(kind, names, skipna, options)
 
+    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
+        """The blocks themselves: `a.coarsen(time=12).construct(time=("year", "month"))`.
+
+        Each name becomes two, the blocks and the places in them; its coordinates go.
+        """
+        out = self._array
+        pairs = _pairs("construct", names, more)
+        for part, _ in self._parts:
+            if part.name not in pairs or len(pairs) != len(self._parts):
+                raise AxisError(
+                    f"`construct` needs two names for each of {[p.name for p, _ in self._parts]}.",
+                    "Write `.construct(time=('year', 'month'))`.",
+                ).at(user_line())
+            blocks = int(part.codes.max(initial=-1)) + 1
+            sizes = (blocks, len(part.codes) // max(blocks, 1))
+            out = out.unflatten(part.name, dict(zip(pairs[part.name], sizes, strict=True)))
+        return out
+
     def _several(self, kind: str, names: Any, skipna: bool | None, options: Any) -> Any:
         """Over blocks along several names: blocks side by side, then one reduction of each."""
         a, lags = self._array, []
@@ -79,6 +99,7 @@ class Coarsen(GroupReductions):
         codes = np.zeros(one.sizes["_block"], int)
         whole = Partition("_block", place, codes, Coordinate(np.zeros(1, int)), "_block")
         out = reduced(one, whole, kind, names, skipna, **options).isel(_block=0)
+        out = out.drop_coords("_block")
         return out.transpose(*[d for d in self._array.dims if d in out.dims], ...)
 
 
@@ -105,8 +126,7 @@ def _blocks(
         widths = [ends if k == i else (0, 0) for k in range(a.ndim)]
         a = inexact(a)
         padded = with_leaf(a, lambda x: jnp.pad(x, widths, constant_values=jnp.nan))
-        layout = a._axes if known is None else a._axes.with_coord(name, None)
-        a = bare(padded, layout.plain)
+        a = bare(padded, a._axes.without(name))
     blocks = (n + lacking) // size
     codes = np.repeat(np.arange(blocks), size)
     if known is None:
@@ -120,10 +140,14 @@ def _labels(known: Coordinate, size: int, blocks: int, kind: Any, from_left: boo
     function = kind if callable(kind) else _COORDINATES.get(kind)
     if function is None:
         raise AxisError(f"`coarsen` got coord_func={kind!r}.").at(user_line())
-    if values.dtype.kind not in "iufbmM":
+    if values.dtype.kind not in "iufbmM" and known.calendar is None:
         function = _COORDINATES["first"]
     starts = [size * b - (0 if from_left else size * blocks - n) for b in range(blocks)]
     parts = [values[max(0, s) : min(n, s + size)] for s in starts]
+    if known.calendar is not None and n:
+        since, tick = from_first(known), datetime.timedelta(microseconds=1)
+        means = [float(function(since[max(0, s) : min(n, s + size)], axis=0)) for s in starts]
+        return Coordinate(np.array([values[0] + round(m) * tick for m in means], object))
     if values.dtype.kind in "mM" or values.dtype.kind in "iuf" and n:
         first = values[0]
         ticks = [p - first for p in parts]

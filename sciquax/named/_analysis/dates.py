@@ -10,7 +10,7 @@ from sciquax.core import user_line
 from .._array.axes import axes
 from .._array.base import bare
 from .._array.coordinates import Coordinate, meet
-from .._array.errors import AxisError, CoordinateError
+from .._array.errors import AxisError, CoordinateError, show_dims
 from .._labels.lookup import pandas
 
 _SEASONS = np.array(["DJF", "MAM", "JJA", "SON"])
@@ -28,11 +28,14 @@ FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
 
 def date_field(values: np.ndarray, field: str) -> np.ndarray:
     """A part of dates, such as "month" or "season". **Raises** for one that there is not."""
-    if field not in FIELDS or values.dtype.kind != "M":
+    calendar = Coordinate(values).calendar if values.dtype.hasobject else None
+    if field not in FIELDS or values.dtype.kind != "M" and calendar is None:
         raise AxisError(
             f"`dt` got {field!r} for coordinates of {values.dtype}.",
             f"Dates have {', '.join(FIELDS)}.",
         ).at(user_line())
+    if calendar is not None:
+        return _of_calendar(values, field, calendar)
     index = pandas().DatetimeIndex(values.ravel())
     if field == "season":
         missing = np.isnat(values.ravel())
@@ -45,6 +48,21 @@ def date_field(values: np.ndarray, field: str) -> np.ndarray:
     else:
         out = np.asarray(getattr(index, _NEW_NAMES.get(field, field)))
     return out.reshape(values.shape)
+
+
+def _of_calendar(values: np.ndarray, field: str, calendar: str) -> np.ndarray:
+    """A part of cftime's dates."""
+    if field == "season":
+        months = np.array([x.month for x in values.flat])
+        return _SEASONS[months // 3 % 4].reshape(values.shape)
+    name = {"day_of_year": "dayofyr", "day_of_week": "dayofwk", "days_in_month": "daysinmonth"}.get(
+        _NEW_NAMES.get(field, field), field
+    )
+    if not hasattr(values.flat[0], name):
+        raise AxisError(f"`dt` has no {field!r} for dates of the calendar {calendar!r}.").at(
+            user_line()
+        )
+    return np.array([getattr(x, name) for x in values.flat]).reshape(values.shape)
 
 
 class Dates:
@@ -66,7 +84,8 @@ class Dates:
 
     def __init__(self, a: Any):
         values = a.array
-        if not isinstance(values, np.ndarray) or values.dtype.kind != "M":
+        known = isinstance(values, np.ndarray) and values.dtype.kind in "MO"
+        if not known or values.dtype.hasobject and Coordinate(values).calendar is None:
             raise CoordinateError(
                 f"`.dt` is of dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
             ).at(user_line())
@@ -105,6 +124,19 @@ class Dates:
         return self._indexed("strftime", format)
 
 
+def _beside_for(a: Any, name: str, field: str) -> tuple[str, np.ndarray, Coordinate | None, str]:
+    """As `labels_for`, by a second coordinate along one of the axes."""
+    dims, known = a._axes.beside[name]
+    if len(dims) != 1:
+        raise AxisError(
+            f"`groupby` got {name!r}, a coordinate with the dims {show_dims(dims)}.",
+            "Groups run along one axis: `flatten` those of the array first.",
+        ).at(user_line())
+    if field:
+        return dims[0], date_field(known.values, field), None, field
+    return dims[0], known.values, known, name
+
+
 def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, str]:
     """What a group is by: the name that it runs along, a label for each place, and its own name.
 
@@ -119,6 +151,8 @@ def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, 
         name, dot, field = group.partition(".")
         if name not in a._axes.place and group in a._axes.place:
             name, dot = group, ""
+        if name in a._axes.beside or group in a._axes.beside:
+            return _beside_for(a, *((name, field) if name in a._axes.beside else (group, "")))
         i = a._axes.position("groupby", name, a)
         a.coord(name)
         known = a._axes.coords[a.dims[i]]

@@ -10,7 +10,7 @@ from sciquax.core import user_line
 
 from .._array.axes import axes
 from .._array.base import as_named, bare
-from .._array.coordinates import Coordinate
+from .._array.coordinates import Beside, Coordinate
 from .._array.errors import AxisError, CoordinateError
 from .._by_name.concatenation import concatenate, stack
 from .._labels.lookup import index_of, labels_among, pandas
@@ -127,9 +127,13 @@ class GroupBy(GroupReductions):
         )
 
     def _combined(self, op: Callable[..., Any], other: Any, swapped: bool = False) -> Any:
-        each = self._of_each(other)
+        parts, each = self._parts, self._of_each(other)
         out = op(each, self._array) if swapped else op(self._array, each)
-        return out.transpose(*self._array.dims, ...)
+        out = out.transpose(*self._array.dims, ...)
+        if parts.into in out._axes.place or (parts.codes < 0).any():
+            return out
+        group = Beside((parts.name,), parts.labels.take(parts.codes))
+        return bare(out.array, out._axes.with_beside(**{parts.into: group}))
 
     def __add__(self, other: Any) -> Any:
         return self._combined(operator.add, other)
@@ -250,6 +254,12 @@ def resampled(a: Any, pairs: dict[Any, Any], options: dict[str, Any]) -> Resampl
     name = a.dims[i]
     a.coord(name)
     known = a._axes.coords[name]
+    if known.calendar is not None:
+        raise CoordinateError(
+            f"`resample` takes NumPy's dates, and those along {name!r} are of the calendar "
+            f"{known.calendar!r}.",
+            f"Group by a part of them: `groupby('{name}.month')`.",
+        ).at(user_line())
     if not known.dated or not index_of(known).is_monotonic_increasing:
         raise CoordinateError(
             f"`resample` needs dates in ascending order along {name!r}.", "Sort first: `sortby`."

@@ -43,7 +43,8 @@ class Partition(NamedTuple):
         dims = tuple(self.into if i == self.axis else d for i, d in enumerate(a.dims))
         known = a._axes.coords
         coords = {n: c for n, c in known.items() if n != self.name and n in dims}
-        return axes(dims, {**coords, self.into: self.labels})
+        beside = a._axes.without(self.name).beside
+        return axes(dims, {**coords, self.into: self.labels}, beside=beside)
 
     def members(self) -> list[np.ndarray]:
         """The places of each group."""

@@ -15,9 +15,10 @@ import numpy as np
 from sciquax.core import convert_to, is_value, user_line
 
 from .._array.axes import Axes, axes
-from .._array.base import NamedBase, bare, labels_of
-from .._array.coordinates import Coordinate, exact
+from .._array.base import NamedBase, bare
+from .._array.coordinates import Beside, Coordinate, exact
 from .._array.errors import AxisError, CoordinateError, PositionalError
+from .._array.known_labels import labels_of
 from .._by_name.call_jax import apply
 from .._labels.distances import coordinate_along, from_first, inexact, mixed, with_leaf
 from .._labels.lookup import comparable, labels_among, pandas
@@ -71,7 +72,7 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
         ).at(user_line())
     grid = _grid(name, known, options.period)
     layout, held = _layout(name, value)
-    source = inexact(a.drop_coords(name))
+    source = inexact(bare(a.array, a._axes.without(name)))
     leaf, tree = labels_of(held)
     if leaf is None:
         return _at_run_time(source, name, known, grid, layout, held, options)
@@ -87,9 +88,11 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
     at = from_first(known, labels.values)
     slack = labels.rounding * np.abs(labels.values) if labels.rounding else 0.0
     out = _at(source, name, grid, bare(at, layout), slack, options)
+    new = Coordinate(exact(leaf), tree if tree is not None else known.tree)
     if layout.dims == (name,):
-        new = Coordinate(exact(leaf), tree if tree is not None else known.tree)
         return bare(out.array, out._axes.with_coord(name, new))
+    if not layout.dims:
+        return bare(out.array, out._axes.with_beside(**{name: Beside((), new)}))
     return out
 
 
@@ -195,7 +198,7 @@ def _spline(source: Any, name: str, grid: _Grid, at: Any, degree: int) -> Any:
     made = with_leaf(source, product)
     coords = {**source._axes.coords, **at._axes.coords}
     dims = (*at._axes.dims, *rest)
-    out = bare(made, axes(dims, coords))
+    out = bare(made, axes(dims, coords, beside=source._axes.beside))
     order = (*rest[:axis], *at._axes.dims, *rest[axis:])
     return out.transpose(*order)
 

@@ -95,28 +95,46 @@ class Missing(NamedBase):
         own: Any = self
         return own.isel({self.dims[i]: np.flatnonzero(kept)})
 
-    def interpolate_na(self: W, name: Any, limit: int | None = None) -> W:
-        """Linear interpolation along a name's coordinates, in place of nans between others."""
+    def interpolate_na(
+        self: W, name: Any, limit: int | None = None, use_coordinate: bool = True
+    ) -> W:
+        """Linear interpolation along a name's coordinates, in place of nans between others.
+
+        `use_coordinate=False` takes places for one apart.
+        """
         from_left, from_right = self.ffill(name, limit), self.bfill(name, limit)
         own: Any = inexact(self)
         i = self._axes.position("interpolate_na", name, self)
-        x = _positions(self, i)
-        places = bare(jnp.where(own.notnull().array, x, jnp.nan), own._axes)
-        before, after = places.ffill(name, limit).array, places.bfill(name, limit).array
-        apart = jnp.where(after > before, after - before, 1)
-        share = jnp.where(after > before, (x - before) / apart, 0)
+        here = np.arange(self.shape[i]).reshape([-1 if k == i else 1 for k in range(self.ndim)])
+        known = bare(jnp.where(own.notnull().array, jnp.asarray(here, float), jnp.nan), own._axes)
+        before, after = known.ffill(name, limit).array, known.bfill(name, limit).array
+        between = after > before
+        start, end = (jnp.where(between, x, 0).astype(jnp.int32) for x in (before, after))
+        since = _distance(self, i, use_coordinate)
+        share = since(start, here) / jnp.where(between, since(start, end), 1)
+        share = jnp.where(between, share, 0)
         right = jtu.tree_leaves(from_right.array)[0]
         out = with_leaf(from_left, lambda left: left * (1 - share) + right * share)
         return bare(out, own._axes.plain)
 
 
-def _positions(a: Any, i: int) -> Any:
-    """How far each place is from the first, along an axis, broadcast to the array."""
-    known = a._axes.coords.get(a.dims[i])
-    distance = np.arange(a.shape[i]) if known is None else from_first(known)
-    shape = [1] * a.ndim
-    shape[i] = a.shape[i]
-    return jnp.asarray(distance.reshape(shape), jnp.result_type(float))
+def _distance(a: Any, i: int, use_coordinate: bool) -> Any:
+    """How far one place is from another along an axis: what is known in double precision.
+
+    As two numbers of JAX's precision, the second what the first leaves: the seconds of a gap
+    between dates that are years from the first.
+    """
+    known = a._axes.coords.get(a.dims[i]) if use_coordinate else None
+    exactly = np.arange(float(a.shape[i])) if known is None else from_first(known)
+    dtype = np.dtype(jnp.result_type(float))
+    coarse = exactly.astype(dtype)
+    fine = (exactly - coarse.astype(np.float64)).astype(dtype)
+
+    def since(first: Any, second: Any) -> Any:
+        return sum((jnp.take(x, second) - jnp.take(x, first)) for x in map(jnp.asarray, parts))
+
+    parts = (coarse, fine)
+    return since
 
 
 def _carried(a: Any, what: str, name: Any, limit: int | None, backwards: bool) -> Any:

@@ -92,7 +92,7 @@ class Relabelling(NamedBase):
     def reindex_like(self: Y, other: Any, method: str | None = None, **options: Any) -> Y:
         """The elements at the labels that another array has along names of this one."""
         other = as_named(other, "reindex_like")
-        shared = {n: other.coord(n) for n in other.coords if n in self._axes.coords}
+        shared = {n: other.coord(n) for n in other._axes.coords if n in self._axes.coords}
         return self.reindex(shared, method=method, **options)
 
     def drop_sel(self: Y, labels: Mapping[Any, Any] | None = None, /, **more: Any) -> Y:
@@ -166,7 +166,7 @@ def _reindexed(
     if how is not None and tolerance is not None:
         places = np.where(_within(known, name, labels.values, places, tolerance), places, -1)
     missing = places < 0
-    source = a.drop_coords(name)
+    source = bare(a.array, a._axes.without(name)) if missing.any() else a.drop_coords(name)
     if missing.any() and fill_value is None:
         source = inexact(source)
     if a.shape[i] == 0:

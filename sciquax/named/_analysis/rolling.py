@@ -1,7 +1,7 @@
 """Windows along names: rolling means and their kind.
 
-Sums, means and extremes are XLA's windowed reductions; others are made of the windows themselves, a
-block of them at a time.
+Sums, means and extremes are XLA's windowed reductions; medians along one name are found by ranks;
+others are made of the windows themselves, a block of them at a time.
 """
 
 import math
@@ -22,6 +22,7 @@ from .._array.errors import AxisError, AxisSizeError
 from .._by_name.call_jax import apply
 from .._by_name.shapes import _pairs
 from .._labels.distances import inexact, with_leaf
+from .order_in_windows import median
 
 _BLOCK = 2**22  # elements of windows at a time
 
@@ -75,10 +76,13 @@ class Rolling(Generic[N]):
                 ).at(user_line())
             self._windows[name] = size
 
-    def construct(self, names: Mapping[Any, Any] | None = None, /, **more: Any) -> N:
+    def construct(
+        self, names: Mapping[Any, Any] | None = None, /, stride: Any = 1, **more: Any
+    ) -> N:
         """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
 
-        Only whole windows: the result is shorter by the window's size less one.
+        Only whole windows: the result is shorter by the window's size less one. With a `stride`,
+        one for all names or a dictionary, every so many of them.
         """
         pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
         if set(pairs) != set(self._windows):
@@ -91,13 +95,18 @@ class Rolling(Generic[N]):
             new = pairs[name]
             if new in out._axes.place:
                 raise AxisError(f"`construct` got {new!r}, which the array has.").at(user_line())
-            whole = out.sizes[name] - size + 1
+            by = stride.get(name, 1) if isinstance(stride, Mapping) else stride
+            if by < 1:
+                raise AxisSizeError(f"`construct` got the stride {by} along {name!r}.").at(
+                    user_line()
+                )
             known = out._axes.coords.get(name)
-            index = np.arange(whole)[:, None] + np.arange(size)
+            index = np.arange(0, out.sizes[name] - size + 1, by)[:, None] + np.arange(size)
             dims = (name, new)
             out = out.drop_coords(name).isel({name: bare(index, axes(dims))})
             if known is not None:
-                out = bare(out.array, out._axes.with_coord(name, known.take(self._kept(name))))
+                kept = known.take(self._kept(name)).take(slice(None, None, by))
+                out = bare(out.array, out._axes.with_coord(name, kept))
         return out
 
     def _kept(self, name: str) -> slice:
@@ -203,14 +212,17 @@ class Rolling(Generic[N]):
         return self._reduced(jnp.sum, self._total)
 
     def count(self) -> N:
-        """The number of elements that are no nan in each window, as floating point."""
+        """The number of elements that are no nan in each window, as floating point.
+
+        As of other reductions it is nan where there are fewer than `min_periods`.
+        """
         known = _valid(jtu.tree_leaves(self._array.array)[0]).astype(jnp.result_type(float))
         counted: Any = Rolling.__new__(Rolling)
         counted.__dict__.update(self.__dict__, _array=bare(known, self._array._axes.plain))
-        if self._least is None:
-            return counted.sum()
+        least = math.prod(self._windows.values()) if self._least is None else self._least
         total = counted._slid(known, 0, lax.add)
-        return bare(jnp.where(total >= self._least, total, jnp.nan), counted._array._axes)
+        made: Any = bare(jnp.where(total >= least, total, jnp.nan), counted._array._axes)
+        return made.isel({n: self._kept(n) for n in self._windows}) if self._valid else made
 
     def max(self) -> N:
         return self._extreme(jnp.max, -np.inf, lax.max)
@@ -222,7 +234,12 @@ class Rolling(Generic[N]):
         return self._each(jnp.prod, jnp.nanprod)
 
     def median(self) -> N:
-        return self._each(jnp.median, jnp.nanmedian)
+        (axis, size, before), *more = self._places()
+        if more:
+            return self._each(jnp.median, jnp.nanmedian)
+        return self._reduced(
+            jnp.median, lambda x, count: median(x, axis, size, before, count is not None)
+        )
 
     def std(self, ddof: int = 0) -> N:
         return self._each(jnp.std, jnp.nanstd, ddof=ddof)

@@ -1,5 +1,6 @@
 """Statistics along names: covariance, correlation, polynomials, histograms."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,14 +9,17 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import quoted
 
 from .._array.axes import axes, name_of
-from .._array.base import as_named, bare
+from .._array.base import NamedBase, as_named, bare
 from .._array.coordinates import Coordinate
-from .._array.errors import AxisError
+from .._array.errors import AxisError, CoordinateError
+from .._array.host import host_leaf
 from .._by_name.alignment import alignment
 from .._by_name.call_jax import apply
 from .._labels.distances import coordinate_along, inexact
+from .._labels.lookup import difference_of
 
 
 def _pair(what: str, a: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -47,51 +51,117 @@ def corr(a: Any, b: Any, names: Any = None) -> Any:
     return apart.mean(names, where=valid) / (x.std(names, where=valid) * y.std(names, where=valid))
 
 
-def polyfit(a: Any, name: Any, deg: int, into: Any = "degree") -> Any:
+def polyfit(a: Any, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
     """The coefficients of the polynomial in the coordinate along a name that fits best.
 
-    **Arguments**: an array of numbers; a name, whose coordinates are numbers (in their own unit);
-    the degree; and the name of the coefficients' axis, whose coordinates are the degrees, the
-    highest first, as in xarray.
+    **Arguments**: an array; a name, whose coordinates are numbers (in their own unit); the degree;
+    the name of the coefficients' axis, whose coordinates are the degrees, the highest first, as in
+    xarray; and whether nans are left out.
+
+    **Returns** the coefficients; where there are units, each coefficient has its own: then they are
+    a dictionary by degrees, as [`sciquax.named.polyval`][] takes it.
 
     The least-squares matrix is made on the host in double precision.
     """
     n, known = coordinate_along(as_named(a, "polyfit"), "polyfit", name, 1)
     a = inexact(a)
-    if is_value(a.array) or not known.numeric:
+    if not known.numeric:
         raise AxisError(
-            "`polyfit` takes numbers along numbers, as each coefficient has a unit of its own.",
-            "Fit `a.magnitude`, by days since the first date.",
+            "`polyfit` takes coordinates that are numbers.", "Give days since the first date."
         ).at(user_line())
     x = known.values.astype(np.float64)
     matrix = np.vander(x, deg + 1)
-    scale = np.sqrt((matrix * matrix).sum(axis=0))
-    solution = np.linalg.pinv(matrix / scale, rcond=len(x) * np.finfo(float).eps)
-    solution = solution / scale[:, None]
     # A constant is fitted apart: large coordinates leave single precision nothing else.
-    axis = a._axes.place[n]
-    mean = a.mean(n)
+    mean = a.mean(n, skipna=skipna) if not is_value(a.array) else a.mean(n)
     apart = (a - mean).transpose(n, ...)
-    out = jnp.tensordot(jnp.asarray(solution, a.dtype), apart.array, axes=(1, 0))
+    if is_value(a.array) or known.tree is not None:
+        if skipna:
+            raise AxisError("`polyfit` with units takes no `skipna`.").at(user_line())
+        return _with_units(known, apart, mean, _solution(matrix))
+    if skipna:
+        out = _without_nans(matrix, apart.array)
+    else:
+        out = jnp.tensordot(jnp.asarray(_solution(matrix), a.dtype), apart.array, axes=(1, 0))
     out = out.at[-1].add(mean.array)
-    dims = (name_of(into), *[d for i, d in enumerate(a.dims) if i != axis])
-    coords = {k: c for k, c in a._axes.coords.items() if k != n}
     degrees = Coordinate(np.arange(deg, -1, -1))
-    return bare(out, axes(dims, {**coords, name_of(into): degrees}))
+    layout = a._axes.without(n).with_dims((name_of(into), *(d for d in a.dims if d != n)))
+    return bare(out, layout.with_coord(name_of(into), degrees))
+
+
+def _solution(matrix: np.ndarray) -> np.ndarray:
+    """The least-squares solution as a matrix, of columns scaled alike."""
+    scale = np.sqrt((matrix * matrix).sum(axis=0))
+    solution = np.linalg.pinv(matrix / scale, rcond=len(matrix) * np.finfo(float).eps)
+    return solution / scale[:, None]
+
+
+def _without_nans(matrix: np.ndarray, y: Any) -> Any:
+    """Coefficients of each series by its own elements that are no nan, in an orthonormal basis."""
+    basis, triangle = np.linalg.qr(matrix)
+    q = jnp.asarray(basis, y.dtype)
+    valid = ~jnp.isnan(y)
+    series = jnp.moveaxis(jnp.where(valid, y, 0), 0, -1)
+    weights = jnp.moveaxis(valid, 0, -1).astype(y.dtype)
+    normal = jnp.einsum("...k,ki,kj->...ij", weights, q, q)
+    found = jnp.linalg.solve(normal, jnp.einsum("...k,ki->...i", series, q)[..., None])[..., 0]
+    out = jnp.einsum("ji,...i->...j", jnp.asarray(np.linalg.inv(triangle), y.dtype), found)
+    return jnp.moveaxis(out, -1, 0)
+
+
+def _with_units(known: Coordinate, apart: Any, mean: Any, solution: np.ndarray) -> dict[int, Any]:
+    """A coefficient for each degree, in the array's unit per power of the coordinate's."""
+    step, n = difference_of(known), apart.dims[0]
+    unit = step.of(jnp.ones((), apart.dtype)) if step.tree is not None else 1.0
+    out = {}
+    for k, row in enumerate(reversed(solution)):
+        weights = bare(jnp.asarray(row, apart.dtype), axes((n,)))
+        share = (apart * weights).sum(n) / unit**k if k else (apart * weights).sum(n)
+        out[k] = mean + share if k == 0 else share
+    return out
 
 
 def polyval(coord: Any, coefficients: Any, name: Any = "degree") -> Any:
-    """The polynomial of such coefficients at coordinates, by Horner's rule."""
-    coefficients = as_named(coefficients, "polyval")
-    i = coefficients._axes.position("polyval", name, coefficients)
-    n = coefficients.dims[i]
-    order: list[Any] = list(range(coefficients.shape[i]))
-    if n in coefficients._axes.coords:
-        order = np.argsort(-coefficients._axes.coords[n].values).tolist()
-    out: Any = 0.0
-    for k in order:
-        out = coefficients.isel({n: k}) + out * coord
+    """The polynomial of such coefficients at coordinates, by Horner's rule.
+
+    **Raises** `CoordinateError` for coordinates so far from zero that the precision of the
+    coefficients says nothing: the seconds since 1970 of one day in single precision.
+    """
+    if isinstance(coefficients, Mapping):
+        degrees = list(coefficients)
+        if not degrees or not all(type(k) is int and k >= 0 for k in degrees):
+            raise AxisError(
+                f"`polyval` got coefficients for {quoted(degrees)}.",
+                "They are by degrees: 0, 1, 2.",
+            ).at(user_line())
+        parts = {k: as_named(x, "polyval") for k, x in coefficients.items()}
+    else:
+        given = as_named(coefficients, "polyval")
+        i = given._axes.position("polyval", name, given)
+        n, own = given.dims[i], given._axes.coords.get(given.dims[i])
+        degrees = np.arange(given.shape[i])[::-1] if own is None else own.values
+        plain = bare(given.array, given._axes.without(n))
+        parts = {int(k): plain.isel({n: i}) for i, k in enumerate(degrees)}
+    highest = max(parts)
+    _check_digits(coord, highest, parts[highest].dtype)
+    out = parts[highest]
+    for k in range(highest - 1, -1, -1):
+        out = out * coord + parts[k] if k in parts else out * coord
     return out
+
+
+def _check_digits(coord: Any, degree: int, dtype: Any) -> None:
+    held = host_leaf(coord.array) if isinstance(coord, NamedBase) else None
+    if held is None or held.size < 2 or held.dtype.kind not in "iuf" or degree < 1:
+        return
+    x = held.astype(np.float64)
+    spread = (np.nanmax(x) - np.nanmin(x)) / 2
+    if spread > 0 and (np.abs(x).max() / spread) ** degree * float(jnp.finfo(dtype).eps) > 0.01:
+        raise CoordinateError(
+            f"`polyval` of degree {degree} in {dtype} from {x.min()} to {x.max()}: the powers take "
+            "all its digits.",
+            "Count from the first coordinate, when fitting too: "
+            "`a.assign_coords(t=a.coord('t') - first)`.",
+        ).at(user_line())
 
 
 def histogram(

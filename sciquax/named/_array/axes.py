@@ -14,7 +14,7 @@ import numpy as np
 from sciquax.core import user_line
 from sciquax.core.internal import wanted
 
-from .coordinates import Coordinate
+from .coordinates import Beside, Coordinate
 from .errors import AxisError, AxisSizeError, absent, repeated, show_dims
 
 Dims = tuple[str | None, ...]
@@ -123,28 +123,40 @@ class Axes:
     """What an array knows of its axes. Make one with `axes`.
 
     **Attributes**: `dims`, a name or None for each axis; `coords`, coordinates by name; `attrs`,
-    what a file said of the array (None, if nothing); `place`, the position of each name; `plain`,
-    the same without attributes, as results of arithmetic have it; `named`, whether every axis has
-    a name.
+    what a file said of the array (None, if nothing); `beside`, coordinates that are no axis' own;
+    `place`, the position of each name; `plain`, the same without attributes, as results of
+    arithmetic have it; `traced`, the same without single values beside, for which JAX would
+    compile anew; `named`, whether every axis has a name.
     """
 
-    __slots__ = ("__weakref__", "attrs", "coords", "dims", "named", "place", "plain")
+    __slots__ = (
+        "__weakref__", "attrs", "beside", "coords", "dims", "named", "place", "plain", "traced",
+    )  # fmt: skip
 
     dims: Dims
     coords: dict[str, Coordinate]
     attrs: "Attributes | None"
+    beside: dict[str, Beside]
     place: dict[str, int]
     plain: "Axes"
+    traced: "Axes"
     named: bool
 
-    def __init__(self, dims: Dims, coords: dict[str, Coordinate], attrs: "Attributes | None"):
-        self.dims, self.coords, self.attrs = dims, coords, attrs
+    def __init__(
+        self, dims: Dims, coords: dict[str, Coordinate], attrs: "Attributes | None",
+        beside: dict[str, Beside],
+    ):  # fmt: skip
+        self.dims, self.coords, self.attrs, self.beside = dims, coords, attrs, beside
         self.place = {name: i for i, name in enumerate(dims) if name is not None}
         self.named = None not in dims
-        self.plain = self if attrs is None else axes(dims, coords)
+        self.plain = self if attrs is None else axes(dims, coords, beside=beside)
+        several = {n: c for n, c in beside.items() if c.dims}
+        self.traced = (
+            self if len(several) == len(beside) else axes(dims, coords, attrs, beside=several)
+        )
 
     def __reduce__(self) -> Any:
-        return axes, (self.dims, self.coords, self.attrs)
+        return axes, (self.dims, self.coords, self.attrs, self.beside)
 
     def __copy__(self) -> "Axes":
         return self
@@ -161,6 +173,15 @@ class Axes:
         name = name_of(axis)
         found = self.place.get(name)
         if found is None:
+            if name in self.beside:
+                along = self.beside[name].dims
+                raise AxisError(
+                    f"`{what}` got {name!r}, a coordinate with the dims "
+                    f"{show_dims(along)}: no axis.",
+                    f"Choose by a mask: `a.sel({along[0]}=a.coord({name!r}) == 3)`."
+                    if len(along) == 1
+                    else "Name an axis.",
+                ).at(user_line())
             raise absent(what, name, self.dims).at(user_line())
         if array is not None and isinstance(axis, Axis) and axis.size is not None:
             size = array.shape[found]
@@ -188,14 +209,37 @@ class Axes:
     def with_dims(self, dims: Dims) -> "Axes":
         """Other dims; coordinates of the names among them are kept, attributes are not."""
         if not self.coords:
-            return axes(dims)
-        return axes(dims, {n: self.coords[n] for n in dims if n is not None and n in self.coords})
+            return axes(dims, beside=self.beside) if self.beside else axes(dims)
+        kept = {n: self.coords[n] for n in dims if n is not None and n in self.coords}
+        return axes(dims, kept, beside=self.beside)
 
     def with_coord(self, name: str, coordinate: Coordinate | None) -> "Axes":
         coords = {n: c for n, c in self.coords.items() if n != name}
         if coordinate is not None:
             coords[name] = coordinate
-        return axes(self.dims, coords, self.attrs)
+        return axes(self.dims, coords, self.attrs, self.beside)
+
+    def with_beside(self, **more: Beside | None) -> "Axes":
+        """With other coordinates that are no axis' own; None takes one away."""
+        both = {**self.beside, **more}
+        kept = {n: c for n, c in both.items() if c is not None}
+        return axes(self.dims, self.coords, self.attrs, kept)
+
+    def taken(self, at: Mapping[Any, Any]) -> "Axes":
+        """The coordinates at places along names, of a slice or a list: as many axes as before."""
+        if not self.coords and not self.beside:
+            return self
+        coords = {n: c.take(at[n]) if n in at else c for n, c in self.coords.items()}
+        beside = {n: c.taken(at) for n, c in self.beside.items()}
+        return axes(self.dims, coords, self.attrs, beside)
+
+    def without(self, *names: Any) -> "Axes":
+        """Without any coordinates along names, whose places are to be others."""
+        if not self.coords and not self.beside:
+            return self.plain
+        coords = {n: c for n, c in self.coords.items() if n not in names}
+        beside = {n: c for n, c in self.beside.items() if not set(c.dims) & set(names)}
+        return axes(self.dims, coords, beside=beside)
 
 
 class Attributes:
@@ -234,11 +278,20 @@ def axes(
     dims: Dims,
     coords: Mapping[Any, Coordinate] | None = None,
     attrs: Attributes | None = None,
+    beside: Mapping[str, Beside] | None = None,
 ) -> Axes:
-    """The one `Axes` of these dims, coordinates and attributes."""
+    """The one `Axes` of these dims, coordinates and attributes, and of what is `beside` them.
+
+    Of that only what the dims leave room for: all its axes are there, and none has its name.
+    """
     key = (
         (dims, tuple(coords[n] for n in sorted(coords)), tuple(sorted(coords))) if coords else dims
     )
+    if beside:
+        beside = {
+            n: c for n, c in sorted(beside.items()) if n not in dims and set(c.dims) <= set(dims)
+        }
+        key = (key, tuple(beside.items())) if beside else key
     if attrs is not None:
         key = (key, attrs)
     found = _interned.get(key)
@@ -246,7 +299,7 @@ def axes(
         with _lock:
             found = _interned.get(key)
             if found is None:
-                found = Axes(dims, dict(coords or {}), attrs)
+                found = Axes(dims, dict(coords or {}), attrs, dict(beside or {}))
                 _interned[key] = found
     return found
 

@@ -5,16 +5,33 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import ArrayValue, adopt, is_value, strip, user_line
-from sciquax.core.internal import Tracer, known_value
+from sciquax.core.internal import Tracer
 
-from .axes import Axes, Axis, Dims, as_names, axes, check_distinct, check_name, size_given
-from .coordinates import Coordinate
-from .errors import AxisError, AxisSizeError, CoordinateError, PositionalError, show_dims
+from .axes import (
+    Axes,
+    Axis,
+    Dims,
+    as_names,
+    axes,
+    check_distinct,
+    check_name,
+    name_of,
+    size_given,
+)
+from .coordinates import Beside, Coordinate
+from .errors import (
+    AxisError,
+    AxisSizeError,
+    CoordinateError,
+    PositionalError,
+    absent,
+    show_dims,
+)
 from .flattening import _new, _set
+from .known_labels import labels_of
 
 if TYPE_CHECKING:  # what the class of the mixins is
     _Base = ArrayValue
@@ -80,14 +97,19 @@ class NamedBase(_Base):
     @property
     def coords(self) -> dict[str, Any]:
         """The coordinates by name: named arrays, as `coord` gives them."""
-        return {name: self.coord(name) for name in self._axes.coords}
+        return {name: self.coord(name) for name in (*self._axes.coords, *self._axes.beside)}
 
     def coord(self, name: Any) -> Any:
         """The coordinates along a name: a named array of NumPy's on the host, in full precision.
 
         Comparing them with numbers, which count in their unit, with dates or strings gives a mask
-        that is known when a program is traced. **Raises** `AxisError` if there are none.
+        that is known when a program is traced. A coordinate that is no axis' own comes with its
+        axes. **Raises** `AxisError` if there are none.
         """
+        own = self._axes.beside.get(name) if isinstance(name, str) else None
+        if own is not None:
+            along = {n: c for n, c in self._axes.coords.items() if n in own.dims}
+            return bare(own.held.value(), axes(own.dims, along))
         place = self._axes.position("coord", name, self)
         name = self._axes.dims[place]
         found = self._axes.coords.get(name)
@@ -101,21 +123,22 @@ class NamedBase(_Base):
     def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
         """With these coordinates: one known array per name. None removes one.
 
+        Under a name that no axis has, a coordinate beside those: one value, `run=5`; a second
+        along an axis, `month=("time", months)`; or one of several axes, `lat=(("y", "x"), lats)`.
+
         **Raises** `AxisError` for an absent name, `CoordinateError` for one that does not fit.
         """
-        known = self._axes
-        for key, value in {**(coords or {}), **more}.items():
-            place = known.position("assign_coords", key, self)
-            name = known.dims[place]
-            made = None if value is None else _fitting(name, value, self.array.shape[place])
-            known = known.with_coord(name, made)
-        return bare(self.array, known)
+        given = {**(coords or {}), **more}
+        return bare(self.array, _assigned("assign_coords", self._axes, self.array.shape, given))
 
     def drop_coords(self, *names: Any) -> Any:
         """Without the coordinates of these names, or of all."""
         known = self._axes
-        for name in names or tuple(known.coords):
-            known = known.with_coord(known.dims[known.position("drop_coords", name)], None)
+        for name in names or (*known.coords, *known.beside):
+            if isinstance(name, str) and name in known.beside:
+                known = known.with_beside(**{name: None})
+            else:
+                known = known.with_coord(known.dims[known.position("drop_coords", name)], None)
         return bare(self.array, known)
 
     @property
@@ -137,7 +160,8 @@ class NamedBase(_Base):
         """
         known = self._axes
         said = {} if known.attrs is None else known.attrs.items_of
-        return {name: (c.value(), dict(said.get(name, {}))) for name, c in known.coords.items()}
+        held = {**known.coords, **{n: c.held for n, c in known.beside.items()}}
+        return {name: (c.value(), dict(said.get(name, {}))) for name, c in held.items()}
 
 
 N = TypeVar("N", bound=NamedBase)
@@ -175,13 +199,51 @@ def checked_axes(
             ).at(user_line())
     if not coords:
         return axes(names)
-    made: dict[str, Coordinate] = {}
+    return _assigned("NamedArray", axes(names), shape, coords)
+
+
+def _assigned(what: str, known: Axes, shape: tuple[int, ...], coords: Mapping[Any, Any]) -> Axes:
     for key, value in coords.items():
-        place = axes(names).position("NamedArray", key)
-        name = names[place]
-        assert name is not None
-        made[name] = _fitting(name, value, shape[place])
-    return axes(names, made)
+        name = name_of(key)
+        if name not in known.place and (name in known.beside or value is not None):
+            made = None if value is None else _beside(what, known, shape, name, value)
+            known = known.with_beside(**{name: made})
+            continue
+        place = known.position(what, key)
+        if isinstance(value, tuple) and len(value) == 2 and np.ndim(value[1]) == 1:
+            value = value[1] if value[0] in (name, (name,), [name]) else value  # as xarray has it
+        made = None if value is None else _fitting(name, value, shape[place])
+        known = known.with_coord(name, made)
+    return known
+
+
+def _beside(what: str, known: Axes, shape: tuple[int, ...], name: str, value: Any) -> Beside:
+    """A coordinate that is no axis' own."""
+    dims: tuple[Any, ...] = ()
+    if isinstance(value, NamedBase) or is_value(value):
+        value = value.canonical()
+    if isinstance(value, NamedBase):
+        dims, value = value.dims, value.array
+    elif isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], (int, float)):
+        dims, value = tuple(map(name_of, as_names(value[0]))), value[1]
+    leaf, tree = labels_of(value)
+    if leaf is None:
+        raise _untold(name)
+    if leaf.ndim and not dims:
+        raise absent(what, name, known.dims).at(user_line())
+    if leaf.shape != tuple(shape[known.position(what, d)] for d in dims):
+        raise CoordinateError(
+            f"The coordinate {name!r} along {show_dims(dims)} has the shape {leaf.shape}, and the "
+            f"array's dims are {show_dims(known.dims)} of shape {shape}."
+        ).at(user_line())
+    return Beside(dims, Coordinate(leaf, tree))
+
+
+def _untold(name: str) -> CoordinateError:
+    return CoordinateError(
+        f"The coordinate of {name!r} is only known when the program runs.",
+        "Coordinates are checked when a program is traced: give known arrays.",
+    ).at(user_line())
 
 
 def _fitting(name: str, value: Any, size: int) -> Coordinate:
@@ -245,53 +307,9 @@ def coordinate(value: Any, name: str) -> Coordinate:
         return coordinate(value.array, name)
     leaf, tree = labels_of(value)
     if leaf is None:
-        raise CoordinateError(
-            f"The coordinate of {name!r} is only known when the program runs.",
-            "Coordinates are checked when a program is traced: give known arrays.",
-        ).at(user_line())
+        raise _untold(name)
     if leaf.ndim != 1:
         raise CoordinateError(
             f"The coordinate of {name!r} has {leaf.ndim} axes.", "Give one value per place."
         ).at(user_line())
     return Coordinate(leaf, tree)
-
-
-def _several(values: Any) -> tuple[np.ndarray | None, Any]:
-    """The labels of a list of quantities, in the unit of the first."""
-    parts = [labels_of(x) for x in values]
-    if any(leaf is None for leaf, _ in parts):
-        return None, None
-    known = [Coordinate(np.reshape(leaf, 1), tree) for leaf, tree in parts if leaf is not None]
-    return np.concatenate([c.converted(known[0]) for c in known]), parts[0][1]
-
-
-def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
-    """The known numbers, dates or strings of an array, and the structure of the value around them.
-
-    **Returns** None in place of the array, if it is only known when the program runs. **Raises**
-    `CoordinateError` for a value of several arrays.
-    """
-    leaf, tree = value, None
-    if isinstance(value, (list, tuple)) and any(map(is_value, value)):
-        return _several(value)
-    module = type(value).__module__.partition(".")[0]
-    if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
-        foreign: Any = value
-        taken = adopt(foreign[:1] if getattr(foreign, "ndim", 0) else foreign)
-        if is_value(taken):  # another library's quantity: its numbers as they are
-            numbers = foreign.magnitude if hasattr(foreign, "magnitude") else foreign.value
-            return np.asarray(numbers), jtu.tree_structure(taken)
-    if is_value(value):
-        leaves, tree = jtu.tree_flatten(value)
-        if len(leaves) != 1:
-            raise CoordinateError(f"A {type(value).__name__} cannot be a coordinate.").at(
-                user_line()
-            )
-        leaf = leaves[0]
-    if isinstance(leaf, Tracer):
-        return known_value(leaf), tree
-    if isinstance(leaf, (list, tuple)) and any(isinstance(x, Tracer) for x in leaf):
-        leaf = [known_value(x) for x in leaf]
-        if any(x is None for x in leaf):
-            return None, None
-    return np.asarray(leaf), tree

@@ -9,7 +9,7 @@ of arrays come to when these meet, whatever function they meet in.
 import datetime
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.tree_util as jtu
 import numpy as np
@@ -83,6 +83,12 @@ class Coordinate:
     def dated(self) -> bool:
         return self.values.dtype.kind == "M"
 
+    @property
+    def calendar(self) -> str | None:
+        """The calendar of dates that are cftime's, such as "360_day"."""
+        first = self.values.flat[0] if self.values.dtype.hasobject and self.values.size else None
+        return getattr(first, "calendar", None)
+
     def like(self, other: "Coordinate") -> bool:
         """Whether both are plain, or values of one type and unit."""
         if self.tree is None or other.tree is None:
@@ -93,7 +99,7 @@ class Coordinate:
         """Whether two are equal, one converted to the unit of the other if need be."""
         if self == other:
             return True
-        if len(self) != len(other) or self.numeric != other.numeric:
+        if self.values.shape != other.values.shape or self.numeric != other.numeric:
             return False
         try:
             return bool(self.agrees(other).all())
@@ -208,6 +214,46 @@ def _rebuild(values: np.ndarray, value: Any) -> Coordinate:
 # -- where arrays meet ----------------------------------------------------------------------------
 
 Coordinates = Mapping[Any, Coordinate]
+
+
+class Beside(NamedTuple):
+    """A coordinate that is no axis' own: one value, a second along an axis, or one of several axes.
+
+    **Attributes**: the names of its axes; and its values, of as many axes.
+    """
+
+    dims: tuple[str, ...]
+    held: Coordinate
+
+    def taken(self, index: Mapping[str, Any]) -> "Beside":
+        """At places along names, each by itself: an integer (its axis goes), a slice or a list."""
+        values, dims = self.held.values, self.dims
+        for i in reversed(range(len(dims))):
+            if dims[i] in index:
+                at = index[dims[i]]
+                values = values[(slice(None),) * i + (at,)]
+                dims = dims if np.ndim(values) == len(dims) else dims[:i] + dims[i + 1 :]
+        return Beside(dims, Coordinate(values, self.held.tree))
+
+    def renamed(self, names: Mapping[Any, Any]) -> "Beside | None":
+        """With other names, or None if one of its axes has none any more."""
+        dims = tuple(names.get(d, d) for d in self.dims)
+        return None if None in dims else Beside(dims, self.held)
+
+    def same(self, other: "Beside") -> bool:
+        return self.dims == other.dims and self.held.same(other.held)
+
+
+def met_beside(*arrays: Mapping[str, Beside]) -> dict[str, Beside]:
+    """What is beside arrays that meet: where two of one name differ there is none, as in xarray."""
+    known: dict[str, Beside] = {}
+    gone = set()
+    for own in arrays:
+        for name, coordinate in own.items():
+            first = known.setdefault(name, coordinate)
+            if first is not coordinate and not first.same(coordinate):
+                gone.add(name)
+    return {n: c for n, c in known.items() if n not in gone} if gone else known
 
 
 def meet(what: str, *arrays: Coordinates, keep: Iterable[Any] | None = None) -> dict:

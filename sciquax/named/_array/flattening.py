@@ -49,7 +49,7 @@ def _flatten(a: Any) -> tuple[tuple[Any], Any]:
     kept = a.__dict__.get("_kept")
     if kept is not None:
         return (array,), kept
-    return (array,), (a._axes, array.shape)
+    return (array,), (a._axes.traced, array.shape)
 
 
 def _shape_of(array: Any) -> Any:

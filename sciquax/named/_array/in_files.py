@@ -14,7 +14,7 @@ from sciquax.core.internal import quoted
 
 from .axes import Attributes, Axes, axes
 from .base import NamedBase
-from .coordinates import Coordinate
+from .coordinates import Beside, Coordinate
 from .errors import show_dims
 from .flattening import Misplaced
 
@@ -34,8 +34,17 @@ register_static(Coordinate, "coordinates", _write_coordinate, _read_coordinate)
 register_static(
     Attributes, "attributes", lambda a: (a.name, a.items, a.items_of), lambda x: Attributes(*x)
 )
+register_static(Beside, "coordinate beside axes", tuple, lambda x: Beside(*x))
 register_static(
-    Axes, "axes", lambda known: (known.dims, known.coords, known.attrs), lambda x: axes(*x)
+    Axes,
+    "axes",
+    lambda known: (
+        known.dims,
+        known.coords,
+        known.attrs,
+        *([known.beside] if known.beside else ()),
+    ),
+    lambda x: axes(*x),
 )
 # An array whose axes a transformation took away says so, rather than be written.
 register_static(Misplaced, "misplaced", lambda known: known.dims, tuple)
@@ -57,6 +66,11 @@ def _differences(static: dict[str, Any], like: Any, path: str) -> Iterator[Diffe
         here, there = stored.coords.get(name), own.coords.get(name)
         if here is None or there is None or not here.same(there):
             yield Difference(path, f"{_shown(here)} along {name!r}", _shown(there))
+    for name in {**stored.beside, **own.beside}:
+        one, other = stored.beside.get(name), own.beside.get(name)
+        if one is None or other is None or not one.same(other):
+            found = [None if b is None else b.held for b in (one, other)]
+            yield Difference(path, f"{_shown(found[0])} called {name!r}", _shown(found[1]))
     if (told := _attributes(stored)) != (wanted := _attributes(own)):
         yield Difference(path, f"attributes {shown(told)}", shown(wanted))
 

@@ -95,6 +95,12 @@ class Printing:
                 f"<tr><td><b>{html.escape(str(name or ''))}</b></td><td>{size}</td>"
                 f"<td>{html.escape(shown)}</td></tr>"
             )
+        for name, (dims, held) in self._axes.beside.items():
+            shown = _summary(held)
+            rows.append(
+                f"<tr><td>{html.escape(name)}</td><td>{html.escape(', '.join(dims))}</td>"
+                f"<td>{html.escape(shown)}</td></tr>"
+            )
         values = _values(self)
         body = "" if values is None else f"<pre>{html.escape(values)}</pre>"
         return (
@@ -110,15 +116,17 @@ def _coordinates(a: Any) -> list[str]:
         known = a._axes.coords
     except AxisError:
         return []
-    return [f"{name}: {_summary(c)}" for name, c in known.items()]
+    lines = [f"{name}: {_summary(c)}" for name, c in known.items()]
+    for name, (dims, held) in a._axes.beside.items():
+        along = f" ({', '.join(dims)})" if dims else ""
+        lines.append(f"{name}{along}: {_summary(held)}")
+    return lines
 
 
 def _summary(known: Any) -> str:
-    value = known.value()
-    if len(known) == 0:
+    values = known.values.ravel()
+    if len(values) == 0:
         return "none"
-    unit = getattr(value, "units", "")
-    first, last = known.shown(known.values[0]), known.shown(known.values[-1])
-    if len(known) == 1:
-        return f"{first} {unit}".strip()
-    return f"{first} to {last} {unit}".strip()
+    first, last = known.shown(values[0]), known.shown(values[-1])
+    shown = first if len(values) == 1 else f"{first} to {last}"
+    return f"{shown} {known.unit}".strip()

@@ -10,7 +10,7 @@ from sciquax.core import user_line
 
 from .._array.axes import Axes, axes
 from .._array.base import N, NamedBase, plain_operand
-from .._array.coordinates import meet
+from .._array.coordinates import meet, met_beside
 from .._array.errors import (
     AxisError,
     AxisSizeError,
@@ -100,7 +100,8 @@ def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
             places.setdefault(name, []).append((i, axis))
     coords = meet(what, *[layout.coords for layout in layouts])
     shared = tuple((n, tuple(p)) for n, p in places.items() if len(p) > 1)
-    return Alignment(axes(dims, coords), tuple(steps), shared)
+    beside = met_beside(*[layout.beside for layout in layouts])
+    return Alignment(axes(dims, coords, beside=beside), tuple(steps), shared)
 
 
 def unnamed(what: str, layout: Axes) -> AxisError:

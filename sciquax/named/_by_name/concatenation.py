@@ -10,7 +10,7 @@ from sciquax.core import user_line
 
 from .._array.axes import axes, name_of, size_given
 from .._array.base import N, NamedBase, bare
-from .._array.coordinates import Coordinate, meet
+from .._array.coordinates import Beside, Coordinate, meet, met_beside
 from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, show_dims
 from .._labels.lookup import comparable
 from .alignment import _operands, sizes_differ
@@ -76,9 +76,25 @@ def concatenate(arrays: Sequence[N | Any], name: Any) -> N:
         coords[along] = _joined(along, [c for c in own if c is not None])
     axis = given[0]._axes.place[along]
     out = apply(jnp.concatenate, [a.array for a in given], axis=axis)
-    made = bare(out, axes(given[0].dims, coords))
+    made = bare(out, axes(given[0].dims, coords, beside=_beside(given, along)))
     made._axes.position("concatenate", name, made)
     return made
+
+
+def _beside(given: Sequence[NamedBase], along: str | None) -> dict[str, Beside]:
+    """The coordinates beside the axes that all arrays have: joined along a name, else the same."""
+    every = [a._axes.beside for a in given]
+    common = [n for n in every[0] if all(n in own for own in every)]
+    apart = {n for n in common if along in every[0][n].dims}
+    out = met_beside(*[{n: own[n] for n in common if n not in apart} for own in every])
+    for n in apart:
+        parts = [own[n] for own in every]
+        if all(p.dims == parts[0].dims and p.held.like(parts[0].held) for p in parts):
+            axis = parts[0].dims.index(str(along))
+            if all(comparable(parts[0].held, p.held.values) for p in parts):
+                values = np.concatenate([p.held.values for p in parts], axis)
+                out[n] = Beside(parts[0].dims, Coordinate(values, parts[0].held.tree))
+    return out
 
 
 def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
@@ -112,8 +128,25 @@ def stack(arrays: Sequence[N | Any], name: Any) -> N:
             "Use `concatenate` to join along it, or choose another name.",
         ).at(user_line())
     coords = _merged("stack", given, None)
+    places = [a._axes.beside[new].held for a in given if new in a._axes.beside]
+    if len(places) == len(given) and all(c.values.ndim == 0 for c in places):
+        parts = [Coordinate(c.values.reshape(1), c.tree) for c in places]
+        coords[new] = _joined(new, parts)  # where the arrays were is the axis' coordinate
     out = apply(jnp.stack, [a.array for a in given])
-    return bare(out, axes((new, *given[0].dims), coords))
+    beside = {**_stacked(given, new), **_beside(given, None)}
+    return bare(out, axes((new, *given[0].dims), coords, beside=beside))
+
+
+def _stacked(given: Sequence[NamedBase], new: str) -> dict[str, Beside]:
+    """What is beside the axes of all arrays, side by side along a new one."""
+    out = {}
+    for n, (dims, held) in given[0]._axes.beside.items():
+        parts = [a._axes.beside.get(n) for a in given]
+        if all(p is not None and p.dims == dims and p.held.like(held) for p in parts):
+            values = [p.held.values for p in parts if p is not None]
+            if all(v.shape == held.values.shape and comparable(held, v) for v in values):
+                out[n] = Beside((new, *dims), Coordinate(np.stack(values), held.tree))
+    return out
 
 
 def unstack(a: N | Any, name: Any) -> list[N]:

@@ -22,6 +22,16 @@ from .updating import update
 X = TypeVar("X", bound="Indexing")
 
 
+def _each(a: Any, what: str, given: Any, more: dict[str, Any], default: int | None) -> dict:
+    """A number for each name; one for all, or the default, if no name is given."""
+    if isinstance(given, Mapping) or more:
+        return _pairs(what, given, more)
+    number = default if given is None else given
+    if number is None:
+        raise AxisError(f"`{what}` needs a name and a number.", f"`.{what}(x=2)`.").at(user_line())
+    return {n: number for n in a._axes.place}
+
+
 class Indexing(NamedBase):
     """The indexing of [`sciquax.named.NamedArray`][]."""
 
@@ -37,6 +47,23 @@ class Indexing(NamedBase):
         is only known when the program runs, and is outside, gives nan.
         """
         return isel(self, "isel", _pairs("isel", indexers, more))
+
+    def head(self: X, places: Any = None, /, **more: int) -> X:
+        """The first places along names: `head(time=3)`, or one number for all names."""
+        ends = _each(self, "head", places, more, 5)
+        return isel(self, "head", {n: slice(0, max(k, 0)) for n, k in ends.items()})
+
+    def tail(self: X, places: Any = None, /, **more: int) -> X:
+        """The last places along names: `tail(time=3)`, or one number for all names."""
+        ends = _each(self, "tail", places, more, 5)
+        sizes = {n: self.shape[self._axes.position("tail", n, self)] for n in ends}
+        kept = {n: slice(max(sizes[n] - k, 0), None) for n, k in ends.items()}
+        return isel(self, "tail", kept)
+
+    def thin(self: X, steps: Any = None, /, **more: int) -> X:
+        """Every so many places along names: `thin(time=3)`, or one number for all names."""
+        by = _each(self, "thin", steps, more, None)
+        return isel(self, "thin", {n: slice(None, None, k) for n, k in by.items()})
 
     def __getitem__(self: X, index: Any) -> X:
         if index is Ellipsis:

@@ -8,9 +8,8 @@ import numpy as np
 
 from sciquax.core import user_line
 
-from .._array.axes import axes
 from .._array.base import NamedBase, bare
-from .._array.errors import AxisSizeError
+from .._array.errors import AxisError, AxisSizeError
 from .._labels.distances import with_leaf
 from .call_jax import apply
 from .reductions import only_name, unsorted
@@ -26,12 +25,9 @@ class Moving(NamedBase):
         """In reverse order along a name or several."""
         names = only_name(self, "flip", names)
         positions = self._axes.positions("flip", names, self)
-        coords = dict(self._axes.coords)
-        for i in positions:
-            if self.dims[i] in coords:
-                coords[self.dims[i]] = coords[self.dims[i]].take(slice(None, None, -1))
+        at = {self.dims[i]: slice(None, None, -1) for i in positions}
         out = apply(jnp.flip, self.array, axis=positions)
-        return bare(out, axes(self.dims, coords))
+        return bare(out, self._axes.plain.taken(at))
 
     def roll(
         self: M, shifts: Mapping[Any, Any] | None = None, /, roll_coords: bool = False, **more: Any
@@ -48,23 +44,28 @@ class Moving(NamedBase):
         layout = self._axes.plain
         for i, by in zip(positions if roll_coords else (), pairs.values(), strict=False):
             name, n = self.dims[i], self.shape[i]
-            if name in layout.coords:
+            if layout.coords or layout.beside:
                 order = (np.arange(n) - known_integer("roll", by)) % max(n, 1)
-                layout = layout.with_coord(name, layout.coords[name].take(order))
+                layout = layout.taken({name: order})
         return bare(out, layout)
 
-    def diff(self: M, name: Any = None, n: int = 1) -> M:
-        """Differences of neighbours along a name, which is `n` shorter; the later coordinates."""
+    def diff(self: M, name: Any = None, n: int = 1, label: str = "upper") -> M:
+        """Differences of neighbours along a name, which is `n` shorter.
+
+        Its coordinates are the later ones, or with `label="lower"` the earlier.
+        """
         place = self._axes.position("diff", only_name(self, "diff", name), self)
         if not 0 <= n <= self.shape[place]:
             raise AxisSizeError(
                 f"`diff` of order {n} along an axis of size {self.shape[place]}."
             ).at(user_line())
-        coords = dict(self._axes.coords)
-        if n and self.dims[place] in coords:
-            coords[self.dims[place]] = coords[self.dims[place]].take(slice(n, None))
+        if label not in ("upper", "lower"):
+            raise AxisError(f"`diff` got label={label!r}.", "It is 'upper' or 'lower'.").at(
+                user_line()
+            )
+        kept = slice(n, None) if label == "upper" else slice(0, self.shape[place] - n)
         out = apply(jnp.diff, self.array, n=n, axis=place) if n else self.array
-        return bare(out, axes(self.dims, coords))
+        return bare(out, self._axes.plain.taken({self.dims[place]: kept}))
 
     def pad(
         self: M, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",

@@ -12,10 +12,11 @@ import numpy as np
 
 from sciquax.core import is_value, user_line
 
-from .._array.base import NamedBase, bare, labels_of
+from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import PositionalError
 from .._array.host import host_leaf
+from .._array.known_labels import labels_of
 from .._labels.lookup import labels_among, pandas
 from .alignment import alignment
 

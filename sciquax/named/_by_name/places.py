@@ -11,7 +11,7 @@ from sciquax.core.internal import Tracer
 
 from .._array.axes import Axes, axes, check_distinct
 from .._array.base import NamedBase, bare
-from .._array.coordinates import Coordinate, meet
+from .._array.coordinates import Beside, Coordinate, meet
 from .._array.errors import AxisError, PlaceError, PositionalError, show_dims
 from .._array.host import host_leaf, on_device
 from .._labels.host_functions import picked
@@ -198,30 +198,39 @@ def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
 def _basic(a: NamedBase, basic: dict[int, int | slice]) -> Any:
     index = tuple(basic.get(i, slice(None)) for i in range(a.ndim))
     coords, dims = {}, []
+    at: dict[str, Any] = {str(a.dims[i]): x for i, x in basic.items()}
+    beside = {n: c.taken(at) for n, c in a._axes.beside.items()}
     for i, name in enumerate(a.dims):
+        own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
         if isinstance(index[i], int):
+            if own is not None:  # what is left of an axis is where it was
+                beside[str(name)] = Beside((), own.take(index[i]))
             continue
         dims.append(name)
-        own = a._axes.coords.get(name)  # pyright: ignore[reportArgumentType]
         if own is not None:
             coords[name] = own if index[i] == slice(None) else own.take(index[i])
-    return bare(picked(a.array, index), axes(tuple(dims), coords, a._axes.attrs))
+    return bare(picked(a.array, index), axes(tuple(dims), coords, a._axes.attrs, beside))
 
 
 def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
     """Lists of places, each along its own axis."""
     out, dims, coords = a.array, list(a.dims), dict(a._axes.coords)
+    beside = a._axes.beside
     for i in sorted(arrays, reverse=True):
         index = arrays[i].array
         out = apply(jnp.take, out, index, axis=i)
         name = dims[i]
         own = coords.pop(name, None)
+        if isinstance(index, np.ndarray):
+            beside = {n: c.taken({str(name): index}) for n, c in beside.items()}
+        else:
+            beside = {n: c for n, c in beside.items() if name not in c.dims}
         if arrays[i].ndim == 0:
             del dims[i]
         elif own is not None and isinstance(index, np.ndarray):
             coords[name] = own.take(index)
         coords = meet("isel", coords, arrays[i]._axes.coords)
-    return bare(out, axes(tuple(dims), coords, a._axes.attrs))
+    return bare(out, axes(tuple(dims), coords, a._axes.attrs, beside))
 
 
 def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
@@ -241,6 +250,7 @@ def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     coords = {n: c for n, c in a._axes.coords.items() if n in kept} | points.layout.coords
     n = len(points.layout.dims)
     check_distinct(what, dims)
-    made = bare(out, axes(dims, coords))
+    beside = {k: c for k, c in a._axes.beside.items() if set(c.dims) <= kept}
+    made = bare(out, axes(dims, coords, beside=beside))
     order = (*range(n, n + len(before)), *range(n), *range(n + len(before), len(dims)))
     return permuted(made, order)

@@ -7,13 +7,14 @@ from typing import Any, Concatenate, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from sciquax.core import user_line
+from sciquax.core import is_value, user_line
 
 from .._array.axes import Axes, Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
-from .._array.coordinates import meet
+from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, AxisSizeError, show_dims
 from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
@@ -68,9 +69,7 @@ def only_name(a: NamedBase, what: str, name: Any) -> Any:
 
 def unsorted(layout: Axes, *names: Any) -> Axes:
     """A layout without the coordinates of names whose places were rearranged."""
-    if not layout.coords:
-        return layout.plain
-    return axes(layout.dims, {n: c for n, c in layout.coords.items() if n not in names})
+    return layout.without(*names)
 
 
 def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
@@ -162,7 +161,10 @@ class Reductions(NamedBase):
         return self.max(names) - self.min(names)
 
     def quantile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
-        """Quantiles over a name or several. `q` is a number, or a named array, whose axes lead."""
+        """Quantiles over a name or several.
+
+        `q` is a number; a list, along the new axis `quantile`; or a named array, whose axes lead.
+        """
         return _quantile(self, "quantile", jnp.quantile, q, names, method)
 
     def percentile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
@@ -204,13 +206,13 @@ class Reductions(NamedBase):
         """The coordinate of the smallest element that is no nan; nan where all are."""
         return _label_at(self, "idxmin", name, skipna)
 
-    def cumsum(self: R, name: Any = None) -> R:
-        """Cumulative sum along a name."""
-        return along(self, "cumsum", jnp.cumsum, only_name(self, "cumsum", name))
+    def cumsum(self: R, name: Any = None, *, skipna: bool = False) -> R:
+        """Cumulative sum along a name, of small integers in the dtype of their sum."""
+        return _cumulated(self, "cumsum", jnp.nancumsum if skipna else jnp.cumsum, name)
 
-    def cumprod(self: R, name: Any = None) -> R:
-        """Cumulative product along a name."""
-        return along(self, "cumprod", jnp.cumprod, only_name(self, "cumprod", name))
+    def cumprod(self: R, name: Any = None, *, skipna: bool = False) -> R:
+        """Cumulative product along a name, of small integers in the dtype of their product."""
+        return _cumulated(self, "cumprod", jnp.nancumprod if skipna else jnp.cumprod, name)
 
     def cummax(self: R, name: Any = None) -> R:
         """Largest element so far along a name."""
@@ -307,6 +309,9 @@ def _label_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
 
 
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
+    if isinstance(q, (list, tuple)) or type(q) is np.ndarray and q.ndim == 1:
+        given = np.asarray(q, float)
+        q = bare(jnp.asarray(given), axes(("quantile",), {"quantile": Coordinate(given)}))
     q = as_named(q, what)
     for name in q.dims:
         if name in a.dims or name is None:
@@ -319,7 +324,15 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     rest = [i for i in range(a.ndim) if i not in positions]
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
-    return bare(out, axes((*q.dims, *layout.dims), {**q._axes.coords, **layout.coords}))
+    known = {**q._axes.coords, **layout.coords}
+    return bare(out, axes((*q.dims, *layout.dims), known, beside=layout.beside))
+
+
+def _cumulated(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
+    """Unlike `jnp.cumsum`, which wraps uint8 at 256, in the dtype that `jnp.sum` has."""
+    if not is_value(a.array) and jnp.issubdtype(a.dtype, jnp.integer):
+        a = a.astype(jax.eval_shape(jnp.sum, jax.ShapeDtypeStruct((), a.dtype)).dtype)
+    return along(a, what, function, only_name(a, what, name))
 
 
 def _cummax(x: Any, axis: int) -> Any:

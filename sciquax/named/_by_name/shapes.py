@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
+import numpy as np
 
 from sciquax.core import user_line
 from sciquax.core.internal import known_value
 
 from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
 from .._array.base import NamedBase, as_named, bare
-from .._array.coordinates import meet
+from .._array.coordinates import Coordinate, meet
 from .._array.errors import (
     AxisError,
     AxisSizeError,
@@ -28,7 +29,7 @@ def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
     if order == tuple(range(a.ndim)):
         return a
     dims = tuple(a.dims[i] for i in order)
-    layout = axes(dims, a._axes.coords, a._axes.attrs)
+    layout = axes(dims, a._axes.coords, a._axes.attrs, a._axes.beside)
     return bare(apply(jnp.transpose, a.array, order), layout)
 
 
@@ -46,6 +47,8 @@ def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> 
 
 def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
     new = list(a.dims)
+    others = {k: v for k, v in names.items() if k in a._axes.beside}
+    names = {k: v for k, v in names.items() if k not in others}
     for old, name in names.items():
         new[a._axes.position(what, old, a)] = None if name is None else name_of(name)
     moved = dict(zip(a.dims, new, strict=True))
@@ -54,7 +57,9 @@ def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
     for axis in names.values():
         if axis is not None:
             axes(tuple(new)).position(what, axis, a)  # checks the size of an `Axis`
-    return bare(a.array, axes(tuple(new), coords, a._axes.attrs))
+    moved_too = {others.get(n, n): c.renamed(moved) for n, c in a._axes.beside.items()}
+    beside = {n: c for n, c in moved_too.items() if c is not None}
+    return bare(a.array, axes(tuple(new), coords, a._axes.attrs, beside))
 
 
 def scalar(what: str, x: Any) -> Any:
@@ -160,7 +165,11 @@ class Shapes(NamedBase):
             ).at(user_line())
         size = sizes_of("expand_dims", {name: size})[name]
         out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
-        return bare(out, self._axes.with_dims((name, *self.dims)))
+        layout, own = self._axes.with_dims((name, *self.dims)), self._axes.beside.get(name)
+        if own is not None and not own.dims:  # where the array was becomes the axis' coordinate
+            repeated_value = np.broadcast_to(own.held.values, (size,))
+            layout = layout.with_coord(name, Coordinate(repeated_value, own.held.tree))
+        return bare(out, layout)
 
     def squeeze(self: S, names: Any = None) -> S:
         """Without axes of size 1: the ones named, or all of them.
@@ -177,6 +186,11 @@ class Shapes(NamedBase):
                     f"`squeeze` got {self.dims[i]!r}, whose size is {self.shape[i]}.",
                     "Only an axis of size 1 can go; select or reduce others.",
                 ).at(user_line())
+        known = {self.dims[i]: 0 for i in positions if self.dims[i] in self._axes.coords}
+        if known or self._axes.beside:  # what is left of an axis is where it was
+            known = {self.dims[i]: 0 for i in positions if self.dims[i] is not None}
+            left = cast(Any, self).isel(known)
+            return left.squeeze() if len(known) < len(positions) else left
         rest = [i for i in range(self.ndim) if i not in positions]
         return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
 
@@ -205,8 +219,8 @@ class Shapes(NamedBase):
                 size *= self.shape[i]
             shape = (*shape[:n], size, *shape[n + 1 :])
         dims = (*a.dims[:n], new, *a.dims[n + len(positions) :])
-        kept = {k: c for k, c in self._axes.coords.items() if k in dims and k != new}
-        out = bare(apply(jnp.reshape, a.array, shape), axes(dims, kept))
+        rest_of = self._axes.without(new, *(self.dims[i] for i in positions))
+        out = bare(apply(jnp.reshape, a.array, shape), rest_of.with_dims(dims))
         out._axes.position("flatten", into, out)
         return out
 
@@ -230,8 +244,8 @@ class Shapes(NamedBase):
         dims = (*self.dims[:place], *new, *self.dims[place + 1 :])
         check_distinct("unflatten", dims)
         shape = (*self.shape[:place], *new.values(), *self.shape[place + 1 :])
-        kept = {k: c for k, c in self._axes.coords.items() if k != self.dims[place]}
-        return bare(apply(jnp.reshape, self.array, shape), axes(dims, kept))
+        layout = self._axes.without(self.dims[place]).with_dims(dims)
+        return bare(apply(jnp.reshape, self.array, shape), layout)
 
     def broadcast_to(self: S, sizes: Mapping[Any, int]) -> S:
         """With these names in this order, repeated along those it lacks.
@@ -265,7 +279,7 @@ class Shapes(NamedBase):
         own = {n: s for n, s in self.sizes.items() if n not in other.sizes}
         out = self.broadcast_to({**own, **other.sizes})
         coords = meet("broadcast_like", self._axes.coords, other._axes.coords)
-        return bare(out.array, axes(out.dims, coords))
+        return bare(out.array, axes(out.dims, coords, beside=out._axes.beside))
 
     def untag(self: S, *names: Any) -> S:
         """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.
@@ -293,7 +307,7 @@ class Shapes(NamedBase):
         for i, name in zip(places, names, strict=True):
             dims[i] = name_of(name)
         check_distinct("tag", dims)
-        layout = axes(tuple(dims), self._axes.coords)
+        layout = axes(tuple(dims), self._axes.coords, beside=self._axes.beside)
         for name in names:
             layout.position("tag", name, self)
         return bare(self.array, layout)

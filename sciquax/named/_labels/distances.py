@@ -1,5 +1,6 @@
 """Distances along coordinates, in double precision on the host, from the first coordinate on."""
 
+import datetime
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,6 +25,9 @@ def from_first(known: Coordinate, labels: Any = None) -> np.ndarray:
     if not len(values):
         return np.zeros(np.shape(labels))
     first = values[0]
+    if known.calendar is not None:  # of cftime, whose differences are Python's
+        apart = np.asarray(labels, object) - first
+        return np.asarray(apart / datetime.timedelta(microseconds=1), np.float64)
     if values.dtype.kind in "mM":
         return np.asarray((labels - first) / np.timedelta64(1, tick_of(known)))
     if values.dtype.kind in "iu" and np.asarray(labels).dtype.kind in "iu":
@@ -32,6 +36,8 @@ def from_first(known: Coordinate, labels: Any = None) -> np.ndarray:
 
 
 def tick_of(known: Coordinate) -> Any:
+    if known.calendar is not None:
+        return "us"
     return np.datetime_data(known.values.dtype)[0]
 
 
@@ -42,7 +48,7 @@ def measured(a: Any, known: Coordinate, distance: np.ndarray, unit: str | None) 
     of time in which dates count beside plain numbers (their dtype's, as in xarray, if None).
     """
     dtype = jnp.finfo(a.dtype).dtype
-    if known.values.dtype.kind not in "mM":
+    if known.values.dtype.kind not in "mM" and known.calendar is None:
         held: Any = jnp.asarray(distance, dtype)
         example = difference_of(known)
         return example.of(held) if example.tree is not None else held
@@ -69,7 +75,7 @@ def coordinate_along(a: Any, what: str, name: Any, least: int) -> tuple[str, Coo
         raise AxisError(f"`{what}` needs two places along {name!r}.").at(user_line())
     a.coord(name)  # says so if there is none
     known = a._axes.coords[name]
-    if not known.numeric and known.values.dtype.kind not in "mM":
+    if not known.numeric and known.values.dtype.kind not in "mM" and known.calendar is None:
         raise CoordinateError(
             f"`{what}` needs coordinates along {name!r} that are numbers or dates, and they are "
             f"{known.values.dtype}."

@@ -8,9 +8,10 @@ import numpy as np
 from sciquax.core import is_value, user_line
 
 from .._array.axes import Axes
-from .._array.base import NamedBase, bare, labels_of
+from .._array.base import NamedBase, bare
 from .._array.coordinates import ROUNDING, Coordinate, exact
 from .._array.errors import AxisError, CoordinateError
+from .._array.known_labels import labels_of
 
 METHODS = {
     None: None, "exact": None, "nearest": "nearest", "pad": "pad", "ffill": "pad",
@@ -38,8 +39,22 @@ def index_of(known: Coordinate) -> Any:
         values = known.values
         if values.dtype.kind == "f":
             values = values.astype(np.float64)
-        found = known.found["index"] = pandas().Index(values)
+        found = known.found["index"] = (
+            pandas().Index(values) if known.calendar is None else _index_of_calendar(values)
+        )
     return found
+
+
+def _index_of_calendar(values: np.ndarray) -> Any:
+    """xarray's index of dates of other calendars. **Raises** ImportError if it is not there."""
+    try:
+        from xarray import CFTimeIndex
+    except ImportError as error:
+        raise ImportError(
+            "Dates of cftime are looked up by xarray's index, and xarray is not installed. "
+            "Install it with `pip install 'sciquax[xarray]'`."
+        ) from error
+    return CFTimeIndex(values)
 
 
 class Labels(NamedTuple):
