@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, stated_number, strip, user_line
-from sciquax.core.internal import whole, within_library_of_jax
+from sciquax.core.internal import TRUST, whole, within_library_of_jax
 
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
@@ -54,8 +54,8 @@ def set_bare_angles(rule: str = "stated") -> None:
 
 
 def measure_of(unit: Any) -> str:
-    """What a unit of numbers is made of: "angle" of radians, "power" of an angle that is not in
-    radians, "fraction" (percent), or nothing of these.
+    """What a unit of numbers is made of: "angle" of radians, "power" of an angle of about a degree,
+    "fine power" of a smaller one, "fraction" (percent), or nothing of these.
     """
     if type(unit) is not InternedUnit or not unit.pure or unit.plain or unit.offset:
         return ""
@@ -71,7 +71,10 @@ def _measure(unit: InternedUnit) -> str:
         if root == as_unit("radian", registry).pint:
             return "angle"
         if [*root._units] == ["radian"]:
-            return "" if factor == 1 else "power"  # steradians are numbers, square degrees are not
+            if factor == 1:  # steradians are numbers
+                return ""
+            step = float(factor) ** (1 / float(root._units["radian"]))
+            return "power" if step > 0.017 else "fine power"
         small = float(registry.convert(1.0, unit.pint, registry.Unit(""))) < 1
     return "fraction" if unit.single and small and not root._units else ""
 
@@ -98,6 +101,8 @@ def _judge_beside(unit: Any) -> Callable[[np.ndarray], bool] | None:
     """Who judges stated numbers beside this unit, if anybody does."""
     measure = "" if BARE_ANGLES.value == "radians" else measure_of(unit)
     if not measure or measure == "angle" and unit is as_unit("radian", unit.registry):
+        return None
+    if measure == "power" and TRUST.value is None:  # as of series, `1 - angle**2 / 8`
         return None
     return _is_fraction if measure == "fraction" else _is_radians
 
