@@ -6,7 +6,7 @@ from typing import Any
 import jax.tree_util as jtu
 from jax import lax
 
-from sciquax.core import aval_of, bind, strip
+from sciquax.core import Value, aval_of, bind, register_rule, strip
 
 
 def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
@@ -39,3 +39,9 @@ def barrier(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     operands = [*map(strip, operands)]
     leaves, structure = jtu.tree_flatten(operands)
     return jtu.tree_unflatten(structure, bind(primitive, *leaves, **params))
+
+
+def register_splitting(cls: type[Value]) -> None:
+    """Enrol these rules for a type."""
+    for name, rule in (("split", split), ("unstack", unstack), ("optimization_barrier", barrier)):
+        register_rule(cls, name, rule)

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, gathered_within, move
-from sciquax._storage.splitting import barrier, split, unstack
+from sciquax._storage.splitting import register_splitting
 from sciquax.core import Structure, bind, facts_of, is_value, register_rule, strip
 
 from ._array import BATCH, COLUMN, ROW, LoraArray, aligned, make, remade
@@ -252,6 +252,4 @@ register_rule(LoraArray, "stack", _stack)
 register_rule(LoraArray, "pad", _pad)
 register_rule(LoraArray, "tile", _tile)
 
-register_rule(LoraArray, "split", split)
-register_rule(LoraArray, "unstack", unstack)
-register_rule(LoraArray, "optimization_barrier", barrier)
+register_splitting(LoraArray)

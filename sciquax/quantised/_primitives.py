@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from sciquax._storage.scales_and_factors import axis_groups, gathered_within, move
-from sciquax._storage.splitting import barrier, split, unstack
+from sciquax._storage.splitting import register_splitting
 from sciquax.core import Scaling, Structure, aval_of, facts_of, is_value, register_rule, strip
 
 from ._array import Operands, Params, QuantisedArray, _blocked, _read
@@ -236,6 +236,4 @@ register_rule(QuantisedArray, "stop_gradient", _stop_gradient)
 register_rule(QuantisedArray, "neg", _neg)
 register_rule(QuantisedArray, "mul div".split(), _scale)
 
-register_rule(QuantisedArray, "split", split)
-register_rule(QuantisedArray, "unstack", unstack)
-register_rule(QuantisedArray, "optimization_barrier", barrier)
+register_splitting(QuantisedArray)

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jax.experimental import sparse as jsparse
 
-from sciquax._storage.splitting import barrier, split, unstack
+from sciquax._storage.splitting import register_splitting
 from sciquax.core import RuleError, describe, is_value, quaxify, register_rule, strip, vanishes
 from sciquax.core.internal import Tracer
 
@@ -283,6 +283,4 @@ register_rule(BCOO, "stack", _stack)
 register_rule(BCOO, "gather", _gather)
 register_rule(BCOO, jnp.take, _take)
 
-register_rule(BCOO, "split", split)
-register_rule(BCOO, "unstack", unstack)
-register_rule(BCOO, "optimization_barrier", barrier)
+register_splitting(BCOO)
