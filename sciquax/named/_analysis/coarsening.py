@@ -146,7 +146,9 @@ def _labels(known: Coordinate, size: int, blocks: int, kind: Any, from_left: boo
     parts = [values[max(0, s) : min(n, s + size)] for s in starts]
     if known.calendar is not None and n:
         since, tick = from_first(known), datetime.timedelta(microseconds=1)
-        means = [float(function(since[max(0, s) : min(n, s + size)], axis=0)) for s in starts]
+        means = [
+            float(np.asarray(function(since[max(0, s) : min(n, s + size)], axis=0))) for s in starts
+        ]
         return Coordinate(np.array([values[0] + round(m) * tick for m in means], object))
     if values.dtype.kind in "mM" or values.dtype.kind in "iuf" and n:
         first = values[0]
