@@ -343,8 +343,11 @@ def test_stepping_to_given_times():
 
 @pytest.mark.parametrize(
     "solver",
-    [dfx.Tsit5(), dfx.Kvaerno3(), dfx.ImplicitEuler()],
-    ids=["explicit", "very chord", "chord"],
+    [
+        pytest.param(dfx.Tsit5(), id="explicit"),
+        pytest.param(dfx.Kvaerno3(), id="very chord", marks=pytest.mark.slow),
+        pytest.param(dfx.ImplicitEuler(), id="chord"),
+    ],
 )
 def test_an_atol_for_each_leaf(solver):
     """The same tolerance for all, leaf by leaf, takes exactly the same steps."""
@@ -391,6 +394,7 @@ def test_one_atol_for_a_state_that_measures_one_thing():
     np.testing.assert_allclose(100 * ys[0], ys[1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_tolerances_of_root_finders():
     def run(atol):
         finder = dfx.VeryChord(rtol=1e-6, atol=atol, norm=optx.max_norm)
@@ -452,6 +456,7 @@ def test_several_events_and_their_directions():
     assert 1.55 < sol.ts.m[-1] < 1.9  # half a period is 1.571 s
 
 
+@pytest.mark.slow
 def test_steady_states():
     def relax(t, y, args):
         return {"x": (Q(2.0, "km") - y["x"]) / Q(1.0, "s"), "v": -y["v"] * 3 / Q(1.0, "s")}

@@ -51,7 +51,9 @@ REVERSE = {
 }
 
 
-@pytest.mark.parametrize("kind", REVERSE)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k == "direct" else pytest.mark.slow) for k in REVERSE]
+)
 def test_reverse_mode(kind):
     with_units, without = REVERSE[kind]
     x, k = jnp.asarray(1.0), jnp.asarray(4.0)
@@ -166,6 +168,7 @@ def test_gradients_through_dense_solutions():
     np.testing.assert_allclose(dt.m, -36 * np.exp(-2.0) / 1000, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_batches_of_gradients():
     def loss(k):
         return end(dfx, Q(1.0, "km"), k, dfx.RecursiveCheckpointAdjoint())

@@ -293,12 +293,14 @@ def resumed(y0, k):
     ).ys  # fmt: skip
 
 
+@pytest.mark.slow
 def test_going_on_from_internal_states():
     expected, got = resumed(Y0, K), quaxify(jax.jit(resumed))(Y0, K)
     assert str(got["x"].units) == "kilometer"
     np.testing.assert_allclose(got["x"].m, expected["x"].m, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_internal_states_leave_quaxify_and_know_their_units():
     def first(y0):
         return solve(y0=y0, saveat=dfx.SaveAt(t1=True, solver_state=True))

@@ -69,7 +69,7 @@ def test_with_nothing_but_defaults():
     [
         (diffrax.DirectAdjoint(), 16),
         pytest.param(diffrax.DirectAdjoint(), 4096, marks=pytest.mark.slow),
-        (diffrax.RecursiveCheckpointAdjoint(), 4096),
+        pytest.param(diffrax.RecursiveCheckpointAdjoint(), 4096, marks=pytest.mark.slow),
     ],
     ids=["direct-16", "direct-4096", "checkpoints-4096"],
 )
@@ -98,6 +98,7 @@ def test_adaptive_steps_of_a_state_that_measures_one_thing():
     np.testing.assert_allclose(found.m_as("m"), run(*numbers), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_where_strict_units_stop_it():
     # One number as the tolerance of metres and of metres per second.
     controller = diffrax.PIDController(rtol=1e-4, atol=1e-6)
