@@ -496,6 +496,7 @@ def test_unhashable():
             refused()
 
 
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")  # Equinox's
 def test_scalars_are_static():
     length = q(2.0, "m")
     assert {length, q(2.0, "m"), q(3.0, "m")} == {length, q(3.0, "m")}
