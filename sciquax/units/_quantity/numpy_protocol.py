@@ -68,7 +68,8 @@ class NumpyProtocol(QuantityBase):
     def __hash__(self) -> int:
         """Of a scalar whose number is known: for static fields and arguments, keys and sets.
 
-        By number, dtype and unit, since a function compiled for 1 km is not the one for 1000 m.
+        By number, dtype and unit. What is equal all the same, 1 km and 1000 m, JAX may take for one
+        static argument: the result is then in the unit of the first.
         **Raises** TypeError for arrays, and for numbers that are not known, as under `jax.jit`.
         """
         x = self.magnitude
