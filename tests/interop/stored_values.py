@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax import quaxify
 from sciquax.core import VALUE_TYPES, is_value
 from sciquax.lora import DoraArray
 from sciquax.named import NamedArray
 from sciquax.quantised import quantise
-from sciquax.sparse import BCOO
+from sciquax.sparse import BCOO, incomplete_inverse
 from sciquax.structured import (
     BlockBidiagonalMatrix,
     EliminationMatrix,
@@ -56,6 +57,7 @@ MORE = {
     "BCOO(Quantity)": BCOO(
         Quantity(jnp.array([2.0, 3.0]), "m"), jnp.array([[0, 1], [1, 2]]), (2, 3)
     ),
+    "approximate inverse": quaxify(incomplete_inverse)(BCOO.from_dense(jnp.eye(3))),
     "coordinates": NamedArray(
         Quantity(jnp.ones((2, 3)), "km"),
         ("x", None),

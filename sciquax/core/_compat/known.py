@@ -7,7 +7,7 @@ OLDEST, NEWEST = "0.10.2", "0.12"
 
 PRIVATE = {
     "ad_util": "Zero instantiate zeros_like_aval",
-    "api": "_jvp",
+    "api": "_jacfwd_unravel _jacrev_unravel _jvp _std_basis",
     "api_util": "fun_sourceinfo",
     "config": "trace_context",
     "core": "JaxprEqnContext ShapedArray Trace Tracer auto_insert_reshard aval_property "
