@@ -35,27 +35,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="of a test with more than 2 N cases, run one in N; always the same ones",
+        help="run one test in N, always the same ones",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     one_in = config.getoption("--one-in")
-    if one_in == 1:
-        return
-    cases: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    left_out = [
-        item
-        for group in cases.values()
-        if len(group) > 2 * one_in
-        for item in group
-        if zlib.crc32(item.nodeid.encode()) % one_in
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    gone = set(left_out)
-    items[:] = [item for item in items if item not in gone]
+    left_out = [item for item in items if zlib.crc32(item.nodeid.encode()) % one_in]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not zlib.crc32(item.nodeid.encode()) % one_in]
 
 
 def _seed(request: pytest.FixtureRequest) -> int:

@@ -9,16 +9,12 @@ import platform
 import shutil
 import time
 import zlib
-from importlib.metadata import version
 from pathlib import Path
 
 # Eight devices out of one processor, for the tests of sharding; and machine code that LLVM does not
 # optimise, which compiles in four fifths of the time. XLA's own passes all run, so that programs
 # compared after optimisation are what users get.
-_FLAGS = ["--xla_force_host_platform_device_count=8", "--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):
-    # Kernels without MLIR, in half of the time; later releases have no other, nor the flag.
-    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+_FLAGS = ("--xla_force_host_platform_device_count=8", "--xla_backend_optimization_level=0")
 _DAYS = 14
 
 

@@ -31,11 +31,11 @@ class Stack:
 BETWEEN = (Stack("jax-0.11", "3.12", "3.13"),)
 # The newest stack, with the runtime type checker, has found what no version changes.
 _WHAT_DIFFERS = ("--jaxtyping-packages=", "-m", "not slow and not same_everywhere")
-# Of the tables, whose cases are of many functions, dtypes and ways to call, enough for a change in
-# JAX to show; `--every-case` runs them all, before a release and every night.
-_OF_TABLES = ("--one-in", "3")
+# Most functions are in several tables, of many dtypes and ways to call: enough for a change in JAX
+# to show. `--every-case` runs all tests, before a release and every night.
+_A_THIRD = ("--one-in", "3")
 STACKS = (
-    Stack("oldest", "3.11", "3.11", (*_OF_TABLES, *_WHAT_DIFFERS)),
+    Stack("oldest", "3.11", "3.11", (*_A_THIRD, *_WHAT_DIFFERS)),
     # JAX after 0.10.2 needs Python 3.12.
     Stack("newest", "3.12", "3.13"),
 )
@@ -75,7 +75,7 @@ def main() -> None:
         help="a stack between the oldest and the newest; may be repeated",
     )
     parser.add_argument(
-        "--every-case", action="store_true", help="run every case of the tables, on every stack"
+        "--every-case", action="store_true", help="run all tests on every stack, not one in a few"
     )
     parser.add_argument("command", nargs="+", help="arguments for Python, such as -m pytest")
     options = parser.parse_args()

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax import quaxify
 from sciquax.core import VALUE_TYPES, is_value
 from sciquax.lora import DoraArray
 from sciquax.named import NamedArray
 from sciquax.quantised import quantise
-from sciquax.sparse import BCOO, incomplete_inverse
+from sciquax.sparse import BCOO
 from sciquax.structured import (
     BlockBidiagonalMatrix,
     EliminationMatrix,
@@ -57,7 +56,6 @@ MORE = {
     "BCOO(Quantity)": BCOO(
         Quantity(jnp.array([2.0, 3.0]), "m"), jnp.array([[0, 1], [1, 2]]), (2, 3)
     ),
-    "approximate inverse": quaxify(incomplete_inverse)(BCOO.from_dense(jnp.eye(3))),
     "coordinates": NamedArray(
         Quantity(jnp.ones((2, 3)), "km"),
         ("x", None),
@@ -88,8 +86,9 @@ def _made() -> dict[str, Any]:
 with jax.numpy_rank_promotion("allow"):
     VALUES = _made()
 
-# Not values that programs hold: what stands within a program alone, and the bases.
-WITHIN = {"Polymorphic", "Withheld", "LuFactor", "WorkingArray"}
+# Not values that files hold: what stands within a program alone, the bases, and a preconditioner,
+# which is made again from its matrix.
+WITHIN = {"Polymorphic", "Withheld", "LuFactor", "WorkingArray", "ApproximateInverse"}
 
 
 def classes_within(x: Any) -> set[type]:
