@@ -41,10 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     one_in = config.getoption("--one-in")
-    left_out = [item for item in items if zlib.crc32(item.nodeid.encode()) % one_in]
+    kept, left_out = [], []
+    for item in items:
+        (left_out if zlib.crc32(item.nodeid.encode()) % one_in else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not zlib.crc32(item.nodeid.encode()) % one_in]
+        items[:] = kept
 
 
 def _seed(request: pytest.FixtureRequest) -> int:

@@ -114,9 +114,7 @@ def guard_foreign(anew: bool = False) -> None:
             anew = True
     if anew:
         for kind, guard in list(_guarded.items()):
-            for made in kind.__subclasses__():
-                if made not in _guarded:
-                    _register(made, guard)
+            _register_subclasses(kind, guard)
 
 
 def _register(kind: type, guard: Guard) -> None:
@@ -142,6 +140,10 @@ def _register(kind: type, guard: Guard) -> None:
         jtu.register_pytree_node(kind, flatten, unflatten)
     except ValueError:  # the user's own registration stays
         return
+    _register_subclasses(kind, guard)
+
+
+def _register_subclasses(kind: type, guard: Guard) -> None:
     for made in kind.__subclasses__():
         if made not in _guarded:
             _register(made, guard)
