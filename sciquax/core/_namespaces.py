@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ._stage.compiled import call_compiled, is_compiled_function
 from ._stage.quaxify import _Quaxify, call
+from ._values.mode import leaving
 
 
 class Namespace(types.ModuleType):
@@ -64,7 +65,11 @@ class _Function(_Quaxify):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self.fn
-        return (call_compiled if is_compiled_function(fn) else call)(fn, args, kwargs)
+        try:
+            return (call_compiled if is_compiled_function(fn) else call)(fn, args, kwargs)
+        except Exception as error:
+            leaving(error)
+            raise
 
 
 class _Ufunc(_Function):

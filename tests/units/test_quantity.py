@@ -456,6 +456,19 @@ def test_numbers():
         bool(Q)
 
 
+def test_numpys_functions_name_ours_and_the_users_line():
+    def call():
+        return np.linalg.solve(np.eye(3), Q)  # HERE
+
+    assert_raises(
+        DimensionalityError,
+        call,
+        "`np.asarray` takes numbers, and got Quantity(f32[3], 'km') in 'km'.\n{place}\n"
+        "Use `sciquax.numpy.linalg.solve`, or `.m_as(unit)` for the magnitude in a unit of your "
+        "choice.",
+    )
+
+
 def test_float_message():
     def call():
         return float(q(1.0, "km"))  # HERE
