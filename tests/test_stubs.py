@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
+
+from sciquax import NamedArray, Quantity
+from sciquax.sparse import BCOO
+from sciquax.structured import DiagonalMatrix
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = ROOT / "sciquax" / "numpy" / "__init__.pyi"
@@ -42,6 +47,22 @@ def test_jedi_knows_names_signatures_and_documentation():
     assert "Solve a linear system of equations." in found.docstring()
     made = "from sciquax import Quantity\nq = Quantity(1.0, 'm')\n"
     assert "to_base_units" in complete(f"{made}q.to_")
+
+
+VALUES = {
+    "q": (Quantity(1.0, "m"), "to to_base_units magnitude units sum at T shape m_as"),
+    "a": (NamedArray([1.0], ("x",)), "isel sel mean dims sizes array at rolling to_xarray"),
+    "A": (DiagonalMatrix(jnp.ones(2)), "materialise solve diagonal T at allow_materialise diag"),
+    "S": (BCOO.from_dense(jnp.eye(2)), "todense data indices sum to_jax"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_completion_has_what_users_call_and_no_internals(name):
+    value, called = VALUES[name]
+    internal = "align common_type convert_to as_tangent layer payload rebuild map_bands LEAVES"
+    assert set(called.split()) <= set(dir(value))
+    assert not set(internal.split()) & set(dir(value))
 
 
 PROGRAM = """

@@ -230,6 +230,11 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     # -- looks ------------------------------------------------------------------------------------
 
+    def __dir__(self) -> list[str]:
+        """What a user calls: without what rules, loops and solvers ask of a value."""
+        asked = vars(Value).keys() - {"aval", "materialise"}
+        return sorted(x for x in object.__dir__(self) if x[:2] == "__" or x not in asked)
+
     def _repr_html_(self) -> str:
         """What notebooks show: what the value is, and its representation if that says more."""
         short, full = describe(self), repr(self)
