@@ -13,7 +13,6 @@ from sciquax.core.internal import ShapedArray, default_promotion, quoted
 from .fields import StructuredMeta, static, unchecked
 from .properties import checked
 
-
 _CALLED = set(
     "T mT adjoint allow_materialise at astype batch_shape conj det diagonal dtype is_hermitian "
     "is_square is_triangular materialise matmat matvec ndim properties shape size slogdet solve "
