@@ -50,6 +50,7 @@ def _compilation_cache() -> Path:
 
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # a failing test shows all frames
 _given = os.environ.get("XLA_FLAGS", "")
 _added = [flag for flag in _FLAGS if flag.partition("=")[0] not in _given]
 os.environ["XLA_FLAGS"] = " ".join([*_given.split(), *_added])

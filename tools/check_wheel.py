@@ -68,7 +68,9 @@ def check_contents(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
     foreign = [name for name in names if name.split("/")[0] not in ("sciquax", info)]
-    missing = {"sciquax/py.typed", f"{info}/licenses/LICENSE"} - set(names)
+    missing = {"sciquax/py.typed", "sciquax/numpy/__init__.pyi", f"{info}/licenses/LICENSE"} - set(
+        names
+    )
     if foreign or missing:
         raise SetupError(f"{wheel.name}: unexpected {foreign}, missing {sorted(missing)}.")
     say(f"    {display(wheel)}: {len(names)} files, {wheel.stat().st_size / 1024:.0f} KiB")

@@ -13,6 +13,7 @@ from ._compat.execution import (
 from ._compat.frames import (
     asked_by_the_user as asked_by_the_user,
     axes_of_outputs as axes_of_outputs,
+    library_called as library_called,
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,
 )
@@ -48,6 +49,7 @@ from ._values.kinds import (
     takes_foreign as takes_foreign,
 )
 from ._values.masks import is_masked as is_masked
+from ._values.mode import bound_methods as bound_methods
 from ._values.operators import OPERATORS as OPERATORS
 from ._values.stated import whole as whole
 from ._values.trust import (

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from sciquax.core import ArrayValue, aval_of, is_value, user_line
+from sciquax.core.internal import bound_methods
 
 from ._analysis.along import AlongCoordinates
 from ._analysis.missing import Missing
@@ -205,6 +206,9 @@ def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
     return understood
 
+
+for _part in NamedArray.__bases__[:9]:
+    bound_methods(_part)
 
 for _word, _methods in {
     "name": "argmax argmin nanargmax nanargmin idxmax idxmin cumsum cumprod cummax cummin sort "

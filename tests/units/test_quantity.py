@@ -456,6 +456,19 @@ def test_numbers():
         bool(Q)
 
 
+def test_numpys_functions_name_ours_and_the_users_line():
+    def call():
+        return np.linalg.solve(np.eye(3), Q)  # HERE
+
+    assert_raises(
+        DimensionalityError,
+        call,
+        "`np.asarray` takes numbers, and got Quantity(f32[3], 'km') in 'km'.\n{place}\n"
+        "Use `sciquax.numpy.linalg.solve`, or `.m_as(unit)` for the magnitude in a unit of your "
+        "choice.",
+    )
+
+
 def test_float_message():
     def call():
         return float(q(1.0, "km"))  # HERE
@@ -714,7 +727,8 @@ def test_constants():
     np.testing.assert_allclose(constants.elementary_charge.m_as("C"), 1.602176634e-19, rtol=1e-6)
     with pytest.raises(AttributeError, match="Did you mean 'speed_of_light'"):
         _ = constants.sped_of_light
-    assert "speed_of_light" in dir(constants)
+    assert {"speed_of_light", "N_A", "solar_mass"} <= set(dir(constants))
+    assert "BTU" not in dir(constants) and constants.BTU.m > 0
 
 
 def test_annotations():

@@ -22,7 +22,7 @@ PRIVATE = {
     "numpy.linalg": "EigResult EighResult QRResult SVDResult SlogdetResult",
     "pjit": "_infer_params",
     "source_info_util": "current is_user_filename reset_name_stack user_frames",
-    "traceback_util": "api_boundary",
+    "traceback_util": "_filtering_mode api_boundary register_exclusion",
     "tree_util": "default_registry",
 }
 """Names in the modules of `jax._src` that every release named above has."""

@@ -15,7 +15,7 @@ from .._compat.trees import flatten, intercept_trees
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
 from .._values.masks import is_masked, unmasked
-from .._values.mode import MODE, not_staging
+from .._values.mode import MODE, leaving, not_staging
 
 F = TypeVar("F", bound=Callable)
 
@@ -77,8 +77,12 @@ def takes_values(function: F) -> F:
         if MODE.staging and not MODE.apart:
             args, kwargs = arrays_for_values((args, kwargs))
             return function(*args, **kwargs)
-        with not_staging():
-            return by_itself(*args, **kwargs)
+        try:
+            with not_staging():
+                return by_itself(*args, **kwargs)
+        except Exception as error:
+            leaving(error)
+            raise
 
     return taking  # pyright: ignore[reportReturnType]
 
