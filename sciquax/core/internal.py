@@ -24,6 +24,12 @@ from ._compat.jaxprs import (
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
 )
+from ._compat.numpys_functions import (
+    OfType as OfType,
+    asks_for_numbers as asks_for_numbers,
+    by_conversion as by_conversion,
+    counterpart as counterpart,
+)
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import StagingTracer as StagingTracer, known_value as known_value
 from ._errors import quoted as quoted, wanted as wanted
