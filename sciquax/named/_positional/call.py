@@ -169,6 +169,8 @@ def _coordinates(call: Call, layouts: Sequence[Axes]) -> list[Axes]:
     """The operands' coordinates that stay, without those that the call rearranges or picks."""
     known = [(i, x) for i, x in enumerate(layouts) if x.coords or x.beside]
     for i, name in call.written:
+        if name is None:
+            continue
         whole, part = layouts[0].coords.get(name), layouts[i].coords.get(name)
         if whole is not None and part is not None and not part.within(whole):
             raise CoordinateError(
