@@ -17,6 +17,7 @@ from ._compat.frames import (
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,
 )
+from ._compat.indexing import rewriting_take as rewriting_take, scatter_update as scatter_update
 from ._compat.jaxprs import (
     Literal as Literal,
     Primitive as Primitive,
