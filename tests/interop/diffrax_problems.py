@@ -101,12 +101,16 @@ class Oven:
         )
 
 
-def program(function: Callable, *args: Any) -> tuple[int, float]:
-    """The number of instructions of the optimised program, and its floating point operations."""
+def run_and_program(function: Callable, *args: Any) -> tuple[Any, tuple[int, float]]:
+    """The result; and the number of instructions of the program, and its floating point operations.
+
+    Of the program as XLA optimised it, compiled once.
+    """
     compiled = jax.jit(function).lower(*args).compile()
     cost = compiled.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
-    return sum(" = " in line for line in compiled.as_text().splitlines()), cost["flops"]
+    instructions = sum(" = " in line for line in compiled.as_text().splitlines())
+    return compiled(*args), (instructions, cost["flops"])
 
 
 def place(function: Callable, text: str | None = None, column: bool | int = True) -> str:
