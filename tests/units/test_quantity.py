@@ -458,13 +458,13 @@ def test_numbers():
 
 def test_numpys_functions_name_ours_and_the_users_line():
     def call():
-        return np.linalg.solve(np.eye(3), Q)  # HERE
+        return np.polynomial.polynomial.polyfit(Q, X, 1)  # HERE
 
     assert_raises(
         DimensionalityError,
         call,
         "`np.asarray` takes numbers, and got Quantity(f32[3], 'km') in 'km'.\n{place}\n"
-        "Use `sciquax.numpy.linalg.solve`, or `.m_as(unit)` for the magnitude in a unit of your "
+        "Use `sciquax.numpy.polyfit`, or `.m_as(unit)` for the magnitude in a unit of your "
         "choice.",
     )
 
