@@ -36,13 +36,13 @@ def units_of(tree: Any) -> Any:
 
 
 def assert_same_numbers(got: Any, expected: Any) -> None:
-    """Bit for bit, dtypes included; the last bits apart where users have other kernels."""
+    """Bit for bit, dtypes included; rounding apart where users have other kernels."""
     got, expected = jtu.tree_leaves(got), jtu.tree_leaves(expected)
     assert len(got) == len(expected)
     for a, b in zip(got, expected, strict=True):
         assert a.dtype == b.dtype
         if PLAIN_KERNELS and jnp.issubdtype(a.dtype, jnp.inexact):
-            np.testing.assert_array_max_ulp(a, b, maxulp=4)
+            np.testing.assert_array_max_ulp(a, b, maxulp=64)
         else:
             assert np.array_equal(a, b, equal_nan=True), (a, b)
 
