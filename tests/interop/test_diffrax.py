@@ -106,6 +106,7 @@ def test_a_literal_zero_is_a_derivative_in_every_unit():
         return [{"x": one["v"], "v": zero(args)} for one, zero in zip(y, zeros, strict=True)]
 
     sol = solve(field, solver=dfx.Euler(), y0=[y0] * len(zeros), args=K)
+    assert sol.ys is not None
     for ys in sol.ys:
         assert units_of(ys) == UNITS
         np.testing.assert_allclose(ys["x"].m[0], np.arange(3.0) + 1e-3, rtol=1e-6)
