@@ -100,6 +100,7 @@ class Asked(Protocol):
 
     def is_value(self, tracer: "StagingTracer") -> bool:
         """Whether a variable is a value, no array."""
+        ...
 
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where the program is carried out."""
