@@ -44,6 +44,7 @@ PROGRAMS = {
     "group filled": lambda a: a.groupby("half").fillna(a.groupby("half").mean()),
     "group chosen": lambda a: a.groupby("half").where(a.groupby("half").mean() > 0),
     "group of dates": lambda a: a.groupby(a.coords["time"].dt.quarter).mean(dim="time"),
+    "in order": lambda a: a.sortby("half", ascending=False),
     "weighted": lambda a: a.weighted(a.fillna(0.0) ** 2).mean(dim=["time", "x"]),
 }  # fmt: skip
 
@@ -54,6 +55,25 @@ def test_programs(name):
     made = PROGRAMS[name](ours).to_xarray().transpose(*expected.dims)
     xr.testing.assert_allclose(made.astype(float), expected.astype(float), 1e-5, 1e-6)
     assert made.coords.keys() == expected.coords.keys()
+
+
+@pytest.mark.parametrize("calendar", ["360_day", "noleap"])
+def test_periods_of_other_calendars(calendar):
+    pytest.importorskip("cftime")
+    dates = xr.date_range("2000-01-01", periods=9, freq="17D", calendar=calendar, use_cftime=True)
+    known = xr.DataArray(np.arange(9.0) ** 2, dims="t", coords={"t": dates})
+    expected = known.resample(t="1MS", closed="left").mean()
+    made = named.from_xarray(known).resample(t="1MS", closed="left").mean().to_xarray()
+    xr.testing.assert_allclose(made, expected)
+
+
+def test_spans_of_time():
+    mine, other = ours.coord("time") - MONTHS[1], theirs.time - MONTHS[1]
+    assert mine.dt.days.array.tolist() == other.dt.days.values.tolist()
+    assert mine.dt.total_seconds().array.tolist() == other.dt.total_seconds().values.tolist()
+    with pytest.raises(AxisError) as error:
+        mine.dt.month  # noqa: B018
+    assert str(error.value).splitlines()[0] == "`dt` got 'month' for spans of time."
 
 
 def test_contracted():

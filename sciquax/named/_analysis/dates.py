@@ -65,11 +65,26 @@ def _of_calendar(values: np.ndarray, field: str, calendar: str) -> np.ndarray:
     return np.array([getattr(x, name) for x in values.flat]).reshape(values.shape)
 
 
+_SPANS = ("days", "seconds", "microseconds", "nanoseconds")
+
+
+def _of_span(values: np.ndarray, field: str) -> np.ndarray:
+    """A part of spans of time, as pandas names it: the whole days, the seconds beyond these."""
+    if field not in _SPANS:
+        raise AxisError(
+            f"`dt` got {field!r} for spans of time.",
+            f"They have {', '.join(_SPANS)} and total_seconds().",
+        ).at(user_line())
+    index = pandas().TimedeltaIndex(values.ravel())
+    return np.asarray(getattr(index, field)).reshape(values.shape)
+
+
 class Dates:
     """`a.coord("time").dt`: parts of dates as named arrays on the host.
 
     `year month day hour minute second dayofyear dayofweek quarter season week` and so on, `floor`,
-    `ceil` and `round` to a frequency, and `strftime`.
+    `ceil` and `round` to a frequency, and `strftime`. Of spans of time `days`, `seconds`,
+    `microseconds`, `nanoseconds` and `total_seconds()`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -84,7 +99,7 @@ class Dates:
 
     def __init__(self, a: Any):
         values = a.array
-        known = isinstance(values, np.ndarray) and values.dtype.kind in "MO"
+        known = isinstance(values, np.ndarray) and values.dtype.kind in "mMO"
         if not known or values.dtype.hasobject and Coordinate(values).calendar is None:
             raise CoordinateError(
                 f"`.dt` is of dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
@@ -94,16 +109,31 @@ class Dates:
     def __getattr__(self, field: str) -> Any:
         if field.startswith("__"):
             raise AttributeError(field)
-        known, values = self._array._axes, date_field(self._array.array, field)
+        known, values = self._array._axes, self._array.array
+        if values.dtype.kind == "m":
+            values = _of_span(values, field)
+        else:
+            values = date_field(values, field)
         # Named as in xarray: groups by it have its name.
         called = axes(known.dims, known.coords, Attributes(field, {}), known.beside)
         return bare(np.asarray(values), called)
 
     def __dir__(self) -> list[str]:
+        if self._array.array.dtype.kind == "m":
+            return [*_SPANS, "total_seconds"]
         return [*FIELDS, "floor", "ceil", "round", "strftime"]
 
     def _made(self, values: Any) -> Any:
         return bare(np.asarray(values), self._array._axes.plain)
+
+    def total_seconds(self) -> Any:
+        """Spans of time in seconds, in double precision on the host."""
+        values = self._array.array
+        if values.dtype.kind != "m":
+            raise AxisError(f"`total_seconds` is of spans of time, and got {values.dtype}.").at(
+                user_line()
+            )
+        return self._made(values / np.timedelta64(1, "s"))
 
     def _indexed(self, method: str, *args: Any) -> Any:
         index = pandas().DatetimeIndex(self._array.array.ravel())

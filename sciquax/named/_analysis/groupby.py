@@ -282,18 +282,26 @@ def resampled(a: Any, pairs: dict[Any, Any], options: dict[str, Any]) -> Resampl
     name = a.dims[i]
     a.coord(name)
     known = a._axes.coords[name]
-    if known.calendar is not None:
-        raise CoordinateError(
-            f"`resample` takes NumPy's dates, and those along {name!r} are of the calendar "
-            f"{known.calendar!r}.",
-            f"Group by a part of them: `groupby('{name}.month')`.",
-        ).at(user_line())
-    if not known.dated or not index_of(known).is_monotonic_increasing:
+    if (
+        not (known.dated or known.calendar is not None)
+        or not index_of(known).is_monotonic_increasing
+    ):
         raise CoordinateError(
             f"`resample` needs dates in ascending order along {name!r}.", "Sort first: `sortby`."
         ).at(user_line())
+    counts, periods = _periods(known, freq, options)
+    codes = np.repeat(np.arange(len(counts)), counts)
+    return Resample(a, Partition(name, i, codes, Coordinate(periods), name))
+
+
+def _periods(known: Coordinate, freq: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """How many dates each period has, and the periods' labels."""
+    if known.calendar is not None:  # as xarray has them, whose index of them is there already
+        from xarray import DataArray
+
+        ones = DataArray(np.ones(len(known)), dims="date", coords={"date": known.values})
+        counted = ones.resample(date=freq, **options).sum()
+        return np.nan_to_num(counted.values).astype(int), counted["date"].values
     index = pandas().DatetimeIndex(known.values)
     counts = pandas().Series(1, index=index).resample(freq, **options).count()
-    codes = np.repeat(np.arange(len(counts)), np.asarray(counts))
-    labels = Coordinate(np.asarray(counts.index).astype(np.asarray(index).dtype))
-    return Resample(a, Partition(name, i, codes, labels, name))
+    return np.asarray(counts), np.asarray(counts.index).astype(np.asarray(index).dtype)

@@ -65,10 +65,7 @@ class Relabelling(NamedBase):
                     continue
                 own._axes.position("sortby", name)
             else:
-                i = own._axes.position("sortby", key, own)
-                name = own.dims[i]
-                own.coord(name)
-                leaf = own._axes.coords[name].values
+                name, leaf = _along_one(own, key)
             orders.setdefault(name, []).append(leaf)
         for name, leaves in orders.items():
             order = np.lexsort(tuple(reversed(leaves)))
@@ -175,6 +172,16 @@ class Relabelling(NamedBase):
             wanted = labels_among(made, str(self.dims[0]), np.ravel(values), "isin").values
             return bare(np.asarray(index_of(made).isin(wanted)), self._axes.plain)
         return bare(jnp.isin(leaf, jnp.asarray(values)), self._axes.plain)
+
+
+def _along_one(a: Any, key: Any) -> tuple[str, np.ndarray]:
+    """The values of a coordinate that `sortby` goes by, and the name that they run along."""
+    beside = a._axes.beside.get(key) if isinstance(key, str) else None
+    if beside is not None and len(beside.dims) == 1:
+        return beside.dims[0], beside.held.values
+    name = a.dims[a._axes.position("sortby", key, a)]
+    a.coord(name)
+    return name, a._axes.coords[name].values
 
 
 def _reindexed(

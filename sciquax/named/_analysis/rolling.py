@@ -82,8 +82,9 @@ class Rolling(Generic[N]):
         Only whole windows: the result is shorter by the window's size less one. With a `stride`,
         one for all names or a dictionary, every so many of them.
         """
-        if isinstance(names, (str, Axis)) and len(self._windows) == 1:
-            names = {next(iter(self._windows)): names}
+        one: Any = names
+        if isinstance(one, (str, Axis)) and len(self._windows) == 1:
+            more[next(iter(self._windows))], names = one, None
         pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
         if set(pairs) != set(self._windows):
             raise AxisError(

@@ -1,14 +1,17 @@
 """What NumPy holds, a coordinate, in functions: those that keep it exact, and the rest for JAX."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import lax
 
 from sciquax.core import is_value
+from sciquax.core.internal import Tracer
 
 from .._array.host import host_leaf
 
@@ -64,6 +67,40 @@ def picked(held: Any, index: Any) -> Any:
     leaf = host_leaf(held)
     parts = index if isinstance(index, tuple) else (index,)
     if leaf is None or any(isinstance(x, jax.Array) for x in parts):
-        return held[index]
+        return _cut_out(held, parts)
     out = np.asarray(leaf[index])
     return jtu.tree_unflatten(jtu.tree_structure(held), [out]) if is_value(held) else out
+
+
+def _cut_out(held: Any, index: tuple[Any, ...]) -> Any:
+    """`held[index]`, in one call of a compiled function where JAX would make several calls.
+
+    Of places and of neighbouring places along every axis of an array on one device; places and the
+    beginnings of slices are no reason to compile anew.
+    """
+    leaves, tree = jtu.tree_flatten(held)
+    x: Any = leaves[0] if len(leaves) == 1 else None
+    whole = isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.shape == held.shape
+    if not whole or len(index) != x.ndim or x.size == 0 or len(x.sharding.device_set) > 1:
+        return held[index]
+    starts, sizes, gone = [], [], []
+    for axis, (part, n) in enumerate(zip(index, x.shape, strict=True)):
+        if isinstance(part, int):
+            starts.append(part)
+            sizes.append(1)
+            gone.append(axis)
+        elif isinstance(part, slice) and part.step in (None, 1):
+            start, stop, _ = part.indices(n)
+            starts.append(start)
+            sizes.append(max(stop - start, 0))
+        else:
+            return held[index]
+    if max(x.shape) > np.iinfo(np.int32).max:
+        return held[index]
+    out = _slice(x, np.array(starts, np.int32), tuple(sizes), tuple(gone))
+    return jtu.tree_unflatten(tree, [out])
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _slice(x: Any, starts: Any, sizes: tuple[int, ...], gone: tuple[int, ...]) -> Any:
+    return lax.squeeze(lax.dynamic_slice(x, list(starts), sizes), gone)
