@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core import (
     ArrayValue as ArrayValue,
+    Checked as Checked,
     Value as Value,
     explain_rules as explain_rules,
     grad as grad,
@@ -40,9 +41,8 @@ _LAZY = (
     "core", "interop", "lax", "lora", "named", "nn", "numpy", "ops", "quantised", "random", "scipy",
     "sparse", "structured", "testing", "units", "zero",
 )  # fmt: skip
-
-
 _FROM = {"NamedArray": "named", "Quantity": "units"}
+_OFFERED = {x for x in globals() if x not in ("Any", "TYPE_CHECKING", "importlib") and x[0] != "_"}
 
 
 def __getattr__(name: str) -> Any:
@@ -56,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_FROM, "__version__"})
+    return sorted({*_OFFERED, *_LAZY, *_FROM, "__version__"})

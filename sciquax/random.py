@@ -1,14 +1,12 @@
-"""`jax.random`, quaxified."""
+"""`jax.random`, quaxified.
+
+To type checkers and editors, what `tools/make_stubs.py` wrote beside this file.
+"""
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import jax.random as _source
 
 from sciquax.core import Namespace
 
 sys.modules[__name__] = Namespace(__name__, _source)
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...

@@ -37,7 +37,7 @@ BY_NAME = {
     "sciquax/versions.py",
     "sciquax/interop/__init__.py",
     "sciquax/named/__init__.py",
-    "sciquax/scipy.py",
+    "sciquax/scipy/__init__.py",
     "sciquax/units/_wrapping/with_constants.py",
 }
 

@@ -6,6 +6,7 @@ Read the folders in the order a call travels: `_stage` (from a call to a jaxpr a
 `_compat`.
 """
 
+from ._annotations import Checked as Checked
 from ._autodiff.jacobians import hessian as hessian, jacfwd as jacfwd, jacrev as jacrev
 from ._autodiff.transforms import (
     grad as grad,

@@ -164,13 +164,19 @@ def wanted(what: str, x: Any, kinds: Any, text: str) -> Any:
     return x
 
 
-def outside(what: str) -> OutsideQuaxifyError:
-    """The error for `jnp.sin(value)` without `quaxify`."""
+def outside(what: str, called: str | None = None) -> OutsideQuaxifyError:
+    """The error for `jnp.sin(value)` without `quaxify`. **Arguments**: the type; the function."""
+    place = user_line()
+    caller = "f" if place is None else place.function.split("<locals>.")[-1]
+    wrap = f"`sciquax.quaxify({'f' if '<' in caller else caller})(...)`"
+    if called is None:
+        subject, ours = "A JAX function", "the same function of `sciquax.numpy` or its siblings"
+    else:
+        subject, ours = f"`{called}`", f"`{called.replace('jax.', 'sciquax.', 1)}(...)`"
     return OutsideQuaxifyError(
-        f"A JAX function was given a `{what}` outside of `quaxify`.",
-        "Wrap the function that calls it, `sciquax.quaxify(f)(...)`, or use the same function from "
-        "`sciquax.numpy`, `sciquax.lax`, `sciquax.nn` or `sciquax.scipy`.",
-    ).at(user_line())
+        f"{subject} was given a `{what}` outside of `quaxify`.",
+        f"Write {ours}, or wrap the function that calls it: {wrap}.",
+    ).at(place)
 
 
 class Unsettled(Exception):
@@ -227,11 +233,18 @@ def is_librarys(line: Location | None) -> bool:
 
 
 def user_line(libraries: bool = False) -> Location | None:
-    """The innermost line of the user's, or also of a library's, on the Python stack."""
-    frame = sys._getframe(1)
+    """The innermost line of the user's, or also of a library's, on the Python stack.
+
+    A library that was handed a value, as NumPy and matplotlib are, is passed over, unless there are
+    no other lines.
+    """
+    frame, innermost = sys._getframe(1), None
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_PACKAGE) and is_user_file(file, libraries):
-            return Location(file, frame.f_lineno, 0, frame.f_code.co_qualname)
+            place = Location(file, frame.f_lineno, 0, frame.f_code.co_qualname)
+            if libraries or not is_library_file(file):
+                return place
+            innermost = innermost or place
         frame = frame.f_back
-    return None
+    return innermost

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ._stage.compiled import call_compiled, is_compiled_function
 from ._stage.quaxify import _Quaxify, call
+from ._values.mode import leaving
 
 
 class Namespace(types.ModuleType):
@@ -17,14 +18,15 @@ class Namespace(types.ModuleType):
     Sub-namespaces (`linalg`, `fft`) are namespaces too. Classes, dtypes and constants pass through.
     """
 
-    def __init__(self, name: str, source: types.ModuleType, submodules: tuple[str, ...] = ()):
+    def __init__(self, name: str, source: types.ModuleType):
         super().__init__(name, f"`{source.__name__}`, taking custom array-ish values.")
         self._source = source
         self.__path__: list[str] = []  # pyright: ignore[reportIncompatibleVariableOverride]
-        for sub in submodules:
-            inner = Namespace(f"{name}.{sub}", getattr(source, sub))
-            sys.modules[inner.__name__] = inner
-            self.__dict__[sub] = inner
+        for sub, module in public_names(source).items():
+            if isinstance(module, types.ModuleType):
+                inner = Namespace(f"{name}.{sub}", module)
+                sys.modules[inner.__name__] = inner
+                self.__dict__[sub] = inner
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -32,16 +34,26 @@ class Namespace(types.ModuleType):
         try:
             found = getattr(self._source, name)
         except AttributeError:
-            raise AttributeError(f"`{self._source.__name__}` has no attribute {name!r}.") from None
-        if isinstance(found, types.ModuleType):
-            found = Namespace(f"{self.__name__}.{name}", found)
-        elif callable(found) and not isinstance(found, type) and not _is_dtype(found):
+            raise AttributeError(
+                f"`{self._source.__name__}` has no attribute {name!r}", name=name, obj=self
+            ) from None
+        if callable(found) and not isinstance(found, type) and not _is_dtype(found):
             found = _quaxified(found)
         self.__dict__[name] = found
         return found
 
     def __dir__(self) -> list[str]:
-        return sorted({*dir(self._source), *self.__dict__})
+        return sorted({*public_names(self._source), "__doc__", "__name__"})
+
+
+def public_names(source: types.ModuleType) -> dict[str, Any]:
+    """What a JAX namespace offers: its names without an underscore, and its own submodules."""
+    named = {name: getattr(source, name) for name in dir(source) if not name.startswith("_")}
+    return {
+        name: x
+        for name, x in named.items()
+        if not isinstance(x, types.ModuleType) or x.__name__ == f"{source.__name__}.{name}"
+    }
 
 
 class _Function(_Quaxify):
@@ -53,7 +65,11 @@ class _Function(_Quaxify):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self.fn
-        return (call_compiled if is_compiled_function(fn) else call)(fn, args, kwargs)
+        try:
+            return (call_compiled if is_compiled_function(fn) else call)(fn, args, kwargs)
+        except Exception as error:
+            leaving(error)
+            raise
 
 
 class _Ufunc(_Function):

@@ -13,15 +13,23 @@ from ._compat.execution import (
 from ._compat.frames import (
     asked_by_the_user as asked_by_the_user,
     axes_of_outputs as axes_of_outputs,
+    library_called as library_called,
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,
 )
+from ._compat.indexing import rewriting_take as rewriting_take, scatter_update as scatter_update
 from ._compat.jaxprs import (
     Literal as Literal,
     Primitive as Primitive,
     ShapedArray as ShapedArray,
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
+)
+from ._compat.numpys_functions import (
+    OfType as OfType,
+    asks_for_numbers as asks_for_numbers,
+    by_conversion as by_conversion,
+    counterpart as counterpart,
 )
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import StagingTracer as StagingTracer, known_value as known_value
@@ -48,6 +56,7 @@ from ._values.kinds import (
     takes_foreign as takes_foreign,
 )
 from ._values.masks import is_masked as is_masked
+from ._values.mode import bound_methods as bound_methods
 from ._values.operators import OPERATORS as OPERATORS
 from ._values.stated import whole as whole
 from ._values.trust import (

@@ -35,7 +35,8 @@ class Constants:
             raise AttributeError(str(error)) from None
 
     def __dir__(self) -> Any:
-        return sorted([*(n for n in get_registry()._units if n.isidentifier()), *_METHODS])
+        known = get_registry()._units
+        return sorted([*_SUN, *(n for n in _constants() if n in known), *_METHODS])
 
     def relative_uncertainty(self, name: str) -> float:
         """The relative standard uncertainty of a constant; 0 for one that is exact.
@@ -78,8 +79,26 @@ class Constants:
         return Quantity(abs(size) * self.relative_uncertainty(name), base)
 
 
+_SUN = ("solar_luminosity", "solar_mass", "solar_radius")
 _METHODS = ("relative_uncertainty", "uncertainty")
 _LINE = re.compile(r"^(\w+)\s*=\s*(-?[\d.]+)(?:e([-+]?\d+))?[^#]*#\s*(?:\((\d+)\)|(approximate))")
+
+
+@functools.cache
+def _lines() -> tuple[str, ...]:
+    """What pint says of its constants."""
+    file = Path(pint.__file__).parent / "constants_en.txt"
+    return tuple(file.read_text(encoding="utf-8").splitlines())
+
+
+@functools.cache
+def _constants() -> frozenset[str]:
+    """The names of pint's constants; `constants` takes those of units as well."""
+    found: set[str] = set()
+    for line in _lines():
+        name, *others = (part.strip() for part in line.partition("#")[0].split("="))
+        found.update([name, *others[1:]])
+    return frozenset(name for name in found if name.isidentifier() and name != "_")
 
 
 @functools.cache
@@ -89,8 +108,7 @@ def _measured() -> dict[str, float | None]:
     pint writes the uncertainty of the last digits as a comment, `6.67430e-11 ...  # (15)`.
     """
     found: dict[str, float | None] = {}
-    file = Path(pint.__file__).parent / "constants_en.txt"
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _lines():
         if (match := _LINE.match(line)) is not None:
             name, digits, _, last, _ = match.groups()
             if last is None:

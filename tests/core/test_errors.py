@@ -1,6 +1,7 @@
 """Whole error messages, with the user's own line."""
 
 import pickle
+import traceback
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import sciquax
 import sciquax.numpy as sqnp
 from sciquax import Value, quaxify, register
 from sciquax.core import LocatedError, Location, OutsideQuaxifyError, RuleError, aval_of
+from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity, get_registry
 from tests.helpers import Plain, assert_raises, marked_line
 
@@ -265,6 +267,52 @@ def test_errors_do_not_leave_modes_behind():
             call()
         with pytest.raises(OutsideQuaxifyError):
             jnp.sin(M)
+
+
+# -- tracebacks
+
+METRES, NAMES = Quantity(1.0, "m"), NamedArray(jnp.ones(3), ("x",))
+MISTAKES = {
+    "operator": lambda: METRES + Quantity(1.0, "s"),
+    "quaxify": lambda: quaxify(jnp.exp)(METRES),
+    "namespace": lambda: sciquax.numpy.exp(METRES),
+    "grad": lambda: sciquax.grad(jnp.exp)(METRES),
+    "method": lambda: METRES.reshape(4, 5),
+    "conversion": lambda: METRES.to("s"),
+    "constructor": lambda: Quantity(1.0, "meeter"),
+    "names": lambda: NAMES.isel(z=0),
+}
+
+
+def frames(call, mode):
+    """The functions whose frames a traceback shows, from the call on."""
+    before = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", mode)
+    try:
+        call()
+    except Exception as error:
+        shown = list(traceback.walk_tb(error.__traceback__))[1:]
+        return [f.f_code.co_name for f, _ in shown if not f.f_locals.get("__tracebackhide__")]
+    finally:
+        jax.config.update("jax_traceback_filtering", before)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_tracebacks_have_the_lines_of_the_user_alone(name):
+    assert frames(MISTAKES[name], "auto") == ["<lambda>"]
+    assert frames(MISTAKES[name], "tracebackhide") == ["<lambda>"]
+    assert len(frames(MISTAKES[name], "off")) > 2
+
+
+def test_a_mistake_of_ours_keeps_its_frames(monkeypatch):
+    class Broken(Plain):
+        def _binary(self, name, lhs, rhs):
+            raise KeyError("ours")
+
+    code = Broken._binary.__code__.replace(co_filename=sciquax.core.__file__)
+    monkeypatch.setattr(Broken._binary, "__code__", code)
+    shown = frames(lambda: Broken(jnp.ones(2)) + 1, "auto")
+    assert shown[-1] == "_binary" and "__add__" in shown
 
 
 # -- every failure mode, for types that know nothing of units

@@ -408,9 +408,8 @@ class Indexable(Boxed):
 
 @pytest.mark.parametrize("call", [lambda v: lax.add(X, v), lambda v: lax.neg_p.bind(v)])
 def test_bind_outside_is_an_error(call):
-    with pytest.raises(TypeError) as caught:  # JAX says which operand, and ours is the cause
+    with pytest.raises(TypeError, match="given a `Boxed` outside of `quaxify`"):
         call(Boxed(Y))
-    assert "given a `Boxed` outside of `quaxify`" in str(caught.value.__cause__)
 
 
 def test_type_with_array_protocol_outside():

@@ -40,7 +40,7 @@ COMPOSITES = {
     "inverse": InverseMatrix(T),
     "outer": LowRankMatrix(jnp.ones((3, 2)), jnp.ones((2, 3))),
     "product": ProductMatrix(T, InverseMatrix(T)),
-    "rectangle": RectangularBandedMatrix(jnp.arange(5.0), 2, 3, (-1, 0, 1)),
+    "rectangular": RectangularBandedMatrix(jnp.ones(4), 2, 3, (0, 1)),
     "reflectors": ReflectorsMatrix(jnp.ones((3, 2)), jnp.ones(3), True),
     "semiseparable": SemiseparableMatrix(False, jnp.ones(3), jnp.ones((3, 1)), jnp.ones((1, 3))),
     "sum": SumMatrix(T, InverseMatrix(T)),

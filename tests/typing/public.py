@@ -15,7 +15,8 @@ import pint
 from jaxtyping import Float
 
 import sciquax
-from sciquax import ArrayValue, named, quaxify, show
+import sciquax.numpy as np
+from sciquax import ArrayValue, Checked, named, quaxify, show
 from sciquax.core import bind
 from sciquax.named import NamedArray
 from sciquax.quantised import QuantisedArray, quantise
@@ -78,6 +79,27 @@ assert_type(a.sizes, dict[str, int])
 assert_type(named.dot(a, a, "x"), NamedArray)
 assert_type(named.zeros({"x": 2}), NamedArray)
 assert_type(a.unstack("x"), list[NamedArray])
+
+# -- JAX's namespaces, quaxified ------------------------------------------------------------------
+
+assert_type(np.sum(q, axis=0), Quantity)
+assert_type(np.sqrt(a), NamedArray)
+assert_type(np.mean(jnp.ones(3)), jax.Array)
+assert_type(np.where(q > q, q, 0.0), Any)
+assert_type(np.linalg.solve(q, q), Any)
+assert_type(np.shape(q), tuple[int, ...])
+assert_type(np.zeros(3), jax.Array)
+assert_type(np.maximum.reduce(q), Any)
+np.sinn(q)  # pyright: ignore[reportAttributeAccessIssue]
+np.sum(q, axes=0)  # pyright: ignore[reportCallIssue]
+np.linalg.solve(q)  # pyright: ignore[reportCallIssue]
+
+
+def speed(x: Checked[Quantity, "m"], a: Checked[NamedArray, "t x"]) -> Checked[Quantity, "m/s"]:
+    return x
+
+
+assert_type(speed(q, a), Quantity)
 
 # -- structured and other arrays ------------------------------------------------------------------
 

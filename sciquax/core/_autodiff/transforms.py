@@ -16,7 +16,7 @@ import jax.tree_util as jtu
 from .._stage.captured_trees import takes_values
 from .._stage.quaxify import _Quaxify, call, call_or_stage
 from .._values.kinds import VALUE_TYPES, is_value
-from .._values.mode import MODE
+from .._values.mode import MODE, boundary
 from .._values.unit_polymorphic import strip
 from .._values.value import Value
 from .tangent_labels import align, derivative, label_tangent, relabel, scaled
@@ -103,6 +103,7 @@ def grad(
     """As `jax.grad`, unit-aware: see [`sciquax.value_and_grad`][]."""
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
+    @boundary
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         value, grads = both(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads

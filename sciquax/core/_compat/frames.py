@@ -1,13 +1,19 @@
 """Places in the user's code, and who is asking, from JAX's tracebacks and Python's frames."""
 
 import dis
+import inspect
 import os
 import sys
+import traceback
+import types
 from typing import Any
 
 import jax.core
 import jax.extend.source_info_util as source_info_util
-from jax._src import source_info_util as _source_info  # private: user_frames (0.10 to 0.12)
+from jax._src import (
+    source_info_util as _source_info,  # private: user_frames (0.10 to 0.12)
+    traceback_util,  # private: 0.10 to 0.12 (which frames are JAX's, and what is done with them)
+)
 
 from .jaxprs import Tracer
 
@@ -46,6 +52,58 @@ def is_user_file(filename: str, libraries: bool = False) -> bool:
 def is_library_file(filename: str) -> bool:
     """Whether a source file is of an installed package, which its user cannot edit."""
     return "site-packages" in filename or "dist-packages" in filename
+
+
+def called_of_jax() -> str | None:
+    """The public function of JAX that the user's line calls, `jax.numpy.sin`, if one is known.
+
+    The outermost one on Python's stack that is above any line of the user's.
+    """
+    frame, called = sys._getframe(1), None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if frame.f_globals.get("__name__", "").startswith("jax."):
+            called = _public_name(frame) or called
+        elif is_user_file(file) and not file.startswith(_PACKAGE):
+            return called
+        frame = frame.f_back
+    return called
+
+
+def library_called() -> tuple[str, str] | None:
+    """The library that a line of the user's calls, above us on Python's stack, and its function.
+
+    `("numpy", "diff")`; None where the user's line calls us, or a function written in C.
+    """
+    frame, outermost = sys._getframe(1), None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if is_user_file(file) and not file.startswith(_PACKAGE):
+            if not is_library_file(file):
+                break
+            outermost = frame
+        frame = frame.f_back
+    if frame is None or outermost is None:
+        return None
+    return outermost.f_globals.get("__name__", "").partition(".")[0], outermost.f_code.co_name
+
+
+def _public_name(frame: Any) -> str | None:
+    """What the function of a frame is called in JAX's namespaces, if it is in one."""
+    name = frame.f_code.co_name
+    ufunc = frame.f_locals.get("self") if name == "__call__" else None
+    if ufunc is not None:
+        name = getattr(ufunc, "__name__", name)
+    for module in [x for x in sys.modules if x.startswith(_NAMESPACES)]:
+        found = getattr(sys.modules[module], name, None)
+        if found is not None and (
+            found is ufunc or getattr(inspect.unwrap(found), "__code__", None) is frame.f_code
+        ):
+            return f"{module}.{name}"
+    return None
+
+
+_NAMESPACES = ("jax.numpy", "jax.lax", "jax.nn", "jax.scipy", "jax.random", "jax.ops")
 
 
 def asked_what_it_is(operators: bool = True) -> bool:
@@ -167,18 +225,51 @@ def within_filter_vmap() -> bool:
     return False
 
 
+def hide_frames(error: BaseException, ours: bool) -> None:
+    """Take JAX's frames and ours out of an error's traceback, as JAX does where errors leave it.
+
+    **Arguments**: the error, which is about to be raised again; and whether ours go too where the
+    error arose in one. JAX 0.10 to 0.12 hide frames or remove them, by `jax_traceback_filtering`.
+    """
+    mode, frames = traceback_util._filtering_mode(), list(traceback.walk_tb(error.__traceback__))
+    if mode == "off" or not frames or not ours and _is_ours(frames[-1][0]):
+        return
+    if mode == "tracebackhide":
+        for frame, _ in frames:
+            if _is_hidden(frame):
+                frame.f_locals["__tracebackhide__"] = True
+        return
+    kept = None
+    for frame, line in reversed(frames):
+        if not _is_hidden(frame):
+            kept = types.TracebackType(kept, frame, frame.f_lasti, line)
+    error.__traceback__ = kept
+
+
+def _is_ours(frame: Any) -> bool:
+    """Whether a frame is of this package, or of what checks its annotations."""
+    file = frame.f_code.co_filename
+    return file.startswith((_PACKAGE, "<@")) or any(name in file for name in _CHECKERS)
+
+
+def _is_hidden(frame: Any) -> bool:
+    return _is_ours(frame) or frame.f_code.co_filename.startswith(_JAX)
+
+
 def ended_in_raise(error: BaseException, outside: str) -> bool:
     """Whether an error comes from a `raise` statement in a file that is not below a folder."""
-    traceback = error.__traceback__
-    if traceback is None:
+    last = error.__traceback__
+    if last is None:
         return True
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    code = traceback.tb_frame.f_code
+    while last.tb_next is not None:
+        last = last.tb_next
+    code = last.tb_frame.f_code
     if code.co_filename.startswith(outside):
         return False
-    return dis.opname[code.co_code[traceback.tb_lasti]] == "RAISE_VARARGS"
+    return dis.opname[code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
 
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_JAX = os.path.join(os.path.dirname(jax.__file__), "")
 source_info_util.register_exclusion(_PACKAGE)
+traceback_util.register_exclusion(_PACKAGE)

@@ -19,10 +19,12 @@ PRIVATE = {
     "convert_constvars_jaxpr dce_jaxpr trace_to_jaxpr_dynamic",
     "lax.lax": "_replace_zero",
     "linear_util": "DebugInfo wrap_init",
+    "numpy.indexing": "rewriting_take",
     "numpy.linalg": "EigResult EighResult QRResult SVDResult SlogdetResult",
+    "ops.scatter": "_scatter_update",
     "pjit": "_infer_params",
     "source_info_util": "current is_user_filename reset_name_stack user_frames",
-    "traceback_util": "api_boundary",
+    "traceback_util": "_filtering_mode api_boundary register_exclusion",
     "tree_util": "default_registry",
 }
 """Names in the modules of `jax._src` that every release named above has."""

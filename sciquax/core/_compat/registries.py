@@ -17,10 +17,35 @@ def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any]
     """Let instances of `cls` be given to `primitive.bind` and `lax` functions as they are.
 
     These do not ask for `__jax_array__`; they look types up in two tables (0.10 to 0.12), which
-    say what the type's abstract value is and what array or tracer stands for it.
+    say what the type's abstract value is and what array or tracer stands for it. `convert` may
+    raise: `bind` makes a `TypeError` its own, so that ours is raised a step later.
     """
+
+    def converted(x: Any) -> Any:
+        try:
+            return convert(x)
+        except TypeError as error:
+            return _Refused(error)
+
     _jax_core.pytype_aval_mappings[cls] = aval
-    dtypes.register_canonicalize_value_handler(cls, convert)
+    dtypes.register_canonicalize_value_handler(cls, converted)
+
+
+class _Refused(_jax_core.Tracer):
+    """What stands for an operand until `bind` asks whether its trace is valid: then its error."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: TypeError):
+        self.error = error
+        self._trace: Any = self
+        self.aval: Any = _jax_core.ShapedArray((), np.dtype(np.float32))
+
+    def is_valid(self) -> bool:
+        raise self.error
+
+
+_jax_core.pytype_aval_mappings[_Refused] = lambda x: x.aval
 
 
 def guard_array_type(kind: type, check: Callable[[Any], None]) -> None:

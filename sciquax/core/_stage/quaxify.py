@@ -16,7 +16,7 @@ from .._values.captured import CapturedValue, inject
 from .._values.formulas import settle
 from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
 from .._values.masks import without_masks
-from .._values.mode import MODE
+from .._values.mode import MODE, leaving
 from .._values.unit_polymorphic import Polymorphic, strip
 from .captured_trees import install_tree_hook
 from .numbers_asked import Program
@@ -44,7 +44,11 @@ class _Quaxify(eqx.Module):
         return self.fn
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return call(self.fn, args, kwargs, self.filter_spec)
+        try:
+            return call(self.fn, args, kwargs, self.filter_spec)
+        except Exception as error:
+            leaving(error)
+            raise
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else eqx.Partial(self, instance)

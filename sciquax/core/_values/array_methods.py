@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .indexed_update import At, indexed_update
+from .mode import bound_methods
 from .operators import CALLER, Operators
 
 if TYPE_CHECKING:
@@ -274,6 +275,9 @@ class ArrayMethods(Operators):
         """`jax.Array.view`, by the rules of the type."""
         return self._method("view", args, kwargs)
 
+
+bound_methods(Operators)
+bound_methods(ArrayMethods)
 
 NAMES = frozenset(name for name in vars(ArrayMethods) if not name.startswith("_"))
 """What a field of a type may be called as well."""

@@ -12,6 +12,7 @@ from .._compat.modules import ModuleMeta, construct
 from .._compat.registries import dataclass_registration, pytree_registration
 from .array_methods import NAMES
 from .kinds import add_value_type, adopt_arguments
+from .mode import leaving
 
 
 @dataclass_transform(field_specifiers=(dataclasses.field, eqx.field))
@@ -65,8 +66,12 @@ class ValueMeta(ModuleMeta):
                 for name, x in kwargs.items():
                     _set(value, name, x)
                 return value
-            args, kwargs = adopt_arguments(args, kwargs)
-            return construct(cls, super().__call__, args, kwargs)
+            try:
+                args, kwargs = adopt_arguments(args, kwargs)
+                return construct(cls, super().__call__, args, kwargs)
+            except Exception as error:
+                leaving(error)
+                raise
 
 
 def _annotated(namespace: dict[str, Any]) -> list[str]:

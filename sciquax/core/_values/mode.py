@@ -1,13 +1,17 @@
 """What this thread is doing: staging a user's function, calling one, being observed."""
 
 import contextlib
+import functools
 import threading
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 
 from .._compat.execution import current_trace
+from .._compat.frames import hide_frames
+from .._errors import LocatedError
 
 
 class Mode(threading.local):
@@ -102,3 +106,37 @@ def observed_by(observer: Observer) -> Iterator[None]:
         yield
     finally:
         MODE.observer = before
+
+
+# -- where errors leave to the user, whose traceback then has the lines of the user's alone
+
+
+def leaving(error: Exception) -> None:
+    """Take our frames and JAX's out of the traceback of an error that is about to be raised again.
+
+    JAX's setting `jax_traceback_filtering` says whether and how. An error that is no refusal of
+    ours, and arose in our code, keeps them: it is our mistake.
+    """
+    if not (MODE.staging or MODE.direct):
+        hide_frames(error, ours=isinstance(error, LocatedError))
+
+
+def boundary(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of what users call."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            leaving(error)
+            raise
+
+    return called
+
+
+def bound_methods(cls: type) -> None:
+    """Make a boundary of each operator and public method of a class."""
+    for name, method in list(vars(cls).items()):
+        if isinstance(method, types.FunctionType) and (name[0] != "_" or name[:2] == "__"):
+            setattr(cls, name, boundary(method))

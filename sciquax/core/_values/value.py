@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .._compat.frames import asked_what_it_is
+from .._compat.frames import asked_what_it_is, called_of_jax
 from .._compat.jaxprs import ShapedArray
 from .._compat.registries import admit_operand
 from .._errors import RuleError, Unsettled, outside
@@ -39,8 +40,8 @@ class Value(eqx.Module, metaclass=ValueMeta):
     - `polymorphic_constants`: whether rules want to see literal 0, inf and nan as such.
     - `differentiable_rules`: whether rules for whole functions are differentiated themselves under
       `grad` of the caller; otherwise the function's own derivative is interpreted.
-    - `explains_itself`: whether JAX functions called outside of `quaxify` get our error for a type
-      that defines `__array__`, rather than treat it as they do any object with that method.
+    - `explains_itself`: whether `jnp.asarray` outside of `quaxify` gets our error, as all other
+      functions do, for a type that defines `__array__`, rather than what that gives.
     - `own_operators`: whether operators and methods mean something else than JAX's. Functions given
       to `sciquax.grad` and its siblings are then called on the values first, and staged only if
       they hand one to JAX; and values of inner layers leave mixed operators to this type's.
@@ -229,6 +230,11 @@ class Value(eqx.Module, metaclass=ValueMeta):
 
     # -- looks ------------------------------------------------------------------------------------
 
+    def __dir__(self) -> list[str]:
+        """What a user calls: without what rules, loops and solvers ask of a value."""
+        asked = vars(Value).keys() - {"aval", "materialise"}
+        return sorted(x for x in object.__dir__(self) if x[:2] == "__" or x not in asked)
+
     def _repr_html_(self) -> str:
         """What notebooks show: what the value is, and its representation if that says more."""
         short, full = describe(self), repr(self)
@@ -245,8 +251,6 @@ class Value(eqx.Module, metaclass=ValueMeta):
         else:
             if asked_what_it_is():
                 raise AttributeError("__jax_array__")  # so that Python tries our reflected operator
-            if hasattr(type(self), "__array__") and not self.explains_itself:
-                raise AttributeError("__jax_array__")  # so that `jnp.asarray` tries `__array__`
         return self._jax_array
 
     def _jax_array(self) -> Any:
@@ -254,7 +258,13 @@ class Value(eqx.Module, metaclass=ValueMeta):
             return inject(self)
         if MODE.direct:
             raise CapturedValue
-        raise outside(type(self).__name__)
+        called = called_of_jax()
+        if called in _AS_ARRAY and hasattr(type(self), "__array__") and not self.explains_itself:
+            return jnp.asarray(np.asarray(self))
+        raise outside(type(self).__name__, called)
+
+
+_AS_ARRAY = ("jax.numpy.asarray", "jax.numpy.array")
 
 
 class ArrayValue(ArrayMethods, Value):

@@ -13,6 +13,13 @@ from sciquax.core.internal import ShapedArray, default_promotion, quoted
 from .fields import StructuredMeta, static, unchecked
 from .properties import checked
 
+_CALLED = set(
+    "T mT adjoint allow_materialise at astype batch_shape conj det diagonal dtype is_hermitian "
+    "is_square is_triangular materialise matmat matvec ndim properties shape size slogdet solve "
+    "transpose".split()
+)
+"""What users call of the names that classes of matrices define."""
+
 
 class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     """The fields that all matrices have, and what their class says of them."""
@@ -26,6 +33,12 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     claims: ClassVar[frozenset[str]] = frozenset()
     arrays_are_entries: ClassVar[bool] = False
     covers_all: ClassVar[bool] = False
+
+    def __dir__(self) -> list[str]:
+        """What a user calls: without what the arithmetic of matrices asks of them."""
+        ours = (c for c in type(self).__mro__ if c.__module__.startswith("sciquax.structured."))
+        asked = {name for c in ours for name in vars(c)} - _CALLED - set(self.LEAVES)
+        return [x for x in super().__dir__() if x[:2] == "__" or x not in asked]
 
     allow_materialise: bool = static(default=False, kw_only=True, converter=bool)
     properties: frozenset[str] = static(default=frozenset(), kw_only=True, converter=checked)

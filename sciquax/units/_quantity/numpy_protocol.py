@@ -1,6 +1,6 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,7 +9,14 @@ import numpy as np
 
 import sciquax.numpy as sqnp
 from sciquax.core import aval_of, describe, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import (
+    OfType,
+    Tracer,
+    asks_for_numbers,
+    by_conversion,
+    counterpart,
+    library_called,
+)
 
 from .._unit.errors import DimensionalityError
 from .annotations import annotation
@@ -41,11 +48,19 @@ class NumpyProtocol(QuantityBase):
             return NotImplemented
         return function(*inputs)
 
+    @OfType
+    def __array_function__(  # pyright: ignore[reportRedeclaration]
+        self, function: Callable[..., Any], _: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy's other functions: JAX's of the same name, and else NumPy's, of numbers alone."""
+        like = counterpart(function, sqnp) if asks_for_numbers(function) else None
+        return (like or by_conversion(function))(*args, **kwargs)
+
     def _number(self, what: str) -> Any:
         try:
             return as_number(what, self)
         except DimensionalityError as error:
-            error.remedy = "Use `.m_as(unit)` for the magnitude in a unit of your choice."
+            error.remedy = _instead()
             raise error.at(user_line()) from None
 
     def __float__(self) -> float:
@@ -105,6 +120,19 @@ class NumpyProtocol(QuantityBase):
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
         jax.block_until_ready(self.magnitude)
         return self
+
+
+def _instead() -> str:
+    """What to do where numbers are asked for, by which library asks."""
+    library, function = library_called() or ("", "")
+    place = next((x for x in (sqnp, sqnp.linalg, sqnp.fft) if hasattr(x, function)), None)
+    own = {
+        "matplotlib": "Call `sciquax.interop.matplotlib.enable()` first, or use",
+        "pandas": "Use `sciquax.interop.pandas`, or",
+        "xarray": "Use `sciquax.interop.xarray`, or",
+        "numpy": f"Use `{place.__name__}.{function}`, or" if place else "Use",
+    }
+    return f"{own.get(library, 'Use')} `.m_as(unit)` for the magnitude in a unit of your choice."
 
 
 def _plain_index(index: Any) -> Any:

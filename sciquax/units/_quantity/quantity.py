@@ -16,6 +16,7 @@ from sciquax.core import (
     is_value_or_foreign,
     quaxify,
 )
+from sciquax.core.internal import bound_methods
 
 from .._unit.errors import DimensionalityError
 from .._unit.parsing import as_unit
@@ -88,8 +89,8 @@ class Quantity(
     polymorphic_constants: ClassVar[bool] = True
     differentiable_rules: ClassVar[bool] = True
     pure_rules: ClassVar[bool] = True
-    payload: ClassVar[str | None] = "magnitude"
     explains_itself: ClassVar[bool] = True
+    payload: ClassVar[str | None] = "magnitude"
     # Equinox's, written in Python, makes methods pytrees; it costs 0.3 us at each attribute.
     if not TYPE_CHECKING:
         __getattribute__ = object.__getattribute__
@@ -136,3 +137,6 @@ class Quantity(
             remedy=f"Divide by a reference scale first, or register a rule: "
             f"`sciquax.core.register_rule(Quantity, '{primitive.name}', rule)`.",
         )
+
+
+bound_methods(Conversions)

@@ -1,8 +1,10 @@
-"""`jax.scipy`, quaxified."""
+"""`jax.scipy`, quaxified.
+
+To type checkers and editors, what `tools/make_stubs.py` wrote beside this file.
+"""
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any
 
 import jax.scipy as _source
 
@@ -15,10 +17,4 @@ _SUBMODULES = (
 for _name in _SUBMODULES:
     if importlib.util.find_spec(f"jax.scipy.{_name}"):
         importlib.import_module(f"jax.scipy.{_name}")
-sys.modules[__name__] = Namespace(
-    __name__, _source, tuple(name for name in _SUBMODULES if hasattr(_source, name))
-)
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+sys.modules[__name__] = Namespace(__name__, _source)
