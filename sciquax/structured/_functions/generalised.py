@@ -5,15 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 import jax.scipy as jsp
 
-from sciquax.core import materialised
-
 from .._blocks.cyclic import CyclicBandedMatrix
 from .._blocks.cyclic_operations import cyclic
 from .._kernels import spectra
 from .._matrices.bands import BandMatrix
 from .._matrices.diagonal import AnyDiagonal, DiagonalMatrix
 from .._matrix import operations
-from .._matrix.factor import linalg
 from .._matrix.operands import _is
 from .eigen import eigh_of_triangle, eigvalsh, hermitian_part
 from .function_rule import _inexact, _rule
@@ -33,7 +30,10 @@ def _eigh(
     type: int = 1,
     check_finite: bool = True,
 ) -> Any:
-    """As SciPy's, of one triangle of each matrix; the vectors v have v^H M v = 1."""
+    """As SciPy's, of one triangle of each matrix; the vectors v have v^H M v = 1.
+
+    Pairs need a JAX that has them for arrays.
+    """
     if eigvals is not None or type != 1 or not _is(a) or not a.is_square():
         return NotImplemented
     if b is None:
@@ -43,12 +43,9 @@ def _eigh(
     if b.shape[-2:] != a.shape[-2:]:
         return NotImplemented
     found = _of_bands(a, b, lower, eigvals_only) if _is(b) else NotImplemented
-    allowed = found is NotImplemented or isinstance(found, tuple) and isinstance(found[1], Withheld)
-    if not allowed or not (a.allow_materialise and getattr(b, "allow_materialise", True)):
-        return found
-    dense = [materialised(x, "eigh") if _is(x) else x for x in (a, b)]
-    found = linalg(lambda k, m: _of_arrays(k, m, lower), *dense)
-    return found[0] if eigvals_only else found
+    withheld = isinstance(found, tuple) and isinstance(found[1], Withheld)
+    allowed = all(x.allow_materialise for x in (a, b) if _is(x))
+    return NotImplemented if withheld and allowed else found
 
 
 def _of_bands(a: Any, b: Any, lower: bool, eigvals_only: bool) -> Any:
@@ -91,14 +88,3 @@ def _by_scaling(a: Any, stiffness: Any, mass: Any, eigvals_only: bool) -> Any:
     if found is NotImplemented:
         return values, Withheld.of("eigh", a.shape, whole.dtype)
     return found[0], operations.matmul(DiagonalMatrix(scale, allow_materialise=True), found[1])
-
-
-def _of_arrays(a: Any, b: Any, lower: bool) -> Any:
-    """By the Cholesky factor of the mass (Golub and Van Loan, section 8.7.2)."""
-    a, b = (x if lower else jnp.conj(jnp.swapaxes(x, -1, -2)) for x in (a, b))
-    a = jnp.tril(a) + jnp.conj(jnp.swapaxes(jnp.tril(a, -1), -1, -2))
-    factor = jnp.linalg.cholesky(b, symmetrize_input=False)
-    half = jsp.linalg.solve_triangular(factor, a, lower=True)
-    whole = jsp.linalg.solve_triangular(factor, jnp.conj(jnp.swapaxes(half, -1, -2)), lower=True)
-    values, vectors = jnp.linalg.eigh(whole)
-    return values, jsp.linalg.solve_triangular(factor, vectors, trans="C", lower=True)
