@@ -94,7 +94,7 @@ def _lines() -> tuple[str, ...]:
 @functools.cache
 def _constants() -> frozenset[str]:
     """The names of pint's constants, and of the Sun's; `constants` takes those of units as well."""
-    found = set(_SUN)
+    found: set[str] = set(_SUN)
     for line in _lines():
         name, *others = (part.strip() for part in line.partition("#")[0].split("="))
         found.update([name, *others[1:]])
