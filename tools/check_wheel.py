@@ -21,7 +21,10 @@ from setup_env import ROOT, SetupError, display, env_python, install, make_env, 
 
 ENV = ROOT / ".venvs" / "wheel"
 DIST = ROOT / "dist"
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MPLBACKEND": "Agg"}
+# Programs run once: LLVM need not optimise them.
+SETTINGS = {"MPLBACKEND": "Agg", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | SETTINGS
+READ_QUIETLY = (ROOT / "tools" / "run_readme.py", "--quiet")
 PAGES_ALSO = ["sympy2jax", "networkx"]  # pages say to install them
 # What makes an example take seconds where it takes a minute as it is.
 SHORTER = {
@@ -82,7 +85,7 @@ def run(*arguments: str | Path, folder: Path | None = None) -> None:
 
 
 def run_pages() -> None:
-    """The code of all pages, as copies elsewhere: what they print names their paths."""
+    """The code of all pages, two at a time, as copies elsewhere: they print their paths."""
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = Path(elsewhere)
         (folder / "docs").mkdir()
@@ -94,7 +97,9 @@ def run_pages() -> None:
             if "```python" in page.read_text(encoding="utf-8"):
                 copies.append(page.relative_to(ROOT))
                 shutil.copy(page, folder / copies[-1])
-        run(ROOT / "tools" / "run_readme.py", "--quiet", *copies, folder=folder)
+        halves = [copies[::2], copies[1::2]]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda half: run(*READ_QUIETLY, *half, folder=folder), halves))
 
 
 def run_examples() -> None:

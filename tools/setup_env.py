@@ -98,7 +98,9 @@ def lower_bounds() -> list[str]:
 def install(env: Path, arguments: Sequence[str | Path], wanted: str) -> None:
     """Run `pip install` in `env`, showing one line per download and the whole log on failure."""
     log = env / "install.log"
-    command = [env_python(env), "-m", "pip", "install", "--progress-bar", "off", *arguments]
+    # Python compiles a module when it is first imported, and many never are.
+    quick = ["--progress-bar", "off", "--no-compile"]
+    command = [env_python(env), "-m", "pip", "install", *quick, *arguments]
     # PIP_USER=1 in someone's settings would be an error inside an environment.
     settings = os.environ | {
         "PIP_USER": "0",

@@ -17,12 +17,19 @@ from ._compat.frames import (
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,
 )
+from ._compat.indexing import rewriting_take as rewriting_take, scatter_update as scatter_update
 from ._compat.jaxprs import (
     Literal as Literal,
     Primitive as Primitive,
     ShapedArray as ShapedArray,
     Tracer as Tracer,
     open_jaxpr as open_jaxpr,
+)
+from ._compat.numpys_functions import (
+    OfType as OfType,
+    asks_for_numbers as asks_for_numbers,
+    by_conversion as by_conversion,
+    counterpart as counterpart,
 )
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import StagingTracer as StagingTracer, known_value as known_value

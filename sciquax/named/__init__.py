@@ -39,6 +39,7 @@ from ._by_name.concatenation import (
 )
 from ._by_name.contractions import dot as dot, einsum as einsum
 from ._by_name.elementwise import allclose as allclose, clip as clip, where as where
+from ._by_name.expanding import Expanding as _Expanding
 from ._by_name.moving import Moving as _Moving
 from ._by_name.reductions import Reductions as _Reductions
 from ._by_name.shapes import Shapes as _Shapes, distinct as distinct
@@ -78,7 +79,7 @@ def _as_function(name: str) -> _Any:
 
 
 # `named.mean(a, "x")` is `a.mean("x")`, as for `jnp` and arrays.
-for _kind in (_Reductions, _Shapes, _Moving, _Along, _Missing, _Relabelling):
+for _kind in (_Reductions, _Shapes, _Expanding, _Moving, _Along, _Missing, _Relabelling):
     for _name in (*vars(_kind), "isel", "sel", "head", "tail", "thin"):
         if not _name.startswith("_") and _name not in ("T", "dt") and _name not in globals():
             globals()[_name] = _as_function(_name)

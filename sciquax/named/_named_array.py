@@ -12,8 +12,10 @@ from sciquax.core import ArrayValue, aval_of, is_value, user_line
 from sciquax.core.internal import bound_methods
 
 from ._analysis.along import AlongCoordinates
+from ._analysis.groups import GroupReductions
 from ._analysis.missing import Missing
 from ._analysis.relabelling import Relabelling
+from ._analysis.weighting import Weighted
 from ._array.annotations import annotation
 from ._array.axes import Attributes, axes
 from ._array.base import NamedBase, _as_array, bare, checked_axes
@@ -21,6 +23,7 @@ from ._array.errors import AxisError, PositionalError, show_dims
 from ._array.flattening import _flatten, _flatten_with_keys, _unflatten
 from ._array.printing import Printing
 from ._array.value_contract import Nesting
+from ._by_name.expanding import Expanding
 from ._by_name.indexing import Indexing
 from ._by_name.moving import Moving
 from ._by_name.operators import Operators
@@ -30,7 +33,7 @@ from ._by_name.shapes import Shapes
 
 
 class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
-    Operators, Reductions, Shapes, Moving, Indexing, PassingThrough, AlongCoordinates,
+    Operators, Reductions, Shapes, Expanding, Moving, Indexing, PassingThrough, AlongCoordinates,
     Missing, Relabelling, Nesting, Printing, NamedBase,
     ArrayValue,
     flattening=(_flatten, _flatten_with_keys, _unflatten),
@@ -210,9 +213,14 @@ def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
 for _part in NamedArray.__bases__[:9]:
     bound_methods(_part)
 
+for _cls in (GroupReductions, Weighted):
+    for _method, _function in vars(_cls).copy().items():
+        if not _method.startswith("_") and "names" in inspect.signature(_function).parameters:
+            setattr(_cls, _method, _called_dim("names", _function))
 for _word, _methods in {
     "name": "argmax argmin nanargmax nanargmin idxmax idxmin cumsum cumprod cummax cummin sort "
-    "argsort diff ffill bfill dropna interpolate_na differentiate cumulative_integrate polyfit",
+    "argsort diff drop_duplicates ffill bfill dropna interpolate_na differentiate "
+    "cumulative_integrate polyfit",
     "names": "ptp squeeze flip integrate count quantile nanquantile percentile weighted_mean "
     "softmax log_softmax",
 }.items():

@@ -111,8 +111,14 @@ def _straight_dot(primitive: Any, params: Params, out: Any, arrays: Any, masters
 
 
 def _integer_ready(q: QuantisedArray, contract: Sequence[int]) -> bool:
-    """Whether its codes are integers that share a scale along the contracted axes."""
-    return FORMATS[q.format].integer and all(q.scale.shape[d] == 1 for d in contract)
+    """Whether its codes are integers, and its scales those of the product."""
+    return FORMATS[q.format].integer and _scales_product(q, contract)
+
+
+def _scales_product(q: QuantisedArray, contract: Sequence[int]) -> bool:
+    """Whether codes share a scale along the contracted axes, and in no blocks along others."""
+    sizes = zip(q.scale.shape, q.codes.shape, strict=True)
+    return all(s == 1 or s == n and d not in contract for d, (s, n) in enumerate(sizes))
 
 
 def _integer_dot(lhs: QuantisedArray, rhs: QuantisedArray, params: Params) -> Any:
@@ -279,9 +285,7 @@ def _kept(tile: Any) -> Any:
 
 def _one_tile(primitive: Any, q: QuantisedArray, x: Any, params: Params, side: int) -> Any:
     dimensions = params["dimension_numbers"]
-    contract, _ = dimensions
-    shared = all(q.scale.shape[d] == 1 for d in contract[side])
-    if not shared or q.zero_point is not None:
+    if not _scales_product(q, dimensions[0][side]) or q.zero_point is not None:
         dense = _kept(q.dequantise())
         return primitive.bind(*((dense, x) if side == 0 else (x, dense)), **params)
     codes = _kept(decode(q.codes, q.format, q.dtype))

@@ -25,8 +25,8 @@ _DENSE = 48
 _ENDS = ("LM", "SM", "LA", "SA")
 
 
-@functools.partial(jax.jit, static_argnames=("k", "which", "sigma"))
-def eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: float | None = None) -> Any:
+@functools.partial(jax.jit, static_argnames=("k", "which"))
+def eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: Any = None) -> Any:
     """Some eigenvalues, ascending, and eigenvectors of a sparse matrix that is Hermitian.
 
     To be called within a quaxified function, or itself quaxified. SciPy's `eigsh` computes them on
@@ -57,7 +57,7 @@ def eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: float | None = None) 
     return values[chosen], vectors[:, chosen]
 
 
-def _ranked(xp: Any, values: Any, which: str, sigma: float | None) -> Any:
+def _ranked(xp: Any, values: Any, which: str, sigma: Any) -> Any:
     """The numbers of ascending eigenvalues, the wanted ones first."""
     if sigma is not None:
         return xp.argsort(xp.abs(values - sigma))
@@ -65,7 +65,7 @@ def _ranked(xp: Any, values: Any, which: str, sigma: float | None) -> Any:
     return xp.argsort(keys[which])
 
 
-def _eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: float | None = None) -> Any:
+def _eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: Any = None) -> Any:
     shape = a.aval().shape
     if len(shape) != 2 or shape[0] != shape[1] or a.n_batch:
         raise RuleError(f"`eigsh` takes a square matrix, not {describe(a)}.")
@@ -79,30 +79,33 @@ def _eigsh(a: Any, k: int = 6, *, which: str = "LM", sigma: float | None = None)
     data = data.astype(dtype) / 2
     data = jnp.concatenate([data, jnp.conj(data)])
     places = jnp.concatenate([a.indices, a.indices[:, ::-1]])
-    options = {"n": shape[0], "k": int(k), "which": which}
-    options["sigma"] = None if sigma is None else float(sigma)
-    values, vectors = eigsh_p.bind(data[None], places[None], **options)
+    options = {"n": shape[0], "k": int(k), "which": which, "shifted": sigma is not None}
+    near = jnp.asarray(0 if sigma is None else sigma, np.finfo(dtype).dtype)
+    values, vectors = eigsh_p.bind(data[None], places[None], near[None], **options)
     return values[0], vectors[0]
 
 
-def _avals(data: Any, places: Any, *, n: int, k: int, **options: Any) -> list[Any]:
-    count, real = length(data, places), np.finfo(data.dtype).dtype
+def _avals(data: Any, places: Any, near: Any, *, n: int, k: int, **options: Any) -> list[Any]:
+    count, real = length(data, places, near), np.finfo(data.dtype).dtype
     return [ShapedArray((count, k), real), ShapedArray((count, n, k), data.dtype)]
 
 
-def _on_host(data: Any, places: Any, *, n: int, k: int, **options: Any) -> list[Any]:
-    count = length(data, places)
+def _on_host(
+    data: Any, places: Any, near: Any, *, n: int, k: int, which: str, shifted: bool
+) -> list[Any]:
+    count = length(data, places, near)
     values = np.empty((count, k), np.finfo(data.dtype).dtype)
     vectors = np.empty((count, n, k), data.dtype)
     for i in range(count):
         elements = direct.at(data, i).astype(np.result_type(data.dtype, np.float64))
-        found = _pairs(matrix_of(n, direct.at(places, i), elements), k, **options)
+        sigma = float(direct.at(near, i)) if shifted else None
+        found = _pairs(matrix_of(n, direct.at(places, i), elements), k, which, sigma)
         order = np.argsort(found[0])
         values[i], vectors[i] = found[0][order], found[1][:, order]
     return [values, vectors]
 
 
-def _pairs(mat: Any, k: int, which: str, sigma: float | None) -> tuple[Any, Any]:
+def _pairs(mat: Any, k: int, which: str, sigma: Any) -> tuple[Any, Any]:
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     n = mat.shape[0]
@@ -129,8 +132,8 @@ def _jvp(primals: Any, tangents: Any, *, n: int, **options: Any) -> Any:
 
     [[A - lambda, v], [v^H, 0]] [dv, m] = [-dA v, 0], where m = -dlambda.
     """
-    data, places = primals
-    values, vectors = eigsh_p.bind(data, places, n=n, **options)
+    data, places, near = primals
+    values, vectors = eigsh_p.bind(data, places, near, n=n, **options)
     if type(tangents[0]) is ad.Zero:
         return [values, vectors], [jnp.zeros_like(values), jnp.zeros_like(vectors)]
     change = direct.times(tangents[0], places, vectors)  # (count, n, k)

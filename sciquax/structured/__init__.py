@@ -41,6 +41,7 @@ from ._matrices.low_rank import LowRankPlusDiagonalMatrix as LowRankPlusDiagonal
 from ._matrices.narrowest import from_bands as from_bands
 from ._matrices.outer import LowRankMatrix as LowRankMatrix
 from ._matrices.permutation import PermutationMatrix as PermutationMatrix
+from ._matrices.rectangular import RectangularBandedMatrix as RectangularBandedMatrix
 from ._matrices.toeplitz import ToeplitzMatrix as ToeplitzMatrix
 from ._matrices.triangular import TriangularMatrix as TriangularMatrix
 from ._matrices.tridiagonal import (

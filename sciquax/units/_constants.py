@@ -36,7 +36,7 @@ class Constants:
 
     def __dir__(self) -> Any:
         known = get_registry()._units
-        return sorted([*(n for n in _constants() if n in known or n in _SUN), *_METHODS])
+        return sorted([*_SUN, *(n for n in _constants() if n in known), *_METHODS])
 
     def relative_uncertainty(self, name: str) -> float:
         """The relative standard uncertainty of a constant; 0 for one that is exact.
@@ -79,7 +79,7 @@ class Constants:
         return Quantity(abs(size) * self.relative_uncertainty(name), base)
 
 
-_SUN = ("solar_luminosity", "solar_mass", "solar_radius")  # defined when first used
+_SUN = ("solar_luminosity", "solar_mass", "solar_radius")
 _METHODS = ("relative_uncertainty", "uncertainty")
 _LINE = re.compile(r"^(\w+)\s*=\s*(-?[\d.]+)(?:e([-+]?\d+))?[^#]*#\s*(?:\((\d+)\)|(approximate))")
 
@@ -93,8 +93,8 @@ def _lines() -> tuple[str, ...]:
 
 @functools.cache
 def _constants() -> frozenset[str]:
-    """The names of pint's constants, and of the Sun's; `constants` takes those of units as well."""
-    found: set[str] = set(_SUN)
+    """The names of pint's constants; `constants` takes those of units as well."""
+    found: set[str] = set()
     for line in _lines():
         name, *others = (part.strip() for part in line.partition("#")[0].split("="))
         found.update([name, *others[1:]])

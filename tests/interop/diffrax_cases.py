@@ -26,6 +26,10 @@ CASES: dict[str, Callable] = {}
 REFUSED: dict[str, Callable] = {}
 FAST = ("Tsit5", "SRA1", "own term", "PID tree atol", "event root-found", "dense derivative vmap")
 
+# Whose compiled programs are compared, and so not their results again.
+FAMILIES = ("Tsit5", "SemiImplicitEuler", "ReversibleHeun", "KenCarp3", "EulerHeun")
+LONG = ("Kvaerno3", "SRA1", "ALIGN", "HalfSolver", "event root-found")
+
 
 def case(name: str, table: dict[str, Callable] = CASES) -> Callable[[Callable], Callable]:
     def add(function: Callable) -> Callable:

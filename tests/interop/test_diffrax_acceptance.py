@@ -9,7 +9,7 @@ import pytest
 from sciquax.interop import diffrax as dfx
 from sciquax.units import DimensionalityError, Quantity, unit
 
-from .diffrax_cases import CASES, FAST, REFUSED, plain
+from .diffrax_cases import CASES, FAMILIES, FAST, LONG, REFUSED, plain
 
 pytestmark = [
     pytest.mark.usefixtures("x64"),
@@ -22,8 +22,16 @@ def is_quantity(x):
     return isinstance(x, Quantity)
 
 
+ELSEWHERE = {*FAMILIES, *LONG} - {*FAST}  # whose compiled programs are those of plain Diffrax
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in CASES]
+    "name",
+    [
+        pytest.param(n, marks=[] if n in FAST else pytest.mark.slow)
+        for n in CASES
+        if n not in ELSEWHERE
+    ],
 )
 def test_agrees_with_plain_diffrax(name):
     expected, _ = CASES[name](diffrax, plain)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sciquax import named
+import sciquax
+from sciquax import named, quaxify
 from sciquax._files.static_parts import read, written
 from sciquax.named import AxisError, CoordinateError, NamedArray
 from sciquax.units import Quantity
@@ -137,3 +138,43 @@ def test_refused():
         with pytest.raises(kind) as error:
             call()
         assert str(error.value).splitlines()[0] == message
+
+
+def standardised(x):
+    x = jnp.where(x > 5, x, 5.0)
+    return (x - x.mean(0, keepdims=True)) / x.std(0, keepdims=True)
+
+
+POSITIONAL = {
+    "elementwise": (lambda x: x * 2 + 1, lambda a: a * 2 + 1, ()),
+    "reduced": (lambda x: x.max(1), lambda a: a.max("x"), ()),
+    "transposed": (lambda x: x.T, lambda a: a.T, ()),
+    "standardised": (standardised, lambda a: (a.clip(5) - a.clip(5).mean("time"))
+                     / a.clip(5).std("time"), ("run",)),
+    "looped": (lambda x: jax.lax.map(lambda row: row + row.sum(), x),
+               lambda a: a + a.sum("x"), ("run", "lat", "time", "month")),
+    "mapped": (jax.vmap(lambda row: row - row[0]), lambda a: a - a.values[:, :1], ()),
+    "written": (lambda x: x.at[0].set(x[1]), lambda a: a.copy(data=a.values[[1, 1, 2, 3]]), ()),
+    "moved": (lambda x: x[:, ::-1] * 1, lambda a: (a.isel(x=slice(None, None, -1)) * 1)
+              .drop_vars(["x", "station", "lat"]), ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POSITIONAL)
+def test_through_positional_code(name):
+    program, by_name, without = POSITIONAL[name]
+    expected = by_name(theirs)
+    check(quaxify(program)(ours), expected, without)
+    if name in ("standardised", "written"):  # compiled functions return no single values
+        check(jax.jit(quaxify(program))(ours), expected, ("run",))
+
+
+def test_meeting_in_positional_code():
+    other = ours.assign_coords(run=6, station=("x", ["b", "a", "d"]))
+    product = quaxify(lambda x, y: x * y)(ours, other)
+    assert product.coords.keys() == {"time", "x", "month", "lat"}
+    row = other.isel(time=1)
+    written = quaxify(lambda x, y: x.at[0].set(y))(ours, row)
+    assert int(written.coord("run")) == 5 and "station" in written.coords
+    slope = sciquax.grad(lambda a: (a**2).sum())(ours)
+    assert slope.coords.keys() >= {"month", "station", "lat"}

@@ -107,6 +107,13 @@ def test_under_jit_and_vmap(name):
         close(jax.vmap(quaxify(f))(two), expected)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "nf4"])
+def test_a_contraction_that_keeps_the_blocked_axis(dtype):
+    q, x = quantise(D, dtype, block_size=4), jnp.cos(jnp.arange(12.0))
+    f = lambda q: jnp.einsum("ij,j->ij", q, x)  # noqa: E731
+    close(quaxify(f)(q), f(q.dequantise()))
+
+
 BOUND = {"int8": 0.5, "int4": 0.5, "nf4": 0.1522}  # in units of the scale
 
 

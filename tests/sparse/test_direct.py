@@ -258,6 +258,10 @@ def test_eigenvalues_of_a_large_matrix():
     values, vectors = quaxify(lambda K: eigsh(K, 2, which="SA"))(Quantity(PLATE, "N/m"))
     assert str(values.units) == "newton / meter"
     close(values.m, expected[:2])
+    near = quaxify(lambda K, s: eigsh(K, 2, sigma=s)[0])
+    shift = Quantity(100 * expected[0] - 1, "cN/m")
+    for f in (near, jax.jit(near)):
+        close(f(Quantity(PLATE, "N/m"), shift).m_as("N/m"), expected[:2])
 
 
 def test_derivatives_of_eigenvalues():

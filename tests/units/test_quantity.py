@@ -458,13 +458,13 @@ def test_numbers():
 
 def test_numpys_functions_name_ours_and_the_users_line():
     def call():
-        return np.linalg.solve(np.eye(3), Q)  # HERE
+        return np.polynomial.polynomial.polyfit(Q, X, 1)  # HERE
 
     assert_raises(
         DimensionalityError,
         call,
         "`np.asarray` takes numbers, and got Quantity(f32[3], 'km') in 'km'.\n{place}\n"
-        "Use `sciquax.numpy.linalg.solve`, or `.m_as(unit)` for the magnitude in a unit of your "
+        "Use `sciquax.numpy.polyfit`, or `.m_as(unit)` for the magnitude in a unit of your "
         "choice.",
     )
 
@@ -487,20 +487,34 @@ def test_numpy_protocol():
     assert_same(np.sin(q(30.0, "degree")), jnp.float32(0.5))
     assert_same(np.add(Q, R), Q + R)
     assert_same(np.sqrt(Q * Q), abs(Q))
-    for f in (
-        lambda: np.concatenate([Q, Q]),
-        lambda: np.stack([Q, Q]),
-        lambda: np.array([Q[0], Q[1]]),
-        lambda: np.linalg.norm(Q),
-    ):
-        with pytest.raises(DimensionalityError):
-            f()
+    with pytest.raises(DimensionalityError):
+        np.array([Q[0], Q[1]])
     z = np.ones(3, np.float32)
     with pytest.raises(TypeError):
         z += Q
     with pytest.raises((TypeError, ValueError)):
         z[0] = Q[0]
     np.testing.assert_array_equal(z, 1)
+
+
+def test_functions_of_numpys():
+    for f in (
+        lambda np: np.diff(Q),
+        lambda np: np.concatenate([Q, R]),
+        lambda np: np.stack([Q[0], Q[1]]),
+        lambda np: np.linalg.norm(Q),
+        lambda np: np.where(X > 0, Q, 0.0),
+        lambda np: np.array_equal(Q, Q.to("mm")),  # NumPy's says False where it cannot convert
+    ):
+        assert_same(f(np), f(sqnp))
+    assert (np.shape(Q), np.result_type(Q)) == ((3,), np.dtype("float32"))
+    assert not hasattr(Q, "__array_function__")  # xarray would hold it as an array of NumPy's
+    assert_same(quaxify(lambda x: np.diff(x * x))(Q), sqnp.diff(Q * Q))
+    assert_same(jax.jit(quaxify(lambda x: np.linalg.norm(x)))(Q), sqnp.linalg.norm(Q))
+    sort = lambda x: np.sort(x > x[0])  # noqa: E731
+    assert type(quaxify(sort)(Q)) is np.ndarray  # of plain arrays it is NumPy's
+    with pytest.raises(DimensionalityError, match="`np.asarray` takes numbers"):
+        np.array2string(Q)
 
 
 def test_unhashable():
@@ -517,6 +531,16 @@ def test_scalars_are_static():
     others = [length, q(2000.0, "mm"), q(3.0, "m")]
     for other in (*others, *others):  # equal ones may share a program, and then its unit
         np.testing.assert_allclose(scaled(X, other).m_as(other.units), X * other.m)
+
+    # within `quaxify` too: what is given, what is made there, what is within a container
+    assert_same(quaxify(scaled)(Q, length), Q * length)
+    assert_same(quaxify(lambda x, g: scaled(x, 2 * g))(Q, length), Q * (2 * length))
+    assert_same(quaxify(lambda x: scaled(x, q(3.0, "s")))(Q), Q * q(3.0, "s"))
+    first = jax.jit(lambda x, *, gs: x * gs[0], static_argnames="gs")
+    assert_same(quaxify(lambda x, g: first(x, gs=(g, 1)))(Q, length), Q * length)
+    assert_same(quaxify(jax.grad(lambda x: scaled(x, q(3.0, "s")).sum()))(Q), q([3.0] * 3, "s"))
+    with pytest.raises(ValueError, match="Only a scalar quantity whose number is known has"):
+        jax.jit(quaxify(lambda x, g: scaled(x, g)))(Q, length)
 
     @dataclasses.dataclass(frozen=True)
     class Planet:

@@ -218,6 +218,30 @@ def test_beside_angles_what_would_be_refused_takes_their_unit():
     ]
 
 
+@pytest.mark.parametrize("number", [90.0, 0.5])
+def test_branches_beside_angles(number):
+    def bounded(x):
+        either = lax.cond(x[0] > x[1], lambda: x, lambda: jnp.full((4,), number))
+        other = lax.cond(x[0] < x[1], lambda: jnp.where(x > 0, number, 45.0), lambda: x)
+        return either, other
+
+    for x in (X, X[::-1]):
+        angle, expected = Quantity(x, "degree"), [Quantity(y, "degree") for y in bounded(x)]
+        with trust_literals() as trusted:
+            for f in (quaxify(bounded), jax.jit(quaxify(bounded))):
+                jax.tree.map(assert_same, [*f(angle)], expected)
+        assert {(float(t.value), str(t.unit)) for t in trusted} == {
+            (number, "degree"), (45.0, "degree")
+        }  # fmt: skip
+    with pytest.raises(DimensionalityError, match="`cond` got a bare"):
+        quaxify(bounded)(Quantity(X, "degree"))
+    turn = lambda x: lax.cond(x[0] < x[1], lambda: x[0], lambda: jnp.pi)  # noqa: E731
+    expected = quaxify(turn)(Quantity(X, "degree"))  # radians
+    with trust_literals() as trusted:
+        assert_same(quaxify(turn)(Quantity(X, "degree")), expected)
+    assert len(trusted) == 0
+
+
 def test_scales_with_an_offset():
     q = Quantity(X, "degC")
     with trust_literals() as trusted:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax._src import (
     api_util,  # private: 0.10 to 0.12 (names of functions)
@@ -19,6 +20,7 @@ from jax._src import (
 from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
 
 from .jaxprs import ClosedJaxpr, Literal, ShapedArray, Tracer, typeof
+from .numpys_functions import OfType, asks_for_numbers, by_conversion, counterpart
 
 WANTS_A_NUMBER = (
     jax.errors.ConcretizationTypeError,
@@ -96,6 +98,9 @@ class Asked(Protocol):
     def operand_of(self, tracer: "StagingTracer", operation: str) -> Any:
         """What a method of Python's or NumPy's is to convert, or None."""
 
+    def is_value(self, tracer: "StagingTracer") -> bool:
+        """Whether a variable is a value, no array."""
+
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where the program is carried out."""
 
@@ -127,6 +132,19 @@ def _shown(convert: Callable[[Any], str]) -> Callable[[Any], str]:
     return method
 
 
+@OfType
+def _function_of_numpys(
+    self: Any, function: Callable[..., Any], _: Any, args: Any, kwargs: dict[str, Any]
+) -> Any:
+    """A function of NumPy's: JAX's of the same name on values, and else NumPy's, on numbers."""
+    like = counterpart(function, jnp)
+    if like is not None and asks_for_numbers(function):
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(isinstance(x, StagingTracer) and x._trace.asked.is_value(x) for x in leaves):
+            return like(*args, **kwargs)
+    return by_conversion(function)(*args, **kwargs)
+
+
 class StagingTracer(pe.DynamicJaxprTracer):
     """A variable of a program that is being staged. It has a number for who cannot do without."""
 
@@ -143,6 +161,7 @@ class StagingTracer(pe.DynamicJaxprTracer):
     __complex__ = _converted("__complex__", complex)
     __index__ = _converted("__index__", operator.index)
     __array__ = _converted("__array__", np.asarray)
+    __array_function__ = _function_of_numpys
     __format__ = _converted("__format__", format)
     item = _converted("item", lambda x, *args: x.item(*args))
     tolist = _converted("tolist", lambda x: x.tolist())

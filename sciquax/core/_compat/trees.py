@@ -15,8 +15,12 @@ flatten: Callable[..., tuple[list[Any], Any]] = tree_util.default_registry.flatt
 """`jax.tree.flatten`, whatever is intercepted."""
 
 
-def intercept_trees(changed: Callable[[Any, Callable[[Any], bool] | None], Any]) -> None:
+def intercept_trees(
+    changed: Callable[[Any, Callable[[Any], bool] | None], Any], known: Callable[[Any], Any]
+) -> None:
     """Have JAX take apart `changed(tree, is_leaf)` where it is given `tree`.
+
+    A static argument of `jit` becomes `known(tree)`: it is not taken apart.
 
     JAX's Python code asks registries, which are C++ objects that take attributes. `jit` hands one
     of them to C++ itself, so what it is called on is changed before.
@@ -27,9 +31,18 @@ def intercept_trees(changed: Callable[[Any, Callable[[Any], bool] | None], Any])
             setattr(registry, method, _changing(getattr(registry, method), changed, place))
 
     def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda fun, info, args, kwargs: original(
-            fun, info, changed(args, None), changed(kwargs, None)
-        )
+        def infer(fun: Any, info: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if not info.static_argnums and not info.static_argnames:
+                return original(fun, info, changed(args, None), changed(kwargs, None))
+            places, names = set(info.static_argnums), set(info.static_argnames)
+            return original(
+                fun,
+                info,
+                tuple(known(x) if i in places else changed(x, None) for i, x in enumerate(args)),
+                {k: known(x) if k in names else changed(x, None) for k, x in kwargs.items()},
+            )
+
+        return infer
 
     pass_through(pjit._infer_params, hook_for)
 

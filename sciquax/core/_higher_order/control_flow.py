@@ -11,7 +11,7 @@ from .._interpret import interpret
 from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
 from .._values.stated import Source, Stated, bare, scalar, whole
-from .._values.trust import literals_of, start_of, taking
+from .._values.trust import Literals, are_trusted, literals_of, start_of, taking
 from .._values.types import (
     Type,
     convert,
@@ -46,11 +46,12 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
     outs, first_literals = list(staged[0].outs), list(staged[0].literals)
     for number, other in enumerate(staged[1:], start=1):
         for i, (a, b) in enumerate(zip(outs, other.outs, strict=True)):
-            for x, y, body in ((a, b, branches[0]), (b, a, branches[number])):
+            literals = first_literals[i], other.literals[i]
+            sides = (a, b, branches[0], literals[0]), (b, a, branches[number], literals[1])
+            for x, y, body, made_of in sides:
                 if minding := _minding(x, y):
-                    _check_number(stated_outputs(body, types)[i], minding, "cond")
+                    _check_number(stated_outputs(body, types)[i], minding, "cond", made_of)
             try:
-                literals = first_literals[i], other.literals[i]
                 outs[i] = join_types(a, b, literals)
             except Unsettled as unsettled:
                 first, second = describe_types(a, b)
@@ -124,7 +125,7 @@ def _settle(
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
             if (known := sources[i]) is not None and (minding := _minding(a, b)):
-                _check_number(known.ask(whole, False), minding, what)
+                _check_number(known.ask(whole, False), minding, what, literals[i])
             try:
                 joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
@@ -168,10 +169,17 @@ def _minding(a: Type, b: Type) -> list[Any]:
     return found
 
 
-def _check_number(number: Any, minding: Sequence[Any], what: str) -> None:
-    """What values say of a number that the program states, where they might stand as well."""
+def _check_number(number: Any, minding: Sequence[Any], what: str, made_of: Literals) -> None:
+    """What values say of a number that the program states, where they might stand as well.
+
+    Of what literals it is made counts where these are trusted.
+    """
     for example in minding if number is not None else ():
-        example.check_number(number, what)
+        try:
+            example.check_number(number, what)
+        except LocatedError:
+            if not are_trusted(made_of, example):
+                raise
 
 
 def _source_of(x: Any) -> Source | None:

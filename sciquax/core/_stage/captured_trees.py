@@ -10,7 +10,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .._compat.frames import a_module_is_made
+from .._compat.jaxprs import Tracer
+from .._compat.tracing import StagingTracer, known_value
 from .._compat.trees import flatten, intercept_trees
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
@@ -40,6 +44,21 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
     for i in met:
         leaves[i] = unmasked(leaves[i]) if i in masks else inject(leaves[i])
     return treedef.unflatten(leaves)
+
+
+def values_for_variables(tree: Any) -> Any:
+    """A pytree, with what the variables of programs in it are known to be: a static argument."""
+    leaves, treedef = flatten(tree)
+    if not any(isinstance(x, Tracer) for x in leaves):
+        return tree
+    return treedef.unflatten([_known(x) if isinstance(x, Tracer) else x for x in leaves])
+
+
+def _known(x: Tracer) -> Any:
+    known = x._trace.asked.value_of(x) if isinstance(x, StagingTracer) else known_value(x)
+    if known is None:
+        return x
+    return np.asarray(known, x.dtype) if isinstance(known, (bool, int, float, complex)) else known
 
 
 def _is_value(x: Any) -> bool:
@@ -90,4 +109,4 @@ def takes_values(function: F) -> F:
 @functools.cache
 def install_tree_hook() -> None:
     """Have JAX take apart no value while a function is staged, from now on."""
-    intercept_trees(arrays_for_values)
+    intercept_trees(arrays_for_values, values_for_variables)

@@ -87,6 +87,10 @@ class Program:
             return self.number_of(tracer)
         return value
 
+    def is_value(self, tracer: StagingTracer) -> bool:
+        """Whether a variable is a value, no array."""
+        return type(self.value_of(tracer)) in VALUE_TYPES
+
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where the program is carried out."""
         self.in_parts = True

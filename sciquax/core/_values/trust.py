@@ -183,9 +183,14 @@ def is_trusted(x: Any, source: Source | None) -> bool:
 
 def taking(x: Any, numbers: Literals, example: Any) -> Any:
     """Literals as a constant of every unit, if trusted to take the type of `example`."""
-    if not numbers or type(x) in VALUE_TYPES or TRUST.value is None:
+    if type(x) in VALUE_TYPES:
         return x
-    return Polymorphic(x) if TRUST.value.takes(numbers, example) else x
+    return Polymorphic(x) if are_trusted(numbers, example) else x
+
+
+def are_trusted(numbers: Literals, example: Any) -> bool:
+    """Whether literals are trusted to take the type of `example`."""
+    return bool(numbers) and TRUST.value is not None and TRUST.value.takes(numbers, example)
 
 
 def asked_at_once(operands: Sequence[Any]) -> list[Any]:

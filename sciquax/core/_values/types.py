@@ -14,6 +14,7 @@ from .._errors import RuleError, Unsettled
 from .common_type import common_type, convert_to
 from .kinds import VALUE_TYPES, aval_of, describe, short_aval
 from .stated import Stated
+from .trust import taking
 from .unit_polymorphic import Polymorphic, strip
 
 
@@ -150,18 +151,8 @@ def join_types(lhs: Type, rhs: Type, literals: Sequence[Any] = ((), ())) -> Type
     """
     if lhs == rhs:
         return lhs
-    examples = lhs.example(), rhs.example()
-    try:
-        joined = common_type(*examples)
-    except Unsettled:
-        trusted = [
-            type(x) not in VALUE_TYPES and bool(numbers)
-            for x, numbers in zip(examples, literals, strict=True)
-        ]
-        if sum(trusted) != 1:
-            raise
-        a, b = [Polymorphic(x) if t else x for x, t in zip(examples, trusted, strict=True)]
-        joined = common_type(a, b)
+    examples = a, b = lhs.example(), rhs.example()
+    joined = common_type(taking(a, literals[0], b), taking(b, literals[1], a))
     leaves, tree = jtu.tree_flatten(joined)
     avals = list(map(_aval, leaves))
     if tree == _ARRAY:

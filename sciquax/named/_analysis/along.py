@@ -68,9 +68,12 @@ class AlongCoordinates(NamedBase):
         """The integral up to each place, zero at the first: as `integrate`."""
         return cumulative_integrate(self, name, datetime_unit)
 
-    def polyfit(self, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
+    def polyfit(
+        self, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False,
+        datetime_unit: str = "ns",
+    ) -> Any:  # fmt: skip
         """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
-        return polyfit(self, name, deg, into, skipna=skipna)
+        return polyfit(self, name, deg, into, skipna=skipna, datetime_unit=datetime_unit)
 
     def groupby(self, group: Any, bins: Any = None, **options: Any) -> GroupBy:
         """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.

@@ -7,7 +7,7 @@ import numpy as np
 
 from sciquax.core import user_line
 
-from .._array.axes import axes
+from .._array.axes import Attributes, axes
 from .._array.base import bare
 from .._array.coordinates import Coordinate, meet
 from .._array.errors import AxisError, CoordinateError, show_dims
@@ -94,7 +94,10 @@ class Dates:
     def __getattr__(self, field: str) -> Any:
         if field.startswith("__"):
             raise AttributeError(field)
-        return self._made(date_field(self._array.array, field))
+        known, values = self._array._axes, date_field(self._array.array, field)
+        # Named as in xarray: groups by it have its name.
+        called = axes(known.dims, known.coords, Attributes(field, {}), known.beside)
+        return bare(np.asarray(values), called)
 
     def __dir__(self) -> list[str]:
         return [*FIELDS, "floor", "ceil", "round", "strftime"]

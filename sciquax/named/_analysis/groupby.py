@@ -92,6 +92,34 @@ class GroupBy(GroupReductions):
         """`function(elements, name)` of each group: side by side along the groups' name."""
         return self.map(lambda group: function(group, self._parts.name))
 
+    def cumsum(self, names: Any = None, *, skipna: bool = True) -> Any:
+        """Cumulative sums within each group; nans count as nothing, as in xarray."""
+        return self._along("cumsum", names, skipna=skipna)
+
+    def cumprod(self, names: Any = None, *, skipna: bool = True) -> Any:
+        """Cumulative products within each group."""
+        return self._along("cumprod", names, skipna=skipna)
+
+    def shift(self, by: int = 1, *, fill_value: Any = None) -> Any:
+        """Elements moved by so many places within each group."""
+        return self.map(lambda group: group.shift({self._parts.name: by}, fill_value=fill_value))
+
+    def _along(self, what: str, names: Any, **options: Any) -> Any:
+        name = self._parts.name if names is None else names
+        if (self._parts.codes < 0).any():
+            raise CoordinateError(
+                f"Some places along {self._parts.name!r} are in no group.", "Leave them out first."
+            ).at(user_line())
+        return self.map(lambda group: getattr(group, what)(name, **options))
+
+    def fillna(self, value: Any) -> Any:
+        """With a number, or what belongs to each place's group, in place of nans."""
+        return self._combined(lambda a, each: a.fillna(each), value)
+
+    def where(self, condition: Any, other: Any = None) -> Any:
+        """The elements of groups where a condition holds, and `other` (nan) elsewhere."""
+        return self._combined(lambda a, each: a.where(each, other), condition)
+
     def _of_each(self, other: Any) -> Any:
         """What belongs to each place's group, along the name of the places."""
         parts, other = self._parts, as_named(other, "groupby")

@@ -21,6 +21,7 @@ from .._array.base import bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError
 from .._by_name.call_jax import apply
+from .._by_name.concatenation import stack
 from .._labels.distances import inexact
 
 _FLOATING = ("mean", "std", "var", "median", "quantile")
@@ -261,9 +262,15 @@ class GroupReductions:
         """The median of each group."""
         return self._reduced("median", names, skipna)
 
-    def quantile(self, q: float, names: Any = None, *, skipna: bool | None = None) -> Any:
-        """A quantile of each group."""
-        return self._reduced("quantile", names, skipna, q=q)
+    def quantile(self, q: Any, names: Any = None, *, skipna: bool | None = None) -> Any:
+        """A quantile of each group; of several, along a new last axis, `quantile`."""
+        if np.ndim(q) == 0:
+            return self._reduced("quantile", names, skipna, q=q)
+        known = Coordinate(np.asarray(q, float))
+        made = stack(
+            [self._reduced("quantile", names, skipna, q=x) for x in known.values], "quantile"
+        )
+        return bare(made.array, made._axes.with_coord("quantile", known)).transpose(..., "quantile")
 
     def count(self, names: Any = None) -> Any:
         """The number of elements of each group that are no nan."""

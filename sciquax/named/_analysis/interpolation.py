@@ -91,9 +91,9 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
     new = Coordinate(exact(leaf), tree if tree is not None else known.tree)
     if layout.dims == (name,):
         return bare(out.array, out._axes.with_coord(name, new))
-    if not layout.dims:
-        return bare(out.array, out._axes.with_beside(**{name: Beside((), new)}))
-    return out
+    if None in layout.dims:
+        return out
+    return bare(out.array, out._axes.with_beside(**{name: Beside(layout.dims, new)}))  # pyright: ignore
 
 
 def _grid(name: str, known: Coordinate, period: Any) -> _Grid:

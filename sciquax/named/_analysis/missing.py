@@ -96,26 +96,37 @@ class Missing(NamedBase):
         return own.isel({self.dims[i]: np.flatnonzero(kept)})
 
     def interpolate_na(
-        self: W, name: Any, limit: int | None = None, use_coordinate: bool = True
-    ) -> W:
-        """Linear interpolation along a name's coordinates, in place of nans between others.
+        self: W, name: Any, method: str = "linear", limit: int | None = None,
+        use_coordinate: bool = True,
+    ) -> W:  # fmt: skip
+        """Interpolation along a name's coordinates, in place of nans between others.
 
+        `method` is "linear" or "nearest"; at most `limit` nans in a row are filled, the first ones.
         `use_coordinate=False` takes places for one apart.
         """
-        from_left, from_right = self.ffill(name, limit), self.bfill(name, limit)
+        if method not in ("linear", "nearest"):
+            raise AxisError(
+                f"`interpolate_na` got method={method!r}.", "It is 'linear' or 'nearest'."
+            ).at(user_line())
+        from_left, from_right = self.ffill(name), self.bfill(name)
         own: Any = inexact(self)
         i = self._axes.position("interpolate_na", name, self)
         here = np.arange(self.shape[i]).reshape([-1 if k == i else 1 for k in range(self.ndim)])
         known = bare(jnp.where(own.notnull().array, jnp.asarray(here, float), jnp.nan), own._axes)
-        before, after = known.ffill(name, limit).array, known.bfill(name, limit).array
+        before, after = known.ffill(name).array, known.bfill(name).array
         between = after > before
         start, end = (jnp.where(between, x, 0).astype(jnp.int32) for x in (before, after))
         since = _distance(self, i, use_coordinate)
         share = since(start, here) / jnp.where(between, since(start, end), 1)
         share = jnp.where(between, share, 0)
+        if method == "nearest":
+            share = jnp.where(share > 0.5, 1.0, 0.0)
         right = jtu.tree_leaves(from_right.array)[0]
         out = with_leaf(from_left, lambda left: left * (1 - share) + right * share)
-        return bare(out, own._axes.plain)
+        made = bare(out, own._axes.plain)
+        if limit is not None:
+            made = keep_where(made, known.ffill(name, limit).notnull())
+        return made
 
 
 def _distance(a: Any, i: int, use_coordinate: bool) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 from sciquax.core import user_line
 from sciquax.core.internal import known_value
 
-from .._array.axes import axes
+from .._array.axes import Axes, axes, name_of
 from .._array.base import NamedBase, as_named, bare, coordinate
-from .._array.coordinates import Coordinate
-from .._array.errors import AxisError, CoordinateError
-from .._by_name.shapes import _pairs, known_integer, scalar
+from .._array.coordinates import Beside, Coordinate
+from .._array.errors import AxisError, CoordinateError, show_dims
+from .._by_name.shapes import _pairs, known_integer, renamed, scalar
 from .._labels.distances import inexact, with_leaf
 from .._labels.lookup import METHODS, _all, _within, index_of, labels_among
 
@@ -124,6 +124,43 @@ class Relabelling(NamedBase):
             i = own._axes.position("drop_isel", axis, own)
             own = own.isel({own.dims[i]: np.delete(np.arange(own.shape[i]), given)})
         return own
+
+    def drop_duplicates(self: Y, name: Any, keep: Any = "first") -> Y:
+        """Without the places along a name whose label is there before, or after (`keep="last"`).
+
+        `keep=False` leaves out all places of labels that are there more than once.
+        """
+        own: Any = self
+        i = own._axes.position("drop_duplicates", name, self)
+        own.coord(name)
+        again = index_of(own._axes.coords[own.dims[i]]).duplicated(keep=keep)
+        return own.isel({own.dims[i]: np.flatnonzero(~again)})
+
+    def swap_dims(self: Y, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Y:
+        """Another coordinate for an axis' own: `swap_dims(time="month")`.
+
+        The axis gets its name, and keeps its old coordinates beside it. A name that is no
+        coordinate's renames the axis alone.
+        """
+        out: Any = self
+        for axis, new in _pairs("swap_dims", names, more).items():
+            known: Axes = out._axes
+            old, into = out.dims[known.position("swap_dims", axis, out)], name_of(new)
+            other, own = known.beside.get(into), known.coords.get(old)
+            if other is not None and other.dims != (old,):
+                raise AxisError(
+                    f"`swap_dims` got {into!r}, a coordinate with the dims "
+                    f"{show_dims(other.dims)}, for {old!r}.",
+                    f"It is to have the name {old!r} alone.",
+                ).at(user_line())
+            if other is not None:
+                known = known.with_beside(**{into: None})
+            out = renamed(bare(out.array, known.with_coord(old, None)), "swap_dims", {old: into})
+            layout = out._axes.with_coord(into, None if other is None else other.held)
+            if own is not None and old != into:
+                layout = layout.with_beside(**{old: Beside((into,), own)})
+            out = bare(out.array, layout)
+        return out
 
     def isin(self: Y, values: Any) -> Y:
         """Where elements are among values: of coordinates in their unit, dates and strings too."""

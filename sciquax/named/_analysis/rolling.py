@@ -16,7 +16,7 @@ from jax import lax
 
 from sciquax.core import is_value, user_line
 
-from .._array.axes import axes, name_of
+from .._array.axes import Axis, axes, name_of
 from .._array.base import N, NamedBase, bare
 from .._array.errors import AxisError, AxisSizeError
 from .._by_name.call_jax import apply
@@ -76,14 +76,14 @@ class Rolling(Generic[N]):
                 ).at(user_line())
             self._windows[name] = size
 
-    def construct(
-        self, names: Mapping[Any, Any] | None = None, /, stride: Any = 1, **more: Any
-    ) -> N:
+    def construct(self, names: Any = None, /, stride: Any = 1, **more: Any) -> N:
         """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
 
         Only whole windows: the result is shorter by the window's size less one. With a `stride`,
         one for all names or a dictionary, every so many of them.
         """
+        if isinstance(names, (str, Axis)) and len(self._windows) == 1:
+            names = {next(iter(self._windows)): names}
         pairs = {name_of(k): name_of(v) for k, v in _pairs("construct", names, more).items()}
         if set(pairs) != set(self._windows):
             raise AxisError(

@@ -51,12 +51,15 @@ def corr(a: Any, b: Any, names: Any = None) -> Any:
     return apart.mean(names, where=valid) / (x.std(names, where=valid) * y.std(names, where=valid))
 
 
-def polyfit(a: Any, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False) -> Any:
+def polyfit(
+    a: Any, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False,
+    datetime_unit: str = "ns",
+) -> Any:  # fmt: skip
     """The coefficients of the polynomial in the coordinate along a name that fits best.
 
     **Arguments**: an array; a name, whose coordinates are numbers (in their own unit); the degree;
     the name of the coefficients' axis, whose coordinates are the degrees, the highest first, as in
-    xarray; and whether nans are left out.
+    xarray; and whether nans are left out. Dates count from 1970 in `datetime_unit`, as in xarray.
 
     **Returns** the coefficients; where there are units, each coefficient has its own: then they are
     a dictionary by degrees, as [`sciquax.named.polyval`][] takes it.
@@ -65,12 +68,18 @@ def polyfit(a: Any, name: Any, deg: int, into: Any = "degree", *, skipna: bool =
     """
     n, known = coordinate_along(as_named(a, "polyfit"), "polyfit", name, 1)
     a = inexact(a)
-    if not known.numeric:
+    x = _since_1970(known.values, datetime_unit) if known.dated else known.values
+    if x.dtype.kind not in "iuf" or known.dated and is_value(a.array):
         raise AxisError(
             "`polyfit` takes coordinates that are numbers.", "Give days since the first date."
         ).at(user_line())
-    x = known.values.astype(np.float64)
-    matrix = np.vander(x, deg + 1)
+    matrix = np.vander(x.astype(np.float64), deg + 1)
+    smallest = np.abs(matrix).max(axis=0, initial=1).max() * float(jnp.finfo(a.dtype).tiny)
+    if known.dated and smallest > 1e-3:
+        raise CoordinateError(
+            f"`polyfit` of degree {deg} by {datetime_unit}: {a.dtype} has no numbers so small.",
+            "Count in a longer unit: `datetime_unit='D'`.",
+        ).at(user_line())
     # A constant is fitted apart: large coordinates leave single precision nothing else.
     mean = a.mean(n, skipna=skipna) if not is_value(a.array) else a.mean(n)
     apart = (a - mean).transpose(n, ...)
@@ -86,6 +95,15 @@ def polyfit(a: Any, name: Any, deg: int, into: Any = "degree", *, skipna: bool =
     degrees = Coordinate(np.arange(deg, -1, -1))
     layout = a._axes.without(n).with_dims((name_of(into), *(d for d in a.dims if d != n)))
     return bare(out, layout.with_coord(name_of(into), degrees))
+
+
+def _since_1970(dates: np.ndarray, unit: str) -> np.ndarray:
+    try:
+        return (dates - np.datetime64(0, unit)) / np.timedelta64(1, unit)  # pyright: ignore
+    except TypeError:
+        raise AxisError(
+            f"Dates do not count in {unit!r}.", "It is 'D', 'h', 'm', 's', 'ms', 'us' or 'ns'."
+        ).at(user_line()) from None
 
 
 def _solution(matrix: np.ndarray) -> np.ndarray:
@@ -120,8 +138,10 @@ def _with_units(known: Coordinate, apart: Any, mean: Any, solution: np.ndarray) 
     return out
 
 
-def polyval(coord: Any, coefficients: Any, name: Any = "degree") -> Any:
-    """The polynomial of such coefficients at coordinates, by Horner's rule.
+def polyval(
+    coord: Any, coefficients: Any, name: Any = "degree", *, datetime_unit: str = "ns"
+) -> Any:
+    """The polynomial of such coefficients at coordinates, by Horner's rule; dates as in `polyfit`.
 
     **Raises** `CoordinateError` for coordinates so far from zero that the precision of the
     coefficients says nothing: the seconds since 1970 of one day in single precision.
@@ -142,6 +162,8 @@ def polyval(coord: Any, coefficients: Any, name: Any = "degree") -> Any:
         plain = bare(given.array, given._axes.without(n))
         parts = {int(k): plain.isel({n: i}) for i, k in enumerate(degrees)}
     highest = max(parts)
+    if isinstance(coord, NamedBase) and np.dtype(coord.dtype).kind == "M":
+        coord = bare(_since_1970(coord.array, datetime_unit), coord._axes)
     _check_digits(coord, highest, parts[highest].dtype)
     out = parts[highest]
     for k in range(highest - 1, -1, -1):

@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 from .._array.base import as_named, bare
 from .._array.coordinates import meet
 from .._by_name.call_jax import apply
-from .._by_name.reductions import weighted_mean
+from .._by_name.weights import weighted_mean
 from .._labels.distances import inexact, with_leaf
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sciquax.core import user_line
 from sciquax.core.internal import wanted
 
-from .coordinates import Beside, Coordinate
+from .coordinates import Beside, Coordinate, meet, met_beside
 from .errors import AxisError, AxisSizeError, absent, repeated, show_dims
 
 Dims = tuple[str | None, ...]
@@ -302,6 +302,15 @@ def axes(
                 found = Axes(dims, dict(coords or {}), attrs, dict(beside or {}))
                 _interned[key] = found
     return found
+
+
+def met(what: str, dims: Dims, *layouts: Axes) -> Axes:
+    """The axes of a result of these dims, with what the coordinates of operands come to.
+
+    **Raises** `CoordinateError` where two of one name differ.
+    """
+    coords = meet(what, *[x.coords for x in layouts], keep=dims)
+    return axes(dims, coords, beside=met_beside(*[x.beside for x in layouts]))
 
 
 def check_distinct(what: str, dims: Sequence[str | None]) -> None:

@@ -8,22 +8,22 @@ import jax.numpy as jnp
 from sciquax.core import Polymorphic, Unsettled, aval_of, common_type, convert_to, is_value, strip
 from sciquax.core.internal import derivative, owner_of
 
-from .axes import Dims, axes
+from .axes import Axes, Dims, axes, met
 from .base import NamedBase, bare
 from .coordinates import meet
 from .errors import AxisError, show_dims
 
 
-def _parts(x: Any) -> tuple[Any, Dims, dict]:
-    """What a value holds (polymorphic if it is), its dims and its coordinates."""
+def _parts(x: Any) -> tuple[Any, Axes]:
+    """What a value holds (polymorphic if it is), and its axes."""
     inner = strip(x)
     if isinstance(inner, NamedBase):
-        dims, held = inner._axes.dims, inner.array
-        coords = inner._axes.coords
+        layout, held = inner._axes, inner.array
+        layout.dims  # noqa: B018  # says so if a transformation took a named axis
     else:
-        dims, held, coords = (None,) * len(aval_of(inner).shape), inner, {}
+        layout, held = axes((None,) * len(aval_of(inner).shape)), inner
         held = held if hasattr(held, "shape") else jnp.asarray(held)  # a literal number
-    return (Polymorphic(held) if type(x) is Polymorphic else held), dims, coords
+    return (Polymorphic(held) if type(x) is Polymorphic else held), layout
 
 
 def unified(lhs: Dims, rhs: Dims) -> Dims | None:
@@ -42,20 +42,20 @@ class Nesting:
 
     @classmethod
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
-        (a, a_dims, a_coords), (b, b_dims, b_coords) = _parts(lhs), _parts(rhs)
-        dims = unified(a_dims, b_dims)
+        (a, a_axes), (b, b_axes) = _parts(lhs), _parts(rhs)
+        dims = unified(a_axes.dims, b_axes.dims)
         if dims is None:
             raise Unsettled(AxisError)
-        both = meet("cond or a loop", a_coords, b_coords)
-        coords = {n: c for n, c in both.items() if n in a_coords and n in b_coords}
-        joined = common_type(a, b)
-        joined = strip(joined)
-        return bare(joined, axes(dims, coords))
+        both = met("cond or a loop", dims, a_axes, b_axes)
+        coords = {n: c for n, c in both.coords.items() if n in a_axes.coords and n in b_axes.coords}
+        beside = {n: c for n, c in both.beside.items() if n in a_axes.beside and n in b_axes.beside}
+        return bare(strip(common_type(a, b)), axes(dims, coords, beside=beside))
 
     @classmethod
     def convert_to(cls, value: Any, example: Any) -> Any:
-        held, dims, coords = _parts(value)
-        example_held, example_dims, example_coords = _parts(example)
+        held, layout = _parts(value)
+        example_held, example_layout = _parts(example)
+        dims, example_dims = layout.dims, example_layout.dims
         if not isinstance(strip(example), NamedBase):
             if any(d is not None for d in dims):
                 raise Unsettled(AxisError)
@@ -65,8 +65,8 @@ class Nesting:
                 f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
                 "Transpose or rename it.",
             )
-        meet("convert", coords, example_coords)
-        return bare(strip(convert_to(held, example_held)), axes(example_dims, example_coords))
+        meet("convert", layout.coords, example_layout.coords)
+        return bare(strip(convert_to(held, example_held)), example_layout.plain)
 
     def canonical(self: Any) -> Any:
         """Checked: as many names as axes; names within names are one set of names."""
@@ -76,16 +76,15 @@ class Nesting:
             return self
         inner = inner.canonical()
         if isinstance(inner, NamedBase):
-            held, dims, coords = _parts(inner)
-            coords = meet("NamedArray", self._axes.coords, coords)
-            both = unified(self._axes.dims, dims)
+            held, layout = _parts(inner)
+            both = unified(self._axes.dims, layout.dims)
             if both is None:
                 raise AxisError(
                     f"Names meet on the same axes: {show_dims(self._axes.dims)} and "
-                    f"{show_dims(dims)}.",
+                    f"{show_dims(layout.dims)}.",
                     "Rename one array's axes first.",
                 )
-            return bare(held, axes(both, coords))
+            return bare(held, met("NamedArray", both, self._axes, layout))
         return self if inner is self.array else bare(inner, self._axes)
 
     # -- loops ------------------------------------------------------------------------------------
@@ -111,10 +110,10 @@ class Nesting:
     @classmethod
     def stacked_along(cls, element: Any, leaves: Sequence[Any], axis: Any) -> Any:
         if isinstance(element, NamedBase):
-            dims, inner = element._axes.dims, element.array
-            coords = element._axes.coords
+            layout, inner = element._axes, element.array
         else:
-            dims, inner, coords = (None,) * len(element.shape), element, {}
+            layout, inner = axes((None,) * len(element.shape)), element
+        dims = layout.dims
         if axis is not None and axis in dims:
             raise AxisError(
                 f"A loop over {axis!r} stacks outputs with the dims {show_dims(dims)}, which have "
@@ -122,7 +121,7 @@ class Nesting:
                 f"Rename one first: `.rename({axis}='{axis}2')`.",
             )
         held = inner.as_stacked(leaves) if is_value(inner) else leaves[0]
-        return bare(held, axes((axis, *dims), coords))
+        return bare(held, layout.plain.with_dims((axis, *dims)))
 
     # -- derivatives ------------------------------------------------------------------------------
 
@@ -141,13 +140,13 @@ class Nesting:
     @classmethod
     def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
         """Its axes are the output's, then the argument's."""
-        held_out, out_dims, out_coords = (None, (), {}) if out is None else _parts(out)
-        held_arg, arg_dims, arg_coords = _parts(arg)
+        held_out, of_out = (None, axes(())) if out is None else _parts(out)
+        held_arg, of_arg = _parts(arg)
         inner = derivative(held_out, held_arg, leaf)
-        dims = (*out_dims, *arg_dims)
+        dims = (*of_out.dims, *of_arg.dims)
         shape = inner.shape
         if len(shape) != len(dims):  # a gradient's output has no axes of its own
-            dims = arg_dims
+            dims = of_arg.dims
         named = [d for d in dims if d is not None]
         for name in named:
             if named.count(name) > 1:
@@ -156,28 +155,27 @@ class Nesting:
                     "argument's.",
                     f"Rename the output's: `.rename({name}='{name}2')`.",
                 )
-        return bare(inner, axes(dims, {**out_coords, **arg_coords}))
+        return bare(inner, met("grad", dims, of_out, of_arg))
 
     @classmethod
     def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
         """Tangents in the layout of their primals; what is inside aligns among itself."""
         held_primals, held_tangents, layouts = [], [], []
         for primal, tangent in zip(primals, tangents, strict=True):
-            held, dims, coords = _parts(primal)
+            held, layout = _parts(primal)
+            dims = layout.dims
             if isinstance(strip(tangent), NamedBase):
                 tangent = strip(tangent)
                 if set(tangent.dims) == set(dims) and None not in dims:
                     tangent = tangent.transpose(*dims)
-            given, given_dims, given_coords = (
-                _parts(tangent) if hasattr(tangent, "shape") else (tangent, dims, {})
-            )
-            if unified(dims, given_dims) is None:
+            given, own = _parts(tangent) if hasattr(tangent, "shape") else (tangent, axes(dims))
+            if unified(dims, own.dims) is None:
                 raise AxisError(
-                    f"A tangent has the dims {show_dims(given_dims)} for a value with "
+                    f"A tangent has the dims {show_dims(own.dims)} for a value with "
                     f"{show_dims(dims)}.",
                     "A tangent has the names of its value.",
                 )
-            meet("jvp", coords, given_coords)
+            meet("jvp", layout.coords, own.coords)
             held_primals.append(held)
             held_tangents.append(given)
             layouts.append(primal._axes if isinstance(primal, NamedBase) else None)

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from sciquax.core import user_line
 from sciquax.core.internal import wanted
 
-from .._array.axes import as_names, axes, name_of
+from .._array.axes import Axes, as_names, axes, met, name_of
 from .._array.base import N, NamedBase, bare
-from .._array.coordinates import Coordinate, meet
 from .._array.errors import (
     AxisError,
     absent,
@@ -31,19 +30,20 @@ class Labelled(NamedTuple):
 
 def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
     sizes: dict[str, int] = {}
-    coords: list[dict[str, Coordinate]] = []
+    layouts: list[Axes] = []
     for a, labels in zip(given.arrays, given.labels, strict=True):
         for label, size in zip(labels, a.shape, strict=True):
             if sizes.setdefault(label, size) != size:
                 raise sizes_differ(what, label, [sizes[label], size]).at(user_line())
-        known = a._axes.coords
-        named = zip(labels, map(str, a.dims), strict=True)
-        coords.append({label: known[name] for label, name in named if name in known})
+        called = dict(zip(a.dims, labels, strict=True))
+        coords = {called[n]: c for n, c in a._axes.coords.items()}
+        beside = {n: c.renamed(called) for n, c in a._axes.beside.items()}
+        layouts.append(axes(labels, coords, beside=beside))  # pyright: ignore[reportArgumentType]
     letters = {label: _LETTERS[i] for i, label in enumerate(sizes)}
     inputs = ",".join("".join(letters[n] for n in labels) for labels in given.labels)
     spec = f"{inputs}->{''.join(letters[n] for n in output)}"
     out = apply(jnp.einsum, spec, *[a.array for a in given.arrays], **kwargs)
-    return bare(out, axes(output, meet(what, *coords, keep=output)))
+    return bare(out, met(what, output, *layouts))
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

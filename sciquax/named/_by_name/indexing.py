@@ -32,21 +32,30 @@ def _each(a: Any, what: str, given: Any, more: dict[str, Any], default: int | No
     return {n: number for n in a._axes.place}
 
 
+def _dropped(a: Any, out: Any, drop: bool) -> Any:
+    """Without the labels that became single values, if these are to be dropped."""
+    single = {n for n, c in a._axes.beside.items() if not c.dims}
+    left = [n for n, c in out._axes.beside.items() if not c.dims and n not in single]
+    return out.drop_coords(*left) if drop and left else out
+
+
 class Indexing(NamedBase):
     """The indexing of [`sciquax.named.NamedArray`][]."""
 
-    def isel(self: X, indexers: Mapping[Any, Any] | None = None, /, **more: Any) -> X:
+    def isel(
+        self: X, indexers: Mapping[Any, Any] | None = None, /, drop: bool = False, **more: Any
+    ) -> X:
         """The elements at places: `isel(x=3, y=slice(0, 2), z=[0, 2])`.
 
         **Arguments**: for each name an integer, whose axis goes; a slice; a list or array of
         integers, or a mask that is known; or a named array of integers, whose names stand in the
         result in place of the name. A name that the array has as well is walked along with, so
-        `a.isel(x=a.argmax("x"))` is the maximum.
+        `a.isel(x=a.argmax("x"))` is the maximum. `drop` leaves out the labels of names that go.
 
         **Raises** `AxisError` for an absent name, `PlaceError` for a place outside; a place that
         is only known when the program runs, and is outside, gives nan.
         """
-        return isel(self, "isel", _pairs("isel", indexers, more))
+        return _dropped(self, isel(self, "isel", _pairs("isel", indexers, more)), drop)
 
     def head(self: X, places: Any = None, /, **more: int) -> X:
         """The first places along names: `head(time=3)`, or one number for all names."""
@@ -89,7 +98,7 @@ class Indexing(NamedBase):
 
     def sel(
         self: X, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
-        tolerance: Any = None, **more: Any,
+        tolerance: Any = None, drop: bool = False, **more: Any,
     ) -> X:  # fmt: skip
         """The elements at values of coordinates: `sel(time="2001-02")`, `sel(x=slice(1.0, 2.0))`.
 
@@ -97,7 +106,7 @@ class Indexing(NamedBase):
         a month, or a value that is there more than once, whose axis stays; a slice, both ends of
         which are included; or a mask. Plain numbers are in the coordinate's unit, quantities in one
         convertible. `method` is "exact" (the default), "nearest", "pad" or "backfill", as pandas
-        has them; `tolerance` bounds how far the nearest may be.
+        has them; `tolerance` bounds how far the nearest may be. `drop` is that of `isel`.
 
         **Raises** `CoordinateError` if a value is not there. ImportError without pandas.
         """
@@ -107,4 +116,4 @@ class Indexing(NamedBase):
             self.coord(axis)
             known = self._axes.coords[self.dims[i]]
             indexers[self.dims[i]] = locate(known, self.dims[i], value, method, tolerance)
-        return isel(self, "sel", indexers)
+        return _dropped(self, isel(self, "sel", indexers), drop)

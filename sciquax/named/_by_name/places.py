@@ -172,6 +172,19 @@ def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwi
     return Pointwise(plan.axes, positions, tuple(index))
 
 
+def _labels_at(a: NamedBase, points: Pointwise) -> dict[str, Beside]:
+    """What the indexed axes' coordinates are at known places: along the places' own axes."""
+    at = {a.dims[i]: np.asarray(x) for i, x in zip(points.positions, points.places, strict=True)}
+    held = {n: ((n,), c) for n, c in a._axes.coords.items() if n in at}
+    held |= {n: c for n, c in a._axes.beside.items() if c.dims and set(c.dims) <= set(at)}
+    shape = np.broadcast_shapes(*[x.shape for x in at.values()])
+    made = {}
+    for name, (dims, known) in held.items():
+        values = np.broadcast_to(known.values[tuple(at[d] for d in dims)], shape)
+        made[str(name)] = Beside(points.layout.dims, Coordinate(values, known.tree))  # pyright: ignore
+    return made
+
+
 def _is_known(index: Sequence[Any]) -> bool:
     return not any(isinstance(x, Tracer) for x in index)
 
@@ -251,6 +264,8 @@ def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     n = len(points.layout.dims)
     check_distinct(what, dims)
     beside = {k: c for k, c in a._axes.beside.items() if set(c.dims) <= kept}
+    if _is_known(points.places):
+        beside = {**_labels_at(a, points), **beside}
     made = bare(out, axes(dims, coords, beside=beside))
     order = (*range(n, n + len(before)), *range(n), *range(n + len(before), len(dims)))
     return permuted(made, order)

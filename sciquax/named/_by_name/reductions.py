@@ -14,12 +14,12 @@ from sciquax.core import is_value, user_line
 
 from .._array.axes import Axes, Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
-from .._array.coordinates import Coordinate, meet
+from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError, show_dims
-from .._labels.distances import inexact, with_leaf
 from .alignment import alignment
 from .call_jax import apply
 from .label_at import label_at
+from .weights import weighted_mean
 
 
 def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
@@ -77,6 +77,9 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[
 
     def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
         names = _names(what, names, kwargs)
+        least = kwargs.pop("min_count", None) if what in ("sum", "prod") else None
+        if least is not None:
+            return method(self, names, **kwargs).where(self.count(names) >= least)
         if kwargs.pop("skipna", False) and jnp.issubdtype(self.dtype, jnp.inexact):
             if without_nans is None:
                 raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
@@ -85,6 +88,10 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[
 
     method.__name__ = what
     skipping = "" if without_nans is None else " `skipna=True` leaves nans out."
+    if what in ("sum", "prod"):
+        skipping += (
+            " Of less than `min_count` elements that are no nan, if that is given, it is nan."
+        )
     method.__doc__ = (
         f"{doc}, over a name or several (all axes, if None).\n\n"
         f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names."
@@ -160,16 +167,24 @@ class Reductions(NamedBase):
         """Largest minus smallest element, over a name or several."""
         return self.max(names) - self.min(names)
 
-    def quantile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
-        """Quantiles over a name or several.
+    def quantile(
+        self: R, q: Any, names: Any = None, *, method: str = "linear", skipna: bool = False
+    ) -> R:
+        """Quantiles over a name or several; `skipna` leaves nans out.
 
         `q` is a number; a list, along the new axis `quantile`; or a named array, whose axes lead.
         """
-        return _quantile(self, "quantile", jnp.quantile, q, names, method)
+        return _quantile(
+            self, "quantile", jnp.nanquantile if skipna else jnp.quantile, q, names, method
+        )
 
-    def percentile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
+    def percentile(
+        self: R, q: Any, names: Any = None, *, method: str = "linear", skipna: bool = False
+    ) -> R:
         """Percentiles over a name or several, as `quantile`."""
-        return _quantile(self, "percentile", jnp.percentile, q, names, method)
+        return _quantile(
+            self, "percentile", jnp.nanpercentile if skipna else jnp.percentile, q, names, method
+        )
 
     def nanquantile(self: R, q: Any, names: Any = None, *, method: str = "linear") -> R:
         """Quantiles without nans, as `quantile`."""
@@ -182,13 +197,23 @@ class Reductions(NamedBase):
         """
         return weighted_mean(self, "weighted_mean", weights, names, skipna)
 
-    def argmax(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The place of the largest element along a name. One-dimensional arrays need no name."""
-        return reduce_one(self, "argmax", jnp.argmax, name)
+    def argmax(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self: R, name: Any = None, *, skipna: bool = False
+    ) -> R:
+        """The place of the largest element along a name. One-dimensional arrays need no name.
 
-    def argmin(self: R, name: Any = None) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The place of the smallest element along a name. One-dimensional arrays need no name."""
-        return reduce_one(self, "argmin", jnp.argmin, name)
+        `skipna` leaves nans out, as `nanargmax` does.
+        """
+        return reduce_one(self, "argmax", jnp.nanargmax if skipna else jnp.argmax, name)
+
+    def argmin(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self: R, name: Any = None, *, skipna: bool = False
+    ) -> R:
+        """The place of the smallest element along a name. One-dimensional arrays need no name.
+
+        `skipna` leaves nans out, as `nanargmin` does.
+        """
+        return reduce_one(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
 
     def nanargmax(self: R, name: Any = None) -> R:
         """The place of the largest element that is no nan along a name; -1 where all are."""
@@ -266,30 +291,6 @@ class Reductions(NamedBase):
         """log of `softmax`."""
         positions = self._axes.positions("log_softmax", names, self)
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
-
-
-def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> Any:
-    weights = inexact(as_named(weights, what))
-    for name in weights.dims:
-        a._axes.position(what, name)
-    a = inexact(a)
-    over = range(a.ndim) if names is None else a._axes.positions(what, names, a)
-    weights = weights.broadcast_like(a).transpose(*a.dims)
-    meet(what, a._axes.coords, weights._axes.coords)
-    if skipna:
-        valid = ~jnp.isnan(jax.tree_util.tree_leaves(a.array)[0])
-        weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
-        a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)
-    axis = tuple(over)
-    total = apply(jnp.sum, weights.array, axis=axis, keepdims=True)
-    # The shares sum to one: degrees Celsius are averaged as they are.
-    shares = apply(jnp.true_divide, weights.array, total)
-    out = with_leaf(a, lambda x: apply(_weighted, x, shares, axis=axis))
-    return bare(out, a._axes.keep(i for i in range(a.ndim) if i not in axis))
-
-
-def _weighted(x: Any, shares: Any, axis: tuple[int, ...]) -> Any:
-    return jnp.sum(x * shares, axis=axis)
 
 
 def _name(a: Any, what: str, name: Any) -> Any:

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
-import numpy as np
 
 from sciquax.core import user_line
 from sciquax.core.internal import known_value
 
 from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
 from .._array.base import NamedBase, as_named, bare
-from .._array.coordinates import Coordinate, meet
+from .._array.coordinates import meet
 from .._array.errors import (
     AxisError,
     AxisSizeError,
@@ -144,55 +143,6 @@ class Shapes(NamedBase):
         for new in pairs.values():
             name_of(new)
         return renamed(self, "rename", pairs)
-
-    def expand_dims(self: S, axis: Any, size: int = 1) -> S:
-        """A new leading axis along which the array is repeated.
-
-        **Raises** `AxisError` if the name is there already.
-        """
-        name = name_of(axis)
-        stated = getattr(axis, "size", None)
-        if stated is not None:
-            if size not in (1, stated):
-                raise AxisSizeError(f"`expand_dims` got {axis!r} and the size {size}.").at(
-                    user_line()
-                )
-            size = stated
-        if name in self._axes.place:
-            raise AxisError(
-                f"`expand_dims` got {name!r}, which the array has: {show_dims(self.dims)}.",
-                f"Choose another name, or rename first: `.rename({name}='{name}2')`.",
-            ).at(user_line())
-        size = sizes_of("expand_dims", {name: size})[name]
-        out = apply(jnp.broadcast_to, apply(jnp.expand_dims, self.array, 0), (size, *self.shape))
-        layout, own = self._axes.with_dims((name, *self.dims)), self._axes.beside.get(name)
-        if own is not None and not own.dims:  # where the array was becomes the axis' coordinate
-            repeated_value = np.broadcast_to(own.held.values, (size,))
-            layout = layout.with_coord(name, Coordinate(repeated_value, own.held.tree))
-        return bare(out, layout)
-
-    def squeeze(self: S, names: Any = None) -> S:
-        """Without axes of size 1: the ones named, or all of them.
-
-        **Raises** `AxisSizeError` for an axis of another size.
-        """
-        if names is None:
-            positions = tuple(i for i, n in enumerate(self.shape) if n == 1)
-        else:
-            positions = self._axes.positions("squeeze", names, self)
-        for i in positions:
-            if self.shape[i] != 1:
-                raise AxisSizeError(
-                    f"`squeeze` got {self.dims[i]!r}, whose size is {self.shape[i]}.",
-                    "Only an axis of size 1 can go; select or reduce others.",
-                ).at(user_line())
-        known = {self.dims[i]: 0 for i in positions if self.dims[i] in self._axes.coords}
-        if known or self._axes.beside:  # what is left of an axis is where it was
-            known = {self.dims[i]: 0 for i in positions if self.dims[i] is not None}
-            left = cast(Any, self).isel(known)
-            return left.squeeze() if len(known) < len(positions) else left
-        rest = [i for i in range(self.ndim) if i not in positions]
-        return bare(apply(jnp.squeeze, self.array, positions), self._axes.keep(rest))
 
     def flatten(self: S, names: Any, into: Any) -> S:
         """Several axes as one, the first named varying slowest; it stands where the first stood.

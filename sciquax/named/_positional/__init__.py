@@ -4,6 +4,7 @@ from . import (  # enrol their rules
     functions as functions,
     indexing as indexing,
     linalg as linalg,
+    masks as masks,
     moving as moving,
     reducing as reducing,
 )

@@ -21,9 +21,8 @@ from sciquax.core import (
     strip,
 )
 
-from .._array.axes import Dims, axes
+from .._array.axes import Axes, Dims, axes, met
 from .._array.base import bare
-from .._array.coordinates import meet
 from .._array.errors import AxisError, AxisSizeError, CoordinateError, show_dims
 from .._array.value_contract import _parts
 from .._named_array import NamedArray
@@ -37,7 +36,8 @@ class Call:
     **Attributes**: the primitive's `name` and `params`; the `dims` and `shapes` of the operands;
     `moved`, names along which elements are no longer at their coordinates; and `picked`, (operand,
     name) where another operand says which of its elements come out, and what they are called; and
-    `written`, (operand, name) of a part that is written into the first operand.
+    `written`, (operand, name) of a part that is written into the first operand, whose coordinates
+    beside its axes stay as they are: (operand, None).
     """
 
     __slots__ = ("dims", "dtypes", "moved", "name", "params", "picked", "shapes", "written")
@@ -48,7 +48,7 @@ class Call:
         self.shapes, self.dtypes = [tuple(a.shape) for a in avals], [a.dtype for a in avals]
         self.moved: set[str] = set()
         self.picked: set[tuple[int, str | None]] = set()
-        self.written: set[tuple[int, str]] = set()
+        self.written: set[tuple[int, str | None]] = set()
 
     def unify(self, *names: str | None) -> str | None:
         """The one name among these, None being a wildcard. **Raises** `AxisError` for two."""
@@ -118,15 +118,15 @@ def _rule(infer: Infer) -> Callable:
 
 
 def _label(infer: Infer, primitive: Any, operands: Sequence[Any], params: Params) -> Any:
-    held, dims, coords = zip(*map(_operand, operands), strict=True)
-    call = Call(primitive.name, list(dims), held, params)
+    held, layouts = zip(*map(_operand, operands), strict=True)
+    call = Call(primitive.name, [x.dims for x in layouts], held, params)
     inferred = infer(call)
     if not primitive.multiple_results and type(inferred) is list:
         (inferred,) = inferred  # a primitive that has several results on other releases of JAX
     if not any(is_value(strip(x)) for x in held):
         held = map(strip, held)
     out = bind(primitive, *held, **params)
-    known = _coordinates(call, coords) if any(coords) else {}
+    known = _coordinates(call, layouts)
     if not primitive.multiple_results:
         return _wrap(call, strip(out), inferred, known)
     # Zeros of any unit among several outputs stay so: `device_put` of a state and its zero start.
@@ -136,14 +136,14 @@ def _label(infer: Infer, primitive: Any, operands: Sequence[Any], params: Params
     ]
 
 
-def _operand(x: Any) -> tuple[Any, Dims, dict]:
+def _operand(x: Any) -> tuple[Any, Axes]:
     inner = strip(x)
     if is_value(inner) or hasattr(inner, "shape"):
         return _parts(x)
-    return x, (), {}
+    return x, axes(())
 
 
-def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
+def _wrap(call: Call, x: Any, dims: Dims, known: list[Axes]) -> NamedArray:
     named = [d for d in dims if d is not None]
     if len(set(named)) != len(named):
         name = next(d for d in named if named.count(d) > 1)
@@ -155,22 +155,23 @@ def _wrap(call: Call, x: Any, dims: Dims, known: dict) -> NamedArray:
         )
     if not known:
         return bare(x, axes(tuple(dims)))
-    coords = {n: known[n] for n in named if n in known and n not in call.moved}
+    out = met(call.name, tuple(dims), *known)
     sizes = dict(zip(dims, aval_of(x).shape, strict=True))
-    return bare(x, axes(tuple(dims), {n: c for n, c in coords.items() if len(c) == sizes[n]}))
-
-
-def _coordinates(call: Call, coords: Sequence[dict]) -> dict:
-    """What the operands' coordinates come to, without those that the call rearranges or picks."""
-    left = [
-        {
-            n: c for n, c in own.items()
-            if n not in call.moved and (i, n) not in call.picked and (i, n) not in call.written
-        }
-        for i, own in enumerate(coords)
+    other = [n for n, c in out.coords.items() if len(c) != sizes[n]]
+    other += [
+        d for c in out.beside.values() for d, n in zip(c.dims, c.held.values.shape, strict=True)
+        if n != sizes[d]
     ]  # fmt: skip
+    return bare(x, out.without(*other) if other else out)
+
+
+def _coordinates(call: Call, layouts: Sequence[Axes]) -> list[Axes]:
+    """The operands' coordinates that stay, without those that the call rearranges or picks."""
+    known = [(i, x) for i, x in enumerate(layouts) if x.coords or x.beside]
     for i, name in call.written:
-        whole, part = coords[0].get(name), coords[i].get(name)
+        if name is None:
+            continue
+        whole, part = layouts[0].coords.get(name), layouts[i].coords.get(name)
         if whole is not None and part is not None and not part.within(whole):
             raise CoordinateError(
                 f"`{call.name}` would write elements labelled {part.show(0)} and so on along "
@@ -178,7 +179,13 @@ def _coordinates(call: Call, coords: Sequence[dict]) -> dict:
                 f"Write elements of the same places, or drop their labels: "
                 f"`.drop_coords({name!r})`.",
             )
-    return meet(call.name, *left)
+    gone = call.picked | call.written
+    return [
+        (axes(x.dims, x.coords) if (i, None) in gone else x).without(
+            *call.moved, *[n for k, n in gone if k == i]
+        )
+        for i, x in known
+    ]
 
 
 # -- enrolment ------------------------------------------------------------------------------------

@@ -23,9 +23,8 @@ from sciquax.core import (
     strip,
 )
 
-from .._array.axes import Axes, Dims, axes, check_distinct
+from .._array.axes import Axes, Dims, check_distinct, met
 from .._array.base import bare
-from .._array.coordinates import meet
 from .._array.value_contract import _parts
 from .._by_name.call_jax import apply
 from .._named_array import NamedArray
@@ -33,23 +32,22 @@ from .call import Call
 
 
 class _Taken(NamedTuple):
-    """What operands hold, what they are called, and what their coordinates come to."""
+    """What operands hold, what they are called, and their axes."""
 
     held: list[Any]
     call: Call
-    coords: dict[str, Any]
+    layouts: list[Axes]
 
     def named(self, x: Any, dims: Dims) -> NamedArray:
         check_distinct("linalg", dims)
-        kept = {n: self.coords[n] for n in dims if n in self.coords and n not in self.call.moved}
-        return bare(x, axes(tuple(dims), kept))
+        return bare(x, met(self.call.name, tuple(dims), *self.layouts).without(*self.call.moved))
 
 
 def _taken(name: str, *operands: Any) -> _Taken:
     parts = [_parts(strip(x)) for x in operands]
-    held = [p[0] for p in parts]
-    coords = meet(name, *[p[2] for p in parts])
-    return _Taken(held, Call(name, [p[1] for p in parts], held, {}), coords)
+    held, layouts = [p[0] for p in parts], [p[1] for p in parts]
+    met(name, (), *layouts)  # says so where coordinates differ
+    return _Taken(held, Call(name, [x.dims for x in layouts], held, {}), layouts)
 
 
 def _solve(a: Any, b: Any) -> Any:
@@ -109,15 +107,14 @@ def _of_quantiles(function: Callable) -> None:
     def rule(
         a: Any, q: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any
     ) -> Any:
-        x, dims, coords = _parts(strip(a))
-        held, places, own = _parts(strip(q))
+        x, layout = _parts(strip(a))
+        held, own = _parts(strip(q))
         if args or kwargs.get("weights") is not None:
             return NotImplemented
-        rest = _reduced(dims, axis, keepdims)
+        dims = (*own.dims, *_reduced(layout.dims, axis, keepdims))
         out = apply(function, x, held, axis, keepdims=keepdims, **kwargs)
-        check_distinct(function.__name__, (*places, *rest))
-        kept = meet(function.__name__, coords, own, keep=(*places, *rest))
-        return bare(out, axes((*places, *rest), kept))
+        check_distinct(function.__name__, dims)
+        return bare(out, met(function.__name__, dims, layout, own))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
     register_rule(NamedArray, function, rule)
@@ -140,6 +137,7 @@ def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, An
 def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | None]:
     """The axes of every result of a call on plain arrays with these names."""
     arrays = [i for i, x in enumerate(leaves) if is_value(x) or isinstance(x, jax.Array)]
+    layouts: list[Axes | None] = []
 
     def call(*tracers: Any) -> Any:
         given = list(leaves)
@@ -147,24 +145,26 @@ def _layouts(function: Callable, leaves: list[Any], tree: Any) -> list[Axes | No
             y = leaves[i]
             given[i] = bare(x, y._axes) if isinstance(y, NamedArray) else x
         args, kwargs = jtu.tree_unflatten(tree, given)
-        return quaxify(function)(*args, **kwargs)
+        out = quaxify(function)(*args, **kwargs)
+        outs = jtu.tree_leaves(out, is_leaf=is_value)
+        layouts[:] = [x._axes if isinstance(x, NamedArray) else None for x in outs]
+        return [x.array if isinstance(x, NamedArray) else x for x in outs]
 
     avals = [aval_of(leaves[i]) for i in arrays]
-    out = jax.eval_shape(
+    jax.eval_shape(
         call, *[jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
     )
-    outs = jtu.tree_leaves(out, is_leaf=is_value)
-    return [x._axes if isinstance(x, NamedArray) else None for x in outs]
+    return layouts
 
 
 def _of_median(function: Callable) -> None:
     def rule(a: Any, axis: Any = None, *args: Any, keepdims: bool = False, **kwargs: Any) -> Any:
-        x, dims, coords = _parts(strip(a))
+        x, layout = _parts(strip(a))
         if args or kwargs.get("out") is not None:
             return NotImplemented
-        rest = _reduced(dims, axis, keepdims)
+        rest = _reduced(layout.dims, axis, keepdims)
         out = apply(function, x, axis=axis, keepdims=keepdims, **kwargs)
-        return bare(out, axes(rest, {n: c for n, c in coords.items() if n in rest}))
+        return bare(out, layout.plain.with_dims(rest))
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
     register_rule(NamedArray, f"jax.numpy.{function.__name__}", rule)
@@ -183,11 +183,11 @@ def _of_template(function: Callable) -> None:
     """An array like another: of its names, and its coordinates."""
 
     def rule(a: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
-        x, dims, coords = _parts(strip(a))
+        x, layout = _parts(strip(a))
         args = tuple(_parts(strip(v))[0] if isinstance(strip(v), NamedArray) else v for v in args)
         if shape is not None:
             return apply(function, x, *args, shape=shape, **kwargs)
-        out = bare(apply(function, x, *args, **kwargs), axes(dims, coords))
+        out = bare(apply(function, x, *args, **kwargs), layout.plain)
         return Polymorphic(out) if function is jnp.zeros_like else out
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"

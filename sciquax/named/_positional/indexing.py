@@ -19,6 +19,7 @@ def _dynamic_update_slice(call: Call) -> Dims:
 
 def _write_part(call: Call, operand: int, axes: dict[int, int]) -> None:
     """Note the axes of what is written that are shorter than those it is written to."""
+    call.written.add((operand, None))
     for u, i in axes.items():
         name = call.dims[operand][u]
         if name is not None and call.shapes[operand][u] != call.shapes[0][i]:
@@ -82,6 +83,7 @@ def _scatter(call: Call) -> Dims:
     _write_part(call, 2, dict(zip(numbers.update_window_dims, window, strict=True)))
     rest = [u for u in range(len(updates)) if u not in numbers.update_window_dims]
     free = [k for k in range(len(places)) if k not in index_batching]
+    call.written.update((1, name) for name in (None, *places))  # they say where, and are no labels
     picked = [i for i in numbers.inserted_window_dims if i in numbers.scatter_dims_to_operand_dims]
     for k, u in enumerate(rest):
         written = updates[u]

@@ -5,9 +5,11 @@ from . import (  # enrol their rules
     eigen as eigen,
     elements as elements,
     factors as factors,
+    generalised as generalised,
     matrix_functions as matrix_functions,
     norms as norms,
     pseudoinverse as pseudoinverse,
+    rolling as rolling,
     singular as singular,
     systems as systems,
 )

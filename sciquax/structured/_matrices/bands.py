@@ -69,10 +69,6 @@ class BandMatrix(StructuredMatrix):
             properties=properties,
         )
 
-    def like_size(self, bands: Bands, n: int) -> Any:
-        """The narrowest matrix of size n with these bands."""
-        return from_bands(bands, n, allow_materialise=self.allow_materialise)
-
     def widths(self) -> tuple[int, int]:
         """The numbers of subdiagonals and of superdiagonals."""
         offsets = self.diagonals()
@@ -280,17 +276,6 @@ def _eigvalsh(a: BandMatrix) -> Any:
 @operations.svdvals.register(BandMatrix)
 def _svdvals(a: BandMatrix) -> Any:
     return NotImplemented if a.is_hermitian() else spectra.singular_values(a.diagonals())
-
-
-@operations.submatrix.register(BandMatrix)
-def _submatrix(a: BandMatrix, starts: Sequence[int], sizes: Sequence[int]) -> Any:
-    """On the main diagonal."""
-    if starts[0] != starts[1] or sizes[0] != sizes[1]:
-        return NotImplemented
-    first, n = starts[0], sizes[0]
-    each = a.diagonals().items()
-    bands = {k: y[..., first : first + n - abs(k)] for k, y in each if abs(k) < n}
-    return a.like_size(bands, n)
 
 
 @operations.with_unit_diagonal.register(BandMatrix)

@@ -14,6 +14,7 @@ from sciquax.core import VALUE_TYPES, Structure, bind, facts_of, register_rule, 
 from .._arithmetic import layouts
 from .._arithmetic.band_part import masked
 from .._arithmetic.products import times_array
+from .._matrices.diagonal import DiagonalMatrix
 from .._matrices.outer import constant_like, low_rank_of
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix, aligned
@@ -248,6 +249,10 @@ def _select(primitive: Any, operands: Operands, params: Params) -> Any:
         kept = _kept_by_array(which, *cases)
         if kept is not NotImplemented:
             return kept
+    if isinstance(which, Filled) and len(cases) == 2:
+        kept = _kept_lines(which.array, *cases)
+        if kept is not NotImplemented:
+            return kept
     if not _is(which) and not isinstance(which, Transient) and jnp.ndim(which) == 0:
         cases = [_zero_like(x, cases) for x in cases]
         if all(map(_is, cases)):
@@ -266,6 +271,23 @@ def _kept_by_array(keep: Any, off: Any, on: Any) -> Any:
         return NotImplemented
     keep = keep if zeros[0] else jnp.logical_not(keep)
     return matrix.times_dense(keep, lambda x, keep: jnp.where(keep, x, jnp.zeros((), x.dtype)))
+
+
+def _kept_lines(keep: Any, off: Any, on: Any) -> Any:
+    """`where(mask, A, 0)`, for a mask of whole rows or columns."""
+    zeros = [isinstance(x, Filled) and static_number(x.array) == 0 for x in (off, on)]
+    matrix = on if zeros[0] else off
+    shape = np.shape(keep)
+    if not any(zeros) or not _is(matrix) or np.prod(shape) not in shape[-2:] or keep.size == 1:
+        return NotImplemented
+    keep = jnp.asarray(keep).reshape(-1)
+    keep = keep if zeros[0] else jnp.logical_not(keep)
+    scale = matrix.scale_columns if shape[-2] == 1 else matrix.scale_rows
+    made = scale(keep, lambda x, keep: jnp.where(keep, x, jnp.zeros((), x.dtype)))
+    if made is not NotImplemented:
+        return made
+    lines = DiagonalMatrix(keep.astype(matrix.dtype), allow_materialise=True)
+    return operations.matmul(*((matrix, lines) if shape[-2] == 1 else (lines, matrix)))
 
 
 def _zero_like(x: Any, others: Operands) -> Any:

@@ -9,6 +9,7 @@ from jax import lax
 
 from sciquax.core import VALUE_TYPES, register_rule
 
+from .._matrices.rectangular import selection
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.operands import _guarded
@@ -65,7 +66,8 @@ def dynamic_slice(primitive: Any, operands: Sequence[Any], params: dict[str, Any
 def submatrix(x: Any, starts: Sequence[Any], sizes: Sequence[int], strides: Sequence[int]) -> Any:
     """Rows and columns at regular steps: structured where that is a structure.
 
-    A part no larger than what the matrix stores comes as an array.
+    A part no larger than what the matrix stores comes as an array; a larger one that no type holds
+    as a product.
     """
     rows, columns = sizes
     if tuple(sizes) == x.shape[-2:] and tuple(strides) == (1, 1):
@@ -76,10 +78,22 @@ def submatrix(x: Any, starts: Sequence[Any], sizes: Sequence[int], strides: Sequ
         if made is not NotImplemented:
             return made
     if min(rows, columns) > 1 and rows * columns > max(_stored(x), 2 * x.shape[-1]):
-        return NotImplemented
+        return (
+            _selected(x, starts, sizes) if static and tuple(strides) == (1, 1) else NotImplemented
+        )
     i = jnp.asarray(starts[0], np.int32) + strides[0] * np.arange(rows, dtype=np.int32)
     j = jnp.asarray(starts[1], np.int32) + strides[1] * np.arange(columns, dtype=np.int32)
     return elements(x, i, j)
+
+
+def _selected(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> Any:
+    """Adjoining rows and columns, by products with the matrices that select them."""
+    whole = x.shape[-2:]
+    if sizes[0] != whole[0]:
+        x = operations.matmul(selection(starts[0], sizes[0], whole[0], x.dtype), x)
+    if x is NotImplemented or sizes[1] == whole[1]:
+        return x
+    return operations.matmul(x, selection(starts[1], sizes[1], whole[1], x.dtype).transpose())
 
 
 def elements(x: Any, i: Any, j: Any) -> Any:

@@ -59,6 +59,7 @@ enrol(SCIPY, "leslie", "f:a, s:a -> a")
 enrol("jax.numpy", "kron", "a:a, b:b -> a*b", only_nested=True)
 enrol("jax.numpy", "trace diag diagonal", "a:a, v:a -> a", only_nested=True)
 enrol("jax.numpy", "tril triu", "m:a -> a", only_nested=True)
+enrol("jax.numpy", "roll", "a:a, shift:1, axis:* -> a", only_nested=True)
 
 
 @only_nested
@@ -96,6 +97,20 @@ def _svd(
     return out[0], wrap(out[1], unit), out[2]
 
 
+@only_nested
+def _eigh_of_pair(a: Any, b: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Values in the unit of the first over that of the second; the vectors have a norm of 1 in the
+    second."""
+    units = [multiplicative("eigh", own_unit(x)) for x in (a, b) if x is not None]
+    out = call(jax.scipy.linalg.eigh, *map(magnitude_of, (a, b)), *args, **kwargs)
+    unit = units[0] if b is None else units[0] / units[1]
+    if not isinstance(out, (tuple, list)):
+        return wrap(out, unit)
+    vectors = out[1] if b is None else wrap(out[1], units[1] ** Fraction(-1, 2))
+    return wrap(out[0], unit), vectors
+
+
+rule(f"{SCIPY}.eigh")(_eigh_of_pair)
 rule(f"{LINALG}.cholesky")(_cholesky)
 rule(f"{LINALG}.svd")(_svd)
 rule(f"{LINALG}.qr")(_qr)

@@ -1,7 +1,7 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -10,7 +10,14 @@ import numpy as np
 
 import sciquax.numpy as sqnp
 from sciquax.core import aval_of, describe, user_line
-from sciquax.core.internal import Tracer, library_called
+from sciquax.core.internal import (
+    OfType,
+    Tracer,
+    asks_for_numbers,
+    by_conversion,
+    counterpart,
+    library_called,
+)
 
 from .._unit.errors import DimensionalityError
 from .annotations import annotation
@@ -41,6 +48,14 @@ class NumpyProtocol(QuantityBase):
         if method != "__call__" or kwargs or function is None:
             return NotImplemented
         return function(*inputs)
+
+    @OfType
+    def __array_function__(  # pyright: ignore[reportRedeclaration]
+        self, function: Callable[..., Any], _: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy's other functions: JAX's of the same name, and else NumPy's, of numbers alone."""
+        like = counterpart(function, sqnp) if asks_for_numbers(function) else None
+        return (like or by_conversion(function))(*args, **kwargs)
 
     def _number(self, what: str) -> Any:
         try:

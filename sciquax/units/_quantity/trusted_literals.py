@@ -36,13 +36,20 @@ class TrustedLiterals(Sequence[TrustedLiteral]):
         self._outer: TrustedLiterals | None = None
 
     def takes(self, numbers: Literals, example: Any) -> bool:
-        """What core asks of who trusts literals: those that become a quantity take its unit."""
+        """What core asks of who trusts literals: those that become a quantity take its unit.
+
+        Beside angles and percent only numbers that would be refused do.
+        """
         while type(example) in VALUE_TYPES and not isinstance(example, QuantityBase):
             example = None if example.payload is None else getattr(example, example.payload)
         unit = _dimensional(example)
-        if unit is not None:
-            self.take(numbers, unit)
-        return unit is not None
+        if unit is None and isinstance(example, QuantityBase):
+            mistaken = any(is_mistake(number.value, example._unit) for number in numbers)
+            unit = example._unit if mistaken else None
+        if unit is None or unit.offset:
+            return False
+        self.take(numbers, unit)
+        return True
 
     def take(self, numbers: Literals, unit: InternedUnit) -> None:
         """Literals take a unit."""

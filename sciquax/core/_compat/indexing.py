@@ -1,0 +1,7 @@
+"""Where JAX takes `x[index]` and `x.at[index].set(v)` apart."""
+
+from jax._src.numpy import indexing  # private: 0.10 to 0.12 (rewriting_take)
+from jax._src.ops import scatter  # private: 0.10 to 0.12 (_scatter_update)
+
+rewriting_take = indexing.rewriting_take
+scatter_update = scatter._scatter_update

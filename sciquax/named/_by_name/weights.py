@@ -1,0 +1,35 @@
+"""Means by weights, along names."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._array.base import as_named, bare
+from .._array.coordinates import meet
+from .._labels.distances import inexact, with_leaf
+from .call_jax import apply
+
+
+def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> Any:
+    weights = inexact(as_named(weights, what))
+    for name in weights.dims:
+        a._axes.position(what, name)
+    a = inexact(a)
+    over = range(a.ndim) if names is None else a._axes.positions(what, names, a)
+    weights = weights.broadcast_like(a).transpose(*a.dims)
+    meet(what, a._axes.coords, weights._axes.coords)
+    if skipna:
+        valid = ~jnp.isnan(jax.tree_util.tree_leaves(a.array)[0])
+        weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
+        a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)
+    axis = tuple(over)
+    total = apply(jnp.sum, weights.array, axis=axis, keepdims=True)
+    # The shares sum to one: degrees Celsius are averaged as they are.
+    shares = apply(jnp.true_divide, weights.array, total)
+    out = with_leaf(a, lambda x: apply(_weighted, x, shares, axis=axis))
+    return bare(out, a._axes.keep(i for i in range(a.ndim) if i not in axis))
+
+
+def _weighted(x: Any, shares: Any, axis: tuple[int, ...]) -> Any:
+    return jnp.sum(x * shares, axis=axis)
