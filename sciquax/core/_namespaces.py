@@ -4,7 +4,6 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax.numpy as jnp
 
 from ._stage.compiled import call_compiled, is_compiled_function
@@ -96,7 +95,7 @@ def _quaxified(function: Any) -> Any:
     if isinstance(function, jnp.ufunc):
         return _Ufunc(function, True)
     kind = _FunctionMaker if getattr(function, "__name__", "") in _MAKERS else _Function
-    return eqx.module_update_wrapper(kind(function, True))
+    return kind.around(function)
 
 
 def _is_dtype(x: Any) -> bool:

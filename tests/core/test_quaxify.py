@@ -379,3 +379,10 @@ def test_values_show_their_numbers_and_gradients_of_several_arrays_are_refused()
         "A gradient of `Pair`, which has 2 arrays, is not defined. Return one of them, or what is "
         "computed of them."
     )
+
+
+def test_a_transformed_layer_is_no_reason_to_warn():
+    """Equinox warns of `jax.vmap(layer)` as a field; warnings are errors here."""
+    layer = eqx.nn.Linear(3, 2, use_bias=False, key=jax.random.key(0))
+    x = jnp.ones((4, 3))
+    assert_same(quaxify(jax.vmap(layer))(Quantity(x, "m")), Quantity(jax.vmap(layer)(x), "m"))

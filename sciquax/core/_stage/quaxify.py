@@ -39,6 +39,18 @@ class _Quaxify(eqx.Module):
     fn: Callable
     filter_spec: Any = eqx.field(static=True)
 
+    @classmethod
+    def around(cls, fn: Callable, filter_spec: Any = True) -> Any:
+        """One with the name and the documentation of `fn`.
+
+        Without Equinox's warning that `jax.vmap(layer)` has no parameters: it is called here, not
+        kept to be trained.
+        """
+        made = object.__new__(cls)
+        object.__setattr__(made, "fn", fn)
+        object.__setattr__(made, "filter_spec", filter_spec)
+        return eqx.module_update_wrapper(made)
+
     @property
     def __wrapped__(self) -> Callable:
         return self.fn
@@ -90,7 +102,7 @@ def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., An
     ```
     """
     guard_foreign(anew=True)
-    return eqx.module_update_wrapper(_Quaxify(fn, filter_spec))
+    return _Quaxify.around(fn, filter_spec)
 
 
 def call(

@@ -1,5 +1,6 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,7 +61,7 @@ class NumpyProtocol(QuantityBase):
         try:
             return as_number(what, self)
         except DimensionalityError as error:
-            error.remedy = _instead()
+            error.remedy = _instead(type(self))
             raise error.at(user_line()) from None
 
     def __float__(self) -> float:
@@ -122,12 +123,15 @@ class NumpyProtocol(QuantityBase):
         return self
 
 
-def _instead() -> str:
-    """What to do where numbers are asked for, by which library asks."""
+def _instead(kind: type) -> str:
+    """What to do where numbers are asked for of this class, by which library asks."""
     library, function = library_called() or ("", "")
     place = next((x for x in (sqnp, sqnp.linalg, sqnp.fft) if hasattr(x, function)), None)
+    enabled = kind in getattr(sys.modules.get("matplotlib.units"), "registry", ())
     own = {
-        "matplotlib": "Call `sciquax.interop.matplotlib.enable()` first, or use",
+        "matplotlib": "matplotlib takes numbers alone here: use"
+        if enabled
+        else "Call `sciquax.interop.matplotlib.enable()` first, or use",
         "pandas": "Use `sciquax.interop.pandas`, or",
         "xarray": "Use `sciquax.interop.xarray`, or",
         "numpy": f"Use `{place.__name__}.{function}`, or" if place else "Use",
