@@ -19,8 +19,9 @@ from ._unit.registry import PINT, get_registry
 class Constants:
     """`constants.speed_of_light`, `constants.gravitational_constant`: quantities in SI base units.
 
-    Any name that pint's registry defines as a constant or a unit works. Values are pint's, from
-    CODATA; the registry's `constants_en.txt` states the release.
+    Any name that pint's registry defines as a constant or a unit works; `G`, `g`, `h` and `F`,
+    which are gauss, gram, hour and farad as units, are the constants here, as in SciPy and
+    Astropy. Values are pint's, from CODATA; the registry's `constants_en.txt` states the release.
 
     **Raises** AttributeError, with near names, for one that the registry does not know.
     """
@@ -30,7 +31,7 @@ class Constants:
             raise AttributeError(name)
 
         try:
-            return Quantity(1.0, name).to_base_units()
+            return Quantity(1.0, _named(name)).to_base_units()
         except UndefinedUnitError as error:
             raise AttributeError(str(error)) from None
 
@@ -58,6 +59,7 @@ class Constants:
 
         ```
         """
+        name = _named(name)
         self.__getattr__(name)  # so that an unknown name says what is near
         with PINT:
             powers = _measured_in(get_registry(), name)
@@ -72,7 +74,7 @@ class Constants:
 
     def uncertainty(self, name: str) -> Quantity:
         """The standard uncertainty of a constant, in the SI base units of the constant itself."""
-        unit = as_unit(name)
+        unit = as_unit(_named(name))
         with PINT:
             base = base_unit(unit)
             size = float(unit.registry.convert(1.0, unit.pint, base.pint))
@@ -80,6 +82,25 @@ class Constants:
 
 
 _SUN = ("solar_luminosity", "solar_mass", "solar_radius")
+_SYMBOLS = {
+    "G": "gravitational_constant",
+    "g": "standard_gravity",
+    "h": "planck_constant",
+    "F": "faraday_constant",
+    "Ryd": "rydberg_constant",
+    "muB": "bohr_magneton",
+    "sigma_sb": "stefan_boltzmann_constant",
+    "sigma_T": "thomson_cross_section",
+    "b_wien": "wien_wavelength_displacement_law_constant",
+    "k_e": "coulomb_constant",
+}
+"""What physicists call constants, where pint has another unit by that name, or none."""
+
+
+def _named(name: str) -> str:
+    return _SYMBOLS.get(name, name)
+
+
 _METHODS = ("relative_uncertainty", "uncertainty")
 _LINE = re.compile(r"^(\w+)\s*=\s*(-?[\d.]+)(?:e([-+]?\d+))?[^#]*#\s*(?:\((\d+)\)|(approximate))")
 

@@ -40,6 +40,16 @@ MISTAKES = {
     "other-branch": lambda a: lax.cond(a[0] > a[1], lambda: jnp.full(2, 90.0), lambda: a),
     "carry": lambda a: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, a[0]), (0, 90.0)),
     "scan": lambda a: lax.scan(lambda c, x: (x, c), 90.0, a),
+    "start": lambda a: lax.fori_loop(0, 3, lambda i, c: c + a[0], 90.0),
+    "while-start": lambda a: lax.while_loop(
+        lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + a), (0, jnp.full(2, 90.0))
+    ),
+    "reduce": lambda a: lax.reduce(a, 90.0, lax.add, (0,)),
+    "tile": lambda a: a + jnp.tile(jnp.array([90.0]), 2),
+    "place": lambda a: jnp.place(a, a > 0, 90.0, inplace=False),
+    "insert": lambda a: jnp.insert(a, 1, 90.0),
+    "digitize": lambda a: jnp.digitize(a, jnp.arange(0.0, 360.0, 90.0)),
+    "linspace": lambda a: a > jnp.linspace(0, 90, 2),
 }
 RADIANS = {
     "remainder": (lambda a: a % (2 * jnp.pi), [30.0, 40.0]),
@@ -54,6 +64,14 @@ RADIANS = {
     "branch": (lambda a: lax.cond(a[0] > a[1], lambda: a, lambda: jnp.full(2, jnp.pi)), [180, 180]),
     "carry": (lambda a: lax.scan(lambda c, x: (x, c), jnp.pi, a)[1], [180.0, 30.0]),
     "several": (lambda a: a + jnp.array([0.0, np.pi]), [30.0, 220.0]),
+    "start": (
+        lambda a: lax.fori_loop(0, 2, lambda i, c: c + a, jnp.full(2, jnp.pi)),
+        [240.0, 260.0],
+    ),
+    "counter": (lambda a: lax.scan(lambda c, x: (c + 1, x / c), 5, a)[1], [6.0, 40.0 / 6]),
+    "insert": (lambda a: jnp.insert(a, 1, 0)[1:], [0.0, 40.0]),
+    "grid": (lambda a: (a[0] + jnp.linspace(0, 2 * jnp.pi, 8))[::7], [30.0, 390.0]),
+    "open-grid": (lambda a: (a[0] + jnp.linspace(-jnp.pi, jnp.pi, 7, False))[:1], [-150.0]),
 }
 
 

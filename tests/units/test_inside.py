@@ -101,10 +101,20 @@ def test_fill_values_may_be_quantities():
         lambda x: get(x, far),
         lambda x: get(x, Quantity(1.0, "km")),
         lambda x: jax.vmap(lambda i: get(x, far)[i])(jnp.arange(2)),
+        lambda x: take(x, far),
+        lambda x: jnp.take(x, places, fill_value=Quantity(1.0, "km")),
+        lambda x: jax.vmap(lambda i: jnp.take(x, i, fill_value=far))(places),
     ):
         assert_same(jax.jit(quaxify(program))(X), expected)
         assert_same(quaxify(program)(X), expected)
-    for refused in (get, jax.jit(get), lambda x, far: quaxify(lambda x: get(x, far))(x)):
+    assert_same(quaxify(jnp.take)(X, places, fill_value=far), expected)
+    assert_same(quaxify(take)(X, far), expected)
+    for refused in (
+        get,
+        jax.jit(get),
+        lambda x, far: quaxify(lambda x: get(x, far))(x),
+        quaxify(take),
+    ):
         with pytest.raises(DimensionalityError):
             refused(X, Quantity(1.0, "s"))
 
@@ -118,3 +128,24 @@ def test_temperatures():
         quaxify(lambda a, b, c: a + b * c)(Quantity(20.0, "degC"), rate, time),
     ):
         np.testing.assert_allclose(warmed.m_as("degC"), 80.0)
+
+
+@pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_histograms_of_temperatures(way):
+    values = jnp.array([10.0, 20.0, 12.0])
+    edges = Quantity(jnp.array([283.15, 288.15, 298.15]), "K")
+    counts, found = way(quaxify(jnp.histogram))(Quantity(values, "degC"), edges)
+    assert_same(counts, jnp.array([2.0, 1.0]))
+    np.testing.assert_allclose(found.m_as("degC"), [10.0, 15.0, 25.0], atol=1e-4)
+    density, _ = way(quaxify(lambda x: jnp.histogram(x, 2, density=True)))(Quantity(values, "degC"))
+    assert_same(density, Quantity(jnp.histogram(values, 2, density=True)[0], "1/delta_degC"))
+
+
+def test_percentiles_are_in_percent():
+    for q in (50, Quantity(50.0, "percent"), Quantity(0.5, "km/km") * Quantity(100.0, "percent")):
+        assert_same(quaxify(jnp.percentile)(X, q), Quantity(jnp.percentile(X.m, 50), X.units))
+    assert_same(
+        quaxify(jnp.nanpercentile)(X, Quantity(jnp.array([250.0]), "permille")),
+        Quantity(jnp.nanpercentile(X.m, jnp.array([25.0])), X.units),
+    )
+    assert_same(quaxify(jnp.quantile)(X, Quantity(50.0, "percent")), quaxify(jnp.median)(X))

@@ -9,7 +9,8 @@ from jax import lax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
 from sciquax.named import NamedArray
-from sciquax.units import OffsetUnitCalculusError, Quantity
+from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
+from tests.helpers import assert_raises
 
 LEVELS = Quantity(jnp.array([10.0, 20.0, 13.0]), "dBm")
 POWERS = LEVELS.to("mW").magnitude
@@ -106,3 +107,39 @@ def test_gains_are_numbers_of_a_kind():
     for refused in (lambda: GAINS * GAINS, lambda: 1 / GAINS, lambda: GAINS**2):
         with pytest.raises(OffsetUnitCalculusError):
             refused()
+
+
+BESIDE = {
+    "gt": lambda g: g > 3,
+    "eq": lambda g: g == 1,
+    "remainder": lambda g: g % 3,
+    "floor_divide": lambda g: g // 2,
+    "max": lambda g: jnp.maximum(g, 3.0),
+    "clip": lambda g: jnp.clip(g, 0, 15),
+    "select_n": lambda g: jnp.where(g > 0, g, 3.0),
+    "scatter": lambda g: g.at[0].set(3.0),
+    "isclose": lambda g: jnp.isclose(g, 3.0),
+    "loop": lambda g: lax.fori_loop(0, 2, lambda i, c: jnp.minimum(g, c), jnp.full(2, 9.0)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_stated_number_beside_a_gain_is_refused(name):
+    """It would be a ratio: 4 dB > 3 would be False."""
+    with pytest.raises(DimensionalityError, match="beside which it would be a ratio"):
+        quaxify(BESIDE[name])(GAINS)
+
+
+def test_zero_and_what_is_computed_beside_a_gain():
+    np.testing.assert_array_equal(GAINS > 0, [True, False])
+    assert str(sqnp.maximum(GAINS, 0)) == "[3. 0.] decibel"
+    np.testing.assert_array_equal(GAINS > jnp.array([1.9, 0.2]), [True, True])
+    assert_raises(
+        DimensionalityError,
+        lambda: Quantity(4.0, "dB") > 3,  # HERE
+        "`gt` got a bare 3 and a quantity in 'dB', beside which it would be a ratio.\n"
+        "{place}\n"
+        "Write it with its unit, `Quantity(3, 'decibel')`, or convert with `.m_as('')`.",
+    )
+    with pytest.raises(OffsetUnitCalculusError, match="`pow` of a quantity in 'dB' is ambiguous"):
+        10 ** (GAINS / 10)

@@ -12,6 +12,7 @@ import numpy as np
 import pint
 import pytest
 from hypothesis import given, settings, strategies as st
+from jax.scipy.stats import norm
 
 import sciquax.numpy as sqnp
 from sciquax import quaxify
@@ -155,6 +156,15 @@ def test_integers_are_promoted_by_conversion():
 def test_bfloat16_stays_in_a_conversion():
     assert_same(q(3, "km", jnp.bfloat16).to("m"), q(3000, "m", jnp.bfloat16))
     assert_same(q(3, "km", jnp.bfloat16) + q(500, "m", jnp.bfloat16), q(3.5, "km", jnp.bfloat16))
+
+
+def test_narrow_constants_of_a_program_stay_narrow():
+    """JAX keeps them in NumPy's arrays, whose bfloat16 becomes float32 beside a Python number."""
+    x = q([1.0, 2.0], "m", jnp.bfloat16)
+    y = quaxify(lambda x: x + Quantity(jnp.array([50.0, 100.0], jnp.bfloat16), "cm"))(x)
+    assert_same(y, q([1.5, 3.0], "m", jnp.bfloat16))
+    half = lambda x: norm.pdf(x, Quantity(0.5, "m"), Quantity(50.0, "cm"))  # noqa: E731
+    assert quaxify(half)(q([1.0, 2.0], "m", jnp.float16)).dtype == jnp.float16
 
 
 def test_integers_in_two_units_under_strict_promotion():
@@ -750,6 +760,10 @@ def test_constants():
     assert_same(constants.speed_of_light, q(299792458.0, "m/s"))
     assert constants.gravitational_constant.units == unit("m**3/kg/s**2")
     np.testing.assert_allclose(constants.elementary_charge.m_as("C"), 1.602176634e-19, rtol=1e-6)
+    symbols = {"G": "m**3/kg/s**2", "g": "m/s**2", "h": "J*s", "F": "C/mol", "k_e": "N*m**2/C**2"}
+    for symbol, meant in symbols.items():  # to pint: gauss, gram, hour, farad
+        assert getattr(constants, symbol).is_compatible_with(meant)
+    assert constants.uncertainty("G").units == constants.G.units
     with pytest.raises(AttributeError, match="Did you mean 'speed_of_light'"):
         _ = constants.sped_of_light
     assert {"speed_of_light", "N_A", "solar_mass"} <= set(dir(constants))
@@ -826,6 +840,13 @@ def test_exponents_are_exact_rationals_of_the_float(exponent):
         assert power == pytest.approx(exponent, rel=1e-15)
         assert float(out.m_as(unit("m") ** exponent)) == pytest.approx(2000.0**exponent, rel=1e-5)
     assert ((x ** (1 / 3)) ** 3).units == x.units
+
+
+def test_exponents_of_complex_numbers():
+    z = Quantity(X.astype(jnp.complex64) + 1j, "km")
+    assert_same(quaxify(lambda z: z**1.5)(z), Quantity(z.m**1.5, "km**1.5"))
+    with pytest.raises(DimensionalityError, match="only known when the program runs"):
+        quaxify(lambda z: z**1j)(z)
 
 
 def test_an_infinite_exponent_is_refused():

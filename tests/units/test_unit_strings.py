@@ -1,6 +1,7 @@
 """Units as text: what is refused, how soon, and the spellings of files."""
 
 import json
+import re
 import time
 
 import astropy.units as au
@@ -41,6 +42,7 @@ ENDLESS = [
     "m**(1/0)",
 ]
 NONSENSE = ["m,s", "m,", "(5 % 2) m", "1e400 m", "m // s", "m;", "(m", "m)", "[m]", "m!", "m @ s"]
+NONSENSE += ["1 000 m", "5 ft 3 in", "m 2", "days since 2000-01-01", "ppt"]
 NONSENSE += ["__import__('os')", "print(1)", "m[0]", "m=3", "m == s", "not m", "m**s", "**m", "{m}"]
 
 
@@ -112,6 +114,10 @@ SPELLINGS = {
     "lyr": "light_year",
     "uas": "microarcsecond",
     "hourangle": "15 degree",
+    "pct": "percent",
+    "ppbv": "1e-3 ppm",
+    "Sverdrup": "1e6 m**3/s",
+    "W m-2 deg K-1": "W/m**2/K",
 }
 
 
@@ -125,6 +131,27 @@ def test_spellings_of_files(text):
         assert Quantity(1.0, unit(text)).is_compatible_with(Quantity(1.0, str(size.units)))
         if not text[0].isdigit() and "(" not in text:
             assert Quantity(f"2.5 {text}") == Quantity(2.5, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["deg C", "degrees C", "degree Celsius", "degrees_celsius", "Deg_C", "degreesC"]
+)
+def test_degrees_celsius_are_no_degrees_times_coulombs(text):
+    assert unit(text) == unit("degC") and str(unit("degrees F")) == "degree_Fahrenheit"
+    assert Quantity(f"20 {text}") == Quantity(20, "degC")
+
+
+def test_counts_are_no_carats():
+    assert str(unit("cts/s")) == "count / second"
+    for text, why in (
+        ("5 ft 3 in", "it has a number after a number or a unit, with nothing between."),
+        ("ppt", "it has 'ppt', parts per thousand or per trillion: write 'permille' or 'pptv'."),
+        ("days since 1970-01-01", "it says what dates are counted from."),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"'{text}' is not a unit: {why}")):
+            Quantity(1.0, text)
+    with pytest.raises(UndefinedUnitError, match="'gC' is not defined"):
+        unit("gC m-2 day-1")
 
 
 def test_what_detectors_count():

@@ -24,7 +24,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from .._compat.code import called_by_jax, called_by_the_user, pass_through, python_function
@@ -134,7 +133,7 @@ def stage_whole(
     at_once = [leaves[i].value for i in holes if isinstance(leaves[i], AtOnceTracer)]
     if at_once and rules.rule(at_once) is None:
         return function(*args, **kwargs)  # whose operations may come to other shapes than JAX's
-    operands = [jnp.asarray(leaves[i]) if is_value(leaves[i]) else leaves[i] for i in holes]
+    operands = [inject(leaves[i]) if is_value(leaves[i]) else leaves[i] for i in holes]
     out_tree: Any = None
 
     def body(*tracers: Any) -> list[Any]:

@@ -9,11 +9,14 @@ from .._compat import execution
 from .._compat.jaxprs import open_jaxpr
 from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.tables import CACHES_TO_CLEAR
+from .._errors import LocatedError
 from .._interpret import interpret
+from .._values.kinds import VALUE_TYPES
 from .._values.mode import MODE
 from .._values.stated import Asked
-from .._values.trust import Literals, taking
+from .._values.trust import Literals, are_trusted, taking
 from .._values.types import Type, convert, flatten, type_of, unflatten
+from .._values.unit_polymorphic import strip
 from .._weak_cache import WeakCache
 
 
@@ -103,3 +106,31 @@ def _hashable(answer: Any) -> Any:
     """An answer as a key, numbers to the last bit."""
     is_array = isinstance(answer, (np.ndarray, np.generic))
     return (answer.dtype, answer.shape, answer.tobytes()) if is_array else answer
+
+
+def minding(a: Type | None, b: Type) -> list[Any]:
+    """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
+    if a is not None and type(strip(a.example())) in VALUE_TYPES:
+        return []
+    found: list[Any] = []
+    example: Any = strip(b.example())
+    while type(example) in VALUE_TYPES:
+        if example.minds_numbers():
+            found.append(example)
+        example = None if example.payload is None else getattr(example, example.payload)
+    return found
+
+
+def check_number(
+    number: Any, beside: Sequence[Any], what: str, made_of: Literals | None = None
+) -> None:
+    """What values say of a number that the program states, where they might stand as well.
+
+    Of what literals it is made counts where these are trusted.
+    """
+    for example in beside if number is not None else ():
+        try:
+            example.check_number(number, what)
+        except LocatedError:
+            if made_of is None or not are_trusted(made_of, example):
+                raise

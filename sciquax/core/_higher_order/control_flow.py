@@ -11,7 +11,7 @@ from .._interpret import interpret
 from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
 from .._values.stated import Source, Stated, bare, scalar, whole
-from .._values.trust import Literals, are_trusted, literals_of, start_of, taking
+from .._values.trust import literals_of, start_of, taking
 from .._values.types import (
     Type,
     convert,
@@ -26,8 +26,8 @@ from .._values.types import (
     type_of,
     unflatten,
 )
-from .._values.unit_polymorphic import Polymorphic, strip
-from .bodies import Staged, restage, stated_outputs
+from .._values.unit_polymorphic import Polymorphic
+from .bodies import Staged, check_number, minding, restage, stated_outputs
 
 
 def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -49,8 +49,8 @@ def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
             literals = first_literals[i], other.literals[i]
             sides = (a, b, branches[0], literals[0]), (b, a, branches[number], literals[1])
             for x, y, body, made_of in sides:
-                if minding := _minding(x, y):
-                    _check_number(stated_outputs(body, types)[i], minding, "cond", made_of)
+                if found := minding(x, y):
+                    check_number(stated_outputs(body, types)[i], found, "cond", made_of)
             try:
                 outs[i] = join_types(a, b, literals)
             except Unsettled as unsettled:
@@ -100,14 +100,18 @@ def _settle(
     names: Sequence[str | None],
     starts: Sequence[Source | None],
     sources: Sequence[Source | None],
+    others: Sequence[Type],
 ) -> tuple[list[Type], Staged]:
     """The carry's types, found by running the body on them until they come back unchanged.
 
     **Arguments**: the body, the carry, and for errors the loop's and the carry's names; and who
     knows the trusted literals that it starts from, which take the types that the body gives them;
-    and who knows what numbers it starts from.
+    and who knows what numbers it starts from. `others` are the types of its other operands.
     """
     n = len(carry)
+    if not any(starts) and any(sources) and any(minding(None, t) for t in (*carry, *others)):
+        # The first step is on these numbers; what it gives is of no use.
+        step([_asking(t, s) for t, s in zip(carry, sources, strict=True)], ())
     try:
         staged = step(carry, ())
     except LocatedError:
@@ -124,8 +128,8 @@ def _settle(
             return carry, staged
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
-            if (known := sources[i]) is not None and (minding := _minding(a, b)):
-                _check_number(known.ask(whole, False), minding, what, literals[i])
+            if (known := sources[i]) is not None and (found := minding(a, b)):
+                check_number(known.ask(whole, False), found, what, literals[i])
             try:
                 joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
@@ -156,30 +160,9 @@ def _settle(
     )
 
 
-def _minding(a: Type, b: Type) -> list[Any]:
-    """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
-    if type(strip(a.example())) in VALUE_TYPES:
-        return []
-    found: list[Any] = []
-    example: Any = strip(b.example())
-    while type(example) in VALUE_TYPES:
-        if example.minds_numbers():
-            found.append(example)
-        example = None if example.payload is None else getattr(example, example.payload)
-    return found
-
-
-def _check_number(number: Any, minding: Sequence[Any], what: str, made_of: Literals) -> None:
-    """What values say of a number that the program states, where they might stand as well.
-
-    Of what literals it is made counts where these are trusted.
-    """
-    for example in minding if number is not None else ():
-        try:
-            example.check_number(number, what)
-        except LocatedError:
-            if not are_trusted(made_of, example):
-                raise
+def _asking(t: Type, source: Source | None) -> Type:
+    """The type of what a loop starts from, in its first step; a counter counts as computed."""
+    return t if t.is_counter() else t.asking(source)
 
 
 def _source_of(x: Any) -> Source | None:
@@ -227,7 +210,9 @@ def scan(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> lis
 
     names = jaxprs.last_argument_names(params["jaxpr"], len(carry) + len(xs))
     types = [type_of(x) for x in carry]
-    carry_types, staged = _settle(step, types, "scan", names, starts, sources)
+    carry_types, staged = _settle(
+        step, types, "scan", names, starts, sources, [*const_types, *x_types]
+    )
     carry = _started(carry, starts, carry_types)
     closed, hoisted = jaxprs.closed_without_consts(staged.jaxpr)
     const_leaves, carry_leaves, x_leaves = flatten(consts), flatten(carry), flatten(xs)
@@ -259,7 +244,7 @@ def while_(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> l
 
     names = jaxprs.last_argument_names(params["body_jaxpr"], len(carry))
     types = [type_of(x) for x in carry]
-    carry_types, staged = _settle(step, types, "while", names, starts, sources)
+    carry_types, staged = _settle(step, types, "while", names, starts, sources, body_types)
     carry = _started(carry, starts, carry_types)
     test = restage(params["cond_jaxpr"], [*[type_of(x) for x in cond_consts], *carry_types])
     body, body_hoisted = jaxprs.closed_without_consts(staged.jaxpr)

@@ -16,9 +16,10 @@ from .._dispatch.resolve import default_rule
 from .._dispatch.tables import family_rules
 from .._errors import CarryError, RuleError, Unsettled
 from .._values.kinds import VALUE_TYPES, describe
+from .._values.stated import stated_number, whole
 from .._values.types import Type, convert, describe_type, flatten, join_types, type_of, unflatten
 from .._values.unit_polymorphic import strip
-from .bodies import restage
+from .bodies import check_number, minding, restage
 
 
 def _own_rule(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -54,6 +55,9 @@ def _combine(
         jaxpr, consts = body, params["consts"]
         scalars = [jaxprs.ShapedArray((), v.aval.dtype) for v in jaxpr.invars]
         body = trace_to_jaxpr(lambda *args: jaxprs.eval_jaxpr(jaxpr, consts, *args), scalars)
+    for a, b in zip(starts, items, strict=True):
+        if found := minding(type_of(a), type_of(b)):
+            check_number(stated_number(a, whole), found, what)
     acc = [
         _join(type_of(a), _element(type_of(b)), what) for a, b in zip(starts, items, strict=True)
     ]

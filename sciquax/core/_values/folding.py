@@ -87,7 +87,6 @@ _ELEMENTWISE: dict[str, Callable[..., Number | None]] = {
     "copy_p": np.copy,
 }
 
-
 _ROUNDED: dict[str, Callable[..., Number | None]] = {
     "exp": np.exp,
     "exp2": np.exp2,
@@ -111,8 +110,7 @@ def _full(x: Number, var: Any) -> Number | None:
 
 def _integer_pow(eqn: Any, x: Number) -> Any:
     """By products, as JAX does."""
-    y = abs(eqn.params["y"])
-    out = np.ones_like(x)
+    y, out = abs(eqn.params["y"]), np.ones_like(x)
     while y:
         out = out * x if y & 1 else out
         x, y = x * x, y >> 1
@@ -145,21 +143,23 @@ def _reshape(eqn: Any, x: Number, *sizes: Any) -> Number | None:
 
 def _slice(eqn: Any, x: Number) -> Number | None:
     full, params = _full(x, eqn.invars[0]), eqn.params
-    strides = params["strides"] or (1,) * x.ndim
-    bounds = zip(params["start_indices"], params["limit_indices"], strides, strict=True)
-    return None if full is None else full[tuple(slice(*b) for b in bounds)]
+    bounds = params["start_indices"], params["limit_indices"], params["strides"] or (1,) * x.ndim
+    return None if full is None else full[tuple(map(slice, *bounds))]
 
 
-def _concatenate(eqn: Any, *parts: Number) -> Number | None:
-    full = [_full(x, var) for x, var in zip(parts, eqn.invars, strict=True)]
-    known = [x for x in full if x is not None]
-    return np.concatenate(known, axis=eqn.params["dimension"]) if len(known) == len(full) else None
+def _joined(join: Callable[..., Number], axis: str) -> Callable[..., Number | None]:
+    def joined(eqn: Any, *parts: Number) -> Number | None:
+        full = [_full(x, var) for x, var in zip(parts, eqn.invars, strict=True)]
+        return None if any(x is None for x in full) else join(full, axis=eqn.params[axis])
+
+    return joined
 
 
-def _stack(eqn: Any, *parts: Number) -> Number | None:
-    full = [_full(x, var) for x, var in zip(parts, eqn.invars, strict=True)]
-    known = [x for x in full if x is not None]
-    return np.stack(known, axis=eqn.params["axis"]) if len(known) == len(full) else None
+def _tile(eqn: Any, x: Number) -> Number | None:
+    if x.size == 1:
+        return x.reshape((1,) * eqn.outvars[0].aval.ndim)
+    full = _full(x, eqn.invars[0]) if eqn.outvars[0].aval.size <= MOST else None
+    return None if full is None else np.tile(full, eqn.params["reps"])
 
 
 _OTHERS: dict[str, Callable[..., Number | None]] = {
@@ -169,8 +169,12 @@ _OTHERS: dict[str, Callable[..., Number | None]] = {
     "reshape": _reshape,
     "squeeze": lambda eqn, x: np.squeeze(x, tuple(eqn.params["dimensions"])),
     "slice": _slice,
-    "concatenate": _concatenate,
-    "stack": _stack,  # from 0.12 on
+    "concatenate": _joined(np.concatenate, "dimension"),
+    "stack": _joined(np.stack, "axis"),  # from 0.12 on
+    "tile": _tile,
+    "iota": lambda eqn: (  # of one axis
+        np.arange(min(*eqn.params["shape"], MOST + 1)) if len(eqn.params["shape"]) == 1 else None
+    ),
 }
 
 _BODIES = {
@@ -182,7 +186,6 @@ _BODIES = {
     "custom_vjp_call": "call_jaxpr",
     "whole_call": "body",
 }
-
 
 HOLDS_BODIES = {*_BODIES, "cond"}
 
@@ -252,7 +255,7 @@ def foldable(eqn: Any, known: Sequence[bool], picks: bool = False) -> Sequence[b
         ways = [_outputs(branch, tuple(known[1:]), picks) for branch in eqn.params["branches"]]
         return [all(flags) for flags in zip(*ways, strict=True)]
     folds = name in _ELEMENTWISE or name in _OTHERS or picks and name in _ROUNDED
-    every = bool(known) and all(known) and folds or picks and _is_mask(eqn)
+    every = (bool(known) or name == "iota") and all(known) and folds or picks and _is_mask(eqn)
     return [every] * len(eqn.outvars)
 
 

@@ -35,6 +35,10 @@ class Type(NamedTuple):
     def leaves(self) -> list[jax.ShapeDtypeStruct]:
         return [*map(jaxprs.struct_of, self.avals)]
 
+    def is_counter(self) -> bool:
+        """Whether this is of whole numbers."""
+        return all(jnp.issubdtype(a.dtype, jnp.integer) for a in self.avals)
+
     def example(self) -> Any:
         """A value of this type whose leaves are only shapes."""
         return jtu.tree_unflatten(self.tree, self.leaves())

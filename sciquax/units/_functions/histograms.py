@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from .._quantity.arithmetic import multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
-from .._unit.unit import InternedUnit, dimensionless
+from .._unit.unit import InternedUnit, difference_unit, dimensionless
 from .signature import call, enrol, rule
 
 enrol(
@@ -29,7 +29,6 @@ def _coordinate(name: str, data: Any, bins: Any, limits: Any) -> tuple[Any, Any,
         low, high = limits
         operands += [low, high]
     magnitudes, unit = unify(name, operands)
-    multiplicative(name, unit)
     if has_edges:
         edges = magnitudes[1 : 1 + n_edges]
         bins = jnp.asarray(edges) if isinstance(bins, (tuple, list)) else edges[0]
@@ -44,7 +43,7 @@ def _counts(units: list[InternedUnit], weights: Any, density: Any) -> InternedUn
         return dimensionless() if weights is None else multiplicative("weights", own_unit(weights))
     unit = dimensionless()
     for own in units:
-        unit = unit if own.plain else unit / own
+        unit = unit if own.plain else unit / difference_unit(own)
     return unit
 
 

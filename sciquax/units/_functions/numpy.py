@@ -51,15 +51,25 @@ enrol(NUMPY, "bitwise_count", "->")
 
 # -- means and spreads on scales with an offset ---------------------------------------------------
 enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True, averaged="a")
-enrol(NUMPY, "percentile nanpercentile quantile nanquantile", "a:a, q:1 -> a", affine=True,
-      averaged="a")  # fmt: skip
+enrol(NUMPY, "quantile nanquantile", "a:a, q:1 -> a", affine=True, averaged="a")
+enrol(NUMPY, "percentile nanpercentile", "a:a, q:% -> a", affine=True, averaged="a")
 enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
 enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
 enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True,
       averaged="a")  # fmt: skip
 enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
-enrol(NUMPY, "corrcoef", "x:a, y:a ->", only_affine=True)
+
+
+@rule("jax.numpy.corrcoef")
+def _corrcoef(x: Any, y: Any = None, *args: Any, **options: Any) -> Any:
+    """How two things vary together is a number, whatever they measure."""
+    for unit in (own_unit(z) for z in (x, y) if z is not None):
+        if unit.level:
+            multiplicative("corrcoef", unit)
+    return call(
+        jnp.corrcoef, *(z if z is None else magnitude_of(z) for z in (x, y)), *args, **options
+    )
 
 
 @rule("jax.numpy.nansum")
@@ -72,6 +82,7 @@ def _nansum(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 # -- picking and choosing; these work on concrete arrays, too -------------------------------------
 enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
+enrol(NUMPY, "insert", "arr:a, obj:*, values:a -> a", affine=True)
 enrol(NUMPY, "compress", "condition:*, a:a, fill_value:a -> a", affine=True)
 enrol(NUMPY, "extract", "condition:*, arr:a, fill_value:a -> a", affine=True)
 enrol(NUMPY, "choose", "choices:a -> a", affine=True)
@@ -235,19 +246,21 @@ def _take(a: Any, indices: Any, *args: Any, fill_value: Any = None, **kwargs: An
     return filled_with("take", a, fill_value, pick)
 
 
-def _gather(original: Any) -> Any:
+def _filling(original: Any) -> Any:
     """Staged, what stands for elements outside is put in place by `where`, by whose rule it is."""
 
-    def gather(operand: Any, *args: Any, fill_value: Any = None, **kwargs: Any) -> Any:
-        if not MODE.staging or not is_value(fill_value):
+    def filling(operand: Any, *args: Any, fill_value: Any = None, **kwargs: Any) -> Any:
+        if not MODE.staging or not (is_value(fill_value) or isinstance(fill_value, Tracer)):
             return original(operand, *args, fill_value=fill_value, **kwargs)
         outside = original(jnp.zeros(operand.shape, bool), *args, fill_value=True, **kwargs)
         return jnp.where(outside, fill_value, original(operand, *args, **kwargs))
 
-    return gather
+    return filling
 
 
-add_hook(lax.gather, _gather)
+add_hook(lax.gather, _filling)
+add_hook(jnp.take, _filling)
+add_hook(jnp.take_along_axis, _filling)
 
 
 # -- where ----------------------------------------------------------------------------------------

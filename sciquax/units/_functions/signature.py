@@ -5,10 +5,10 @@
     "q:1, loc:a, scale:a -> a"                            norm.ppf
 
 Arguments of one letter measure one thing: they are converted to a common unit. `1` is a number,
-reduced (`km/m` by 1000). `*` is any unit, which is passed over (`a:* ->`), and an argument that is
-not named must be plain, or a number if the signature says `*:1`. The results: a product, quotient
-or power of letters, nothing for plain arrays, one for each result, or one for all; a capital letter
-is the unit of differences (`A` for `a`: `delta_degC` for `degC`).
+reduced (`km/m` by 1000), and `%` one of percent. `*` is any unit, which is passed over (`a:* ->`),
+and an argument that is not named must be plain, or a number if the signature says `*:1`. The
+results: a product, quotient or power of letters, nothing for plain arrays, one for each result, or
+one for all; a capital letter is the unit of differences (`A` for `a`: `delta_degC` for `degC`).
 
 What computes is JAX's function itself, on magnitudes.
 """
@@ -28,8 +28,9 @@ from sciquax.core import is_value, quaxify, register_rule
 from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
-from .._unit.convert import _inexact
+from .._unit.convert import _inexact, convert
 from .._unit.logarithmic import from_linear, to_linear
+from .._unit.parsing import as_unit
 from .._unit.unit import InternedUnit, difference_unit, dimensionless
 
 
@@ -67,19 +68,23 @@ def is_operand(x: Any) -> bool:
 class Signature:
     """A parsed unit signature, see the module.
 
-    **Attributes**: `groups`, the argument names of each letter; `numbers` and `free`, those of
-    numbers and of any unit; `results`, each result's powers of letters.
+    **Attributes**: `groups`, the argument names of each letter; `numbers`, `percents` and `free`,
+    those of numbers, of numbers of percent and of any unit; `results`, each result's powers of
+    letters.
     """
 
     def __init__(self, text: str):
         arguments, _, results = text.partition("->")
         self.groups: dict[str, list[str]] = {}
         self.numbers: list[str] = []
+        self.percents: list[str] = []
         self.free: list[str] = []
         for item in filter(None, (part.strip() for part in arguments.split(","))):
             name, _, letter = (part.strip() for part in item.partition(":"))
             if letter == "1":
                 self.numbers.append(name)
+            elif letter == "%":
+                self.percents.append(name)
             elif letter == "*":
                 self.free.append(name)
             else:
@@ -172,12 +177,14 @@ class _Rule:
         bound.apply_defaults()
         arguments, signature = bound.arguments, self.signature
         units: dict[str, InternedUnit] = {}
-        known = {*signature.numbers, *signature.free}
+        known = {*signature.numbers, *signature.percents, *signature.free}
         for letter, names in signature.groups.items():
             known.update(names)
             units[letter] = self._unify(arguments, names, letter == self.averaged)
         for name in arguments.keys() & signature.numbers:
             arguments[name] = _over(arguments.get(name), lambda x: as_number(self.name, x))
+        for name in arguments.keys() & signature.percents:
+            arguments[name] = _over(arguments.get(name), lambda x: _percent(self.name, x))
         for name in arguments.keys() & signature.free:
             arguments[name] = _over(arguments.get(name), magnitude_of)
         for name in arguments.keys() - known:
@@ -265,6 +272,13 @@ class _NestedRule(_Rule):
     """A rule for quantities whose magnitude is a value itself."""
 
     takes = staticmethod(_nested)
+
+
+def _percent(name: str, x: Any) -> Any:
+    """A bare number as it is; a quantity in percent."""
+    if own_unit(x).plain or not own_unit(x).must_be_pure():
+        return as_number(name, x)
+    return convert(magnitude_of(x), own_unit(x), as_unit("percent", own_unit(x).registry))
 
 
 def _is_count(x: Any) -> bool:

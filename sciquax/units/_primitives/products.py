@@ -14,6 +14,7 @@ from .._quantity.arithmetic import (
     as_number,
     as_plain,
     linear,
+    multiplicative,
     wrap_all,
 )
 from .._quantity.bare_numbers import has_angle, remember_scale, scaled_by
@@ -111,9 +112,13 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     """
     base, exponent = operands
     unit = own_unit(base)
+    if own_unit(exponent).gain:  # in `10 ** (gain / 10)` a number of decibels is meant
+        multiplicative("pow", own_unit(exponent))
     exponent = as_number("pow", exponent, "an exponent that is a number")
     number = None if unit.plain else stated_number(exponent, data=not unit.pure)
-    if number is not None and (np.iscomplexobj(number) or unit.pure and not np.isfinite(number)):
+    if number is not None and np.iscomplexobj(number):  # as JAX makes it beside a complex base
+        number = None if number.imag else number.real
+    if number is not None and unit.pure and not np.isfinite(number):
         number = None
     if number is None and unit.must_be_pure():  # perhaps only found to be, by `infer`
         return bind(primitive, as_number("pow", base), exponent, **params)

@@ -4,8 +4,9 @@ To pint a bare number beside 30 degrees is radians, and beside 30 percent a frac
 for code written for radians (`angle % (2 * pi)`) and for `1 - albedo`; but `clip(angle, 0, 90)` and
 `share > 50` are mistakes. So a number that the program *states* is judged: beside an angle that is
 not in radians it is radians if it is 0, infinite or a simple multiple of pi, and beside a
-percentage it is a fraction up to 1; any other is refused. What is computed, or is data, counts as
-in pint. The judgement only ever chooses between pint's answer and a refusal.
+percentage it is a fraction up to 1; any other is refused, and all are beside decibels, where they
+would be ratios. What is computed, or is data, counts as in pint. The judgement only ever chooses
+between pint's answer and a refusal.
 """
 
 import contextlib
@@ -34,8 +35,9 @@ def set_bare_angles(rule: str = "stated") -> None:
     """Say what a bare number is beside an angle in degrees, arcseconds or turns, from now on.
 
     **Arguments**: `rule`: "stated", the default: a number that the program states is radians if it
-    is 0, infinite or a simple multiple of pi, and refused otherwise; and above 1 it is refused
-    beside percent and ppm. "radians": any is radians, or a fraction, as in pint.
+    is 0, infinite or a simple multiple of pi, and refused otherwise; above 1 it is refused beside
+    percent and ppm, and beside dB always. "radians": any is radians, a fraction or a ratio, as in
+    pint.
 
     Nothing that was compiled under the other rule is used. **Raises** ValueError for another rule.
 
@@ -55,10 +57,10 @@ def set_bare_angles(rule: str = "stated") -> None:
 
 def measure_of(unit: Any) -> str:
     """What a unit of numbers is made of: "angle" of radians, "power" of an angle of about a degree,
-    "fine power" of a smaller one, "fraction" (percent), or nothing of these.
+    "fine power" of a smaller one, "fraction" (percent), "gain" (dB), or nothing of these.
     """
     if type(unit) is not InternedUnit or not unit.pure or unit.plain or unit.offset:
-        return ""
+        return "gain" if type(unit) is InternedUnit and unit.gain else ""
     if unit.measure is None:
         unit.measure = _measure(unit)
     return unit.measure
@@ -104,7 +106,7 @@ def _judge_beside(unit: Any) -> Callable[[np.ndarray], bool] | None:
         return None
     if measure == "power" and TRUST.value is None:  # as of series, `1 - angle**2 / 8`
         return None
-    return _is_fraction if measure == "fraction" else _is_radians
+    return {"fraction": _is_fraction, "gain": _is_limit}.get(measure, _is_radians)
 
 
 def is_mistake(x: Any, unit: Any) -> bool:
@@ -115,27 +117,37 @@ def is_mistake(x: Any, unit: Any) -> bool:
     good = stated_number(x, judge)
     if good is None and np.size(x) > 1:
         number = stated_number(x, whole)
-        good = (
-            None if number is None else all(judge(n) for n in np.split(number.ravel(), number.size))
-        )
+        good = None if number is None else _are_good(number.ravel(), judge)
     # JAX's own libraries are written for numbers
     return not (good is None or good or within_library_of_jax())
+
+
+def _are_good(numbers: np.ndarray, judge: Callable[[np.ndarray], bool]) -> bool:
+    """Whether all of them are; or, of evenly spaced ones, the ends: `linspace(0, 2 * pi, 8)`."""
+    if all(judge(n) for n in np.split(numbers, numbers.size)):
+        return True
+    if numbers.dtype.kind != "f" or numbers.size < 3:
+        return False
+    steps = np.diff(numbers)
+    even = np.allclose(steps, steps[0], rtol=1e-3 if steps.dtype.itemsize > 2 else 5e-2)
+    ends = (numbers[-1], numbers[-1] + steps[0])
+    past = any(bool(end) and judge(np.asarray(end, numbers.dtype)) for end in ends)
+    return bool(even) and past and judge(numbers[:1])
 
 
 def _mistake(name: str, x: Any, unit: InternedUnit) -> DimensionalityError:
     number = stated_number(strip(x), whole)
     shown = ", ".join(f"{n:.6g}" for n in np.ravel(np.asarray(number).astype(float)))
-    fraction = measure_of(unit) == "fraction"
-    kind = "a fraction" if fraction else "radians"
+    kind = {"fraction": "a fraction", "gain": "a ratio"}.get(measure_of(unit), "radians")
     return DimensionalityError(
         f"`{name}` got a bare {shown} and a quantity in '{unit}', beside which it would be {kind}.",
         unit.pint,
         dimensionless().pint,
         f"Write it with its unit, `Quantity({shown.partition(',')[0]}, '{unit.pint}')`"
         + (
-            ", or convert with `.m_as('')`."
-            if fraction
-            else ", or convert the angle with `.to('radian')`."
+            ", or convert the angle with `.to('radian')`."
+            if kind == "radians"
+            else ", or convert with `.m_as('')`."
         ),
     ).at(user_line())
 
@@ -162,6 +174,11 @@ def _is_fraction(number: np.ndarray) -> bool:
         return True
     x, _ = _with_precision(number)
     return not abs(x) > 1 or not math.isfinite(x)
+
+
+def _is_limit(number: np.ndarray) -> bool:
+    """Whether a number is in any unit: 0, infinite or nan."""
+    return not np.any(number) or not np.isfinite(np.asarray(number).astype(np.complex128))
 
 
 def _with_precision(number: np.ndarray) -> tuple[float, float]:

@@ -12,29 +12,18 @@ from sciquax.core import LocatedError, user_line
 
 from .._unit.contexts import active, cannot_convert, combine, context
 from .._unit.convert import convert
-from .._unit.errors import DimensionalityError, undefined
-from .._unit.parsing import as_unit, base_unit, from_pint
+from .._unit.errors import DimensionalityError
+from .._unit.parsing import as_unit, base_unit, from_pint, read
 from .._unit.registry import PINT, get_registry
-from .._unit.spelling import as_in_files, check_spelling, no_unit
+from .._unit.spelling import no_unit
 from .._unit.unit import InternedUnit, refuse_pint_context
 from .annotations import dimension_of
 from .base import QuantityBase, bare
 
 
 def _parse(text: str) -> Any:
-    registry = get_registry()
-    check_spelling(text)
     with PINT:
-        try:
-            return _by_pint(registry, text)
-        except (pint.UndefinedUnitError, ValueError) as error:
-            other = as_in_files(text, registry)
-            if other:
-                with contextlib.suppress(pint.UndefinedUnitError, ValueError):
-                    return _by_pint(registry, other)
-            if isinstance(error, pint.UndefinedUnitError):
-                raise undefined(error, registry).at(user_line()) from None
-            raise
+        return read(text, get_registry(), _by_pint)
 
 
 def _by_pint(registry: Any, text: str) -> Any:

@@ -43,8 +43,15 @@ def affine(magnitude: Any, factor: float, offset: float) -> Any:
         # 1500 m / 1000 is 1.5 km exactly, 1500 m * 0.001 is not.
         inverse = 1.0 / factor
         exact = abs(factor) < 1.0 and inverse.is_integer()
-        magnitude = magnitude / inverse if exact else magnitude * factor
-    return magnitude + offset if offset else magnitude
+        scaled = magnitude / inverse if exact else magnitude * factor
+        # NumPy's bfloat16, of a constant of the program, becomes float32 beside a Python number.
+        magnitude = _as(scaled, magnitude)
+    return _as(magnitude + offset, magnitude) if offset else magnitude
+
+
+def _as(x: Any, other: Any) -> Any:
+    own = isinstance(other, np.ndarray) and x.dtype != other.dtype
+    return x.astype(other.dtype) if own else x
 
 
 def _convert_logarithmic(magnitude: Any, source: InternedUnit, target: InternedUnit) -> Any:

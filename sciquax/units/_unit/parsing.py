@@ -1,6 +1,5 @@
 """Units from strings, from pint's and from pickles."""
 
-import contextlib
 import copyreg
 import math
 import weakref
@@ -13,7 +12,7 @@ from sciquax.core import user_line
 
 from .errors import undefined
 from .registry import PINT, get_registry
-from .spelling import as_in_files, check_spelling, no_unit, quoted
+from .spelling import as_in_files, check_spelling, no_unit, not_as_pint, quoted
 from .unit import InternedUnit, _logarithm_in_product, _normal, difference_unit, intern
 
 _parsed: weakref.WeakKeyDictionary[Any, dict[Any, "InternedUnit"]] = weakref.WeakKeyDictionary()
@@ -96,19 +95,40 @@ def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
 
 
 def _parse(registry: Any, text: str) -> InternedUnit:
-    check_spelling(text)
-    try:
-        return _by_pint(registry, text)
-    except (pint.UndefinedUnitError, ValueError) as error:
-        other = as_in_files(text, registry)
-        if other is not None:
-            with contextlib.suppress(pint.UndefinedUnitError, ValueError):
-                return _by_pint(registry, other)
-        if not isinstance(error, pint.UndefinedUnitError):
-            raise
+    def no_logarithm(error: pint.UndefinedUnitError) -> None:
         if _names_logarithm(error, registry):
             raise _logarithm_in_product(text).at(user_line()) from None
-        raise undefined(error, registry).at(user_line()) from None
+
+    return read(text, registry, _by_pint, no_logarithm)
+
+
+def read(
+    text: str,
+    registry: Any,
+    by_pint: Callable[[Any, str], Any],
+    look: Callable[[pint.UndefinedUnitError], None] = lambda error: None,
+) -> Any:
+    """What a text says to pint, or else as files spell it.
+
+    **Arguments**: and who asks pint, and who looks at its error first.
+    """
+    check_spelling(text)
+    text = not_as_pint(text, registry)
+    try:
+        return by_pint(registry, text)
+    except (pint.UndefinedUnitError, ValueError) as error:
+        wrong: Exception = error
+        if (other := as_in_files(text, registry)) is not None:
+            try:
+                return by_pint(registry, other)
+            except pint.UndefinedUnitError as of_other:
+                wrong = error if isinstance(error, pint.UndefinedUnitError) else of_other
+            except ValueError:
+                pass
+        if not isinstance(wrong, pint.UndefinedUnitError):
+            raise
+        look(wrong)
+        raise undefined(wrong, registry).at(user_line()) from None
 
 
 def _by_pint(registry: Any, text: str) -> InternedUnit:

@@ -22,6 +22,11 @@ _EXPONENT = re.compile(
     r"|\(\s*[+-]?\s*(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*(?:/\s*(?:\d+\.?\d*|\.\d+)\s*)?\)"
 )
 _FORBIDDEN = (
+    (re.compile(r"\bsince\b"), "it says what dates are counted from"),
+    (
+        re.compile(r"(?<!\bper)(?<=[\w.)%°²³])\s+\.?\d"),
+        "it has a number after a number or a unit, with nothing between",
+    ),
     (re.compile(r"//"), "it has `//`"),
     (re.compile(r"%\s*[\w(]"), "it has `%` between two parts"),
 )
@@ -78,11 +83,34 @@ def _value(exponent: str) -> float:
 
 # -- the spellings of files -----------------------------------------------------------------------
 
+_TEMPERATURE = re.compile(r"\b[dD]eg(?:ree)?s?[ _]?(C|F|K|[Cc]elsius|[Ff]ahrenheit|[Kk]elvin)\b")
+_SCALES = {"c": "degC", "f": "degF", "k": "kelvin"}
+_OTHERWISE = {"pct": "percent", "cts": "count"}
+
+
+def not_as_pint(text: str, registry: Any) -> str:
+    """A text that pint would take for something else (degree * coulomb, carats), as it is meant.
+
+    **Raises** ValueError for `ppt`, of two meanings. The user's own units of these names stay.
+    """
+
+    def meant(word: str) -> str:
+        if word in registry._units:
+            return word
+        if word == "ppt":
+            why = "it has 'ppt', parts per thousand or per trillion: write 'permille' or 'pptv'."
+            raise no_unit(text, why)
+        return _OTHERWISE.get(word, word)
+
+    text = _TEMPERATURE.sub(lambda m: _SCALES[m[1][0].lower()], text)
+    return _WORD.sub(lambda m: meant(m[0]), text)
+
+
 _WAYS = [*(f"_{w}" for w in ("north", "south", "east", "west", "true", *"NSEWT")), *"NSEWT"]
 _DEGREES = [degree + way for degree in ("degree", "degrees") for way in _WAYS]
 _NAMES = {
     **dict.fromkeys(_DEGREES, "degree"),
-    **dict.fromkeys(("Celsius", "degree_C", "deg_C", "degrees_Celsius", "degrees_C"), "degC"),
+    "Celsius": "degC",
     **dict.fromkeys(("Angstrom", "angstroms", "Angstroms", "AA"), "angstrom"),
     **dict.fromkeys(("psu", "PSU", "practical_salinity_unit"), "practical_salinity_unit"),
     **dict.fromkeys(("gpm", "geopotential_meter"), "geopotential_meter"),
@@ -101,10 +129,20 @@ _NAMES = {
     **{f"{prefix}as": f"{name}arcsecond" for prefix, name in (("m", "milli"), ("u", "micro"),
                                                               ("µ", "micro"))},
     **dict.fromkeys(("lyr", "lightyear"), "light_year"),
-    **dict.fromkeys(("deg_F", "Fahrenheit"), "degF"),
+    "Fahrenheit": "degF",
     **dict.fromkeys(("AB_mag", "mag_AB"), "ABmag"),
     **dict.fromkeys(("ST_mag", "mag_ST"), "STmag"),
     "pix": "pixel",
+    **dict.fromkeys(("ppmv", "ppmV"), "ppm"),
+    **dict.fromkeys(("ppbv", "ppbV"), "ppb"),
+    "pptv": "pptv",
+    "percentage": "percent",
+    **dict.fromkeys(("Ohm", "Ohms"), "ohm"),
+    **dict.fromkeys(("rev", "revs"), "turn"),
+    **dict.fromkeys(("Sverdrup", "sverdrup"), "sverdrup"),
+    "Torr": "torr",
+    "Debye": "debye",
+    "Ang": "angstrom",
     "Kelvin": "kelvin",
     "Pascal": "pascal",
 }  # fmt: skip
@@ -113,6 +151,9 @@ _NAMES = {
 _DEFINITIONS = {
     "practical_salinity_unit": "[] = psu",
     "geopotential_meter": "meter",
+    "ppb": "1e-9",
+    "pptv": "1e-12",
+    "sverdrup": "1e6 * meter ** 3 / second",
     "dobson_unit": "4.4615e-4 * mole / meter ** 2",
     "solar_radius": "6.957e8 * meter = R_sun",
     "solar_mass": "1.988409870698051e30 * kilogram = M_sun",
@@ -138,7 +179,22 @@ _DEFINITIONS = {
 }
 
 _WHOLE = {
-    **dict.fromkeys(("(0 - 1)", "(0-1)", "0-1", "0 - 1", "fraction", "unitless", "-"), ""),
+    **dict.fromkeys(
+        (
+            "(0 - 1)",
+            "(0-1)",
+            "0-1",
+            "0 - 1",
+            "fraction",
+            "unitless",
+            "-",
+            "none",
+            "None",
+            "no units",
+            "nondim",
+        ),
+        "",
+    ),
     **dict.fromkeys(("1e-2", "1.e-2", "0.01"), "percent"),
     **dict.fromkeys(("1e-3", "1.e-3", "0.001"), "permille"),
     **dict.fromkeys(("1e-6", "1.e-6"), "ppm"),

@@ -62,6 +62,7 @@ np_("cov", m(A), out="m**2")
 np_("cov", m(V), m(W), out="m**2", note="two")
 np_("corrcoef", m(A), out=PLAIN)
 np_("corrcoef", m(V), m(W), out=PLAIN, note="two")
+np_("corrcoef", m(V), s(W), out=PLAIN, note="of two kinds")
 np_("average", m(V), s(P), out="m", f=lambda J, x, w: J.numpy.average(x, weights=w), note="weights")
 np_(
     "average",
