@@ -93,8 +93,10 @@ class LocatedError(Exception):
             lines.append(f"  at {self.location}")
         if self.remedy:
             lines.append(shortened(self.remedy))
-        if self.in_library and is_librarys(self.origin):
-            lines.append(self.in_library)
+        if self.in_library and self.origin is not None and is_librarys(self.origin):
+            there = self.location is not None and self.location.file == self.origin.file
+            line = "That line is" if there else f"The operation is at {self.origin}, which is"
+            lines.append(f"{line} a library's. {self.in_library}")
         return "\n".join(lines)
 
     def __reduce__(self) -> Any:

@@ -40,6 +40,12 @@ def asks_for_numbers(function: Callable[..., Any]) -> bool:
     return function not in _SHAPES
 
 
+def calls_a_method(function: Callable[..., Any]) -> bool:
+    """Whether a function of NumPy's calls the method of its name, as `np.reshape` does."""
+    code = getattr(by_conversion(function), "__code__", None)
+    return code is not None and not {"_wrapfunc", "_wrapreduction"}.isdisjoint(code.co_names)
+
+
 def by_conversion(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of NumPy's, which converts what it is given by `__array__`."""
     return getattr(function, "_implementation")  # noqa: B009  # private: NumPy 1.17 to 2.4

@@ -20,7 +20,13 @@ from jax._src import (
 from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
 
 from .jaxprs import ClosedJaxpr, Literal, ShapedArray, Tracer, typeof
-from .numpys_functions import OfType, asks_for_numbers, by_conversion, counterpart
+from .numpys_functions import (
+    OfType,
+    asks_for_numbers,
+    by_conversion,
+    calls_a_method,
+    counterpart,
+)
 
 WANTS_A_NUMBER = (
     jax.errors.ConcretizationTypeError,
@@ -139,7 +145,7 @@ def _function_of_numpys(
 ) -> Any:
     """A function of NumPy's: JAX's of the same name on values, and else NumPy's, on numbers."""
     like = counterpart(function, jnp)
-    if like is not None and asks_for_numbers(function):
+    if like is not None and asks_for_numbers(function) and not calls_a_method(function):
         leaves = jax.tree.leaves((args, kwargs))
         if any(isinstance(x, StagingTracer) and x._trace.asked.is_value(x) for x in leaves):
             return like(*args, **kwargs)

@@ -174,7 +174,7 @@ def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
 def trust_hint(unit: InternedUnit) -> str:
     """What helps where a library's line has a bare number beside a unit."""
     return (
-        "That line is a library's. If the number is a literal that is meant in "
+        "If the number is a literal that is meant in "
         f"'{unit}', call it within `with sciquax.units.trust_literals() as trusted:`, and "
         "look at what `trusted` then lists."
     )
