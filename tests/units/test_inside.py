@@ -149,3 +149,23 @@ def test_percentiles_are_in_percent():
         Quantity(jnp.nanpercentile(X.m, jnp.array([25.0])), X.units),
     )
     assert_same(quaxify(jnp.quantile)(X, Quantity(50.0, "percent")), quaxify(jnp.median)(X))
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [
+        lambda x: x[jnp.zeros(0, int)],
+        lambda x: x[:, np.zeros((0, 2), int)],
+        lambda x: x[jnp.zeros(0, int)[:, None], jnp.array([0, 1])],
+        lambda x: x[x > 2 * x.max()],
+        lambda x: x[None, jnp.zeros(3, bool), ..., None],
+        lambda x: jnp.take(x, jnp.zeros(0, int), axis=1),
+        lambda x: x[0:0],
+    ],
+)
+def test_of_no_elements_the_unit_is_kept(pick):
+    x = jnp.arange(12.0).reshape(3, 4)
+    out = quaxify(pick)(Quantity(x, "m"))
+    assert (out.shape, out.dtype, str(out.units)) == (pick(x).shape, x.dtype, "meter")
+    total = quaxify(lambda x: jnp.sum(pick(x) ** 2))(Quantity(x, "m"))
+    assert (float(total.m), str(total.units)) == (0.0, "meter ** 2")

@@ -17,6 +17,7 @@ from . import (
     late_call_derivatives as late_call_derivatives,  # enrols itself
     linear_solve,
     noinline,
+    nothing_picked as nothing_picked,  # enrols itself
     reductions,
     shard_map,
 )

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from sciquax.core import MODE
 from sciquax.core.internal import (
@@ -27,21 +26,7 @@ from .._array.base import NamedBase, bare
 from .call import Call
 
 
-def _picking(original: Callable[..., Any]) -> Callable[..., Any]:
-    def hook(x: Any, index: Any, *args: Any, **kwargs: Any) -> Any:
-        if not MODE.staging:
-            return original(x, index, *args, **kwargs)
-        known = _known(x, index)
-        if known is not index and len(known) == 1 and x.size and not _holds(known[0]):
-            # Of nothing JAX makes zeros, which have no names: take one element, then none of it.
-            one = original(x, tuple(np.zeros((np.ndim(index), 1), int)), *args, **kwargs)
-            return lax.slice_in_dim(one, 0, 0)
-        return original(x, known, *args, **kwargs)
-
-    return hook
-
-
-def _writing(original: Callable[..., Any]) -> Callable[..., Any]:
+def _with_places(original: Callable[..., Any]) -> Callable[..., Any]:
     def hook(x: Any, index: Any, *args: Any, **kwargs: Any) -> Any:
         return original(x, _known(x, index) if MODE.staging else index, *args, **kwargs)
 
@@ -64,11 +49,6 @@ def _known(x: Any, index: Any) -> Any:
             before += np.ndim(x) - sum(taken)
         parts[k] = _places(_value_of(x), before, mask)
     return tuple(parts)
-
-
-def _holds(places: Any) -> bool:
-    """Whether there is any place among known ones, or where a mask that NumPy holds is true."""
-    return bool(places.any()) if isinstance(places, np.ndarray) else places.size > 0
 
 
 def _is_mask(part: Any) -> bool:
@@ -100,5 +80,5 @@ def _places(x: Any, axis: int, mask: NamedBase) -> Any:
     return jnp.asarray(bare(jnp.asarray(places), both.taken({dims[0]: places})))
 
 
-add_hook(rewriting_take, _picking)
-add_hook(scatter_update, _writing)
+add_hook(rewriting_take, _with_places)
+add_hook(scatter_update, _with_places)
