@@ -14,8 +14,8 @@ else:
 
         ```python
         >>> from sciquax import Checked, Quantity
-        >>> Checked[Quantity, "m/s"]
-        Quantity['m/s']
+        >>> Checked[Quantity, "m/s"] is Quantity["m/s"]
+        True
         >>> isinstance(Quantity(36.0, "km/h"), Checked[Quantity, "m/s"])
         True
 

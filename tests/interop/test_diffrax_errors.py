@@ -680,7 +680,7 @@ def test_data_that_does_not_fit():
 
 def test_plain_diffrax_refuses_quantities_as_times():
     """By hand, on Diffrax itself: nothing is dropped silently."""
-    with pytest.raises(TypeError, match="A JAX function was given a `Quantity` outside of"):
+    with pytest.raises(TypeError, match="was given a `Quantity` outside of `quaxify`"):
         diffrax.diffeqsolve(
             diffrax.ODETerm(quaxify(spring)), diffrax.Euler(),
             Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), Y0, K,  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ from sciquax.core import register_rule, strip
 from .._arithmetic.band_part import masked
 from .._matrices.identity import IdentityMatrix
 from .._matrices.narrowest import from_bands
-from .._matrices.rectangular import length_of, rectangular
 
 
 def _converted(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -30,15 +29,12 @@ def _converted(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
 def _ones_on(mask: BandMask, dtype: Any) -> Any:
     """A band of ones as a matrix: `jnp.eye(n)`, `jnp.eye(n, k=1)`."""
     rows, columns = mask.extent[-2:]
-    if not mask.finite() or len(mask.extent) > 2:
+    if not mask.finite() or rows != columns or len(mask.extent) > 2:
         return None
-    n, low, high = max(rows, columns), mask.low, mask.high
+    n, low, high = columns, mask.low, mask.high
     assert low is not None and high is not None
-    if low > high or -low >= rows or high >= columns or high - low >= n // 2 + 1:
+    if low > high or max(-low, high) >= n or high - low >= n // 2 + 1:
         return None
-    if rows != columns:
-        each = {k: jnp.ones(length_of(k, rows, columns), dtype) for k in range(low, high + 1)}
-        return rectangular(each, rows, columns, True)
     if (low, high) == (0, 0):
         return IdentityMatrix(n, dtype, allow_materialise=True)
     bands = {k: jnp.ones(n - abs(k), dtype) for k in range(low, high + 1)}

@@ -263,7 +263,7 @@ def filled_with(name: str, x: Any, fill_value: Any, pick: Any) -> Any:
     array = magnitude_of(x)
     fill = convert(magnitude_of(fill_value), own, unit)
     if not isinstance(fill, Tracer):
-        return bare(pick(array, fill.item()), unit)
+        return bare(pick(array, np.asarray(fill).item()), unit)
     if jnp.issubdtype(array.dtype, jnp.inexact):
         fill = fill.astype(array.dtype)
     outside = pick(jnp.zeros(array.shape, bool), True)

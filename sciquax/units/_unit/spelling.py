@@ -24,7 +24,7 @@ _EXPONENT = re.compile(
 _FORBIDDEN = (
     (re.compile(r"\bsince\b"), "it says what dates are counted from"),
     (
-        re.compile(r"(?<!\bper)(?<=[\w.)%°²³])\s+\.?\d"),
+        re.compile(r"(?<!\bper)(?<=[\w.)%°²³])\s+(?!1\s*/)\.?\d"),
         "it has a number after a number or a unit, with nothing between",
     ),
     (re.compile(r"//"), "it has `//`"),
