@@ -1,6 +1,7 @@
 """How quantities are made of text and arrays, and converted to other units."""
 
 import contextlib
+import re
 from typing import Any, TypeVar
 
 import jax
@@ -31,6 +32,11 @@ def _by_pint(registry: Any, text: str) -> Any:
         return from_pint_quantity(registry.Quantity(text))
     except (pint.UndefinedUnitError, LocatedError):
         raise
+    except pint.OffsetUnitCalculusError as error:  # pint before 0.26 multiplies, also in "20 degC"
+        if (found := _NUMBER_AND_UNIT.fullmatch(text)) is None:
+            raise no_unit(text, error) from None
+        number = int(found[1]) if found[1].lstrip("+-").isdigit() else float(found[1])
+        return from_pint_quantity(registry.Quantity(number, found[2]))
     except Exception as error:  # pint has no error of its own for most that is no quantity
         raise no_unit(text, error) from None
 
@@ -38,6 +44,9 @@ def _by_pint(registry: Any, text: str) -> Any:
 def from_pint_quantity(value: Any) -> Any:
     """The quantity that a `pint.Quantity` is."""
     return bare(_as_array(value.magnitude), from_pint(value.units, get_registry()))
+
+
+_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d]\w*)\s*")
 
 
 def _as_array(value: Any) -> Any:
