@@ -12,9 +12,8 @@ from sciquax.core import is_value, user_line
 from ._array.axes import name_of
 from ._array.base import as_named, bare
 from ._array.errors import AxisError, AxisSizeError, CoordinateError
-from ._labels.distances import coordinate_along, from_first, inexact, measured
+from ._labels.distances import coordinate_along, frequencies_of, from_first, inexact, measured
 from ._mapping import cmap
-from .fft import frequencies_of
 
 
 def convolve(a: Any, kernel: Any, name: Any, mode: str = "full") -> Any:

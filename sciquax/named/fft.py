@@ -8,16 +8,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
-import numpy as np
 
 from ._array.axes import axes, name_of
 from ._array.base import as_named, bare
-from ._array.coordinates import Coordinate
 from ._by_name.call_jax import apply
 from ._by_name.reductions import unsorted
-from ._labels.distances import from_first
-from ._labels.lookup import difference_of
+from ._labels.distances import frequencies_of
 from ._named_array import NamedArray
 
 
@@ -71,22 +67,6 @@ rfft: _Transform = _transform("rfft")
 irfft: _Transform = _transform("irfft")
 hfft: _Transform = _transform("hfft")
 ihfft: _Transform = _transform("ihfft")
-
-
-def frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
-    """The frequencies of evenly spaced coordinates, in double precision, per their unit."""
-    known = a._axes.coords.get(a.dims[axis])
-    if what not in ("fft", "rfft") or known is None or not known.numeric or len(known) < 2:
-        return None
-    steps = np.diff(from_first(known))
-    if steps[0] == 0 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
-        return None
-    step = (known.values[-1] - known.values[0]) / (len(known) - 1)
-    values = getattr(np.fft, f"{what}freq")(a.shape[axis] if n is None else n, step)
-    if known.tree is None:
-        return Coordinate(values)
-    example = difference_of(known).of(np.float32(1.0))
-    return Coordinate(values, jtu.tree_structure(1.0 / example))
 
 
 def _transform_several(what: str) -> _TransformSeveral:

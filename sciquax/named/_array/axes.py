@@ -7,7 +7,7 @@ compares and hashes by identity: that is what makes operators and pytrees cheap.
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Axis:
     def __init__(self, name: str, size: int | None = None):
         check_name(name)
         if size is not None:
+            wanted("Axis", size, SupportsIndex, f"a whole number as the size of {name!r}")
             size = size.__index__()
             if size < 0:
                 raise AxisSizeError(f"The size of axis {name!r} is {size}.").at(user_line())

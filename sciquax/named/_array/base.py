@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import ArrayValue, adopt, is_value, strip, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, wanted
 
 from .axes import (
     Axes,
@@ -199,6 +199,7 @@ def checked_axes(
             ).at(user_line())
     if not coords:
         return axes(names)
+    wanted("NamedArray", coords, Mapping, "coordinates by name, `{'x': values}`")
     return _assigned("NamedArray", axes(names), shape, coords)
 
 

@@ -121,3 +121,19 @@ def mixed(before: Any, after: Any, share: Any) -> Any:
     )
     array = jnp.where(share.array == 1, after.array, from_both.array)
     return bare(jnp.where(share.array == 0, before.array, array), layout)
+
+
+def frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
+    """The frequencies of evenly spaced coordinates, in double precision, per their unit."""
+    known = a._axes.coords.get(a.dims[axis])
+    if what not in ("fft", "rfft") or known is None or not known.numeric or len(known) < 2:
+        return None
+    steps = np.diff(from_first(known))
+    if steps[0] == 0 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
+        return None
+    step = (known.values[-1] - known.values[0]) / (len(known) - 1)
+    values = getattr(np.fft, f"{what}freq")(a.shape[axis] if n is None else n, step)
+    if known.tree is None:
+        return Coordinate(values)
+    example = difference_of(known).of(np.float32(1.0))
+    return Coordinate(values, jtu.tree_structure(1.0 / example))

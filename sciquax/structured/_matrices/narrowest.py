@@ -1,11 +1,12 @@
 """The narrowest type for a set of diagonals."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
 
+from sciquax.core import RuleError, user_line
 from sciquax.core.internal import wanted
 
 from .._kernels.bands import Bands
@@ -47,6 +48,9 @@ def from_bands(
     ```
     """
     wanted("from_bands", bands, Mapping, "diagonals by offset")
+    wanted("from_bands", n, SupportsIndex, "the size as a whole number")
+    if not bands:
+        raise RuleError("`from_bands` takes one diagonal at least, `{0: diag}`.").at(user_line())
     some = next(iter(bands.values()))
     bands = {k: x for k, x in bands.items() if abs(k) < n}
     bands = bands or {0: jnp.zeros((*some.shape[:-1], n), some.dtype)}

@@ -22,7 +22,7 @@ import pint
 from sciquax.core import is_value, quaxify, user_line
 from sciquax.core.internal import Tracer
 
-from .errors import DimensionalityError
+from .errors import DimensionalityError, UnknownContextError
 from .registry import PINT, get_registry
 from .unit import InternedUnit, refuse_pint_context
 
@@ -176,7 +176,9 @@ def _find(c: Any, registry: Any) -> pint.Context:
         raise TypeError(f"A context is a name or a `pint.Context`, not {kind}.")
     if c not in registry._contexts:
         known = ", ".join(sorted({str(x.name) for x in registry._contexts.values()}))
-        raise KeyError(f"'{c}' is not a context of the unit registry, which has: {known}.")
+        raise UnknownContextError(
+            f"'{c}' is not a context of the unit registry, which has: {known}."
+        ).at(user_line())
     return registry._contexts[c]
 
 

@@ -47,6 +47,10 @@ class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
         self.units2: Any = units2
 
 
+class UnknownContextError(LocatedError, KeyError):
+    """The name of no context of the unit registry, for which pint raises a KeyError."""
+
+
 class MixedRegistriesError(LocatedError, ValueError):
     """Units of two pint registries met. **Attributes**: `unit1`, `unit2`, as text."""
 
