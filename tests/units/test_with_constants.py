@@ -211,7 +211,9 @@ def test_a_decorator_classes_and_text(package):
         ("G", "it names no module.\n{place}"),
     ],
 )
-def test_unknown_names(package, name, message):
+def test_unknown_names(package, name, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, ".nameless", types.ModuleType(".nameless"))
+
     def enter():
         with with_constants({name: G}):  # HERE
             pass

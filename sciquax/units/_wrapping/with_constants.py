@@ -188,7 +188,7 @@ def _module(name: str, parts: list[str]) -> tuple[types.ModuleType, int]:
 def _unknown(
     name: str, what: str, part: str = "", known: Mapping[str, Any] | None = None, within: str = ""
 ) -> UnknownConstantError:
-    lowered = {key.lower(): key for key in known or {} if not key.startswith("__")}
+    lowered = {key.lower(): key for key in known or {} if key and not key.startswith("__")}
     found = difflib.get_close_matches(part.lower(), lowered, n=3, cutoff=0.5)
     near = tuple(f"{within}.{lowered[x]}" if within else lowered[x] for x in found)
     listed = ", ".join(f"'{x}'" for x in near)
