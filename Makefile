@@ -29,7 +29,8 @@ PYTEST      := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint lint-ruff lint-format lint-pyright format stacks wheel docs bench clean
+.PHONY: help demo test test-slow lint lint-ruff lint-format lint-pyright format stacks \
+        stacks-environments wheel docs bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -69,6 +70,9 @@ format: $(READY)-lint
 stacks:
 	@python=$$($(FIND_PYTHON)) && \
 	  "$$python" tools/stacks.py $(if $(SAME_AS),--same-as $(SAME_AS)) -- $(PYTEST) -m 'not slow'
+
+stacks-environments:
+	@python=$$($(FIND_PYTHON)) && "$$python" tools/stacks.py --build
 
 wheel:
 	@python=$$($(FIND_PYTHON)) && "$$python" tools/check_wheel.py
