@@ -51,8 +51,6 @@ def _dtypes(tree):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_dtypes_are_those_of_plain_jax(name, dtype, units):
     program, x, y = PROGRAMS[name], jnp.array([1, 2, 3], dtype), 2.0
-    if name == "set" and "int" in dtype:
-        pytest.skip("which writes the fraction of a unit, see test_integers")
     with jax.numpy_dtype_promotion("standard"):
         try:
             expected = _dtypes(jax.eval_shape(lambda x: program(x, y), x))
