@@ -75,6 +75,31 @@ def test_a_weak_type_stays_weak():
     assert not (Quantity(jnp.float32(1.0), "m") + x).magnitude.weak_type
 
 
+CAPTURED = {
+    "select": lambda x, y: jnp.select([x > y, x < y], [x, y], y),
+    "asarray": lambda x, y: jnp.asarray(y),
+    "full": lambda x, y: jnp.full(3, y),
+    "geomspace": lambda x, y: jnp.geomspace(x[0], y, 3),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_a_captured_weak_type_stays_weak(name):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        program, x = CAPTURED[name], jnp.array([1, 2, 3], "float32")
+        expected, far = program(x, 2.0), Quantity(2.0, "km")
+        for f in (quaxify(lambda x: program(x, far)), jax.jit(quaxify(lambda x: program(x, far)))):
+            out = f(Quantity(x, "m")).magnitude
+            assert (out.dtype, out.weak_type) == (expected.dtype, expected.weak_type)
+
+
+def test_weak_integers_of_two_units_become_weak_floats():
+    program = lambda x, y: (x + y) * 2  # noqa: E731
+    x, y = Quantity(2, "m"), Quantity(3, "km")
+    for out in (program(x, y), quaxify(program)(x, y), jax.jit(quaxify(program))(x, y)):
+        assert out.magnitude.weak_type and (out + Quantity(np.float16(1), "m")).dtype == np.float16
+
+
 def test_rounding_keeps_the_unit():
     for unit in ("percent", "degree", "ppm", "m"):
         x = Quantity(jnp.array([12.6, -12.6]), unit)
