@@ -91,6 +91,8 @@ def test_a_captured_weak_type_stays_weak(name):
         for f in (quaxify(lambda x: program(x, far)), jax.jit(quaxify(lambda x: program(x, far)))):
             out = f(Quantity(x, "m")).magnitude
             assert (out.dtype, out.weak_type) == (expected.dtype, expected.weak_type)
+        made = quaxify(lambda x: program(x, Quantity(2.0, "km")))(Quantity(x, "m")).magnitude
+        assert (made.dtype, made.weak_type) == (expected.dtype, expected.weak_type)
 
 
 def test_weak_integers_of_two_units_become_weak_floats():
