@@ -14,8 +14,7 @@ from .._compat.jaxprs import Literal, all_inputs, open_jaxpr
 from .._weak_cache import WeakCache
 
 Number = np.ndarray
-MOST = 16  # elements of a constant that is a number and no data
-MADE = 4096  # elements of a number that the program makes
+MOST, MADE = 16, 4096  # elements of a constant that is no data, and of what a program makes
 
 
 def number_of_literal(literal: Any) -> Number:
