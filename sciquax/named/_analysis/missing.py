@@ -9,10 +9,12 @@ import numpy as np
 from sciquax.core import convert_to, is_value, user_line
 from sciquax.core.internal import known_value
 
+from .._array.axes import axes
 from .._array.base import NamedBase, as_named, bare
 from .._array.errors import AxisError, PositionalError
 from .._by_name.elementwise import keep_where, where
 from .._labels.distances import from_first, inexact, with_leaf
+from .._labels.host_functions import dates_of
 
 W = TypeVar("W", bound="Missing")
 
@@ -39,7 +41,9 @@ class Missing(NamedBase):
 
     def fillna(self: W, value: Any) -> W:
         """With a number, or a named array's elements, in place of nans, aligned by name."""
-        own: Any = inexact(self)
+        own: Any = self if dates_of(self) is not None else inexact(self)
+        if own is self and isinstance(value, (np.datetime64, np.timedelta64)):
+            value = bare(np.asarray(value), axes(()))
         out = where(self.notnull(), own, value)
         if is_value(own.array) and is_value(out.array):  # in the array's own unit
             return bare(convert_to(out.array, own.array), out._axes)

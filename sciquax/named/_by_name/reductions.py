@@ -80,7 +80,9 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[
         least = kwargs.pop("min_count", None) if what in ("sum", "prod") else None
         if least is not None:
             return method(self, names, **kwargs).where(self.count(names) >= least)
-        if kwargs.pop("skipna", False) and jnp.issubdtype(self.dtype, jnp.inexact):
+        if kwargs.pop("skipna", False) and (
+            jnp.issubdtype(self.dtype, jnp.inexact) or np.dtype(self.dtype).kind in "mM"
+        ):
             if without_nans is None:
                 raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
             return reduce(self, f"nan{what}", without_nans, names, **kwargs)

@@ -84,9 +84,21 @@ def coordinate_along(a: Any, what: str, name: Any, least: int) -> tuple[str, Coo
 
 
 def inexact(a: Any) -> Any:
-    """The array in floating point, as JAX converts integers for a mean."""
+    """The array in floating point, as JAX converts integers for a mean.
+
+    **Raises** `CoordinateError` for dates, spans of time and strings, which are no numbers.
+    """
     if jnp.issubdtype(a.dtype, jnp.inexact):
         return a
+    if np.dtype(a.dtype).kind in "mMOUS":
+        first = next((d for d in a.dims if d is not None), "time")
+        raise CoordinateError(
+            f"This is computed of numbers, and got an array of {a.dtype}.",
+            "Of dates `t`, take the seconds from the first: "
+            f"`(t - t.isel({first}=0)).dt.total_seconds()`."
+            if np.dtype(a.dtype).kind in "mM"
+            else "Select by it, or group by it.",
+        ).at(user_line())
     return a.astype(jnp.result_type(float))
 
 
