@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, taken_apart
 
 from .._array.axes import Axes, as_names, axes
 from .._array.base import bare
@@ -66,7 +66,7 @@ def reduced(
     dates = dates_of(a)
     if dates is None and kind in _FLOATING:
         a = inexact(a)
-    leaves, tree = jtu.tree_flatten(a.array)
+    leaves, tree = taken_apart(a.array)
     if len(leaves) != 1 or leaves[0].shape != a.shape:
         raise AxisError(f"Groups of a {type(a.array).__name__} cannot be reduced.").at(user_line())
     over = {parts.axis}
@@ -85,7 +85,7 @@ def reduced(
         if kind in ("prod", "any", "all"):
             raise AxisError(f"`{kind}` of groups takes no quantity.").at(user_line())
         like = getattr(jnp, kind) if kind in ("sum", "var", "std") else jnp.max
-        tree = jtu.tree_structure(apply(like, example))
+        tree = taken_apart(apply(like, example))[1]
     skip = skipna is not False and jnp.issubdtype(x.dtype, jnp.inexact)
     # In the gathered array the places follow the groups.
     along = tuple(i if i < parts.axis else i + 1 for i in sorted(over))

@@ -3,11 +3,10 @@
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import convert_to, is_value, user_line
-from sciquax.core.internal import known_value
+from sciquax.core.internal import known_value, taken_apart, takes_values_apart
 
 from .._array.axes import axes
 from .._array.base import NamedBase, as_named, bare
@@ -24,7 +23,7 @@ class Missing(NamedBase):
 
     def isnull(self: W) -> W:
         """Where elements are nan."""
-        leaf = jtu.tree_leaves(self.array)[0]
+        leaf = taken_apart(self.array)[0][0]
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "mM":
             return bare(np.isnat(leaf), self._axes.plain)
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -46,7 +45,7 @@ class Missing(NamedBase):
             value = bare(np.asarray(value), axes(()))
         out = where(self.notnull(), own, value)
         if is_value(own.array) and is_value(out.array):  # in the array's own unit
-            return bare(convert_to(out.array, own.array), out._axes)
+            return bare(takes_values_apart(convert_to)(out.array, own.array), out._axes)
         return out
 
     def where(self: W, condition: Any, other: Any = None, drop: bool = False) -> W:
@@ -125,7 +124,7 @@ class Missing(NamedBase):
         share = jnp.where(between, share, 0)
         if method == "nearest":
             share = jnp.where(share > 0.5, 1.0, 0.0)
-        right = jtu.tree_leaves(from_right.array)[0]
+        right = taken_apart(from_right.array)[0][0]
         out = with_leaf(from_left, lambda left: left * (1 - share) + right * share)
         made = bare(out, own._axes.plain)
         if limit is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from sciquax.core import is_value
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, taken_apart
 
 from .._array.host import host_leaf
 
@@ -83,10 +83,10 @@ def on_host(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
         return middle(_MIDDLES[function], leaf, **kwargs)
     if not is_value(first):
         return np.asarray(plain(leaf, *rest, **kwargs))
-    tree = jtu.tree_structure(first)
+    tree = taken_apart(first)[1]
     if function is jnp.diff:
         example = jtu.tree_unflatten(tree, [np.float32(1.0)])
-        tree = jtu.tree_structure(example - example)
+        tree = taken_apart(example - example)[1]
     elif counterpart is None:
         return NotImplemented
     return jtu.tree_unflatten(tree, [np.asarray(plain(leaf, *rest, **kwargs))])
@@ -103,7 +103,7 @@ def picked(held: Any, index: Any) -> Any:
     if leaf is None or any(isinstance(x, jax.Array) for x in parts):
         return _cut_out(held, parts)
     out = np.asarray(leaf[index])
-    return jtu.tree_unflatten(jtu.tree_structure(held), [out]) if is_value(held) else out
+    return jtu.tree_unflatten(taken_apart(held)[1], [out]) if is_value(held) else out
 
 
 def _cut_out(held: Any, index: tuple[Any, ...]) -> Any:
@@ -112,7 +112,7 @@ def _cut_out(held: Any, index: tuple[Any, ...]) -> Any:
     Of places and of neighbouring places along every axis of an array on one device; places and the
     beginnings of slices are no reason to compile anew.
     """
-    leaves, tree = jtu.tree_flatten(held)
+    leaves, tree = taken_apart(held)
     x: Any = leaves[0] if len(leaves) == 1 else None
     whole = isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.shape == held.shape
     if not whole or len(index) != x.ndim or x.size == 0 or len(x.sharding.device_set) > 1:
