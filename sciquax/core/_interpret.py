@@ -24,7 +24,7 @@ from ._compat.jaxprs import (
 )
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
-from ._dispatch.tables import HIGHER_ORDER, TAKES_STATED
+from ._dispatch.tables import AFTER_BODY, HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
@@ -305,7 +305,11 @@ def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
         return resolve(primitive, operands)(primitive, operands, eqn.params)
     if primitive.name in TAKES_STATED:
         operands = MODE.numbers.passed_on(operands)
-    return HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
+    outs = HIGHER_ORDER[primitive.name](primitive, operands, eqn.params)
+    for kind, restored in AFTER_BODY.items():
+        if any(type(strip(x)) is kind for x in operands):
+            outs = restored(operands, outs)
+    return outs
 
 
 _UNINITIALISED = {"empty", "empty2"}

@@ -34,6 +34,8 @@ from ._compat.numpys_functions import (
 )
 from ._compat.registries import add_property_of_tracers as add_property_of_tracers
 from ._compat.tracing import StagingTracer as StagingTracer, known_value as known_value
+from ._compat.trees import taken_apart as taken_apart
+from ._dispatch.tables import AFTER_BODY as AFTER_BODY
 from ._errors import quoted as quoted, wanted as wanted
 from ._functions.call import LateCall as LateCall, leave_call as leave_call
 from ._functions.intercept import add_hook as add_hook

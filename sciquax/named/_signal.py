@@ -8,6 +8,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from ._array.axes import name_of
 from ._array.base import as_named, bare
@@ -74,7 +75,7 @@ def welch(
             "Use `interp` first; for dates, the seconds since the first.",
         ).at(user_line())
     step = measured(a, known, np.asarray(np.diff(from_first(known))[0]), None)
-    leaves, tree = jtu.tree_flatten(a.array)
+    leaves, tree = taken_apart(a.array)
     if len(leaves) != 1:
         raise AxisError(f"`welch` cannot take a {type(a.array).__name__}.").at(user_line())
     _, power = jax.scipy.signal.welch(
@@ -82,7 +83,7 @@ def welch(
     )
     if is_value(a.array):
         one = jtu.tree_unflatten(tree, [jnp.ones((), a.dtype)])
-        difference = jtu.tree_structure(one - one)
+        difference = taken_apart(one - one)[1]
         one = jtu.tree_unflatten(difference, [jnp.ones((), a.dtype)])
         power = power * one * one
     if scaling == "density":

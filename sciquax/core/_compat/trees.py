@@ -11,7 +11,7 @@ from jax._src import (
 
 from .code import pass_through
 
-flatten: Callable[..., tuple[list[Any], Any]] = tree_util.default_registry.flatten
+taken_apart: Callable[..., tuple[list[Any], Any]] = tree_util.default_registry.flatten
 """`jax.tree.flatten`, whatever is intercepted."""
 
 

@@ -23,6 +23,11 @@ TAKES_STATED: set[str] = set()
 
 Handlers of others are given operands without what is known of them."""
 
+AFTER_BODY: dict[type[Value], Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]] = {}
+"""From operands with a value of a type, and what a handler made of them, to what it is then.
+
+For what a value says beside its type, which bodies are staged without."""
+
 CACHES_TO_CLEAR: list[Any] = [_resolved]
 """Caches that depend on which rules exist; registration empties them."""
 

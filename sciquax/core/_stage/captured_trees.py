@@ -15,7 +15,7 @@ import numpy as np
 from .._compat.frames import a_module_is_made
 from .._compat.jaxprs import Tracer
 from .._compat.tracing import StagingTracer, known_value
-from .._compat.trees import flatten, intercept_trees
+from .._compat.trees import intercept_trees, taken_apart
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
 from .._values.masks import is_masked, unmasked
@@ -29,10 +29,10 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
     if not (MODE.staging or MODE.direct):
         return tree
     if is_leaf is None:
-        leaves, treedef = flatten(tree, _is_value)
+        leaves, treedef = taken_apart(tree, _is_value)
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES]
     else:
-        leaves, treedef = flatten(tree, lambda x: is_leaf(x) or type(x) in VALUE_TYPES)
+        leaves, treedef = taken_apart(tree, lambda x: is_leaf(x) or type(x) in VALUE_TYPES)
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
     if not met or a_module_is_made():
         return tree
@@ -48,7 +48,7 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
 
 def values_for_variables(tree: Any) -> Any:
     """A pytree, with what the variables of programs in it are known to be: a static argument."""
-    leaves, treedef = flatten(tree)
+    leaves, treedef = taken_apart(tree)
     if not any(isinstance(x, Tracer) for x in leaves):
         return tree
     return treedef.unflatten([_known(x) if isinstance(x, Tracer) else x for x in leaves])

@@ -14,7 +14,7 @@ from jax.interpreters import ad, batching, mlir
 
 from .._compat.execution import under_trace_of
 from .._compat.jaxprs import Primitive, aval_of_struct, bodies, on_mesh_of, open_jaxpr, struct_of
-from .._compat.trees import flatten
+from .._compat.trees import taken_apart
 from .._errors import outside
 from .._weak_cache import WeakCache
 from .kinds import VALUE_TYPES, aval_of
@@ -33,7 +33,7 @@ inject_p = Primitive("inject")
 
 def inject(value: Any) -> Any:
     """A tracer that stands for `value` in the program being staged, or the array that it is."""
-    leaves, tree = flatten(value)
+    leaves, tree = taken_apart(value)
     if value.is_array():
         with under_trace_of(leaves, MODE.trace):
             return jnp.asarray(*leaves)
@@ -65,7 +65,7 @@ def typeof_aval(value: Any) -> Any:
     aval = aval_of_struct(struct_of(value.aval()))
     if not aval.sharding.mesh.empty:
         return aval
-    return on_mesh_of(aval, [*map(aval_of, flatten(value)[0])])
+    return on_mesh_of(aval, [*map(aval_of, taken_apart(value)[0])])
 
 
 def _refuse(*_, tree, **__):
@@ -104,7 +104,7 @@ def _inject_jvp(primals, tangents, *, tree):
             "differentiated. Only for types that label one array is that the array's derivative."
         )
     with not_staging():
-        leaves, tangent_tree = flatten(value.as_tangent([*map(ad.instantiate_zeros, tangents)]))
+        leaves, tangent_tree = taken_apart(value.as_tangent([*map(ad.instantiate_zeros, tangents)]))
     return out, inject_p.bind(*leaves, tree=tangent_tree)
 
 

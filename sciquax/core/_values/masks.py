@@ -9,7 +9,7 @@ None or the bool, since the value that they mask is one array to it.
 import functools
 from typing import Any
 
-from .._compat.trees import flatten
+from .._compat.trees import taken_apart
 from .kinds import VALUE_TYPES
 
 _MARKS = (type(None), bool)
@@ -39,7 +39,7 @@ def is_masked(value: Any) -> bool:
 
 
 def _marks(value: Any) -> list[Any]:
-    return flatten(value, lambda x: x is None)[0]
+    return taken_apart(value, lambda x: x is None)[0]
 
 
 def without_masks(leaves: list[Any], chosen: list[int]) -> list[int]:

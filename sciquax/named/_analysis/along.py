@@ -11,7 +11,7 @@ from .dates import Dates
 from .groupby import GroupBy, Resample, grouped, resampled
 from .interpolation import Options, interpolated
 from .rolling import Rolling, pairs_of_windows
-from .statistics import polyfit
+from .statistics import polyfit, rank
 from .weighting import Weighted
 
 X = TypeVar("X", bound="AlongCoordinates")
@@ -75,13 +75,23 @@ class AlongCoordinates(NamedBase):
         """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
         return polyfit(self, name, deg, into, skipna=skipna, datetime_unit=datetime_unit)
 
-    def groupby(self, group: Any, bins: Any = None, **options: Any) -> GroupBy:
+    def rank(self: X, name: Any, pct: bool = False) -> X:
+        """The rank of each element along a name, from 1; of equal ones the mean of their ranks.
+
+        Nans have none, and stay. With `pct`, as a share of the elements that are no nan.
+        """
+        return rank(self, name, pct)
+
+    def groupby(self, group: Any, bins: Any = None, **options: Any) -> Any:
         """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.
 
         **Arguments**: a name, whose coordinates are the labels; a part of its dates; or a known
         named array along one name. `bins` are edges, in the coordinate's unit if plain, or their
         number, with the options `labels`, `right` and `include_lowest` of `pandas.cut`. `into`
         names the groups' axis: by default the name, the part of dates, or the name with `_bins`.
+
+        A list of keys, `groupby(["place", "time.month"])`, gives a group for each combination,
+        whose reductions have an axis for each key.
 
         **Returns** a [`sciquax.named.GroupBy`][], whose reductions run over each group.
         """

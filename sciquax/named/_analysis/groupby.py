@@ -16,6 +16,7 @@ from .._by_name.concatenation import concatenate, stack
 from .._labels.lookup import index_of, labels_among, pandas
 from .dates import labels_for
 from .groups import GroupReductions, Partition, reduced
+from .several_keys import GroupByKeys, factorised
 
 
 class GroupBy(GroupReductions):
@@ -122,6 +123,8 @@ class GroupBy(GroupReductions):
 
     def _of_each(self, other: Any) -> Any:
         """What belongs to each place's group, along the name of the places."""
+        if isinstance(other, (bool, int, float, complex)):
+            return other
         parts, other = self._parts, as_named(other, "groupby")
         if parts.into not in other._axes.place:
             return other
@@ -224,8 +227,16 @@ class Resample(GroupBy):
         return self._array.interp({self._parts.name: self._parts.labels.value()}, method=kind)
 
 
-def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> GroupBy:
+def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> Any:
     """What `NamedArray.groupby` does."""
+    if isinstance(group, (list, tuple)):
+        if len(group) > 1 and bins is None and not options:
+            return GroupByKeys(a, group)
+        if len(group) != 1:
+            raise AxisError(
+                "`groupby` by several keys takes no bins and no options.", "Give names alone."
+            ).at(user_line())
+        (group,) = group
     into = options.pop("into", None)
     name, values, known, own = labels_for(a, group)
     axis = a._axes.place[name]
@@ -234,11 +245,8 @@ def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> GroupBy:
         return GroupBy(a, Partition(name, axis, codes, labels, into or f"{own}_bins"))
     if options:
         raise AxisError(f"`groupby` got {sorted(options)} without bins.").at(user_line())
-    index = pandas().Index(values)
-    ordered = index.is_unique and (index.is_monotonic_increasing or index.is_monotonic_decreasing)
-    codes, uniques = pandas().factorize(values, sort=not ordered)
-    labels = Coordinate(np.asarray(uniques), None if known is None else known.tree)
-    return GroupBy(a, Partition(name, axis, np.asarray(codes), labels, _free(a, name, into or own)))
+    codes, labels = factorised(values, None if known is None else known.tree)
+    return GroupBy(a, Partition(name, axis, codes, labels, _free(a, name, into or own)))
 
 
 def _free(a: Any, name: str, into: str) -> str:

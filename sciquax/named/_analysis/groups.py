@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import Tracer
+from sciquax.core.internal import Tracer, taken_apart
 
 from .._array.axes import Axes, as_names, axes
 from .._array.base import bare
@@ -23,6 +23,7 @@ from .._array.errors import AxisError
 from .._by_name.call_jax import apply
 from .._by_name.concatenation import stack
 from .._labels.distances import inexact
+from .._labels.host_functions import dates_of, middle
 
 _FLOATING = ("mean", "std", "var", "median", "quantile")
 
@@ -62,9 +63,10 @@ def reduced(
 
     `skipna` leaves nans out, as xarray does unless it is False.
     """
-    if kind in _FLOATING:
+    dates = dates_of(a)
+    if dates is None and kind in _FLOATING:
         a = inexact(a)
-    leaves, tree = jtu.tree_flatten(a.array)
+    leaves, tree = taken_apart(a.array)
     if len(leaves) != 1 or leaves[0].shape != a.shape:
         raise AxisError(f"Groups of a {type(a.array).__name__} cannot be reduced.").at(user_line())
     over = {parts.axis}
@@ -72,13 +74,18 @@ def reduced(
         over.update(range(a.ndim))
     elif names is not None:
         over.update(a._axes.positions(kind, [n for n in as_names(names) if n != parts.name], a))
+    rest = [i for i in range(a.ndim) if i == parts.axis or i not in over]
+    if dates is not None:
+        kept = tuple(sorted(over - {parts.axis}))
+        out = _of_dates(dates, parts, kept, kind, skipna)
+        return bare(out, parts.layout(a).keep(rest))
     x = jnp.asarray(leaves[0])
     if is_value(a.array) and kind != "count":
         example = jtu.tree_unflatten(tree, [jnp.ones((3,), x.dtype)])
         if kind in ("prod", "any", "all"):
             raise AxisError(f"`{kind}` of groups takes no quantity.").at(user_line())
         like = getattr(jnp, kind) if kind in ("sum", "var", "std") else jnp.max
-        tree = jtu.tree_structure(apply(like, example))
+        tree = taken_apart(apply(like, example))[1]
     skip = skipna is not False and jnp.issubdtype(x.dtype, jnp.inexact)
     # In the gathered array the places follow the groups.
     along = tuple(i if i < parts.axis else i + 1 for i in sorted(over))
@@ -93,11 +100,47 @@ def reduced(
         shape = (-1,) + (1,) * (out.ndim - at - 1)
         floats = out if jnp.issubdtype(out.dtype, jnp.inexact) else out.astype(float)
         out = jnp.where(np.broadcast_to(empty.reshape(shape), out.shape), jnp.nan, floats)
-    rest = [i for i in range(a.ndim) if i == parts.axis or i not in over]
     layout = parts.layout(a).keep(rest)
     if kind == "count" or not is_value(a.array):
         return bare(out, layout)
     return bare(jtu.tree_unflatten(tree, [out]), layout)
+
+
+_OF_DATES = ("mean", "median", "min", "max", "first", "last", "count")
+
+
+def _of_dates(
+    dates: np.ndarray, parts: Partition, over: tuple[int, ...], kind: str, skipna: bool | None
+) -> np.ndarray:
+    """A reduction of groups of dates or spans of time, on the host.
+
+    As in xarray, extremes leave missing ones out only if they are told to.
+    """
+    if kind not in _OF_DATES:
+        raise AxisError(
+            f"`{kind}` of groups takes numbers, and got {dates.dtype}.",
+            f"Dates have {', '.join(_OF_DATES)}.",
+        ).at(user_line())
+    skip = skipna is True or skipna is None and kind not in ("min", "max")
+    axis, out = (parts.axis, *over), []
+    for members in parts.members():
+        group = np.take(dates, members, parts.axis)
+        if kind == "count":
+            out.append(np.sum(~np.isnat(group), axis=axis))
+        elif not len(members):
+            shape = [n for i, n in enumerate(dates.shape) if i not in axis]
+            out.append(np.full(shape, "NaT", dates.dtype))
+        elif kind in ("mean", "median"):
+            out.append(middle(getattr(np, f"nan{kind}" if skip else kind), group, axis=axis))
+        elif kind in ("min", "max"):
+            out.append(getattr(np, f"nan{kind}" if skip else kind)(group, axis=axis))
+        else:
+            turned = group if kind == "first" else np.flip(group, parts.axis)
+            valid = ~np.isnat(turned) if skip else np.ones(turned.shape, bool)
+            place = np.argmax(valid, parts.axis, keepdims=True)
+            out.append(np.take_along_axis(turned, place, parts.axis).squeeze(parts.axis))
+    at = parts.axis - sum(i < parts.axis for i in over)
+    return np.stack(out, at)
 
 
 def _by_size(x: Any, parts: Partition, at: int, function: Callable[[Any, Any], Any]) -> Any:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import convert_to, is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from .._array.axes import Axes, axes
 from .._array.base import NamedBase, bare
@@ -217,7 +217,7 @@ def _at_run_time(
     if isinstance(held, (list, tuple)):
         held = jnp.stack(list(map(jnp.asarray, held)))
     plain = convert_to(held, known.value()) if is_value(held) else held
-    at: Any = jtu.tree_leaves(plain)[0]
+    at: Any = taken_apart(plain)[0][0]
     dtype = jnp.finfo(source.dtype).dtype
     first = np.float64(known.values[0])
     at = at.astype(dtype) - jnp.asarray(first, dtype)

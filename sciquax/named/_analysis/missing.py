@@ -3,16 +3,17 @@
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import convert_to, is_value, user_line
-from sciquax.core.internal import known_value
+from sciquax.core.internal import known_value, taken_apart, takes_values_apart
 
+from .._array.axes import axes
 from .._array.base import NamedBase, as_named, bare
 from .._array.errors import AxisError, PositionalError
 from .._by_name.elementwise import keep_where, where
 from .._labels.distances import from_first, inexact, with_leaf
+from .._labels.host_functions import dates_of
 
 W = TypeVar("W", bound="Missing")
 
@@ -22,7 +23,7 @@ class Missing(NamedBase):
 
     def isnull(self: W) -> W:
         """Where elements are nan."""
-        leaf = jtu.tree_leaves(self.array)[0]
+        leaf = taken_apart(self.array)[0][0]
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "mM":
             return bare(np.isnat(leaf), self._axes.plain)
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -39,10 +40,12 @@ class Missing(NamedBase):
 
     def fillna(self: W, value: Any) -> W:
         """With a number, or a named array's elements, in place of nans, aligned by name."""
-        own: Any = inexact(self)
+        own: Any = self if dates_of(self) is not None else inexact(self)
+        if own is self and isinstance(value, (np.datetime64, np.timedelta64)):
+            value = bare(np.asarray(value), axes(()))
         out = where(self.notnull(), own, value)
         if is_value(own.array) and is_value(out.array):  # in the array's own unit
-            return bare(convert_to(out.array, own.array), out._axes)
+            return bare(takes_values_apart(convert_to)(out.array, own.array), out._axes)
         return out
 
     def where(self: W, condition: Any, other: Any = None, drop: bool = False) -> W:
@@ -121,7 +124,7 @@ class Missing(NamedBase):
         share = jnp.where(between, share, 0)
         if method == "nearest":
             share = jnp.where(share > 0.5, 1.0, 0.0)
-        right = jtu.tree_leaves(from_right.array)[0]
+        right = taken_apart(from_right.array)[0][0]
         out = with_leaf(from_left, lambda left: left * (1 - share) + right * share)
         made = bare(out, own._axes.plain)
         if limit is not None:

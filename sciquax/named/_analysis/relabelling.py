@@ -15,6 +15,7 @@ from .._array.coordinates import Beside, Coordinate
 from .._array.errors import AxisError, CoordinateError, show_dims
 from .._by_name.shapes import _pairs, known_integer, renamed, scalar
 from .._labels.distances import inexact, with_leaf
+from .._labels.host_functions import dates_of
 from .._labels.lookup import METHODS, _all, _within, index_of, labels_among
 
 Y = TypeVar("Y", bound="Relabelling")
@@ -30,7 +31,8 @@ class Relabelling(NamedBase):
 
         Integers become floating point, unless they are given a value to fill in.
         """
-        a: Any = inexact(self) if fill_value is None else self
+        dates = dates_of(self)
+        a: Any = inexact(self) if fill_value is None and dates is None else self
         for axis, by in _pairs("shift", shifts, more).items():
             i, n = a._axes.position("shift", axis, a), known_integer("shift", scalar("shift", by))
             size = a.shape[i]
@@ -39,7 +41,10 @@ class Relabelling(NamedBase):
             width = {a.dims[i]: (min(n, size), 0) if n >= 0 else (0, min(-n, size))}
             part = a.drop_coords().isel({a.dims[i]: keep})
             widths = [next(iter(width.values())) if k == i else (0, 0) for k in range(a.ndim)]
-            if fill_value is None:
+            if dates is not None:
+                missing = np.asarray("NaT" if fill_value is None else fill_value, dates.dtype)
+                held = np.pad(part.array, widths, constant_values=missing)
+            elif fill_value is None:
                 held = with_leaf(part, lambda x, w=widths: jnp.pad(x, w, constant_values=jnp.nan))
             else:
                 held = part.pad(width, constant_values=fill).array

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from .._array.axes import Axis, axes, name_of
 from .._array.base import N, NamedBase, bare
@@ -76,11 +77,14 @@ class Rolling(Generic[N]):
                 ).at(user_line())
             self._windows[name] = size
 
-    def construct(self, names: Any = None, /, stride: Any = 1, **more: Any) -> N:
+    def construct(
+        self, names: Any = None, /, stride: Any = 1, fill_value: Any = None, **more: Any
+    ) -> N:
         """The windows themselves, along new axes: `a.rolling(time=3).construct(time="lag")`.
 
-        Only whole windows: the result is shorter by the window's size less one. With a `stride`,
-        one for all names or a dictionary, every so many of them.
+        Only whole windows: the result is shorter by the window's size less one. With a `fill_value`
+        for what is beyond the array, such as nan, the windows of all places, as in xarray. With a
+        `stride`, one for all names or a dictionary, every so many of them.
         """
         one: Any = names
         if isinstance(one, (str, Axis)) and len(self._windows) == 1:
@@ -102,11 +106,16 @@ class Rolling(Generic[N]):
                     user_line()
                 )
             known = out._axes.coords.get(name)
+            kept = self._kept(name)
+            out = out.drop_coords(name)
+            if fill_value is not None:
+                kept, before = slice(None), self._before(name)
+                out = _filled(out, name, (before, size - 1 - before), fill_value)
             index = np.arange(0, out.sizes[name] - size + 1, by)[:, None] + np.arange(size)
             dims = (name, new)
-            out = out.drop_coords(name).isel({name: bare(index, axes(dims))})
+            out = out.isel({name: bare(index, axes(dims))})
             if known is not None:
-                kept = known.take(self._kept(name)).take(slice(None, None, by))
+                kept = known.take(kept).take(slice(None, None, by))
                 out = bare(out.array, out._axes.with_coord(name, kept))
         return out
 
@@ -148,7 +157,7 @@ class Rolling(Generic[N]):
         results of the numbers and of the number of elements, or None where all windows count whole.
         """
         a: Any = inexact(self._array)
-        leaves, tree = jtu.tree_flatten(a.array)
+        leaves, tree = taken_apart(a.array)
         if len(leaves) != 1 or leaves[0].shape != a.shape:
             raise AxisError(f"`rolling` cannot take a {type(a.array).__name__} in windows.").at(
                 user_line()
@@ -156,7 +165,7 @@ class Rolling(Generic[N]):
         x, whole = jnp.asarray(leaves[0]), math.prod(self._windows.values())
         if is_value(a.array):
             example = jtu.tree_unflatten(tree, [jnp.ones((whole,), x.dtype)])
-            tree = jtu.tree_structure(apply(kind, example))
+            tree = taken_apart(apply(kind, example))[1]
         if self._least is None:
             known = np.ones(a.shape, bool)
             for name in self._windows:
@@ -217,7 +226,7 @@ class Rolling(Generic[N]):
 
         As of other reductions it is nan where there are fewer than `min_periods`.
         """
-        known = _valid(jtu.tree_leaves(self._array.array)[0]).astype(jnp.result_type(float))
+        known = _valid(taken_apart(self._array.array)[0][0]).astype(jnp.result_type(float))
         counted: Any = Rolling.__new__(Rolling)
         counted.__dict__.update(self.__dict__, _array=bare(known, self._array._axes.plain))
         least = math.prod(self._windows.values()) if self._least is None else self._least
@@ -242,11 +251,40 @@ class Rolling(Generic[N]):
             jnp.median, lambda x, count: median(x, axis, size, before, count is not None)
         )
 
+    def argmax(self) -> N:
+        """The place within each window of its largest element, as floating point."""
+        return self._each(*self._placed(jnp.argmax, jnp.nanargmax))
+
+    def argmin(self) -> N:
+        """The place within each window of its smallest element, as floating point."""
+        return self._each(*self._placed(jnp.argmin, jnp.nanargmin))
+
+    def _placed(self, *functions: Callable[..., Any]) -> list[Callable[..., Any]]:
+        if len(self._windows) > 1:
+            raise AxisError("The places within windows are along one name.").at(user_line())
+        return [partial(_place_in_window, function) for function in functions]
+
     def std(self, ddof: int = 0) -> N:
         return self._each(jnp.std, jnp.nanstd, ddof=ddof)
 
     def var(self, ddof: int = 0) -> N:
         return self._each(jnp.var, jnp.nanvar, ddof=ddof)
+
+
+def _place_in_window(function: Callable[..., Any], w: Any, axis: tuple[int, ...] = (0,)) -> Any:
+    place = function(w, axis=axis[0]).astype(jnp.result_type(float))
+    if function in (jnp.nanargmax, jnp.nanargmin):
+        return place
+    return jnp.where(~_valid(w).all(axis[0]), jnp.nan, place)
+
+
+def _filled(a: Any, name: str, widths: tuple[int, int], value: Any) -> Any:
+    if not isinstance(value, float) or not math.isnan(value):
+        made = a.pad({name: widths}, constant_values=value)
+        return bare(made.array, made._axes.without(name))
+    a, full = inexact(a), [widths if d == name else (0, 0) for d in a.dims]
+    held = with_leaf(a, lambda x: jnp.pad(x, full, constant_values=jnp.nan))
+    return bare(held, a._axes.without(name))
 
 
 def _valid(x: Any) -> Any:

@@ -5,11 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import quoted
+from sciquax.core.internal import quoted, taken_apart
 
 from .._array.axes import axes, name_of
 from .._array.base import NamedBase, as_named, bare
@@ -49,6 +48,27 @@ def corr(a: Any, b: Any, names: Any = None) -> Any:
     x, y, valid = _pair("corr", a, b)
     apart = (x - x.mean(names, where=valid)) * (y - y.mean(names, where=valid))
     return apart.mean(names, where=valid) / (x.std(names, where=valid) * y.std(names, where=valid))
+
+
+def rank(a: Any, name: Any, pct: bool) -> Any:
+    """What `NamedArray.rank` does."""
+    i = a._axes.position("rank", name, a)
+    leaf = taken_apart(a.array)[0][0]
+    x = jnp.asarray(leaf) if np.dtype(leaf.dtype).kind in "iub" else inexact(a).array
+    x = jnp.moveaxis(taken_apart(x)[0][0], i, -1)
+    rows = x.reshape(-1, x.shape[-1])
+
+    def of_row(row: Any) -> Any:
+        ordered = jnp.sort(row)
+        below, upto = (jnp.searchsorted(ordered, row, side=s) for s in ("left", "right"))
+        return (below + upto + 1).astype(jnp.result_type(float)) / 2
+
+    out = jax.vmap(of_row)(rows)
+    valid = rows == rows
+    if pct:
+        out = out / jnp.maximum(valid.sum(-1, keepdims=True), 1).astype(out.dtype)
+    out = jnp.where(valid, out, jnp.nan).reshape(x.shape)
+    return bare(jnp.moveaxis(out, -1, i), a._axes.plain)
 
 
 def polyfit(
@@ -201,7 +221,7 @@ def histogram(
     edges = np.asarray(bins, np.float64)
     if edges.ndim != 1 or len(edges) < 2:
         raise AxisError("`histogram` takes the edges of its bins.").at(user_line())
-    x = jtu.tree_leaves(inexact(a).array)[0]
+    x = taken_apart(inexact(a).array)[0][0]
     moved = jnp.transpose(x, (*rest, *over)).reshape((*[x.shape[i] for i in rest], -1))
     ends = jnp.asarray(edges, moved.dtype)
     place = jnp.searchsorted(ends, moved, side="right") - 1
@@ -213,6 +233,6 @@ def histogram(
         counts = shares / jnp.asarray(widths, shares.dtype)
     layout = a._axes.keep(rest)
     middles = (edges[1:] + edges[:-1]) / 2
-    tree = jtu.tree_structure(a.array) if is_value(a.array) else None
+    tree = taken_apart(a.array)[1] if is_value(a.array) else None
     dims = (*layout.dims, name_of(into))
     return bare(counts, axes(dims, {**layout.coords, name_of(into): Coordinate(middles, tree)}))

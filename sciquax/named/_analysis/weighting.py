@@ -3,7 +3,8 @@
 from typing import Any
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
+
+from sciquax.core.internal import taken_apart
 
 from .._array.base import as_named, bare
 from .._array.coordinates import meet
@@ -44,7 +45,7 @@ class Weighted:
         """The array with zeros, and its weights, zero, where an element does not count."""
         a = self._array
         weights = self._weights.broadcast_like(a).transpose(*a.dims)
-        valid = ~jnp.isnan(jtu.tree_leaves(a.array)[0])
+        valid = ~jnp.isnan(taken_apart(a.array)[0][0])
         weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
         if skipna:
             a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)

@@ -15,6 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import Unsettled, convert_to, user_line
+from sciquax.core.internal import taken_apart, takes_values_apart
 
 from .errors import CoordinateError
 
@@ -149,6 +150,7 @@ class Coordinate:
         """The unit, or nothing."""
         return getattr(self.value(), "units", "")
 
+    @takes_values_apart
     def converted(self, like: "Coordinate") -> np.ndarray:
         """The values in the unit of `like`, in double precision.
 
@@ -162,7 +164,7 @@ class Coordinate:
             value = convert_to(self.of(self.values.astype(np.float64)), like.of(np.float64(0.0)))
         except Unsettled:
             raise CoordinateError("Coordinates of different kinds.") from None
-        return np.asarray(jtu.tree_leaves(value)[0])
+        return np.asarray(taken_apart(value)[0][0])
 
 
 def _narrower(lhs: Coordinate, rhs: Coordinate) -> np.dtype | None:
@@ -208,7 +210,7 @@ def _of_objects(values: np.ndarray) -> np.ndarray:
 
 
 def _rebuild(values: np.ndarray, value: Any) -> Coordinate:
-    return Coordinate(values, None if value is None else jtu.tree_structure(value))
+    return Coordinate(values, None if value is None else taken_apart(value)[1])
 
 
 # -- where arrays meet ----------------------------------------------------------------------------

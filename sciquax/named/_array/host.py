@@ -8,6 +8,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value
+from sciquax.core.internal import taken_apart
 
 
 def host_leaf(held: Any) -> np.ndarray | None:
@@ -29,7 +30,7 @@ def for_jax(x: Any) -> Any:
     if limits.min <= leaf.min() and leaf.max() <= limits.max:
         return x
     leaf = leaf.astype(np.float64)
-    return jtu.tree_unflatten(jtu.tree_structure(x), [leaf]) if is_value(x) else leaf
+    return jtu.tree_unflatten(taken_apart(x)[1], [leaf]) if is_value(x) else leaf
 
 
 def on_device(x: Any) -> Any:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import adopt, is_value, user_line
-from sciquax.core.internal import Tracer, known_value
+from sciquax.core.internal import Tracer, known_value, taken_apart
 
 from .coordinates import Coordinate
 from .errors import CoordinateError
@@ -36,9 +35,9 @@ def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
         taken = adopt(foreign[:1] if getattr(foreign, "ndim", 0) else foreign)
         if is_value(taken):  # another library's quantity: its numbers as they are
             numbers = foreign.magnitude if hasattr(foreign, "magnitude") else foreign.value
-            return np.asarray(numbers), jtu.tree_structure(taken)
+            return np.asarray(numbers), taken_apart(taken)[1]
     if is_value(value):
-        leaves, tree = jtu.tree_flatten(value)
+        leaves, tree = taken_apart(value)
         if len(leaves) != 1:
             raise CoordinateError(f"A {type(value).__name__} cannot be a coordinate.").at(
                 user_line()

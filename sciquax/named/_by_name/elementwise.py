@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._array.axes import axes
 from .._array.base import as_named, bare
 from .._labels.distances import inexact, with_leaf
+from .._labels.host_functions import dates_of
 from .alignment import alignment
 from .call_jax import apply
 
@@ -40,8 +42,10 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 def keep_where(a: Any, condition: Any) -> Any:
     """`a` where a condition holds, else nan, in any unit; integers become floating point."""
-    a = inexact(a)
     mask = as_named(condition, "where")
+    if (dates := dates_of(a)) is not None and isinstance(mask.array, np.ndarray):
+        return where(mask, a, bare(np.array("NaT", dates.dtype), axes(()))).transpose(*a.dims, ...)
+    a = inexact(a)
     plan = alignment("where", (a._axes, mask._axes))
     plan.check("where", [a.array.shape, mask.array.shape])
     both = bare(plan.steps[0](a.array), plan.axes)

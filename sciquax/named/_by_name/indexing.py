@@ -14,7 +14,7 @@ from sciquax.core import user_line
 
 from .._array.base import NamedBase
 from .._array.errors import AxisError, PositionalError, show_dims
-from .._labels.lookup import locate
+from .._labels.lookup import is_mask, locate
 from .places import isel
 from .shapes import _pairs
 from .updating import update
@@ -113,6 +113,9 @@ class Indexing(NamedBase):
         indexers = {}
         for axis, value in _pairs("sel", values, more).items():
             i = self._axes.position("sel", axis, self)
+            if is_mask(value) and self.dims[i] not in self._axes.coords:
+                indexers[self.dims[i]] = value
+                continue
             self.coord(axis)
             known = self._axes.coords[self.dims[i]]
             indexers[self.dims[i]] = locate(known, self.dims[i], value, method, tolerance)

@@ -8,11 +8,13 @@ import numpy as np
 
 from sciquax.core import user_line
 
+from .._array.axes import Axes
 from .._array.base import NamedBase, bare
+from .._array.coordinates import Beside, Coordinate
 from .._array.errors import AxisError, AxisSizeError
 from .._labels.distances import with_leaf
 from .call_jax import apply
-from .reductions import only_name, unsorted
+from .reductions import only_name
 from .shapes import _pairs, known_integer, scalar
 
 M = TypeVar("M", bound="Moving")
@@ -73,7 +75,8 @@ class Moving(NamedBase):
     ) -> M:  # fmt: skip
         """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`.
 
-        By zeros in the array's own unit, if `constant_values` is not given.
+        By zeros in the array's own unit, if `constant_values` is not given. Labels repeat where
+        the elements do; new ones are nan, and strings, which have no nan, go.
         """
         pairs = _pairs("pad", widths, more)
         positions = self._axes.positions("pad", list(pairs), self)
@@ -87,4 +90,37 @@ class Moving(NamedBase):
             out = apply(jnp.pad, self.array, tuple(full), mode, constant_values=value)
         else:
             out = with_leaf(self, lambda x: apply(jnp.pad, x, tuple(full), mode))
-        return bare(out, unsorted(self._axes, *[self.dims[i] for i in positions]))
+        layout = self._axes.plain
+        for i in positions if layout.coords or layout.beside else ():
+            layout = _padded(layout, str(self.dims[i]), self.shape[i], full[i], mode)
+        return bare(out, layout)
+
+
+_REPEATING = ("edge", "reflect", "symmetric", "wrap")
+
+
+def _padded(layout: Axes, name: str, n: int, widths: tuple[int, int], mode: str) -> Axes:
+    """The axes of an array that is longer along a name."""
+    if mode in _REPEATING or widths == (0, 0):
+        known: Any = mode
+        return layout.taken({name: np.pad(np.arange(n), widths, known if n else "constant")})
+    own = layout.coords.get(name)
+    made = layout.without(name)
+    if own is not None:
+        made = made.with_coord(name, _with_missing(own, 0, widths))
+    beside = {
+        key: Beside(c.dims, held)
+        for key, c in layout.beside.items()
+        if name in c.dims and (held := _with_missing(c.held, c.dims.index(name), widths))
+    }
+    return made.with_beside(**beside)
+
+
+def _with_missing(known: Coordinate, axis: int, widths: tuple[int, int]) -> Coordinate | None:
+    values = known.values
+    if values.dtype.kind not in "iufmM":
+        return None
+    missing: Any = np.array("NaT", values.dtype) if values.dtype.kind in "mM" else np.nan
+    values = values if values.dtype.kind in "fmM" else values.astype(np.float64)
+    full = [widths if i == axis else (0, 0) for i in range(values.ndim)]
+    return Coordinate(np.pad(values, full, constant_values=missing), known.tree)

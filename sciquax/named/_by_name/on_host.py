@@ -11,6 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate
@@ -55,7 +56,7 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
         return NotImplemented
     if what in ("mod", *_SCALING) and (swapped or mine.dtype.kind not in "iuf"):
         return NotImplemented
-    tree = jtu.tree_structure(own.array) if is_value(own.array) else None
+    tree = taken_apart(own.array)[1] if is_value(own.array) else None
     if what in _SCALING and tree is not None and not _scales(op, tree):
         return NotImplemented
     known = Coordinate(mine.ravel(), tree)
@@ -81,7 +82,7 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
 def _scales(op: Callable[..., Any], tree: Any) -> bool:
     """Whether numbers of a unit may be multiplied as they are: not degrees Celsius or decibels."""
     try:
-        leaves, made = jtu.tree_flatten(op(jtu.tree_unflatten(tree, [np.float32(3.0)]), 2.0))
+        leaves, made = taken_apart(op(jtu.tree_unflatten(tree, [np.float32(3.0)]), 2.0))
     except Exception:
         return False
     return made == tree and float(leaves[0]) == op(3.0, 2.0)
@@ -94,12 +95,12 @@ def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
         return NotImplemented
     values = is_value(lhs.array), is_value(rhs.array)
     if any(values):
-        if not all(values) or jtu.tree_structure(lhs.array) != jtu.tree_structure(rhs.array):
+        if not all(values) or taken_apart(lhs.array)[1] != taken_apart(rhs.array)[1]:
             return NotImplemented
-        tree = jtu.tree_structure(lhs.array)
+        tree = taken_apart(lhs.array)[1]
         examples = [jtu.tree_unflatten(tree, [np.float32(x)]) for x in (3.0, 2.0)]
         example = op(*examples)
-        leaves, tree = jtu.tree_flatten(example)
+        leaves, tree = taken_apart(example)
         if len(leaves) != 1 or float(leaves[0]) != float(op(3.0, 2.0)):
             return NotImplemented  # decibels add up otherwise
         made = tree if is_value(example) else None

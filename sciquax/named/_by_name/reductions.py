@@ -18,7 +18,7 @@ from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError, show_dims
 from .alignment import alignment
 from .call_jax import apply
-from .label_at import label_at
+from .extremes import label_of, place_of
 from .weights import weighted_mean
 
 
@@ -80,7 +80,9 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[
         least = kwargs.pop("min_count", None) if what in ("sum", "prod") else None
         if least is not None:
             return method(self, names, **kwargs).where(self.count(names) >= least)
-        if kwargs.pop("skipna", False) and jnp.issubdtype(self.dtype, jnp.inexact):
+        if kwargs.pop("skipna", False) and (
+            jnp.issubdtype(self.dtype, jnp.inexact) or np.dtype(self.dtype).kind in "mM"
+        ):
             if without_nans is None:
                 raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
             return reduce(self, f"nan{what}", without_nans, names, **kwargs)
@@ -202,34 +204,36 @@ class Reductions(NamedBase):
     ) -> R:
         """The place of the largest element along a name. One-dimensional arrays need no name.
 
-        `skipna` leaves nans out, as `nanargmax` does.
+        Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
+        as `nanargmax` does.
         """
-        return reduce_one(self, "argmax", jnp.nanargmax if skipna else jnp.argmax, name)
+        return _place(self, "argmax", jnp.nanargmax if skipna else jnp.argmax, name)
 
     def argmin(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, name: Any = None, *, skipna: bool = False
     ) -> R:
         """The place of the smallest element along a name. One-dimensional arrays need no name.
 
-        `skipna` leaves nans out, as `nanargmin` does.
+        Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
+        as `nanargmin` does.
         """
-        return reduce_one(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
+        return _place(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
 
     def nanargmax(self: R, name: Any = None) -> R:
         """The place of the largest element that is no nan along a name; -1 where all are."""
-        return reduce_one(self, "nanargmax", jnp.nanargmax, name)
+        return _place(self, "nanargmax", jnp.nanargmax, name)
 
     def nanargmin(self: R, name: Any = None) -> R:
         """The place of the smallest element that is no nan along a name; -1 where all are."""
-        return reduce_one(self, "nanargmin", jnp.nanargmin, name)
+        return _place(self, "nanargmin", jnp.nanargmin, name)
 
     def idxmax(self: R, name: Any = None, *, skipna: bool = True) -> R:
         """The coordinate of the largest element that is no nan; nan where all are."""
-        return _label_at(self, "idxmax", name, skipna)
+        return label_of(self, "idxmax", only_name(self, "idxmax", name), skipna)
 
     def idxmin(self: R, name: Any = None, *, skipna: bool = True) -> R:
         """The coordinate of the smallest element that is no nan; nan where all are."""
-        return _label_at(self, "idxmin", name, skipna)
+        return label_of(self, "idxmin", only_name(self, "idxmin", name), skipna)
 
     def cumsum(self: R, name: Any = None, *, skipna: bool = False) -> R:
         """Cumulative sum along a name, of small integers in the dtype of their sum."""
@@ -297,16 +301,8 @@ def _name(a: Any, what: str, name: Any) -> Any:
     return a.dims[a._axes.position(what, name, a)]
 
 
-def reduce_one(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
-    axis = a._axes.position(what, only_name(a, what, name), a)
-    rest = [i for i in range(a.ndim) if i != axis]
-    return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
-
-
-def _label_at(a: Any, what: str, name: Any, skipna: bool) -> Any:
-    name = _name(a, what, only_name(a, what, name))
-    places = getattr(a, what.replace("idx", "nanarg" if skipna else "arg"))(name)
-    return label_at(a, what, name, places)
+def _place(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
+    return place_of(a, what, function, only_name(a, what, name))
 
 
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:

@@ -21,6 +21,7 @@ from .._array.errors import (
 )
 from .alignment import sizes_differ, unnamed
 from .call_jax import apply
+from .stacking import stacked, unstacked
 
 
 def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
@@ -174,11 +175,27 @@ class Shapes(NamedBase):
         out._axes.position("flatten", into, out)
         return out
 
+    def stack(self: S, names: Mapping[Any, Any] | None = None, /, **more: Any) -> S:
+        """Several axes as one, as `flatten`, with their labels: `stack(z=("x", "y"))`.
+
+        The labels stand beside the new axis, as coordinates of their names.
+        """
+        out: Any = self
+        for into, several in _pairs("stack", names, more).items():
+            out = stacked(out, several, into)
+        return out
+
     def unflatten(self: S, name: Any, into: Any = None, /, **sizes: int) -> S:
         """One axis as several, the first varying slowest: `unflatten("xy", x=3, y=4)`.
 
-        **Raises** `AxisSizeError` unless the sizes multiply to the axis' size.
+        With names alone, `unflatten("z", ("x", "y"))`, by the labels of these names that stand
+        beside the axis, as `stack` leaves them: nan where there is no element.
+
+        **Raises** `AxisSizeError` unless the sizes multiply to the axis' size; `CoordinateError`
+        for two elements of the same labels.
         """
+        if isinstance(into, (list, tuple)) and all(isinstance(n, str) for n in into):
+            return unstacked(self, name, into)
         place = self._axes.position("unflatten", name, self)
         pairs = {**(sizes_of("unflatten", into) if into is not None else {}), **sizes}
         new = sizes_of("unflatten", pairs)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+
+from sciquax.core.internal import taken_apart
 
 from .._array.base import as_named, bare
 from .._array.coordinates import meet
@@ -20,7 +21,7 @@ def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> 
     weights = weights.broadcast_like(a).transpose(*a.dims)
     meet(what, a._axes.coords, weights._axes.coords)
     if skipna:
-        valid = ~jnp.isnan(jax.tree_util.tree_leaves(a.array)[0])
+        valid = ~jnp.isnan(taken_apart(a.array)[0][0])
         weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)
         a = bare(with_leaf(a, lambda x: jnp.where(valid, x, 0)), a._axes)
     axis = tuple(over)

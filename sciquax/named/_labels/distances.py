@@ -8,6 +8,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate
@@ -84,9 +85,21 @@ def coordinate_along(a: Any, what: str, name: Any, least: int) -> tuple[str, Coo
 
 
 def inexact(a: Any) -> Any:
-    """The array in floating point, as JAX converts integers for a mean."""
+    """The array in floating point, as JAX converts integers for a mean.
+
+    **Raises** `CoordinateError` for dates, spans of time and strings, which are no numbers.
+    """
     if jnp.issubdtype(a.dtype, jnp.inexact):
         return a
+    if np.dtype(a.dtype).kind in "mMOUS":
+        first = next((d for d in a.dims if d is not None), "time")
+        raise CoordinateError(
+            f"This is computed of numbers, and got an array of {a.dtype}.",
+            "Of dates `t`, take the seconds from the first: "
+            f"`(t - t.isel({first}=0)).dt.total_seconds()`."
+            if np.dtype(a.dtype).kind in "mM"
+            else "Select by it, or group by it.",
+        ).at(user_line())
     return a.astype(jnp.result_type(float))
 
 
@@ -98,7 +111,7 @@ def with_leaf(a: NamedBase, function: Any) -> Any:
     held = a.array
     if not is_value(held):
         return function(held)
-    leaves, tree = jtu.tree_flatten(held)
+    leaves, tree = taken_apart(held)
     if len(leaves) != 1 or leaves[0].shape != held.shape:
         return function(held)
     return jtu.tree_unflatten(tree, [function(leaves[0])])
@@ -107,9 +120,9 @@ def with_leaf(a: NamedBase, function: Any) -> Any:
 def mixed(before: Any, after: Any, share: Any) -> Any:
     """Between two arrays of one unit, by the share of the second; either alone at 0 and 1."""
     held = before.array
-    x, y = (jtu.tree_leaves(v.array) for v in (before, after))
+    x, y = (taken_apart(v.array)[0] for v in (before, after))
     if is_value(held) and len(x) == 1 and x[0].shape == held.shape:
-        tree = jtu.tree_structure(held)
+        tree = taken_apart(held)[1]
         out = mixed(bare(x[0], before._axes), bare(y[0], after._axes), share)
         return bare(jtu.tree_unflatten(tree, [out.array]), out._axes)
     from_both = before * (1 - share) + after * share
@@ -136,4 +149,4 @@ def frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | 
     if known.tree is None:
         return Coordinate(values)
     example = difference_of(known).of(np.float32(1.0))
-    return Coordinate(values, jtu.tree_structure(1.0 / example))
+    return Coordinate(values, taken_apart(1.0 / example)[1])

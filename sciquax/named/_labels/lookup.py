@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
+from sciquax.core.internal import taken_apart
 
 from .._array.axes import Axes
 from .._array.base import NamedBase, bare
@@ -113,7 +113,7 @@ def locate(known: Coordinate, name: str, value: Any, method: str | None, toleran
     method = METHODS[method]
     if isinstance(value, slice):
         return _between(known, name, value)
-    if known.values.dtype.kind != "b" and _is_mask(value):
+    if known.values.dtype.kind != "b" and is_mask(value):
         return value
     labels = labels_among(known, name, value)
     wanted = labels.values
@@ -137,7 +137,7 @@ def locate(known: Coordinate, name: str, value: Any, method: str | None, toleran
     return int(places) if places.ndim == 0 else places
 
 
-def _is_mask(value: Any) -> bool:
+def is_mask(value: Any) -> bool:
     dtype = getattr(value, "dtype", None)
     if dtype is None and isinstance(value, (list, tuple)):
         return len(value) > 0 and all(isinstance(x, (bool, np.bool_)) for x in value)
@@ -261,7 +261,7 @@ def difference_of(known: Coordinate) -> Coordinate:
     if known.tree is None:
         return known
     example = known.of(np.float64(1.0))
-    return Coordinate(np.zeros(0), jtu.tree_structure(example - example))
+    return Coordinate(np.zeros(0), taken_apart(example - example)[1])
 
 
 def _between(known: Coordinate, name: str, value: slice) -> slice | np.ndarray:

@@ -20,6 +20,7 @@ from sciquax.core import (
     register_rule,
     strip,
 )
+from sciquax.core.internal import AFTER_BODY
 
 from .._array.axes import Axes, Dims, axes, met
 from .._array.base import bare
@@ -186,6 +187,33 @@ def _coordinates(call: Call, layouts: Sequence[Axes]) -> list[Axes]:
         )
         for i, x in known
     ]
+
+
+def _with_single_values(operands: Sequence[Any], outs: Sequence[Any]) -> Sequence[Any]:
+    """Results of a body with the single coordinates that all its named operands have.
+
+    Bodies are staged without these, so that they are not compiled anew for each.
+    """
+    first, *rest = [x._axes.beside for x in map(strip, operands) if isinstance(x, NamedArray)]
+    single = {
+        n: c for n, c in first.items()
+        if not c.dims and all(n in other and c.same(other[n]) for other in rest)
+    }  # fmt: skip
+    if not single:
+        return outs
+
+    def beside(x: Any) -> Any:
+        inner = strip(x)
+        if not isinstance(inner, NamedArray):
+            return x
+        known = inner._axes
+        made = bare(inner.array, known.with_beside(**{**single, **known.beside}))
+        return Polymorphic(made) if type(x) is Polymorphic else made
+
+    return [*map(beside, outs)]
+
+
+AFTER_BODY[NamedArray] = _with_single_values
 
 
 # -- enrolment ------------------------------------------------------------------------------------
