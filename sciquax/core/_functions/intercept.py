@@ -72,12 +72,20 @@ def rules_of(function: Any) -> FunctionRules | None:
     return rules if rules is not None and rules.by_name else None
 
 
-def add_hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+def add_hook(
+    function: Any,
+    hook_for: Callable[[Callable[..., Any]], Callable[..., Any]],
+    now: bool = False,
+) -> None:
     """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on.
 
-    It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before.
+    It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before. One
+    that is called before anything is staged is hooked at once, `now`.
     """
-    _hooks.append((function, hook_for))
+    if now:
+        pass_through(function, hook_for)
+    else:
+        _hooks.append((function, hook_for))
 
 
 def install() -> None:
