@@ -199,10 +199,13 @@ def _replace(cls: Any, name: str, method: Callable[..., Any]) -> None:
 def _called_by_matplotlib() -> bool:
     """Whether one of its methods calls another, and no user or `pyplot` for one."""
     frame: Any = sys._getframe(1)
-    while frame.f_code.co_filename.startswith((__file__, "<@")):  # ours, and what checks types
+    while frame.f_globals.get("__name__", "").startswith(_BETWEEN):
         frame = frame.f_back
     module = frame.f_globals.get("__name__", "")
     return module.startswith("matplotlib.") and module != "matplotlib.pyplot"
+
+
+_BETWEEN = (__name__, "jaxtyping", "beartype")
 
 
 def _as_one(x: Any) -> Any:
