@@ -19,6 +19,8 @@ import numpy as np
 from sciquax.units import Quantity
 from sciquax.units.internal import as_unit
 
+from ._drawn import install, remove
+
 
 class QuantityConverter(munits.ConversionInterface):
     """How matplotlib sees quantities. **Arguments**: `spec`, pint's format of the axis's label."""
@@ -51,8 +53,12 @@ class QuantityConverter(munits.ConversionInterface):
         """The axis's label: its unit, unless that is a plain number."""
         if unit is None:
             return None
+        return munits.AxisInfo(label=self.label(unit))
+
+    def label(self, unit: Any) -> str | None:
+        """What a unit is called on an axis or a colour bar."""
         unit = as_unit(unit)
-        return munits.AxisInfo(label=None if unit.plain else format(unit.pint, self.spec))
+        return None if unit.plain else format(unit.pint, self.spec)
 
 
 def _quantities(x: Any) -> list[Quantity]:
@@ -67,12 +73,14 @@ def enable(spec: str = "~P") -> None:
     **Arguments**: `spec`, pint's format of units in labels: "~P" for m/s², "P" for names, "L" for
     LaTeX.
     """
-    munits.registry[Quantity] = QuantityConverter(spec)
+    munits.registry[Quantity] = converter = QuantityConverter(spec)
+    install(converter.label)
 
 
 def disable() -> None:
     """Undo `enable`: quantities are then refused, as by `np.asarray`."""
     munits.registry.pop(Quantity, None)
+    remove()
 
 
 @contextlib.contextmanager
@@ -83,7 +91,6 @@ def plot_units(spec: str = "~P") -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            disable()
-        else:
-            munits.registry[Quantity] = before
+        disable()
+        if isinstance(before, QuantityConverter):
+            enable(before.spec)

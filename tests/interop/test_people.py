@@ -146,6 +146,72 @@ def test_other_plots(axes):
     assert axes.dataLim.y1 < 10.0  # kilometres
 
 
+TIMES = Quantity(jnp.arange(3.0), "s")
+HEIGHTS = Quantity(jnp.array([1.0, 2.0, 4.0]), "km")
+FIELD = Quantity(jnp.arange(9.0).reshape(3, 3), "K")
+
+
+def _of(numbers):
+    return np.asarray(numbers).ravel().tolist()
+
+
+# What is drawn, what numbers matplotlib then has, and in which units the axes are.
+DRAWN = {
+    "scatter": (
+        lambda ax: ax.scatter(TIMES, HEIGHTS, c=FIELD[0], vmax=Quantity(1500.0, "mK")).get_clim(),
+        [0.0, 1.5], "s", "km",
+    ),
+    "pcolormesh": (
+        lambda ax: ax.pcolormesh(TIMES, HEIGHTS, FIELD).get_array(), range(9), "s", "km",
+    ),
+    "contourf": (
+        lambda ax: ax.contourf(
+            TIMES, HEIGHTS, FIELD, levels=Quantity(jnp.array([1e3, 2e3]), "mK")
+        ).levels,
+        [1.0, 2.0], "s", "km",
+    ),
+    "quiver": (
+        lambda ax: ax.quiver(TIMES, HEIGHTS, HEIGHTS, 2.0 * HEIGHTS.to("m")).V,
+        [2.0, 4.0, 8.0], "s", "km",
+    ),
+    "hist": (
+        lambda ax: ax.hist(HEIGHTS, bins=Quantity(jnp.array([0.0, 1500.0, 5000.0]), "m"))[0],
+        [1.0, 2.0], "km", "",
+    ),
+    "boxplot": (lambda ax: ax.boxplot(HEIGHTS)["medians"][0].get_ydata(), [2.0, 2.0], "", "km"),
+    "imshow": (lambda ax: ax.imshow(FIELD).get_array(), range(9), "", ""),
+    "stem": (lambda ax: ax.stem(TIMES, HEIGHTS).markerline.get_ydata(), [1, 2, 4], "s", "km"),
+    "list": (lambda ax: ax.plot([*TIMES], [*HEIGHTS])[0].get_ydata(False), [1, 2, 4], "s", "km"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_colours_arrows_and_counts(axes, name):
+    draw, expected, x, y = DRAWN[name]
+    np.testing.assert_allclose(_of(draw(axes)), [*expected], rtol=1e-6)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (x, y)
+
+
+def test_a_colour_bar_has_the_unit(axes):
+    bar = axes.figure.colorbar(axes.pcolormesh(TIMES, HEIGHTS, FIELD))
+    assert bar.ax.get_ylabel() == "K"
+
+
+def test_numbers_and_quantities_do_not_share_an_axis(axes):
+    axes.plot(TIMES, HEIGHTS)
+    assert_raises(
+        DimensionalityError,
+        lambda: axes.scatter(TIMES, np.arange(3.0)),  # HERE
+        "`scatter` got plain numbers for the y axis, which is in 'km'.\n{place}\n"
+        "Give them a unit, or draw them on axes of their own.",
+        at=test_numbers_and_quantities_do_not_share_an_axis,
+    )
+    other = axes.twinx()
+    other.plot(TIMES, np.arange(3.0))
+    with pytest.raises(DimensionalityError, match="for the y axis, which has plain numbers"):
+        other.plot(TIMES, HEIGHTS)
+
+
 def test_without_it_plots_are_refused():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
@@ -168,7 +234,7 @@ def test_without_it_plots_are_refused():
 
 def test_what_matplotlib_does_not_convert_is_refused(axes):
     with pytest.raises(DimensionalityError, match="matplotlib takes numbers alone here: use"):
-        axes.hist(Quantity(jnp.array([0.0, 1.0]), "s"))
+        axes.hexbin(TIMES, TIMES)
 
 
 # -- stored

@@ -97,13 +97,15 @@ class NumpyProtocol(QuantityBase):
         return hash(key)
 
     def __eq__(self, other: Any) -> Any:
-        if self.shape or not compared_as_static() or (key := _key(self)) is None:
-            return self._binary("eq", self, other)
+        x: Any = self
+        if x.shape or not compared_as_static() or (key := _key(x)) is None:
+            return x._binary("eq", x, other)
         return isinstance(other, QuantityBase) and key == _key(other)
 
     def __ne__(self, other: Any) -> Any:
-        if self.shape or not compared_as_static() or (key := _key(self)) is None:
-            return self._binary("ne", self, other)
+        x: Any = self
+        if x.shape or not compared_as_static() or (key := _key(x)) is None:
+            return x._binary("ne", x, other)
         return not isinstance(other, QuantityBase) or key != _key(other)
 
     def __len__(self) -> int:

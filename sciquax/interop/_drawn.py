@@ -1,0 +1,225 @@
+"""What matplotlib draws of quantities and does not ask their unit of: colours, arrows, histograms.
+
+The methods of its axes are given numbers instead, as long as quantities are registered with it.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import matplotlib.axes
+import matplotlib.figure
+import numpy as np
+import pint
+
+from sciquax.core import user_line
+from sciquax.units import DimensionalityError, Quantity
+from sciquax.units.internal import as_unit
+
+
+def colours(name: str) -> Callable[..., Any]:
+    """A method that maps numbers to colours: they, and their limits, in the unit of the first."""
+
+    def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        place: Any = _COLOURED[name](args)
+        holder: Any = kwargs if place not in range(len(args)) else args
+        z = holder.get(place) if holder is kwargs else holder[place]
+        if not isinstance(z, Quantity):
+            return original(ax, *args, **kwargs)
+        unit = z.units
+        holder[place] = _numbers(z, unit)
+        for key in ("vmin", "vmax", "levels"):
+            if isinstance(kwargs.get(key), Quantity):
+                kwargs[key] = _numbers(kwargs[key], unit)
+        if holder is args and len(args) > place + 1 and isinstance(args[place + 1], Quantity):
+            args[place + 1] = _numbers(args[place + 1], unit)  # a contour's levels
+        drawn = original(ax, *args, **kwargs)
+        drawn.sciquax_unit = unit
+        return drawn
+
+    return method
+
+
+_COLOURED: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "scatter": lambda args: 3 if len(args) > 3 else "c",
+    "imshow": lambda args: 0 if args else "X",
+    "pcolor": lambda args: len(args) - 1,
+    "pcolormesh": lambda args: len(args) - 1,
+    "contour": lambda args: 2 if len(args) > 2 else 0,
+    "contourf": lambda args: 2 if len(args) > 2 else 0,
+}
+
+
+def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Arrows: both components in the unit of the first."""
+    first = 2 if len(args) > 3 else 0
+    u, v = args[first : first + 2]
+    if isinstance(u, Quantity) or isinstance(v, Quantity):
+        unit = u.units if isinstance(u, Quantity) else v.units
+        args[first : first + 2] = [_numbers(x, unit) for x in (u, v)]
+    return original(ax, *args, **kwargs)
+
+
+def _spread(along: Callable[[dict[str, Any]], str]) -> Callable[..., Any]:
+    """A histogram and its like: what is counted, and its bins, in the unit of the axis."""
+
+    def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        data = args[0] if args else None
+        several = [data] if isinstance(data, Quantity) else data
+        if not isinstance(several, (list, tuple)) or not any(
+            isinstance(x, Quantity) for x in several
+        ):
+            return original(ax, *args, **kwargs)
+        axis = getattr(ax, along(kwargs))
+        axis.update_units(next(x for x in several if isinstance(x, Quantity)))
+        unit = axis.get_units()
+        args[0] = _numbers(data, unit)
+        for key in ("bins", "range"):
+            if not isinstance(kwargs.get(key), (int, str, type(None))):
+                kwargs[key] = _numbers(kwargs[key], unit)
+        if len(args) > 1 and not isinstance(args[1], (int, str)):
+            args[1] = _numbers(args[1], unit)
+        return original(ax, *args, **kwargs)
+
+    return method
+
+
+def _numbers(x: Any, unit: Any) -> Any:
+    """Numbers in a unit. **Raises** `DimensionalityError` for what has none."""
+    if isinstance(x, (list, tuple)):
+        return [_numbers(y, unit) for y in x]
+    return np.asarray((x if isinstance(x, Quantity) else Quantity(x)).m_as(unit))
+
+
+# -- numbers and quantities on one axis -----------------------------------------------------------
+
+
+def _checked(name: str) -> Callable[..., Any]:
+    """A method that draws points: refused where plain numbers and a unit meet on an axis."""
+
+    def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        groups = _groups(args) if name == "plot" else [args[:2]]
+        if kwargs.get("data") is None:
+            for group in groups:
+                axes = (ax.yaxis,) if len(group) == 1 else (ax.xaxis, ax.yaxis)
+                for axis, x in zip(axes, group, strict=True):
+                    _check(name, ax, axis, x)
+        draw = colours(name) if name in _COLOURED else None
+        return draw(original, ax, args, kwargs) if draw else original(ax, *args, **kwargs)
+
+    return method
+
+
+def _groups(args: Sequence[Any]) -> list[list[Any]]:
+    """The points that `plot` is given: `x, y, "r--", x, y`."""
+    groups: list[list[Any]] = [[]]
+    for x in args:
+        if isinstance(x, str) or len(groups[-1]) == 2:
+            groups.append([])
+        if not isinstance(x, str):
+            groups[-1].append(x)
+    return [group for group in groups if group]
+
+
+def _check(name: str, ax: Any, axis: Any, x: Any) -> None:
+    there = axis.get_units()
+    known = isinstance(there, pint.Unit) and not as_unit(there).plain
+    if known and isinstance(x, (np.ndarray, jax.Array, list, tuple)):
+        array = np.asarray(x, object) if isinstance(x, (list, tuple)) else x
+        if array.dtype.kind in "biuf" or all(isinstance(y, (int, float)) for y in array.ravel()):
+            what = f"plain numbers for the {axis.axis_name} axis, which is in '{there:~C}'"
+            raise _mixture(name, what, there, "Give them a unit, or draw them on axes of their own")
+    if isinstance(x, Quantity) and there is None and not as_unit(x.units).plain and ax.has_data():
+        what = (
+            f"a quantity in '{x.units:~C}' for the {axis.axis_name} axis, which has plain numbers"
+        )
+        raise _mixture(name, what, x.units, "Give the others a unit, or draw on axes of its own")
+
+
+def _mixture(name: str, what: str, unit: Any, remedy: str) -> DimensionalityError:
+    error = DimensionalityError(f"`{name}` got {what}.", unit, as_unit("").pint, f"{remedy}.")
+    return error.at(user_line())
+
+
+# -- in matplotlib's classes ----------------------------------------------------------------------
+
+
+def _upright(kwargs: dict[str, Any]) -> bool:
+    return kwargs.get("orientation", "vertical") == "vertical" and kwargs.get("vert") is not False
+
+
+_POINTS = (
+    "plot", "scatter", "errorbar", "fill_between", "step", "stem", "bar", "loglog", "semilogx",
+    "semilogy",
+)  # fmt: skip
+_METHODS: dict[str, Callable[..., Any]] = {
+    **{name: colours(name) for name in _COLOURED},
+    **{name: _checked(name) for name in _POINTS},
+    "quiver": _arrows,
+    "barbs": _arrows,
+    "hist": _spread(lambda kwargs: "xaxis" if _upright(kwargs) else "yaxis"),
+    "ecdf": _spread(lambda kwargs: "xaxis" if _upright(kwargs) else "yaxis"),
+    "boxplot": _spread(lambda kwargs: "yaxis" if _upright(kwargs) else "xaxis"),
+    "violinplot": _spread(lambda kwargs: "yaxis" if _upright(kwargs) else "xaxis"),
+}
+_originals: dict[tuple[Any, str], Any] = {}
+
+
+def install(label: Callable[[Any], str | None]) -> None:
+    """Have the methods of matplotlib's axes take quantities; `label` says what a unit is called."""
+    remove()
+    axes = matplotlib.axes.Axes
+    for name, method in _METHODS.items():
+        _replace(axes, name, method)
+
+    def colorbar(original: Any, figure: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        bar = original(figure, *args, **kwargs)
+        unit = getattr(bar.mappable, "sciquax_unit", None)
+        if unit is not None and not kwargs.get("label") and (text := label(unit)):
+            bar.set_label(text)
+        return bar
+
+    _replace(matplotlib.figure.FigureBase, "colorbar", colorbar)
+
+
+def _replace(cls: Any, name: str, method: Callable[..., Any]) -> None:
+    original = _originals[cls, name] = getattr(cls, name)
+
+    @functools.wraps(original)
+    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _called_by_matplotlib():  # on numbers
+            return original(self, *args, **kwargs)
+        return method(original, self, [*map(_as_one, args)], kwargs)
+
+    setattr(cls, name, replaced)
+
+
+def _called_by_matplotlib() -> bool:
+    """Whether one of its methods calls another, and no user or `pyplot` for one."""
+    frame: Any = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith(_BETWEEN):
+        frame = frame.f_back
+    module = frame.f_globals.get("__name__", "")
+    return module.startswith("matplotlib.") and module != "matplotlib.pyplot"
+
+
+_BETWEEN = (__name__, "jaxtyping", "beartype")
+
+
+def _as_one(x: Any) -> Any:
+    """A list of scalar quantities as one quantity."""
+    scalars = (
+        isinstance(x, (list, tuple))
+        and x
+        and all(isinstance(y, Quantity) and y.ndim == 0 for y in x)
+    )
+    return Quantity(list(x)) if scalars else x
+
+
+def remove() -> None:
+    """Have them as they were."""
+    for (cls, name), original in _originals.items():
+        setattr(cls, name, original)
+    _originals.clear()
