@@ -4,7 +4,7 @@
 #   make demo      the solar system example
 #   make test      the test suite, but for the slow tests
 #   make test-slow the slow tests
-#   make lint      ruff and pyright
+#   make lint      ruff, proselint and pyright
 #   make format    let ruff rewrite the code
 #   make stacks    the test suite on the newest supported versions; on the oldest, what may differ
 #   make wheel     build sdist and wheel; run every page's code and every example from the wheel
@@ -29,7 +29,8 @@ PYTEST      := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint lint-ruff lint-format lint-pyright format stacks wheel docs bench clean
+.PHONY: help demo test test-slow lint lint-ruff lint-format lint-prose lint-pyright format \
+        stacks stacks-environments wheel docs bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -46,7 +47,7 @@ test-slow: $(READY)-test
 	@echo '==> running the slow tests in $(WORKERS) processes'
 	@$(BIN)/python $(PYTEST) -m slow
 
-lint: lint-ruff lint-format lint-pyright
+lint: lint-ruff lint-format lint-prose lint-pyright
 
 lint-ruff: $(READY)-lint
 	@echo '==> ruff check'
@@ -55,6 +56,10 @@ lint-ruff: $(READY)-lint
 lint-format: $(READY)-lint
 	@echo '==> ruff format --check (to repair: make format)'
 	@$(BIN)/python -m ruff format --check .
+
+lint-prose: $(READY)-lint
+	@echo '==> proselint'
+	@$(BIN)/python tools/lint_prose.py
 
 # pyright needs the libraries that tests and examples import, hence ready-test.
 lint-pyright: $(READY)-test $(READY)-lint
@@ -69,6 +74,9 @@ format: $(READY)-lint
 stacks:
 	@python=$$($(FIND_PYTHON)) && \
 	  "$$python" tools/stacks.py $(if $(SAME_AS),--same-as $(SAME_AS)) -- $(PYTEST) -m 'not slow'
+
+stacks-environments:
+	@python=$$($(FIND_PYTHON)) && "$$python" tools/stacks.py --build
 
 wheel:
 	@python=$$($(FIND_PYTHON)) && "$$python" tools/check_wheel.py

@@ -61,7 +61,8 @@ def register_rule(cls: type[Value], target: Any, rule: F, *, direct_only: bool =
           function's signature; NotImplemented goes on with what the function consists of. With a
           method `derivative(given, transposed, *args, **kwargs)` the rule differentiates itself
           under `grad` of the caller: from tangents of operands, or cotangents of results, by their
-          numbers, to those of the others.
+          numbers, to those of the others. It is a program of plain JAX, of which second
+          derivatives are made.
         - Any other function by its public name, `"jax.scipy.stats.norm.pdf"`. It is looked up when
           its module has been imported; a name that this release of JAX lacks is passed over.
     - `rule`: the rule.

@@ -36,21 +36,23 @@ def promoted(eqn: Any, operands: list[Any]) -> tuple[Any, list[Any]]:
         return eqn, operands
     facts = facts_of(eqn.primitive)
     data = [i for i, var in enumerate(eqn.invars) if facts.is_data(i) and is_integer(var.aval)]
-    dtypes = [aval_of(operands[i]).dtype for i in data]
+    avals = [aval_of(operands[i]) for i in data]
+    floats = [a for a in avals if jnp.issubdtype(a.dtype, jnp.inexact)]
     with jax.numpy_dtype_promotion("standard"):  # the mixture is a rule's
-        dtype = jnp.result_type(*[d for d in dtypes if jnp.issubdtype(d, jnp.inexact)])
+        dtype = jnp.result_type(*[a.dtype for a in floats])
+    weak = all(a.weak_type for a in floats)
     operands = list(operands)
-    for i, own in zip(data, dtypes, strict=True):
-        operands[i] = operands[i] if own == dtype else _as_dtype(operands[i], dtype)
+    for i, own in zip(data, avals, strict=True):
+        operands[i] = operands[i] if own.dtype == dtype else _as_dtype(operands[i], dtype, weak)
     if params.get("preferred_element_type") is not None:
         eqn = eqn.replace(params=dict(params, preferred_element_type=dtype))
     return eqn, operands
 
 
-def _as_dtype(x: Any, dtype: Any) -> Any:
+def _as_dtype(x: Any, dtype: Any, weak: bool) -> Any:
     inner = strip(x)
     converted = bind(
-        lax.convert_element_type_p, inner, new_dtype=dtype, weak_type=False, sharding=None
+        lax.convert_element_type_p, inner, new_dtype=dtype, weak_type=weak, sharding=None
     )
     return Polymorphic(converted) if type(x) is Polymorphic else converted
 

@@ -13,6 +13,7 @@ from ._compat.execution import (
 from ._compat.frames import (
     asked_by_the_user as asked_by_the_user,
     axes_of_outputs as axes_of_outputs,
+    compared_as_static as compared_as_static,
     library_called as library_called,
     mapped_axis as mapped_axis,
     within_filter_vmap as within_filter_vmap,

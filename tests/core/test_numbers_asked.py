@@ -177,10 +177,46 @@ def test_names():
     np.testing.assert_allclose(doubled.array.m, 2 * X)
     picked = quaxify(lambda x: x[x > x.mean()])(x)
     np.testing.assert_array_equal(picked.array.m, X[X > X.mean()])
+    assert quaxify(lambda x: np.sin(x))(NamedArray(X, ("t",))).dims == ("t",)
     with pytest.raises(jax.errors.TracerArrayConversionError) as refused:  # and not without names
-        quaxify(lambda x: np.sin(x))(NamedArray(X, ("t",)))
+        quaxify(lambda x: np.asarray(x))(NamedArray(X, ("t",)))
     note = "Numbers of NamedArray(f32[t=4]) were asked for, which is no plain array."
     assert refused.value.__notes__[-1] == note
+
+
+OF_NUMPYS = {
+    "sqrt": lambda x, y: np.sqrt(x),
+    "add": lambda x, y: np.add(x, y, out=None, where=True),
+    "hypot": lambda x, y: np.hypot(x, y) * np.ones(4, np.float32),
+    "maximum": lambda x, y: np.maximum(x, np.float32(2) * y, dtype=np.float32),
+    "reduce": lambda x, y: np.add.reduce(x),
+    "outer": lambda x, y: np.multiply.outer(x, y),
+    "less": lambda x, y: np.less(x, y),
+    "clip": lambda x, y: np.clip(x, y, 2 * y),
+    "argsort": lambda x, y: np.argsort(x),
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMPYS)
+def test_functions_of_numpys(name):
+    f, y = OF_NUMPYS[name], X[::-1] / 2
+    for way in (quaxify(f), jax.jit(quaxify(f))):
+        out = way(Quantity(X, "m"), Quantity(y / 1000, "km"))
+        unit = {"sqrt": "m**0.5", "outer": "m**2"}.get(name, "m")
+        out = out.m_as(unit) if isinstance(out, Quantity) else out
+        np.testing.assert_allclose(out, f(X, y), rtol=1e-5)
+
+
+def test_functions_of_numpys_on_numbers_are_its_own():
+    def program(q, x):
+        c = np.sqrt(x)
+        c[0] += 1
+        c += np.add(x, x)
+        return q * c
+
+    c = np.sqrt(X) + 2 * np.asarray(X)
+    c[0] += 1
+    np.testing.assert_allclose(quaxify(program)(Quantity(X, "m"), X).m, X * c, rtol=1e-6)
 
 
 def test_matrices():

@@ -219,3 +219,43 @@ class Coin(diffrax.AbstractBrownianPath):
     def evaluate(self, t0, t1=None, left=True, use_levy=False):
         number = jnp.round((t0 - self.t0) / self.step).astype(int)
         return jax.random.normal(jax.random.fold_in(self.key, number), ()) * jnp.sqrt(t1 - t0)
+
+
+class Damped(optx.AbstractRootFinder):
+    """Newton's method for one unknown, whose increments have at most the size `cap`."""
+
+    rtol: Any
+    atol: Any
+    cap: Any = None
+    norm = staticmethod(optx.max_norm)
+
+    def init(self, fn, y, args, options, f_struct, aux_struct, tags):
+        return jnp.full(y.shape, jnp.inf, y.dtype)
+
+    def step(self, fn, y, args, options, state, tags):
+        f, aux = fn(y, args)
+        increment = f / jax.jacfwd(lambda y: fn(y, args)[0])(y)
+        if self.cap is not None:
+            increment = jnp.clip(increment, -self.cap, self.cap)
+        return y - increment, increment, aux
+
+    def terminate(self, fn, y, args, options, state, tags):
+        done = jnp.abs(state) < self.atol + self.rtol * jnp.abs(y)
+        return done, optx.RESULTS.successful
+
+    def postprocess(self, fn, y, aux, args, options, state, tags, result):
+        return y, aux, {}
+
+
+class CappedNewton(optx.Newton):
+    def step(self, fn, y, args, options, state, tags):
+        y1, state, aux = super().step(fn, y, args, options, state, tags)
+        return jnp.clip(y1, y - 0.05, y + 0.05), state, aux
+
+
+class Shifting(diffrax.RecursiveCheckpointAdjoint):
+    shift: Any = 1.0
+
+    def loop(self, **given):
+        final, stats = super().loop(**given)
+        return eqx.tree_at(lambda state: state.y, final, final.y + self.shift), stats

@@ -221,6 +221,39 @@ def test_backwards_solves_need_solvers_of_diffraxs():
     same(run(solver=dfx.Heun()), plain(own.Heun()).ys[0])
 
 
+def test_root_finders_and_adjoints_are_tried_on_quantities():
+    """They ran on whatever numbers there were: a cap of 0.05 was one of 0.05 cm in centimetres."""
+    fall = lambda t, y, args, **kwargs: y - Q(20.0, "cm")  # noqa: E731
+    implicit = lambda finder: dict(solver=dfx.ImplicitEuler(root_finder=finder))  # noqa: E731
+    event = lambda finder: dict(solver=dfx.Heun(), event=dfx.Event(fall, finder))  # noqa: E731
+    shifting = lambda shift: dict(solver=dfx.Heun(), adjoint=own.Shifting(shift=shift))  # noqa: E731
+    for given in implicit(own.Damped(1e-4, Q(1.0, "mm"))), event(own.Damped(1e-4, 1e-4)):
+        jax.eval_shape(lambda given=given: with_units(**given).ys)
+
+    clip = place(own.Damped.step, "increment = jnp.clip", column=24)
+    for given, cls, kind, what, where in [
+        (implicit(own.Damped(1e-4, 1e-4, 0.05)), own.Damped, "a root finder", "`clip`: 'm'", clip),
+        (event(own.Damped(1e-4, 1e-4, 0.05)), own.Damped, "a root finder", "`clip`: 's'", clip),
+        (
+            implicit(own.CappedNewton(1e-4, 1e-4)), own.CappedNewton, "a root finder",
+            "`sub`: 'm'", place(own.CappedNewton.step, "y - 0.05", column=28),
+        ),
+        (
+            shifting(1.0), own.Shifting, "an adjoint",
+            "`add`: 'm'", place(own.Shifting.loop, "final.y + self", column=57),
+        ),
+    ]:  # fmt: skip
+        with pytest.raises(RuleError) as caught:
+            jax.eval_shape(lambda given=given: with_units(**given).ys)
+        operation, unit = what.split(": ")
+        assert str(caught.value) == (
+            f"`{cls.__name__}`, {kind} of your own, runs on numbers in working units, and means "
+            f"another thing in others. Tried on quantities: {operation} got operands in {unit} and "
+            f"plain numbers (f32[]); a bare number has no unit.\n{where}\n"
+            "Compare with multiples of the state or of `atol`, not with numbers of its own."
+        )
+
+
 @SLOW
 def test_derivatives_and_batches():
     final = lambda y0: with_units(Super(), y0).ys[0]  # noqa: E731
@@ -321,6 +354,25 @@ def test_a_brownian_path_of_ones_own():
         return lib.diffeqsolve(terms, lib.Euler(), *ends, q(1.0, "m")).ys
 
     same(run(dfx, Q), run(diffrax, lambda x, unit: jnp.asarray(x)))
+
+
+class Whole(diffrax.SaveAt):
+    """At `n` times until `t1`."""
+
+    def __init__(self, times):
+        super().__init__(ts=times, fn=lambda t, y, args: (t, 2 * y))
+
+
+def test_requests_of_diffraxs_own_classes():
+    """`jax.numpy.asarray` refused the times before anything of ours was called."""
+    step_ts = [0.0, Q(250.0, "ms")]
+    clip = diffrax.ClipStepSizeController(diffrax.PIDController(rtol=1e-3, atol=1e-3), step_ts)
+    assert clip.step_ts.units == Q(1.0, "ms").units  # pyright: ignore
+    times = [Q(500.0, "ms"), Q(1.0, "s")]
+    assert diffrax.SaveAt(ts=times).subs.ts.units == times[0].units  # pyright: ignore
+    ts, ys = with_units(dfx.Euler(), dt0=Q(0.5, "s"), saveat=Whole(times)).ys
+    np.testing.assert_allclose(ts.m_as("s"), [0.5, 1.0])
+    np.testing.assert_allclose(ys.m_as("m"), [1.0, 0.5])
 
 
 class Pulled(eqx.Module):

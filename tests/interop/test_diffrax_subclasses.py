@@ -91,14 +91,14 @@ def test_controllers(with_units):
 def test_adjoints(name):
     adjoint = noting(getattr(diffrax, name), "loop")()
     np.testing.assert_allclose(final(solve(True, adjoint=adjoint)), np.exp(-2.0), rtol=1e-3)
-    assert CALLED == ["loop"]
+    assert CALLED == 2 * ["loop"]  # once in a trial on quantities
 
 
 @BOTH
 def test_backsolve_with_arguments(with_units):
     mine = noting(diffrax.BacksolveAdjoint, "loop")
     solve(with_units, adjoint=mine(dt0=units(100.0, "ms", with_units) if with_units else 0.1))
-    assert CALLED == ["loop"]
+    assert set(CALLED) == {"loop"}
 
 
 PATHS = pytest.mark.parametrize(

@@ -131,7 +131,9 @@ OPERATIONS: dict[str, Op] = {
     "two keys": _of_both(_dated(lambda a, k: a.groupby(["lat", "t.month"]).mean())),
     "keys of one": _dated(lambda a, k: a.groupby(["t.year", "t.month"]).max()),
     "stacked": _of_both(lambda a, k: _unstacked(a.stack(z=("t", "lat")).isel(z=slice(k, None)))),
-    "places of largest": _of_both(lambda a, k: _whole(a).argmax(["lat", "t"])["t"].astype("float32")),
+    "places of largest": _of_both(
+        lambda a, k: _whole(a).argmax(["lat", "t"])["t"].astype("float32")
+    ),
     "padded": _has("t", lambda a, k: a.pad(t=(k % 3, 1), mode=["edge", "wrap", "reflect"][k % 3])),
     "place in windows": _has("t", lambda a, k: a.rolling(t=3, min_periods=1 + k % 3).argmax()),
     "windows": _has("t", lambda a, k: _floats(a).rolling(t=2 + k % 2).construct(

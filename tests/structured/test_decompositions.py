@@ -10,6 +10,7 @@ from sciquax.core import RuleError
 from sciquax.structured import (
     BandedMatrix,
     BlockDiagonalMatrix,
+    CirculantMatrix,
     DiagonalMatrix,
     KroneckerMatrix,
     LowRankPlusDiagonalMatrix,
@@ -246,11 +247,23 @@ def test_determinants_of_quantities_are_differentiated():
     close(found.m, program(matrix.materialise()), 1e-4)
 
 
-def test_second_derivatives_of_determinants_are_refused():
-    matrix = DiagonalMatrix(jnp.array([3.0, -4.0, 5.0, 6.0]))
-    program = lambda A: jax.hessian(lambda s: jnp.linalg.slogdet(A + s * jnp.eye(4))[1])(9.0)  # noqa: E731
-    with pytest.raises(RuleError, match="which structured matrices do not form"):
-        quaxify(program)(matrix)
-    first = lambda A, s: jax.grad(lambda s: jnp.linalg.slogdet(A + s * jnp.eye(4))[1])(s)  # noqa: E731
-    second = jax.grad(lambda s: quaxify(first)(matrix, s))(9.0)
-    close(second, program(matrix.materialise()), 1e-4)
+def test_second_derivatives_of_determinants():
+    matrix = TridiagonalMatrix(jnp.ones(3), jnp.array([3.0, -4.0, 5.0, 6.0]), 2 * jnp.ones(3))
+    log = lambda A, s: jnp.linalg.slogdet(A + s * jnp.eye(4))[1]  # noqa: E731
+    within = quaxify(lambda A: jax.hessian(lambda s: log(A, s))(9.0))
+    first = quaxify(lambda A, s: jax.grad(lambda s: log(A, s))(s))
+    expected = within(matrix.materialise())
+    close(within(matrix), expected, 1e-4)
+    close(jax.grad(lambda s: first(matrix, s))(9.0), expected, 1e-4)
+
+
+def test_determinants_of_many_are_differentiated():
+    """The arrays of a circulant matrix's inverse are not its own: by what a rule says of itself."""
+    matrix = CirculantMatrix(jnp.array([4.0, 1.0, -0.5, 0.3]))
+
+    def slope(A):
+        many = lambda s: jax.vmap(lambda t: jnp.linalg.slogdet(t * s * A)[1] * t)(ts)  # noqa: E731
+        return jax.grad(lambda s: jnp.sum(many(s)))(1.5)
+
+    ts = jnp.array([0.2, 0.5])
+    close(quaxify(slope)(matrix), slope(matrix.materialise()), 1e-4)

@@ -224,3 +224,9 @@ def test_inner_products_of_matrices_without_a_layout_of_their_product():
     K = KroneckerSumMatrix(normal(3, 3), normal(2, 2))
     program = lambda A: (jnp.vdot(A, A), jnp.tensordot(A, A.T, 2))  # noqa: E731
     assert_close(jax.jit(quaxify(program))(K), program(K.materialise()))
+
+
+def test_functions_of_some_elements_are_refused():
+    """`A.at[...].apply` is a scatter too, whose updates do not say what is there."""
+    with pytest.raises(RuleError, match="`scatter` of TridiagonalMatrix.* has no struc"):
+        quaxify(lambda A: A.at[0].apply(jnp.square))(T)

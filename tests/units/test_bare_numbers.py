@@ -49,7 +49,7 @@ MISTAKES = {
     "place": lambda a: jnp.place(a, a > 0, 90.0, inplace=False),
     "insert": lambda a: jnp.insert(a, 1, 90.0),
     "digitize": lambda a: jnp.digitize(a, jnp.arange(0.0, 360.0, 90.0)),
-    "linspace": lambda a: a > jnp.linspace(0, 90, 2),
+    "linspace": lambda a: a[0] > jnp.linspace(0, 90, 91),
 }
 RADIANS = {
     "remainder": (lambda a: a % (2 * jnp.pi), [30.0, 40.0]),
@@ -70,7 +70,7 @@ RADIANS = {
     ),
     "counter": (lambda a: lax.scan(lambda c, x: (c + 1, x / c), 5, a)[1], [6.0, 40.0 / 6]),
     "insert": (lambda a: jnp.insert(a, 1, 0)[1:], [0.0, 40.0]),
-    "grid": (lambda a: (a[0] + jnp.linspace(0, 2 * jnp.pi, 8))[::7], [30.0, 390.0]),
+    "grid": (lambda a: (a[0] + jnp.linspace(0, 2 * jnp.pi, 100))[::99], [30.0, 390.0]),
     "open-grid": (lambda a: (a[0] + jnp.linspace(-jnp.pi, jnp.pi, 7, False))[:1], [-150.0]),
 }
 

@@ -161,6 +161,10 @@ def test_percentiles_are_in_percent():
         lambda x: x[None, jnp.zeros(3, bool), ..., None],
         lambda x: jnp.take(x, jnp.zeros(0, int), axis=1),
         lambda x: x[0:0],
+        lambda x: x[:0][jnp.zeros(0, int)],
+        lambda x: jnp.resize(x, (0, 2)),
+        lambda x: jnp.repeat(x, np.zeros(3, int), axis=0, total_repeat_length=0),
+        lambda x: jax.ops.segment_sum(x[:0], jnp.zeros(0, int), num_segments=2),
     ],
 )
 def test_of_no_elements_the_unit_is_kept(pick):

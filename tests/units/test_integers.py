@@ -60,6 +60,17 @@ def test_what_is_eager_is_what_is_staged():
     np.testing.assert_allclose(mapped.m_as("m"), [5.0, 9.0])
 
 
+@jax.numpy_dtype_promotion("standard")
+@pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types")  # JAX's
+@pytest.mark.parametrize("what", ["set", "add", "max"])
+def test_updates_of_integers_are_of_the_dtype_that_jax_gives(what):
+    update = lambda x, y: getattr(x.at[0], what)(y)  # noqa: E731
+    expected = update(jnp.array([150, 250]), 155.5)  # in the array's integers, as JAX warns
+    for out in (update(ROW, Quantity(1.555, "m")), quaxify(update)(ROW, Quantity(1.555, "m"))):
+        assert out.dtype == expected.dtype and np.array_equal(out.m, expected)
+    assert float(update(ROW, Quantity(1555, "mm"))[0].m) % 1 == 0.5  # two units of integers
+
+
 VALUES = np.array([-(2**31), -2000000001, -7001, -7000, -1, 0, 1, 999, 1000, 7001, 2000000001])
 DIVISORS = np.array([-2000000, -7, -1, 1, 2, 7, 2000000, 2**31 - 1])
 

@@ -143,3 +143,27 @@ def test_zero_and_what_is_computed_beside_a_gain():
     )
     with pytest.raises(OffsetUnitCalculusError, match="`pow` of a quantity in 'dB' is ambiguous"):
         10 ** (GAINS / 10)
+
+
+MOVED = {
+    "roll": lambda x: jnp.roll(x, 1),
+    "diagonal": lambda x: jnp.diagonal(x.reshape(2, 2)),
+    "round": lambda x: jnp.round(x, 1),
+    "trunc": jnp.trunc,
+    "partition": lambda x: jnp.partition(x, 1),
+    "argpartition": lambda x: jnp.argpartition(x, 1),
+    "nanmax": jnp.nanmax,
+    "nanmin": jnp.nanmin,
+}
+
+
+@pytest.mark.parametrize("unit", ["dBm", "ABmag", "degC"])
+@pytest.mark.parametrize("name", MOVED)
+def test_elements_are_moved_picked_and_rounded_on_any_scale(name, unit):
+    x = jnp.array([30.26, -4.61, jnp.nan, 7.35])
+    expected, out = MOVED[name](x), quaxify(MOVED[name])(Quantity(x, unit))
+    if name != "argpartition":
+        assert out.units == Quantity(1.0, unit).units
+        out = out.magnitude
+    np.testing.assert_array_equal(out, expected)
+    assert f"{round(Quantity(21.26, 'degC'), 1):.1f}" == "21.3 degree_Celsius"

@@ -523,3 +523,40 @@ def test_the_refusal_in_the_users_line_does_not():
     with pytest.raises(DimensionalityError) as refused:
         quaxify(lambda d: d + 1.0)(Quantity(X, "m"))
     assert refused.value.in_library and "That line" not in str(refused.value)
+
+
+AT_A_START = {
+    "extreme": lambda x: lax.fori_loop(0, 3, lambda i, c: jnp.maximum(c, x), jnp.full(3, 15.0)),
+    "two": lambda x: lax.fori_loop(
+        0, 3, lambda i, c: (jnp.maximum(*c), x), (jnp.full(3, 15.0), jnp.full(3, 35.0))
+    )[0],
+    "comparison": lambda x: lax.scan(lambda c, y: (jnp.where(y > c, y, c), c), 15.0, x)[1],
+    "reduce": lambda x: lax.reduce(x, np.float32(15.0), lax.max, (0,)),
+    "window": lambda x: lax.reduce_window(x, np.float32(15.0), lax.max, (2,), (1,), "SAME"),
+}
+
+
+@pytest.mark.parametrize("unit", ["degree", "degC", "m"])
+def test_literals_that_loops_start_from(unit):
+    x = np.array([10.0, 20.0, 40.0], np.float32)
+    with trust_literals() as trusted:
+        for f in AT_A_START.values():
+            assert_same(quaxify(f)(Quantity(x, unit)), Quantity(f(jnp.asarray(x)), unit))
+    assert {t.value for t in trusted} == {15.0, 35.0}
+
+
+def test_a_literal_start_that_stays_a_number_is_judged_as_one():
+    halved = lambda x: lax.scan(lambda c, y: (c * 0.5, y + c), 15.0, x)[1]
+    with trust_literals():
+        for unit, says in [("degree", "radians"), ("percent", "a fraction")]:
+            with pytest.raises(DimensionalityError, match=f"got a bare 15 .* would be {says}"):
+                quaxify(halved)(Quantity(np.array([10.0, 20.0], np.float32), unit))
+
+
+def test_a_bare_number_beside_degrees_celsius_is_named():
+    with pytest.raises(OffsetUnitCalculusError) as caught:
+        quaxify(lambda x: lax.reduce(x, np.float32(15.0), lax.max, (0,)))(Quantity(X, "degC"))
+    assert str(caught.value).startswith(
+        "`reduce` got a bare 15 and a quantity in '°C', whose zero is not zero."
+    )
+    assert "`Quantity(15, '°C')`" in str(caught.value)

@@ -14,7 +14,7 @@ PRIVATE = {
     "ensure_no_leaks eval_trace is_concrete pytype_aval_mappings set_current_trace "
     "take_current_trace trace_ctx trace_state_clean typeof",
     "dispatch": "apply_primitive xla_primitive_callable",
-    "dtypes": "register_canonicalize_value_handler",
+    "dtypes": "is_weakly_typed register_canonicalize_value_handler",
     "interpreters.partial_eval": "DynamicJaxprTrace DynamicJaxprTracer TracebackScope "
     "convert_constvars_jaxpr dce_jaxpr trace_to_jaxpr_dynamic",
     "lax.lax": "_replace_zero",

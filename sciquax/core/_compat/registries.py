@@ -12,6 +12,8 @@ from jax._src import (
     dtypes,  # private: 0.10 to 0.12
 )
 
+is_weakly_typed = dtypes.is_weakly_typed
+
 
 def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any], Any]) -> None:
     """Let instances of `cls` be given to `primitive.bind` and `lax` functions as they are.

@@ -26,6 +26,7 @@ from .numpys_functions import (
     by_conversion,
     calls_a_method,
     counterpart,
+    elementwise,
 )
 
 WANTS_A_NUMBER = (
@@ -146,10 +147,28 @@ def _function_of_numpys(
     """A function of NumPy's: JAX's of the same name on values, and else NumPy's, on numbers."""
     like = counterpart(function, jnp)
     if like is not None and asks_for_numbers(function) and not calls_a_method(function):
-        leaves = jax.tree.leaves((args, kwargs))
-        if any(isinstance(x, StagingTracer) and x._trace.asked.is_value(x) for x in leaves):
+        if _holds_a_value((args, kwargs)):
             return like(*args, **kwargs)
     return by_conversion(function)(*args, **kwargs)
+
+
+@OfType
+def _ufunc_of_numpys(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """The same of `np.sqrt` and its like, which NumPy's arrays call for operators too.
+
+    For these, `array * variable`, nobody asks for numbers.
+    """
+    like = elementwise(ufunc, method, kwargs, jnp)
+    operator = method == "__call__" and any(isinstance(x, (np.ndarray, np.generic)) for x in inputs)
+    if like is not None and (operator or _holds_a_value(inputs)):
+        return like(*inputs)
+    numbers = [np.asarray(x) if isinstance(x, StagingTracer) else x for x in inputs]
+    return getattr(ufunc, method)(*numbers, **kwargs)
+
+
+def _holds_a_value(tree: Any) -> bool:
+    leaves = jax.tree.leaves(tree)
+    return any(isinstance(x, StagingTracer) and x._trace.asked.is_value(x) for x in leaves)
 
 
 class StagingTracer(pe.DynamicJaxprTracer):
@@ -169,6 +188,7 @@ class StagingTracer(pe.DynamicJaxprTracer):
     __index__ = _converted("__index__", operator.index)
     __array__ = _converted("__array__", np.asarray)
     __array_function__ = _function_of_numpys
+    __array_ufunc__ = _ufunc_of_numpys
     __format__ = _converted("__format__", format)
     item = _converted("item", lambda x, *args: x.item(*args))
     tolist = _converted("tolist", lambda x: x.tolist())

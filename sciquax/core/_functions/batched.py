@@ -77,6 +77,27 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
     return apply
 
 
+def mapped_derivative(derivative: Callable[..., Any], batch: Batch) -> Callable[..., Any]:
+    """The derivative of a call, a program, as that of the call under `vmap`."""
+
+    def apply(operands: Sequence[Any], given: dict[int, Any], transposed: bool) -> Any:
+        axes = {i: (batch.out_dims if transposed else batch.dims)[i] for i in given}
+        one = jax.vmap(
+            lambda operands, given: derivative(operands, given, transposed),
+            in_axes=([*batch.dims], axes),
+            axis_size=batch.size,
+        )
+        found = one([*operands], given)
+        if not transposed:
+            return found
+        return {
+            i: jnp.sum(x, 0) if (d := batch.dims[i]) is None else jnp.moveaxis(x, 0, d)
+            for i, x in found.items()
+        }
+
+    return apply
+
+
 def _to_front(x: Any, dim: int) -> Any:
     return _moved(x, dim, 0)
 

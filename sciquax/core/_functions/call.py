@@ -25,7 +25,7 @@ from .._values.kinds import is_value
 from .._values.mode import MODE
 from .._values.unit_polymorphic import strip
 from .._weak_cache import WeakCache
-from .batched import Batch, mapped
+from .batched import Batch, mapped, mapped_derivative
 from .rules import FunctionRules, held_by, labels
 
 
@@ -61,7 +61,10 @@ class LateCall:
         return self
 
     def own_derivative(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
-        """The derivative that a rule with a `derivative` says itself, see `register_rule`."""
+        """The derivative that a rule with a `derivative` says itself, see `register_rule`.
+
+        A function of operands, tangents or cotangents by their places, and whether it takes these.
+        """
         return None
 
 
@@ -162,11 +165,17 @@ class RuledCall(LateCall):
         )
 
     def own_derivative(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
-        found = None if self.batches else getattr(self.rule(operands), "derivative", None)
+        found = getattr(self.rule(operands), "derivative", None)
         if found is None:
             return None
-        args, kwargs = self.arguments(operands)
-        return lambda given, transposed: found(given, transposed, *args, **kwargs)
+
+        def derivative(operands: Sequence[Any], given: dict[int, Any], transposed: bool) -> Any:
+            args, kwargs = self.arguments(operands)
+            return found(given, transposed, *args, **kwargs)
+
+        for batch in reversed(self.batches):
+            derivative = mapped_derivative(derivative, batch)
+        return derivative
 
     def carry_out(self, operands: Sequence[Any]) -> Any:
         whole = self.rule(operands)

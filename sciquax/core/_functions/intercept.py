@@ -29,10 +29,11 @@ import jax.tree_util as jtu
 from .._compat.code import called_by_jax, called_by_the_user, pass_through, python_function
 from .._compat.execution import AtOnceTracer
 from .._compat.jaxprs import Tracer
+from .._compat.registries import is_weakly_typed
 from .._compat.tracing import WANTS_A_NUMBER, StagingTracer, trace_to_jaxpr
 from .._values.captured import CapturedValue, inject
 from .._values.early_constants import noting
-from .._values.kinds import is_value
+from .._values.kinds import aval_of, is_value
 from .._values.mode import MODE, trace_anew
 from .call import RuledCall, call_whole, leave_call
 from .rules import FunctionRules, function_rules, known_rules, uninstalled
@@ -71,12 +72,20 @@ def rules_of(function: Any) -> FunctionRules | None:
     return rules if rules is not None and rules.by_name else None
 
 
-def add_hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+def add_hook(
+    function: Any,
+    hook_for: Callable[[Callable[..., Any]], Callable[..., Any]],
+    now: bool = False,
+) -> None:
     """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on.
 
-    It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before.
+    It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before. One
+    that is called before anything is staged is hooked at once, `now`.
     """
-    _hooks.append((function, hook_for))
+    if now:
+        pass_through(function, hook_for)
+    else:
+        _hooks.append((function, hook_for))
 
 
 def install() -> None:
@@ -182,4 +191,10 @@ def _may_hold_tracers(x: Any) -> bool:
     return callable(x) and not isinstance(x, type)
 
 
+def _of_values(original: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """JAX's question whether a type is weak, asked of a captured value before of its array."""
+    return lambda x: aval_of(x).weak_type if is_value(x) else original(x)
+
+
 add_hook(jax.lax.full, noting)
+add_hook(is_weakly_typed, _of_values)

@@ -11,7 +11,7 @@ from .._interpret import interpret
 from .._values.folding import taken
 from .._values.kinds import VALUE_TYPES
 from .._values.stated import Source, Stated, bare, scalar, whole
-from .._values.trust import literals_of, start_of, taking
+from .._values.trust import TRUST, literals_of, start_of, taking
 from .._values.types import (
     Type,
     convert,
@@ -108,22 +108,36 @@ def _settle(
     knows the trusted literals that it starts from, which take the types that the body gives them;
     and who knows what numbers it starts from. `others` are the types of its other operands.
     """
-    n = len(carry)
-    if not any(starts) and any(sources) and any(minding(None, t) for t in (*carry, *others)):
+    n, begun = len(carry), carry
+    judged = any(sources) and any(minding(None, t) for t in (*carry, *others))
+    if judged and not any(starts):
         # The first step is on these numbers; what it gives is of no use.
         step([_asking(t, s) for t, s in zip(carry, sources, strict=True)], ())
-    try:
-        staged = step(carry, ())
-    except LocatedError:
-        if not any(starts):
-            raise
-        # Only to see what becomes of the literals in the first step: they may change in it.
-        staged = step([t.asking(s) for t, s in zip(carry, starts, strict=True)], ())
-        if list(staged.outs[:n]) == carry:
-            raise
+    # Trusted literals are such until they take a type: where a number would be refused, or where it
+    # would be another thing, as radians beside degrees.
+    as_literals = judged and any(starts)
+
+    def run(carry: list[Type]) -> Staged:
+        nonlocal as_literals
+        if not as_literals:
+            try:
+                return step(carry, ())
+            except LocatedError:
+                if not any(starts):
+                    raise
+        as_literals = True
+        trio = zip(carry, starts, begun, strict=True)
+        return step([t.asking(s) if t == b else t for t, s, b in trio], ())
+
+    staged = run(carry)
     literals = [*map(literals_of, starts)]
     rounds = [carry]
     for _ in range(_MAX_ROUNDS):
+        if as_literals and list(staged.outs[:n]) == carry:  # the others are numbers
+            if judged:
+                with TRUST(None):
+                    step([_asking(t, s) for t, s in zip(carry, sources, strict=True)], ())
+            as_literals, staged = False, step(carry, ())
         if list(staged.outs[:n]) == carry:
             return carry, staged
         joined = []
@@ -151,7 +165,7 @@ def _settle(
                 return carry, staged
         carry = joined
         rounds.append(carry)
-        staged = step(carry, ())
+        staged = run(carry)
     i = next(i for i in range(n) if rounds[-1][i] != rounds[-2][i])
     raise CarryError(
         f"The `{what}` carry changed structure at every step: {_called(names[i], i)} became "

@@ -22,8 +22,9 @@ from .._compat.jaxprs import Literal, open_jaxpr
 from .._compat.tracing import trace_to_jaxpr
 from .._dispatch.resolve import bind
 from .._errors import user_line
-from .._functions.batched import Declined
+from .._functions.batched import Declined, mapped_derivative
 from .._functions.call import LateCall, leave_call, run_body, whole_call_p
+from .._stage.quaxify import quaxify
 from .._values.kinds import VALUE_TYPES, aval_of
 from .._values.unit_polymorphic import Polymorphic, strip
 from .late_call import underivable
@@ -42,19 +43,13 @@ class Derivative(LateCall):
     varied: tuple[int, ...]
     wanted: tuple[int, ...]
     transposed: bool = False
-    differentiated_again: bool = False
-
-    def differentiated(self) -> LateCall:
-        return dataclasses.replace(self, differentiated_again=True)
 
     def once(self, operands: Sequence[Any]) -> Any:
         primals, given = list(operands[: self.count]), list(operands[self.count :])
         own = self.call.own_derivative(primals)
-        if own is not None and self.differentiated_again:
-            return NotImplemented
         try:
             if own is not None:
-                derivatives = self._own(own, given)
+                derivatives = quaxify(lambda *xs: self._by(own, xs))(*map(strip, operands))
             else:
                 derivatives = (self._pulled if self.transposed else self._pushed)(primals, given)
         except Declined:
@@ -63,13 +58,34 @@ class Derivative(LateCall):
             return [Polymorphic(strip(x)) for x in derivatives]
         return derivatives
 
-    def _own(self, derivative: Callable[..., Any], given: list[Any]) -> list[Any]:
-        """By what a rule says of itself."""
+    def _by(self, own: Callable[..., Any], operands: Sequence[Any]) -> list[Any]:
+        """By what a rule says of itself, a program that is staged."""
         of, to = (self.wanted, self.varied) if self.transposed else (self.varied, self.wanted)
-        found = derivative(dict(zip(of, map(strip, given), strict=True)), self.transposed)
-        if found is NotImplemented:
-            raise Declined
+        given = dict(zip(of, operands[self.count :], strict=True))
+        found = own(operands[: self.count], given, self.transposed)
         return [found[i] for i in to]
+
+    def own_derivative(self, operands: Sequence[Any]) -> Callable[..., Any] | None:
+        """That of the program which a rule's derivative is."""
+        own = self.call.own_derivative(operands[: self.count])
+        if own is None:
+            return None
+
+        def derivative(operands: Sequence[Any], given: dict[int, Any], transposed: bool) -> Any:
+            places = [*given]
+            if transposed:
+                places = [i for i, x in enumerate(operands) if jnp.issubdtype(x.dtype, jnp.inexact)]
+            at = [operands[i] for i in places]
+            program = lambda *xs: self._by(own, _filled(operands, places, xs))  # noqa: E731
+            if not transposed:
+                return dict(enumerate(jax.jvp(program, tuple(at), tuple(given.values()))[1]))
+            out, pull = jax.vjp(program, *at)
+            whole = [given[i] if i in given else jnp.zeros_like(x) for i, x in enumerate(out)]
+            return dict(zip(places, pull(whole), strict=True))
+
+        for batch in reversed(self.batches):
+            derivative = mapped_derivative(derivative, batch)
+        return derivative
 
     def _pushed(self, primals: list[Any], given: list[Any]) -> list[Any]:
         fit = [i for i, x in enumerate(given) if _fits(x, primals[self.varied[i]])]

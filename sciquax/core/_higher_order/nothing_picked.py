@@ -1,7 +1,8 @@
-"""Indexes that pick no element: `x[jnp.zeros(0, int)]`, and `x[mask]` where the mask is false.
+"""Results of no elements: `x[zeros(0, int)]`, `x[mask]` of a mask that is false, `resize(x, 0)`.
 
 Of no elements JAX makes a literal zero, which has lost its unit and its names. So one element is
-picked, and none of it is kept.
+picked, and none of it is kept. And where it leaves out an update by no elements, the array takes
+the unit that the update has.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._compat.indexing import rewriting_take
+from .._compat.indexing import rewriting_take, scatter_update
+from .._compat.jaxprs import Tracer
 from .._functions.intercept import add_hook
 from .._values.mode import MODE
 
@@ -19,8 +21,10 @@ from .._values.mode import MODE
 def _take(original: Callable[..., Any]) -> Callable[..., Any]:
     def take(x: Any, index: Any, *args: Any, **kwargs: Any) -> Any:
         out = original(x, index, *args, **kwargs)
-        if not MODE.staging or out.size or not np.size(x):
+        if not MODE.staging or out.size:
             return out
+        if not np.size(x):
+            return x if np.shape(x) == out.shape else lax.reshape(x, out.shape)
         parts = index if isinstance(index, tuple) else (index,)
         found = [_one(part) for part in parts]
         if all(f is None for f in found):
@@ -42,5 +46,43 @@ def _one(part: Any) -> Sequence[Any] | None:
     return None if np.asarray(part).any() else [np.zeros(1, int)] * len(shape)
 
 
+def _resize(original: Callable[..., Any]) -> Callable[..., Any]:
+    def resize(a: Any, new_shape: Any) -> Any:
+        out = original(a, new_shape)
+        if not MODE.staging or out.size:
+            return out
+        return lax.reshape(jnp.ravel(a)[:0], out.shape)
+
+    return resize
+
+
+def _repeat(original: Callable[..., Any]) -> Callable[..., Any]:
+    def repeat(a: Any, repeats: Any, axis: Any = None, **kwargs: Any) -> Any:
+        out = original(a, repeats, axis, **kwargs)
+        if not MODE.staging or out.size or not np.size(a):
+            return out
+        whole, axis = (jnp.ravel(a), 0) if axis is None else (a, axis)
+        return lax.slice_in_dim(whole, 0, 0, axis=axis)
+
+    return repeat
+
+
+def _update(original: Callable[..., Any]) -> Callable[..., Any]:
+    def update(x: Any, index: Any, y: Any, scatter_op: Any, *args: Any, **kwargs: Any) -> Any:
+        out = original(x, index, y, scatter_op, *args, **kwargs)
+        if not MODE.staging or not isinstance(y, Tracer) or y.size or scatter_op not in _KEEP:
+            return out
+        reduce = lax.reduce_sum if jnp.iscomplexobj(y) else lax.reduce_max
+        none = reduce(y, tuple(range(y.ndim))).astype(out.dtype)
+        return lax.select(jnp.zeros(out.shape, bool), jnp.broadcast_to(none, out.shape), out)
+
+    return update
+
+
+_KEEP = (lax.scatter, lax.scatter_add, lax.scatter_sub, lax.scatter_min, lax.scatter_max)
+
 add_hook(rewriting_take, _take)
 add_hook(jnp.take, _take)
+add_hook(jnp.resize, _resize)
+add_hook(jnp.repeat, _repeat)
+add_hook(scatter_update, _update)

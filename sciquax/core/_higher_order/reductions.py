@@ -17,6 +17,7 @@ from .._dispatch.tables import family_rules
 from .._errors import CarryError, RuleError, Unsettled
 from .._values.kinds import VALUE_TYPES, describe
 from .._values.stated import stated_number, whole
+from .._values.trust import Literals, literal_numbers, taking
 from .._values.types import Type, convert, describe_type, flatten, join_types, type_of, unflatten
 from .._values.unit_polymorphic import strip
 from .bodies import check_number, minding, restage
@@ -57,9 +58,10 @@ def _combine(
         body = trace_to_jaxpr(lambda *args: jaxprs.eval_jaxpr(jaxpr, consts, *args), scalars)
     for a, b in zip(starts, items, strict=True):
         if found := minding(type_of(a), type_of(b)):
-            check_number(stated_number(a, whole), found, what)
+            check_number(stated_number(a, whole), found, what, literal_numbers(a))
     acc = [
-        _join(type_of(a), _element(type_of(b)), what) for a, b in zip(starts, items, strict=True)
+        _join(type_of(a), _element(type_of(b)), what, (literal_numbers(a), ()))
+        for a, b in zip(starts, items, strict=True)
     ]
     staged = restage(body, [*acc, *acc])
     acc = [_join(a, b, what) for a, b in zip(acc, staged.outs, strict=True)]
@@ -79,9 +81,9 @@ def _combine(
     return acc, combine
 
 
-def _join(a: Type, b: Type, what: str) -> Type:
+def _join(a: Type, b: Type, what: str, literals: Sequence[Literals] = ((), ())) -> Type:
     try:
-        return join_types(a, b)
+        return join_types(a, b, literals)
     except Unsettled as unsettled:
         raise unsettled.make(
             f"The function of a `{what}` takes {describe_type(a)} and {describe_type(b)}, which "
@@ -98,11 +100,15 @@ def reduce(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
     items, starts = list(operands[:n]), list(operands[n:])
     acc, combine = _combine(params, starts, items, "reduce")
     items = [convert(x, _like(t, x)) for x, t in zip(items, acc, strict=True)]
-    starts = [convert(x, t) for x, t in zip(starts, acc, strict=True)]
+    starts = [*map(_start, starts, acc)]
 
     outs = lax.reduce(flatten(items), flatten(starts), combine, params["dimensions"])
     shape = _reduced_shape(items[0], params["dimensions"])
     return unflatten([_with_shape(t, shape) for t in acc], outs)
+
+
+def _start(x: Any, t: Type) -> Any:
+    return convert(taking(x, literal_numbers(x), t.example()), t)
 
 
 def _like(element: Type, whole: Any) -> Type:
@@ -126,7 +132,7 @@ def reduce_window(primitive: Any, operands: Sequence[Any], params: dict[str, Any
     items, starts = list(operands[:n]), list(operands[n:])
     acc, combine = _combine(params, starts, items, "reduce_window")
     items = [convert(x, _like(t, x)) for x, t in zip(items, acc, strict=True)]
-    starts = [convert(x, t) for x, t in zip(starts, acc, strict=True)]
+    starts = [*map(_start, starts, acc)]
 
     outs = lax.reduce_window(
         flatten(items),

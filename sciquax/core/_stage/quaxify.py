@@ -8,7 +8,7 @@ import jax
 import jax.tree_util as jtu
 
 from .._compat.frames import user_location
-from .._compat.jaxprs import Literal, as_array
+from .._compat.jaxprs import Literal, as_array, with_arrays
 from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
@@ -212,7 +212,14 @@ def stage_and_interpret(
             if error.location is None:
                 error.at(user_line())
         raise
-    results = [finish(x) if type(x) is Polymorphic else as_array(x) for x in results]
+    results = [
+        finish(x)
+        if type(x) is Polymorphic
+        else with_arrays(x)
+        if type(x) in VALUE_TYPES
+        else as_array(x)
+        for x in results
+    ]
     if kept is not None and not program.in_parts:
         kept.remember(staged, read)
     return staged.rebuild(results)

@@ -14,7 +14,7 @@ from .._compat.jaxprs import Literal, all_inputs, open_jaxpr
 from .._weak_cache import WeakCache
 
 Number = np.ndarray
-MOST = 16  # elements of a number
+MOST, MADE = 16, 4096  # elements of a constant that is no data, and of what a program makes
 
 
 def number_of_literal(literal: Any) -> Number:
@@ -105,7 +105,7 @@ _ROUNDED: dict[str, Callable[..., Number | None]] = {
 
 def _full(x: Number, var: Any) -> Number | None:
     """A number with all the elements that its variable has, if they are few."""
-    return np.broadcast_to(x, var.aval.shape) if var.aval.size <= MOST else None
+    return np.broadcast_to(x, var.aval.shape) if var.aval.size <= MADE else None
 
 
 def _integer_pow(eqn: Any, x: Number) -> Any:
@@ -158,7 +158,7 @@ def _joined(join: Callable[..., Number], axis: str) -> Callable[..., Number | No
 def _tile(eqn: Any, x: Number) -> Number | None:
     if x.size == 1:
         return x.reshape((1,) * eqn.outvars[0].aval.ndim)
-    full = _full(x, eqn.invars[0]) if eqn.outvars[0].aval.size <= MOST else None
+    full = _full(x, eqn.invars[0]) if eqn.outvars[0].aval.size <= MADE else None
     return None if full is None else np.tile(full, eqn.params["reps"])
 
 
@@ -173,7 +173,7 @@ _OTHERS: dict[str, Callable[..., Number | None]] = {
     "stack": _joined(np.stack, "axis"),  # from 0.12 on
     "tile": _tile,
     "iota": lambda eqn: (  # of one axis
-        np.arange(min(*eqn.params["shape"], MOST + 1)) if len(eqn.params["shape"]) == 1 else None
+        np.arange(min(*eqn.params["shape"], MADE + 1)) if len(eqn.params["shape"]) == 1 else None
     ),
 }
 
@@ -209,7 +209,7 @@ def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
             out = function(eqn, *inputs)
         else:
             return unknown
-    if out is None or np.size(out) > MOST:
+    if out is None or np.size(out) > MADE:
         return unknown
     return [np.asarray(out).astype(eqn.outvars[0].aval.dtype)]
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from sciquax.core.internal import add_hook
 from sciquax.units import Quantity
 from sciquax.units.internal import magnitude_of, own_unit, wrap
 
@@ -84,31 +85,34 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
     step_ts: Any
     jump_ts: Any
 
-    def __init__(
-        self,
+
+def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What its `__init__` is to do, of Diffrax's and of the user's: keep times' units."""
+
+    def hook(
+        self: Any,
         controller: Any,
         step_ts: Any = None,
         jump_ts: Any = None,
-        store_rejected_steps: int | None = None,
-        _callback_on_reject: Callable[..., Any] | None = None,
-    ):
-        step_ts, jump_ts = stack_times(step_ts), stack_times(jump_ts)
-        super().__init__(
-            controller,
-            None if isinstance(step_ts, Quantity) else step_ts,
-            None if isinstance(jump_ts, Quantity) else jump_ts,
-            store_rejected_steps,
-            _callback_on_reject,
-        )
-        if isinstance(step_ts, Quantity):
-            self.step_ts = step_ts
-        if isinstance(jump_ts, Quantity):
-            self.jump_ts = jump_ts
+        *args: Any,
+        **rest: Any,
+    ) -> None:
+        times = {"step_ts": stack_times(step_ts), "jump_ts": stack_times(jump_ts)}
+        quantities = {name: ts for name, ts in times.items() if isinstance(ts, Quantity)}
+        given = times | dict.fromkeys(quantities)
+        original(self, controller, given["step_ts"], given["jump_ts"], *args, **rest)
+        for name, ts in quantities.items():
+            setattr(self, name, ts)
 
-    def wrap(self, direction: Any) -> Any:
-        """As in Diffrax; times with units stay so, for a controller of the user's that wraps it."""
+    return hook
+
+
+def _turning_times(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What its `wrap` is to do: keep times' units, for a controller of the user's around it."""
+
+    def hook(self: Any, direction: Any) -> Any:
         if not has_quantity((self.step_ts, self.jump_ts)):
-            return super().wrap(direction)
+            return original(self, direction)
 
         def turned(ts: Any) -> Any:
             return (
@@ -117,6 +121,12 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
 
         times = {name: turned(getattr(self, name)) for name in ("step_ts", "jump_ts")}
         return edited(self, controller=self.controller.wrap(direction), **times)
+
+    return hook
+
+
+add_hook(diffrax.ClipStepSizeController.__init__, _with_times, now=True)
+add_hook(diffrax.ClipStepSizeController.wrap, _turning_times, now=True)
 
 
 class TreePIDController(diffrax.PIDController):

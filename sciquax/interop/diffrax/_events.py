@@ -26,6 +26,7 @@ from .._solving.tree_units import (
     tree_to_units,
 )
 from .._solving.user_functions import call, caller_line, definition_of
+from ._checked import checked_event_finder
 from ._controllers import bare_controller
 from ._own_controller import parts_on_quantities
 from ._running import RUNNING, running
@@ -203,4 +204,5 @@ def bare_event(event: Any, working: Working) -> Any:
     conditions = jtu.tree_map(
         lambda fn: Condition(fn, working.time, working.state), event.cond_fn, is_leaf=callable
     )
-    return edited(event, cond_fn=conditions)
+    finder = checked_event_finder(event.root_finder, working.time)
+    return edited(event, cond_fn=conditions, root_finder=finder)

@@ -14,6 +14,7 @@ from typing import Any
 
 import diffrax
 import jax.tree_util as jtu
+import numpy as np
 import optimistix
 
 from sciquax.core import MODE
@@ -37,7 +38,7 @@ from ..optimistix import root_find
 from ._controllers import TreePIDController, diffrax_controller
 from ._on_quantities import terms_on_quantities
 from ._own_solver import of
-from ._running import RUNNING, running
+from ._running import RUNNING, TRIAL, running
 from ._solution import WorkingState, units_of_state, without_working
 from ._solvers import diffrax_solver
 from ._staged import terms_without_tracers
@@ -203,12 +204,39 @@ def _root_find(original: Callable[..., Any]) -> Callable[..., Any]:
     return hook
 
 
-def _methods() -> list[Callable[..., Any]]:
-    """Diffrax's own methods that step and that adapt steps, each once."""
-    kinds = {diffrax.AbstractSolver: ("init", "step"),
-             diffrax.AbstractStepSizeController: ("init", "adapt_step_size")}  # fmt: skip
+def _loop(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What a loop of Diffrax's is to do: in a trial of an adjoint, give back its state."""
+
+    def hook(*args: Any, **kwargs: Any) -> Any:
+        if TRIAL.active:
+            return kwargs["init_state"], {}
+        return original(*args, **kwargs)
+
+    return hook
+
+
+def _finders_method(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What one of Optimistix's is to do: in a trial of one's own, run on zeros and keep `y`."""
+    signature = inspect.signature(original)
+
+    def hook(*args: Any, **kwargs: Any) -> Any:
+        if not TRIAL.active:
+            return original(*args, **kwargs)
+        given = signature.bind(*args, **kwargs).arguments
+        y = given["y"]
+        zeros = jtu.tree_map(lambda x: np.zeros(x.shape, x.dtype), y)
+        part = edited(given["self"], rtol=1.0, atol=1.0)
+        function = lambda y, args: (y, given["fn"](zeros, args)[1])  # noqa: E731
+        out = original(**dict(given, self=part, fn=function, y=zeros))
+        return (y, *out[1:]) if original.__name__ == "step" else out
+
+    return hook
+
+
+def _methods(module: Any, kinds: dict[type, tuple[str, ...]]) -> list[Callable[..., Any]]:
+    """A module's own methods of these names in classes of these kinds, each once."""
     found = {}
-    for public in vars(diffrax).values():
+    for public in vars(module).values():
         for kind, names in kinds.items():
             if isinstance(public, type) and issubclass(public, kind):
                 for cls in public.__mro__:
@@ -218,6 +246,19 @@ def _methods() -> list[Callable[..., Any]]:
     return list(found.values())
 
 
-for _method in _methods():
+_STEPPING = {
+    diffrax.AbstractSolver: ("init", "step"),
+    diffrax.AbstractStepSizeController: ("init", "adapt_step_size"),
+}
+for _method in _methods(diffrax, _STEPPING):
     add_hook(_method, hook_for)
 add_hook(optimistix.root_find, _root_find)
+for _method in _methods(diffrax, {diffrax.AbstractAdjoint: ("loop",)}):
+    add_hook(_method, _loop)
+if _loop_of_all := getattr(diffrax.DirectAdjoint(), "_loop", None):
+    add_hook(_loop_of_all, _loop)
+for _module in diffrax, optimistix:
+    for _method in _methods(
+        _module, {optimistix.AbstractRootFinder: ("init", "step", "terminate")}
+    ):
+        add_hook(_method, _finders_method)

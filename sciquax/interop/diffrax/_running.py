@@ -18,6 +18,25 @@ from .._solving.tree_units import Working, how_given, is_quantity, to_unit
 from .._solving.user_functions import call, definition_of, keep
 
 
+class _Trial(threading.local):
+    """Whether parts of the user's are being tried on quantities, and nothing is to be solved."""
+
+    active = False
+
+
+TRIAL = _Trial()
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Have Diffrax's own loops and root finders give back what they are given for a while."""
+    outer, TRIAL.active = TRIAL.active, True
+    try:
+        yield
+    finally:
+        TRIAL.active = outer
+
+
 class _Running(threading.local):
     """The working units of the solve whose part of the user's own runs on quantities, if any.
 
@@ -41,9 +60,9 @@ def running(working: Working | None) -> Iterator[None]:
 
 
 def is_own(part: Any) -> bool:
-    """Whether the class of a part is neither of Diffrax nor of this package."""
+    """Whether the class of a part is neither of Diffrax, of Optimistix nor of this package."""
     package = type(part).__module__.partition(".")[0]
-    return package not in ("diffrax", "sciquax")
+    return package not in ("diffrax", "optimistix", "sciquax")
 
 
 def runs_on_quantities(solver: Any) -> bool:

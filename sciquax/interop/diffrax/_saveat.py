@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from sciquax.core.internal import add_hook
 from sciquax.units import Quantity
 from sciquax.units.internal import wrap
 
@@ -21,6 +22,22 @@ SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 """Diffrax's default `fn`, told by identity: some adjoints allow no other."""
 
 
+def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What `SubSaveAt.__init__` is to do, of Diffrax's and of the user's: keep times' units."""
+
+    def hook(self: Any, *, ts: Any = None, **given: Any) -> None:
+        ts = stack_times(ts)
+        quantity = isinstance(ts, Quantity)
+        original(self, ts=ts.magnitude if quantity else ts, **given)
+        if quantity and self.ts is not None:
+            self.ts = ts
+
+    return hook
+
+
+add_hook(diffrax.SubSaveAt.__init__, _with_times, now=True)
+
+
 class SubSaveAt(diffrax.SubSaveAt):
     """As `diffrax.SubSaveAt`, with times and outputs that may be quantities.
 
@@ -28,21 +45,6 @@ class SubSaveAt(diffrax.SubSaveAt):
     """
 
     ts: Any
-
-    def __init__(
-        self,
-        *,
-        t0: bool = False,
-        t1: bool = False,
-        ts: Any = None,
-        steps: bool | int = 0,
-        fn: Callable[..., Any] = SAVE_Y,
-    ):
-        ts = stack_times(ts)
-        given = isinstance(ts, Quantity)
-        super().__init__(t0=t0, t1=t1, ts=ts.magnitude if given else ts, steps=steps, fn=fn)
-        if given and self.ts is not None:
-            self.ts = ts
 
 
 class SaveAt(diffrax.SaveAt):

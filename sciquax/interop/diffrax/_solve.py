@@ -25,6 +25,7 @@ from .._solving.tree_units import (
 )
 from .._solving.user_functions import caller_line
 from . import _hooks as _hooks
+from ._checked import checked_adjoint
 from ._controllers import bare_controller
 from ._events import bare_event
 from ._langevin import has_langevin, to_units_of, velocities_in_working_units, with_atol_in_units_of
@@ -106,7 +107,8 @@ def diffeqsolve(
         controller_state=controller_state, made_jump=made_jump, **further,
     )  # fmt: skip
     given = adopt_all(given)
-    given["y0"] = without_object_arrays(given["y0"])
+    for name in ("y0", "args"):
+        given[name] = without_object_arrays(given[name])
     for name in ("terms", "args", "saveat", "event"):
         given[name] = without_static_quantities(given[name])
     if MODE.staging:
@@ -221,6 +223,7 @@ def _refuse_unknown(name: str, value: Any, working: Working) -> None:
 
 def _bare_adjoint(adjoint: Any, controller: Any, solver: Any, working: Working) -> Any:
     """The adjoint for Diffrax. `BacksolveAdjoint` holds arguments of its own solve."""
+    adjoint = checked_adjoint(adjoint, working)
     if not isinstance(adjoint, diffrax.BacksolveAdjoint):
         return adjoint
     given = dict(adjoint.kwargs)

@@ -8,6 +8,7 @@ import equinox as eqx
 from .._solving.edited import edited
 from .._solving.tolerances import atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity
+from ._checked import checked_root_finder
 from ._own_solver import own_solver
 from ._running import is_own
 
@@ -31,6 +32,9 @@ def diffrax_solver(solver: Any, working: Working) -> Any:
     """The same for what a solver has of Diffrax's: a subclass may hold more."""
     if isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver):
         return edited(solver, solver=bare_solver(solver.solver, working))
+    if isinstance(solver, diffrax.AbstractImplicitSolver):
+        finder = checked_root_finder(solver, solver.root_finder, working)
+        solver = solver if finder is solver.root_finder else edited(solver, root_finder=finder)
     if not has_quantity(solver):
         return solver
     if isinstance(solver, diffrax.AbstractImplicitSolver) and has_quantity(solver.root_finder):

@@ -10,7 +10,6 @@ from sciquax.core import VALUE_TYPES
 
 from .._composite.lazy import ProductMatrix
 from .._matrix import operations
-from .._matrix.factor import linalg
 from .._matrix.operands import _is
 from .._matrix.solve import check_sides, solve, solve_any, solve_sided
 from .function_rule import _inexact, _rule
@@ -30,28 +29,40 @@ def _solve(a: Any, b: Any) -> Any:
     return solve_any(a, b)
 
 
-@_rule(jnp.linalg.inv)
+def _slope_of_inv(given: dict[int, Any], transposed: bool, a: Any) -> Any:
+    inverse = jnp.linalg.inv(a)
+    if transposed:
+        inverse = jnp.swapaxes(inverse, -1, -2)
+    return {0: -(inverse @ given[0] @ inverse)}
+
+
+@_rule(jnp.linalg.inv, derivative=_slope_of_inv)
 def _inv(a: Any) -> Any:
     return operations.inverse(_inexact(a)) if a.is_square() else NotImplemented
 
 
-def _slope_of_slogdet(given: dict[int, Any], transposed: bool, a: Any, **_: Any) -> Any:
-    """Of the logarithm, tr(inv(A) dA); the inverse stays one. Signs of real numbers do not move."""
-    inverse = operations.inverse(a)
-    if inverse is NotImplemented or jnp.iscomplexobj(a):
-        return NotImplemented
-    if transposed:
-        return {0: inverse.transpose().scale(jnp.asarray(given.get(1, 0), a.dtype))}
-    moved = linalg(jnp.matmul, inverse, given[0])
-    slope = linalg(lambda x: jnp.trace(x, axis1=-2, axis2=-1), moved)
-    return {0: jnp.zeros_like(slope), 1: slope}
-
-
 def _slope_of_det(given: dict[int, Any], transposed: bool, a: Any) -> Any:
-    log = _slope_of_slogdet({1: given[0]} if transposed else given, transposed, a)
-    if log is NotImplemented:
-        return NotImplemented
-    return {0: log[0].scale(a.det())} if transposed else {0: a.det() * log[1]}
+    """Jacobi's formula, det(A) tr(inv(A) dA); the inverse stays one."""
+    inverse, det = jnp.linalg.inv(a), jnp.linalg.det(a)
+    if transposed:
+        return {0: (given[0] * det)[..., None, None] * jnp.swapaxes(inverse, -1, -2)}
+    return {0: det * jnp.trace(inverse @ given[0], axis1=-2, axis2=-1)}
+
+
+def _slope_of_slogdet(given: dict[int, Any], transposed: bool, a: Any, **_: Any) -> Any:
+    """Of the logarithm, the real part of tr(inv(A) dA); the sign turns by the imaginary one."""
+    inverse, log = jnp.linalg.inv(a), jnp.asarray(given.get(1, 0), a.dtype)
+    if not jnp.iscomplexobj(a):
+        if transposed:
+            return {0: log[..., None, None] * jnp.swapaxes(inverse, -1, -2)}
+        slope = jnp.trace(inverse @ given[0], axis1=-2, axis2=-1)
+        return {0: jnp.zeros_like(slope), 1: slope}
+    sign = jnp.linalg.slogdet(a)[0]
+    if transposed:
+        both = log + 1j * (given.get(0, 0) * sign).imag
+        return {0: both[..., None, None] * jnp.swapaxes(inverse, -1, -2)}
+    slope = jnp.trace(inverse @ given[0], axis1=-2, axis2=-1)
+    return {0: sign * 1j * slope.imag, 1: slope.real}
 
 
 @_rule(jnp.linalg.det, derivative=_slope_of_det)

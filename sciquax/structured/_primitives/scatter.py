@@ -117,6 +117,8 @@ def scatter(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     x, indices, updates = operands
     if not isinstance(x, StructuredMatrix):
         return NotImplemented
+    if primitive.name == "scatter" and params["update_jaxpr"] is not None:  # A.at[0].apply(f)
+        return NotImplemented
     update = _read(x, indices, updates, params)
     if update is None or not jnp.issubdtype(x.dtype, jnp.inexact):
         return NotImplemented

@@ -59,9 +59,10 @@ enrol(SCIPY, "leslie", "f:a, s:a -> a")
 
 # Where the matrix is of a type that knows the function as a whole.
 enrol("jax.numpy", "kron", "a:a, b:b -> a*b", only_nested=True)
-enrol("jax.numpy", "trace diag diagonal", "a:a, v:a -> a", only_nested=True)
+enrol("jax.numpy", "trace diag", "a:a, v:a -> a", only_nested=True)
+enrol("jax.numpy", "diagonal", "a:a -> a", affine=True)
 enrol("jax.numpy", "tril triu", "m:a -> a", only_nested=True)
-enrol("jax.numpy", "roll", "a:a, shift:1, axis:* -> a", only_nested=True)
+enrol("jax.numpy", "roll", "a:a, shift:1, axis:* -> a", affine=True, only_nested=True)
 
 
 @only_nested

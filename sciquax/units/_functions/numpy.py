@@ -80,6 +80,13 @@ def _nansum(a: Any, *args: Any, **kwargs: Any) -> Any:
     return wrap(call(jnp.nansum, magnitude_of(a), *args, **kwargs), own_unit(a))
 
 
+# -- what only moves, picks or rounds elements, on scales with an offset --------------------------
+enrol(NUMPY, "round around", "a:a -> a", only_affine=True, moved=True)
+enrol(NUMPY, "trunc fix", "x:a -> a", only_affine=True, moved=True)
+enrol(NUMPY, "partition", "a:a -> a", only_affine=True, moved=True)
+enrol(NUMPY, "argpartition", "a:a ->", only_affine=True, moved=True)
+enrol(NUMPY, "nanmax nanmin", "a:a, initial:a -> a", only_affine=True, moved=True)
+
 # -- picking and choosing; these work on concrete arrays, too -------------------------------------
 enrol(NUMPY, "nonzero flatnonzero argwhere", "a:a ->")
 enrol(NUMPY, "insert", "arr:a, obj:*, values:a -> a", affine=True)

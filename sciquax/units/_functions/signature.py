@@ -122,6 +122,7 @@ def enrol(
     only_nested: bool = False,
     counts: Sequence[str] = (),
     averaged: str = "",
+    moved: bool = False,
 ) -> None:
     """Give quantities the rule that a unit signature states, for functions of a module.
 
@@ -129,7 +130,8 @@ def enrol(
     whether the rule is for these alone, since the function's primitives do for all others;
     `only_nested`, the same for quantities whose magnitude is a value itself (a structured matrix);
     `counts`, arguments that are counts where they are integers (`bins=10`); `averaged`, a letter of
-    which means are formed: of levels, in dBm, those of what they are levels of.
+    which means are formed: of levels, in dBm, those of what they are levels of; `moved`, whether
+    the elements are moved, chosen or rounded, so that levels are no matter.
     """
     for name in names.split():
         kind = _OffsetRule if only_affine else _NestedRule if only_nested else _Rule
@@ -142,6 +144,7 @@ def enrol(
                 affine or only_affine,
                 tuple(counts),
                 averaged,
+                moved,
             ),
         )
 
@@ -158,10 +161,11 @@ class _Rule:
         affine: bool,
         counts: tuple[str, ...],
         averaged: str,
+        moved: bool,
     ):
         self.module, _, self.name = name.rpartition(".")
         self.signature, self.affine, self.counts = signature, affine, counts
-        self.averaged = averaged
+        self.averaged, self.moved = averaged, moved
         self._function: Any = None
 
     def function(self) -> tuple[Callable, inspect.Signature]:
@@ -221,7 +225,7 @@ class _Rule:
         if not operands:
             return dimensionless()
         magnitudes, unit = unify(self.name, operands)
-        if not self.affine or self.only_offset and unit.level and not averaged:
+        if not self.affine or self.only_offset and unit.level and not (averaged or self.moved):
             multiplicative(self.name, unit)
         if averaged and unit.level:
             magnitudes = [to_linear(_inexact(x), unit)[0] for x in magnitudes]

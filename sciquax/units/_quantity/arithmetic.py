@@ -207,11 +207,14 @@ def check_literals(name: str, numbers: Sequence[Any], unit: InternedUnit) -> Non
     same = np.isnan if unit.logarithmic else lambda x: ~np.isfinite(x)
     if unit.gain or all(x is not None and np.all(same(np.asarray(x, float))) for x in numbers):
         return
+    known = [x for n in numbers if n is not None for x in np.ravel(n)]
+    other = next((f"{x:.6g}" for x in known if not is_polymorphic_literal(x)), "")
+    what = f"bare {other}" if other else "literal 0, inf or nan"
     raise OffsetUnitCalculusError(
-        f"`{name}` got a literal 0, inf or nan and a quantity in '{unit}', whose zero is not zero.",
+        f"`{name}` got a {what} and a quantity in '{unit}', whose zero is not zero.",
         unit.pint,
         dimensionless().pint,
-        f"Write the literal with its unit, `Quantity(0.0, '{unit}')`.",
+        f"Write the literal with its unit, `Quantity({other or '0.0'}, '{unit}')`.",
     )
 
 

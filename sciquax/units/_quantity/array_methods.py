@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from sciquax.core import ArrayValue
 
 from .arithmetic import filled_with
@@ -27,18 +25,10 @@ class ArrayMethods(QuantityBase):
         return ArrayValue.take(self, indices, *args, **kwargs)  # pyright: ignore
 
     def _update(self, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """An update is converted to the quantity's unit; integers are, where that would cut off."""
+        """`.at[index].what(...)`; the fill value of `get` may be a quantity."""
         x: Any = self
         if what == "get" and isinstance(kwargs.get("fill_value"), QuantityBase):
             fill_value = kwargs.pop("fill_value")
             pick = lambda x, fill: x.at[index].get(fill_value=fill, **kwargs)  # noqa: E731
             return filled_with("at[...].get", x, fill_value, pick)
-        if what in ("set", "add", "subtract", "min", "max"):
-            values = args[0]
-            if (
-                jnp.issubdtype(x.dtype, jnp.integer)
-                and isinstance(values, QuantityBase)
-                and values.units != self.units
-            ):
-                x = x.astype(jnp.result_type(float))
         return ArrayValue._update(x, index, what, args, kwargs)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, stated_number, strip, user_line
@@ -124,20 +125,21 @@ def is_mistake(x: Any, unit: Any) -> bool:
 
 def _are_good(numbers: np.ndarray, judge: Callable[[np.ndarray], bool]) -> bool:
     """Whether all of them are; or, of evenly spaced ones, the ends: `linspace(0, 2 * pi, 8)`."""
-    if all(judge(n) for n in np.split(numbers, numbers.size)):
-        return True
-    if numbers.dtype.kind != "f" or numbers.size < 3:
-        return False
-    steps = np.diff(numbers)
-    even = np.allclose(steps, steps[0], rtol=1e-3 if steps.dtype.itemsize > 2 else 5e-2)
-    ends = (numbers[-1], numbers[-1] + steps[0])
-    past = any(bool(end) and judge(np.asarray(end, numbers.dtype)) for end in ends)
-    return bool(even) and past and judge(numbers[:1])
+    if numbers.dtype.kind in "fV" and numbers.size > 2:
+        x = numbers.astype(np.float64)
+        grid, step = np.linspace(x[0], x[-1], x.size, retstep=True)
+        rounding = 4 * float(jnp.finfo(numbers.dtype).eps) * np.abs(x).max()
+        ends = [np.asarray(end, numbers.dtype) for end in (x[-1], x[-1] + step)]
+        past = any(bool(end) and judge(end) for end in ends)
+        if past and judge(numbers[:1]) and bool(np.all(np.abs(x - grid) <= rounding)):
+            return True
+    return all(judge(n) for n in np.split(numbers, numbers.size))
 
 
 def _mistake(name: str, x: Any, unit: InternedUnit) -> DimensionalityError:
     number = stated_number(strip(x), whole)
-    shown = ", ".join(f"{n:.6g}" for n in np.ravel(np.asarray(number).astype(float)))
+    numbers = np.ravel(np.asarray(number).astype(float))
+    shown = ", ".join(f"{n:.6g}" for n in numbers[:_SHOWN]) + ", ..." * (numbers.size > _SHOWN)
     kind = {"fraction": "a fraction", "gain": "a ratio"}.get(measure_of(unit), "radians")
     return DimensionalityError(
         f"`{name}` got a bare {shown} and a quantity in '{unit}', beside which it would be {kind}.",
@@ -151,6 +153,8 @@ def _mistake(name: str, x: Any, unit: InternedUnit) -> DimensionalityError:
         ),
     ).at(user_line())
 
+
+_SHOWN = 8
 
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 24, 30, 32, 36, 60, 64, 90, 180, 360)
 """Of which parts of pi a simple multiple is made."""

@@ -15,6 +15,7 @@ from sciquax.core.internal import (
     Tracer,
     asks_for_numbers,
     by_conversion,
+    compared_as_static,
     counterpart,
     library_called,
 )
@@ -84,18 +85,26 @@ class NumpyProtocol(QuantityBase):
     def __hash__(self) -> int:
         """Of a scalar whose number is known: for static fields and arguments, keys and sets.
 
-        By number, dtype and unit. What is equal all the same, 1 km and 1000 m, JAX may take for one
-        static argument: the result is then in the unit of the first.
+        By number, dtype and unit. JAX and Equinox take two for one static argument where all three
+        are the same; elsewhere 1 km equals 1000 m.
         **Raises** TypeError for arrays, and for numbers that are not known, as under `jax.jit`.
         """
-        x = self.magnitude
-        if isinstance(x, (jax.Array, np.ndarray)) and x.ndim == 0 and not isinstance(x, Tracer):
-            number = np.asarray(x)
-            return hash((number.tobytes(), number.dtype, aval_of(x).weak_type, self._unit))
-        raise TypeError(
-            f"unhashable: {describe(self)}. Only a scalar quantity whose number is known has a "
-            "hash; make others leaves, or arguments that are not static."
-        )
+        if (key := _key(self)) is None:
+            raise TypeError(
+                f"unhashable: {describe(self)}. Only a scalar quantity whose number is known has a "
+                "hash; make others leaves, or arguments that are not static."
+            )
+        return hash(key)
+
+    def __eq__(self, other: Any) -> Any:
+        if self.shape or not compared_as_static() or (key := _key(self)) is None:
+            return self._binary("eq", self, other)
+        return isinstance(other, QuantityBase) and key == _key(other)
+
+    def __ne__(self, other: Any) -> Any:
+        if self.shape or not compared_as_static() or (key := _key(self)) is None:
+            return self._binary("ne", self, other)
+        return not isinstance(other, QuantityBase) or key != _key(other)
 
     def __len__(self) -> int:
         if not self.magnitude.shape:
@@ -121,6 +130,15 @@ class NumpyProtocol(QuantityBase):
         """Wait for the magnitude to be computed, as `jax.Array.block_until_ready`."""
         jax.block_until_ready(self.magnitude)
         return self
+
+
+def _key(x: QuantityBase) -> Any:
+    """Number, dtype and unit of a scalar that is known, and None of anything else."""
+    y = x.magnitude
+    if isinstance(y, (jax.Array, np.ndarray)) and y.ndim == 0 and not isinstance(y, Tracer):
+        number = np.asarray(y)
+        return number.tobytes(), number.dtype, aval_of(y).weak_type, x._unit
+    return None
 
 
 def _instead(kind: type) -> str:

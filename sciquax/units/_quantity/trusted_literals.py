@@ -46,7 +46,7 @@ class TrustedLiterals(Sequence[TrustedLiteral]):
         if unit is None and isinstance(example, QuantityBase):
             mistaken = any(is_mistake(number.value, example._unit) for number in numbers)
             unit = example._unit if mistaken else None
-        if unit is None or unit.offset:
+        if unit is None:
             return False
         self.take(numbers, unit)
         return True
