@@ -200,8 +200,8 @@ class Reductions(NamedBase):
         return weighted_mean(self, "weighted_mean", weights, names, skipna)
 
     def argmax(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self: R, name: Any = None, *, skipna: bool = False
-    ) -> R:
+        self, name: Any = None, *, skipna: bool = False
+    ) -> Any:
         """The place of the largest element along a name. One-dimensional arrays need no name.
 
         Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
@@ -210,8 +210,8 @@ class Reductions(NamedBase):
         return _place(self, "argmax", jnp.nanargmax if skipna else jnp.argmax, name)
 
     def argmin(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self: R, name: Any = None, *, skipna: bool = False
-    ) -> R:
+        self, name: Any = None, *, skipna: bool = False
+    ) -> Any:
         """The place of the smallest element along a name. One-dimensional arrays need no name.
 
         Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
@@ -219,19 +219,19 @@ class Reductions(NamedBase):
         """
         return _place(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
 
-    def nanargmax(self: R, name: Any = None) -> R:
+    def nanargmax(self, name: Any = None) -> Any:
         """The place of the largest element that is no nan along a name; -1 where all are."""
         return _place(self, "nanargmax", jnp.nanargmax, name)
 
-    def nanargmin(self: R, name: Any = None) -> R:
+    def nanargmin(self, name: Any = None) -> Any:
         """The place of the smallest element that is no nan along a name; -1 where all are."""
         return _place(self, "nanargmin", jnp.nanargmin, name)
 
-    def idxmax(self: R, name: Any = None, *, skipna: bool = True) -> R:
+    def idxmax(self, name: Any = None, *, skipna: bool = True) -> Any:
         """The coordinate of the largest element that is no nan; nan where all are."""
         return label_of(self, "idxmax", only_name(self, "idxmax", name), skipna)
 
-    def idxmin(self: R, name: Any = None, *, skipna: bool = True) -> R:
+    def idxmin(self, name: Any = None, *, skipna: bool = True) -> Any:
         """The coordinate of the smallest element that is no nan; nan where all are."""
         return label_of(self, "idxmin", only_name(self, "idxmin", name), skipna)
 
