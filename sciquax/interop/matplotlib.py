@@ -1,5 +1,7 @@
 """Quantities on matplotlib's axes: labelled with their unit, and converted to the axis's.
 
+So are those in named arrays, `plt.plot(a.coord("time"), a)`; `a.plot()` labels with names as well.
+
 ```python
 with plot_units():
     plt.plot(time, height)                  # axes labelled "s" and "m"
@@ -38,6 +40,8 @@ class QuantityConverter(munits.ConversionInterface):
 
         **Raises** `DimensionalityError` for what measures something else, or has no unit.
         """
+        if not isinstance(value, Quantity) and hasattr(value, "to_numpy"):
+            value = value.to_numpy()  # a named array's quantity
         if isinstance(value, Quantity):
             return np.asarray(value.magnitude if unit is None else value.m_as(unit))
         if isinstance(value, (list, tuple)):

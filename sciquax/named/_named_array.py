@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from sciquax.core import ArrayValue, aval_of, is_value, user_line
-from sciquax.core.internal import bound_methods
+from sciquax.core.internal import bound_methods, library_called
 
 from ._analysis.along import AlongCoordinates
 from ._analysis.groups import GroupReductions
@@ -134,9 +134,14 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
         self._axes.dims  # noqa: B018
         return np.asarray(self.array, dtype=dtype)
 
-    def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
         if function in (np.shape, np.ndim, np.size):
             return function(self.__array__())
+        if _drawn():
+            plain = [x.to_numpy() if isinstance(x, NamedArray) else x for x in args]
+            return function(*plain, **kwargs)
         raise PositionalError(
             f"`numpy.{function.__name__}` knows no names.",
             "Use a function of `sciquax.named` or a method, or `.array` of each operand.",
@@ -166,11 +171,15 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
         return bool(self._scalar("bool"))
 
     def __len__(self) -> int:
+        if self.ndim == 1 and _drawn():
+            return self.size
         raise PositionalError("A named array has no length.", "Ask for `.sizes['x']` by name.").at(
             user_line()
         )
 
     def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 1 and _drawn():
+            return iter(self.to_numpy())
         raise PositionalError(
             "A named array is not iterated by position.", "Use `.unstack('x')` by name."
         ).at(user_line())
@@ -190,6 +199,11 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
 
     def __class_getitem__(cls, spec: Any) -> Any:
         return annotation(spec)
+
+
+def _drawn() -> bool:
+    """Whether matplotlib asks, which draws elements in the order in which they are stored."""
+    return (library_called() or ("",))[0] == "matplotlib"
 
 
 def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from ._array.axes import axes, name_of
 from ._array.base import as_named, bare
 from ._by_name.call_jax import apply
-from ._by_name.reductions import unsorted
 from ._labels.distances import frequencies_of
 from ._named_array import NamedArray
 
@@ -43,7 +42,7 @@ def _transform(what: str) -> _Transform:
         a = as_named(a, what)
         i = a._axes.position(what, name, a)
         out = apply(function, a.array, n=n, axis=i, norm=norm)
-        made = bare(out, unsorted(a._axes, a.dims[i]))
+        made = bare(out, a._axes.without(a.dims[i]))
         if into is None:
             return made
         made = made.rename({a.dims[i]: into})
@@ -76,7 +75,7 @@ def _transform_several(what: str) -> _TransformSeveral:
         a = as_named(a, what)
         positions = a._axes.positions(what, names, a)
         out = apply(function, a.array, axes=positions, norm=norm)
-        return bare(out, unsorted(a._axes, *[a.dims[i] for i in positions]))
+        return bare(out, a._axes.without(*[a.dims[i] for i in positions]))
 
     transform.__name__ = transform.__qualname__ = what
     transform.__doc__ = f"`jnp.fft.{what}` along several names; `norm` as in JAX."
@@ -96,7 +95,7 @@ def _shift(what: str) -> _Shift:
         a = as_named(a, what)
         positions = a._axes.positions(what, names, a)
         out = apply(function, a.array, axes=positions)
-        return bare(out, unsorted(a._axes, *[a.dims[i] for i in positions]))
+        return bare(out, a._axes.without(*[a.dims[i] for i in positions]))
 
     shift.__name__ = shift.__qualname__ = what
     shift.__doc__ = f"`jnp.fft.{what}` along a name or several."

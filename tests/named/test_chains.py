@@ -78,6 +78,15 @@ def _whole(a: Any) -> Any:
     return _floats(a).fillna(0.0)
 
 
+def _unstacked(a: Any) -> Any:
+    both = ("t", "lat")
+    return a.unstack("z") if isinstance(a, xr.DataArray) else a.unflatten("z", both)
+
+
+def _of_both(op: Op) -> Op:
+    return _has("lat", _has("t", op))
+
+
 OPERATIONS: dict[str, Op] = {
     "isel": _has("t", lambda a, k: a.isel(t=slice(k % 3, None))),
     "places": _has("t", lambda a, k: a.isel(t=[k % 3, 1, 3])),
@@ -119,6 +128,16 @@ OPERATIONS: dict[str, Op] = {
     "notnull": lambda a, k: a.notnull(),
     "dropna": _has("t", lambda a, k: a.dropna("t", how="all")),
     "clip": lambda a, k: a.clip(-float(k), float(k)) if a.dtype.kind == "f" else a,
+    "two keys": _of_both(_dated(lambda a, k: a.groupby(["lat", "t.month"]).mean())),
+    "keys of one": _dated(lambda a, k: a.groupby(["t.year", "t.month"]).max()),
+    "stacked": _of_both(lambda a, k: _unstacked(a.stack(z=("t", "lat")).isel(z=slice(k, None)))),
+    "places of largest": _of_both(
+        lambda a, k: _whole(a).argmax(["lat", "t"])["t"].astype("float32")
+    ),
+    "padded": _has("t", lambda a, k: a.pad(t=(k % 3, 1), mode=["edge", "wrap", "reflect"][k % 3])),
+    "place in windows": _has("t", lambda a, k: a.rolling(t=3, min_periods=1 + k % 3).argmax()),
+    "windows": _has("t", lambda a, k: _floats(a).rolling(t=2 + k % 2).construct(
+        "w", fill_value=np.nan).sum("w", **_skipping(a))),
     "month of": _dated(lambda a, k: a.where(_coordinate(a, "t").dt.month != 12)),
 }  # fmt: skip
 

@@ -1,11 +1,12 @@
 """What passes through to the array inside: units and numbers."""
 
+import sys
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import adapter
+from sciquax.core.internal import adapter, library_called
 
 from .._array.base import NamedBase, bare
 from .._array.errors import PositionalError
@@ -99,7 +100,14 @@ class PassingThrough(NamedBase):
         return adapter("xarray").to_xarray(self)
 
     def to_numpy(self) -> Any:
-        """NumPy's array, its axes in the order of `dims`: of numbers, as matplotlib asks for."""
+        """NumPy's array, its axes in the order of `dims`: of numbers, as matplotlib asks for.
+
+        Matplotlib gets a quantity while `sciquax.interop.matplotlib` is enabled, which labels axes
+        with its unit and converts to theirs.
+        """
+        enabled = type(self.array) in getattr(sys.modules.get("matplotlib.units"), "registry", ())
+        if enabled and is_value(self.array) and (library_called() or ("",))[0] == "matplotlib":
+            return self.array
         return np.asarray(self)
 
     def to_dataframe(self, name: str | None = None) -> Any:

@@ -3,7 +3,7 @@
 """Reductions, cumulative operations, sorting: along names."""
 
 from collections.abc import Callable
-from typing import Any, Concatenate, TypeVar
+from typing import Any, Concatenate, TypeVar, overload
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax import lax
 
 from sciquax.core import is_value, user_line
 
-from .._array.axes import Axes, Axis, axes
+from .._array.axes import Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, AxisSizeError, show_dims
@@ -65,11 +65,6 @@ def only_name(a: NamedBase, what: str, name: Any) -> Any:
         f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
         f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
     ).at(user_line())
-
-
-def unsorted(layout: Axes, *names: Any) -> Axes:
-    """A layout without the coordinates of names whose places were rearranged."""
-    return layout.without(*names)
 
 
 def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
@@ -199,9 +194,13 @@ class Reductions(NamedBase):
         """
         return weighted_mean(self, "weighted_mean", weights, names, skipna)
 
+    @overload
+    def argmax(self: R, name: str | Axis | None = None, *, skipna: bool = False) -> R: ...
+    @overload
+    def argmax(self, name: Any, *, skipna: bool = False) -> Any: ...
     def argmax(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self: R, name: Any = None, *, skipna: bool = False
-    ) -> R:
+        self, name: Any = None, *, skipna: bool = False
+    ) -> Any:
         """The place of the largest element along a name. One-dimensional arrays need no name.
 
         Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
@@ -209,9 +208,13 @@ class Reductions(NamedBase):
         """
         return _place(self, "argmax", jnp.nanargmax if skipna else jnp.argmax, name)
 
+    @overload
+    def argmin(self: R, name: str | Axis | None = None, *, skipna: bool = False) -> R: ...
+    @overload
+    def argmin(self, name: Any, *, skipna: bool = False) -> Any: ...
     def argmin(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self: R, name: Any = None, *, skipna: bool = False
-    ) -> R:
+        self, name: Any = None, *, skipna: bool = False
+    ) -> Any:
         """The place of the smallest element along a name. One-dimensional arrays need no name.
 
         Along several, or `...` for all, a dictionary of places by name. `skipna` leaves nans out,
@@ -219,19 +222,19 @@ class Reductions(NamedBase):
         """
         return _place(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
 
-    def nanargmax(self: R, name: Any = None) -> R:
+    def nanargmax(self, name: Any = None) -> Any:
         """The place of the largest element that is no nan along a name; -1 where all are."""
         return _place(self, "nanargmax", jnp.nanargmax, name)
 
-    def nanargmin(self: R, name: Any = None) -> R:
+    def nanargmin(self, name: Any = None) -> Any:
         """The place of the smallest element that is no nan along a name; -1 where all are."""
         return _place(self, "nanargmin", jnp.nanargmin, name)
 
-    def idxmax(self: R, name: Any = None, *, skipna: bool = True) -> R:
+    def idxmax(self, name: Any = None, *, skipna: bool = True) -> Any:
         """The coordinate of the largest element that is no nan; nan where all are."""
         return label_of(self, "idxmax", only_name(self, "idxmax", name), skipna)
 
-    def idxmin(self: R, name: Any = None, *, skipna: bool = True) -> R:
+    def idxmin(self, name: Any = None, *, skipna: bool = True) -> Any:
         """The coordinate of the smallest element that is no nan; nan where all are."""
         return label_of(self, "idxmin", only_name(self, "idxmin", name), skipna)
 
@@ -259,7 +262,7 @@ class Reductions(NamedBase):
         """In ascending order along a name, whose coordinates are dropped."""
         name = only_name(self, "sort", name)
         out = along(self, "sort", jnp.sort, name, descending=descending)
-        return bare(out.array, unsorted(out._axes, _name(self, "sort", name)))
+        return bare(out.array, out._axes.without(_name(self, "sort", name)))
 
     def argsort(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, name: Any = None, *, descending: bool = False
@@ -267,7 +270,7 @@ class Reductions(NamedBase):
         """The places that put the array in order along a name."""
         name = only_name(self, "argsort", name)
         out = along(self, "argsort", jnp.argsort, name, descending=descending)
-        return bare(out.array, unsorted(out._axes, _name(self, "argsort", name)))
+        return bare(out.array, out._axes.without(_name(self, "argsort", name)))
 
     def top_k(self: R, k: Any, name: Any = None) -> tuple[R, R]:
         """The k largest elements along a name, largest first, and their places.
@@ -283,7 +286,7 @@ class Reductions(NamedBase):
             raise AxisSizeError(f"`top_k` got k = {k} for an axis of size {size}.").at(user_line())
         moved = apply(jnp.moveaxis, self.array, axis, -1)
         values, places = apply(lax.top_k, moved, k)
-        layout = unsorted(self._axes, self.dims[axis])
+        layout = self._axes.without(self.dims[axis])
         return tuple(bare(apply(jnp.moveaxis, x, -1, axis), layout) for x in (values, places))  # pyright: ignore[reportReturnType]
 
     def softmax(self: R, names: Any) -> R:
