@@ -467,3 +467,21 @@ def test_functions_are_converted_or_not():
         slope = slx.JacobianLinearOperator(lambda x, args: array @ x, x, closure_convert=convert)
         for operator in linear, slope:
             np.testing.assert_allclose(operator.mv(x), array @ x)
+
+
+def test_least_squares_weigh_what_measures_one_thing_alike():
+    t, damping, r = np.float32([1, 2]), np.float32(0.5), np.float32([2, 3])
+
+    def operator(in_ms):
+        d = Quantity(damping * 1000, "ms") if in_ms else Quantity(damping, "s")
+        structure = jax.ShapeDtypeStruct((), jnp.float32)
+        return slx.FunctionLinearOperator(lambda p: (Quantity(t, "s") * p, d * p), structure)
+
+    vector = Quantity(r, "m"), Quantity(np.float32(1000.0), "mm")
+    expected = (t @ r + damping) / (t @ t + damping**2)
+    for in_ms in (False, True):
+        value = slx.linear_solve(operator(in_ms), vector, lx.QR()).value
+        np.testing.assert_allclose(value.m_as("m/s"), expected, rtol=1e-5)
+    state = slx.linear_solve(operator(True), vector, lx.QR()).state
+    with pytest.raises(RuleError, match="in which of them it was computed is not known"):
+        slx.linear_solve(operator(True), vector, lx.QR(), state=state)

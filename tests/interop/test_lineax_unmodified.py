@@ -83,3 +83,18 @@ def test_within_a_root_find():
     with trust_literals():
         out = quaxify(root)(Quantity(np.float32(4.0), "m**2"), Quantity(np.float32(1.0), "m"))
     close(out, 2.0, "m")
+
+
+@pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_literal_zeros_in_a_vector_are_in_the_unit_due(way):
+    """As least squares with damping solve."""
+
+    def damped(t, r, damping):
+        operator = lx.FunctionLinearOperator(
+            lambda p: (t * p, damping * p), jax.ShapeDtypeStruct((), jnp.float32)
+        )
+        return lx.linear_solve(operator, (r, jnp.zeros(())), lx.QR()).value
+
+    t, r, damping = np.float32([1, 2]), np.float32([2, 3]), np.float32(0.5)
+    out = way(quaxify(damped))(Quantity(t, "s"), Quantity(r, "m"), Quantity(damping * 1000, "ms"))
+    close(out, t @ r / (t @ t + damping**2), "m/s")  # 500 ms weigh as 0.5 s do

@@ -5,6 +5,7 @@ out: the block that leads from one to the other is in their quotient. Lineax's o
 arrays are quantities are brought into this form by `_lineax_labelled.labelled`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from sciquax.units.internal import (
     wrap,
 )
 
-from .tree_units import TreeUnits
+from .tree_units import TreeUnits, is_literal_of_every_unit
 from .user_functions import caller_line
 
 TAKES, GIVES = "x", "vector"
@@ -145,9 +146,10 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
             f"`{owner}` got a tree {given.tree}, and the operator has {due.tree} there.",
             "Give it the structure of the operator.",
         ).at(caller_line())
-    given = given.map(lambda unit: linear(owner, unit))
+    leaves = due.tree.flatten_up_to(vector)
+    given = _decided(given.map(lambda unit: linear(owner, unit)), due, leaves)
     factor, factors = ratio(given, due, lambda a, b: uneven(owner, a, b))
-    bare = due.parts(list(map(magnitude_of, due.tree.flatten_up_to(vector))))
+    bare = due.parts(list(map(magnitude_of, leaves)))
     if bare is None:
         raise RuleError(
             f"`{owner}` got a vector whose leaves are not of the kind that the operator has.",
@@ -156,6 +158,22 @@ def to_units_up_to_a_factor(vector: Any, due: TreeUnits, owner: str) -> tuple[An
     numbers = jtu.tree_leaves(due.spread(factors))
     scaled = [x if f == 1.0 else x * f for x, f in zip(bare, numbers, strict=True)]
     return due.bare.unflatten(scaled), factor
+
+
+def _decided(given: TreeUnits, due: TreeUnits, leaves: list[Any]) -> TreeUnits:
+    """Literal zeros, which belong to every unit, in the units due beside the other leaves.
+
+    Least squares with damping solve for residuals and as many zeros as there are parameters.
+    """
+    free = [*map(is_literal_of_every_unit, leaves)]
+    if not any(free) or all(free):
+        return given
+    first = free.index(False)
+    factor = given.units[first] / due.units[first]
+    trio = zip(given.units, due.units, free, strict=True)
+    return dataclasses.replace(
+        given, units=tuple(want * factor if is_free else have for have, want, is_free in trio)
+    )
 
 
 def tidied(vector: Any, factor: InternedUnit, units: TreeUnits) -> tuple[Any, InternedUnit]:

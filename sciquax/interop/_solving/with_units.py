@@ -97,6 +97,29 @@ def between(
     return _scaled(_scaled(operator.operator, into, inputs=True), out)
 
 
+def weighed_alike(operator: UnitLinearOperator) -> UnitLinearOperator:
+    """The same, what measures one thing in one unit, where least squares or a least norm are due.
+
+    0.5 s and 500 ms would else weigh differently.
+    """
+    bare = operator.operator
+    if bare.in_size() == bare.out_size():
+        return operator
+    takes, gives = _alike(operator.takes), _alike(operator.gives)
+    if takes == operator.takes and gives == operator.gives:
+        return operator
+
+    def complain(name: str, unit: InternedUnit, due: InternedUnit) -> LocatedError:
+        raise AssertionError(f"{name} in {unit} is {due}")
+
+    return UnitLinearOperator(between(operator, takes, gives, complain), takes, gives)
+
+
+def _alike(units: TreeUnits) -> TreeUnits:
+    """Leaves that measure one thing in the unit of the first of them."""
+    return units.map(lambda unit: next(u for u in units.units if u.compatible(unit)))
+
+
 def _units_like(structure: Any, unit: InternedUnit, name: str) -> TreeUnits:
     tree = jtu.tree_structure(structure)
     return TreeUnits(tree, (unit,) * tree.num_leaves, name)

@@ -16,7 +16,7 @@ from .._solving.deferred_calls import deferred
 from .._solving.tree_units import TreeUnits, has_quantity, without_units
 from .._solving.unit_operator import UnitLinearOperator, tidied, to_units_up_to_a_factor
 from .._solving.user_functions import caller_line
-from .._solving.with_units import fitted, labelled
+from .._solving.with_units import fitted, labelled, weighed_alike
 from ._constructors import FunctionLinearOperator
 
 _AUTO = lx.AutoLinearSolver(well_posed=True)
@@ -110,7 +110,7 @@ def invert(
             lambda b: linear_solve(operator, b, solver, options=options, throw=throw).value,
             operator.out_structure(),
         )
-    known = labelled(operator)
+    known = weighed_alike(labelled(operator))
     if known.takes.plain and known.gives.plain:
         return lx.invert(known.operator, solver, options=options, throw=throw)
     options = _bare_options(options, known.takes)
@@ -123,6 +123,14 @@ def _solve(
     operator: Any, vector: Any, options: Any, solver: Any, throw: bool, **state: Any
 ) -> lx.Solution:
     known = _of_vector(labelled(operator), vector)
+    weighed = weighed_alike(known)
+    if state and weighed is not known:
+        raise RuleError(
+            "`linear_solve` got a `state` for least squares of leaves in several units of one "
+            "kind, and in which of them it was computed is not known.",
+            "Convert what measures one thing to one unit, or leave `state` out.",
+        ).at(caller_line())
+    known = weighed
     bare, factor = to_units_up_to_a_factor(vector, known.gives, "linear_solve")
     bare, factor = tidied(bare, factor, known.takes)
     units = known.takes.map(lambda unit: unit * factor)
