@@ -9,6 +9,7 @@ from . import (  # enrol their rules
     _moving as _moving,
     _reducing as _reducing,
     _systems as _systems,
+    _updating as _updating,
 )
 from ._array import BCOO as BCOO
 from ._csr import CSR as CSR

@@ -59,4 +59,6 @@ class _Kron:
 
 
 register_rule(BandMatrix, jnp.kron, _Kron())
-register_rule(BandMatrix, "add sub add_any mul select_n dot_general".split(), _beside_sparse)
+register_rule(
+    BandMatrix, "add sub add_any mul select_n dot_general concatenate".split(), _beside_sparse
+)

@@ -1,5 +1,6 @@
 """Moving the elements of sparse arrays: slices, transposes, repeats, joins, picks."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,14 +10,25 @@ from jax import lax
 from jax.experimental import sparse as jsparse
 
 from sciquax._storage.splitting import register_splitting
-from sciquax.core import RuleError, describe, is_value, quaxify, register_rule, strip, vanishes
+from sciquax.core import (
+    RuleError,
+    aval_of,
+    describe,
+    is_value,
+    quaxify,
+    register_rule,
+    strip,
+    vanishes,
+)
 from sciquax.core.internal import Tracer
 
 from ._array import BCOO, wrap
 from ._dot_general import product
 from ._host.rows import note_transposed
-from ._indices import array_of, data_of, elements, inside, number_of, without_batch
+from ._indices import array_of, data_of, elements, foreign, inside, number_of, without_batch
 
+_THIN = 32
+"""How many times as many elements as are stored an array beside sparse ones may have."""
 Params = dict[str, Any]
 Operands = Sequence[Any]
 
@@ -142,8 +154,8 @@ def _pad(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
-    mats = [*map(strip, operands)]
-    if not all(isinstance(x, BCOO) for x in mats):
+    mats = _all_sparse([*map(strip, operands)])
+    if mats is None:
         return NotImplemented
     n, axis = mats[0].n_batch, params["dimension"]
     if any(x.n_batch != n for x in mats) or axis < n:
@@ -163,6 +175,23 @@ def _concatenate(primitive: Any, operands: Operands, params: Params) -> Any:
         data, jnp.concatenate(places, axis=n), jnp.concatenate(kept, axis=n), shape, mats[0]
     )
     object.__setattr__(out, "unique_indices", all(x.unique_indices for x in mats))
+    return out
+
+
+def _all_sparse(operands: Operands) -> list[BCOO] | None:
+    """With arrays of zeros, and thin ones, as sparse ones too; None where one is neither."""
+    stored = sum(x.nse + max(x.aval().shape) for x in operands if isinstance(x, BCOO))
+    out = []
+    for x in operands:
+        if not isinstance(x, BCOO):
+            shape = aval_of(x).shape
+            few, zeros = math.prod(shape) <= _THIN * stored, number_of(x) == 0
+            if foreign(x) or len(shape) != 2 or not (few or zeros):
+                return None
+            places = np.zeros((0, 2)) if zeros else np.indices(shape).reshape(2, -1).T
+            data = jnp.zeros(0, x.dtype) if zeros else array_of(x).reshape(-1)
+            x = BCOO(data, places.astype(np.int32), shape, unique_indices=True)
+        out.append(x)
     return out
 
 
@@ -233,6 +262,7 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         next(right) if d in numbers.offset_dims else next(left)
         for d in range(len(counts) + len(others))
     ]
+    out = without_batch(out)  # a reshape of one row makes a batch of it
     return wrap(jsparse.bcoo_transpose(out.to_jax(), permutation=tuple(order)), mat)
 
 

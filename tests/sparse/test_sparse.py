@@ -61,6 +61,12 @@ PROGRAMS = {
     "column": (lambda A: A[:, 1], SPARSE),
     "row@x": (lambda A: A[3] @ x, DENSE),
     "gather": (lambda A: A[i], SPARSE),
+    "one column": (lambda A: A[:, i[:1]], SPARSE),
+    "border": (lambda A: jnp.block([[A, X.T], [D, jnp.zeros((5, 3))]]), SPARSE),
+    "updates": (
+        lambda A: A.at[0, 1].set(7.0).at[i, 2].add(X[:, 0]).at[1].multiply(2.0),
+        SPARSE,
+    ),
     "dynamic_slice": (lambda A: lax.dynamic_slice(A, (i[0], 0), (2, 6)), SPARSE),
     "reversed": (lambda A: A[::-1], SPARSE),
     "reshape": (lambda A: A.reshape(6, 5), SPARSE),
