@@ -16,6 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from sciquax.core import is_value
+from sciquax.named import NamedArray
+from sciquax.structured import (
+    DiagonalMatrix,
+    KroneckerMatrix,
+    LowRankMatrix,
+    TriangularMatrix,
+    TridiagonalMatrix,
+)
+
 Dims = tuple[Fraction, Fraction]  # exponents of length and of time
 NONE: Dims = (Fraction(0), Fraction(0))
 
@@ -211,6 +221,8 @@ class Program:
     dims: tuple[Dims, ...]
     steps: tuple[Step, ...]
     result: Dims
+    kind: str = "array"  # of the first input
+    numbers: Any = None  # that it is made of
 
     def __call__(self, *inputs: Any) -> Any:
         variables = [*inputs]
@@ -230,9 +242,38 @@ SHAPES = ((3,), (2, 3), (), (1,), (4,), (3, 2))
 DTYPES = ("float64", "float32", "int32")
 
 
+# Values of other kinds, of a magnitude in metres: what is made of 16 numbers and a function that
+# gives them a unit; names go around it, structures within.
+KINDS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
+    "names": lambda x, unit: NamedArray(unit(x[:6].reshape(2, 3)), ("y", "z")),
+    "one name": lambda x, unit: NamedArray(unit(x[:4]), ("z",)),
+    "diagonal": lambda x, unit: unit(DiagonalMatrix(x[:3])),
+    "tridiagonal": lambda x, unit: unit(TridiagonalMatrix(x[:3], x[3:7], x[7:10])),
+    "triangular": lambda x, unit: unit(TriangularMatrix(x[:9].reshape(3, 3))),
+    "low rank": lambda x, unit: unit(LowRankMatrix(x[:3, None], x[None, 3:6])),
+    "Kronecker": lambda x, unit: unit(
+        KroneckerMatrix(x[:4].reshape(2, 2) / 4, DiagonalMatrix(x[4:6]))
+    ),
+    "names of a structure": lambda x, unit: NamedArray(
+        unit(TridiagonalMatrix(x[:2], x[2:5], x[5:7])), ("y", "z")
+    ),
+}
+
+
+def dense(x: Any) -> jax.Array:
+    """The plain array of a value without a unit."""
+    x = x.array if isinstance(x, NamedArray) else x
+    return x.materialise() if is_value(x) else x
+
+
 @st.composite
-def programs(draw: Callable, longest: int = 7) -> Program:
-    """Programs whose every step plain JAX carries out, to numbers of moderate size."""
+def programs(draw: Callable, longest: int = 7, kinds: Sequence[str] = ()) -> Program:
+    """Programs whose every step plain JAX carries out, to numbers of moderate size.
+
+    **Arguments**: the most steps; and of what kinds the first input may be, whose numbers are then
+    `Program.numbers`. By name, a sum of an array and its transpose is another than by position: of
+    what has names, programs have steps of one operand.
+    """
     seed = draw(st.integers(0, 2**16))
     rng = np.random.default_rng(seed)
     inputs = []
@@ -240,16 +281,21 @@ def programs(draw: Callable, longest: int = 7) -> Program:
         shape, dtype = draw(st.sampled_from(SHAPES)), draw(st.sampled_from(DTYPES))
         x = rng.uniform(-4, 4, shape)
         inputs.append(jnp.asarray(np.round(x) * 2 + 1 if dtype == "int32" else x, dtype))
+    kind, numbers = draw(st.sampled_from(kinds)) if kinds else "array", None
+    if kinds:
+        numbers = jnp.asarray(rng.uniform(-4, 4, 16))
+        inputs[0] = dense(KINDS[kind](numbers, lambda x: x))
+    operations = [x for x in OPERATIONS if x.arity == 1 or "name" not in kind]
     variables, dims, steps = [*inputs], [*DIMS], []
-    choices = st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 99), st.integers(0, 99))
+    choices = st.tuples(st.integers(0, len(operations) - 1), st.integers(0, 99), st.integers(0, 99))
     for choice, *wanted in draw(st.lists(choices, min_size=1, max_size=longest)):
-        made = _step(OPERATIONS[choice], wanted, variables, dims)
+        made = _step(operations[choice], wanted, variables, dims)
         if made is not None:
             step, out, dimension = made
             steps.append(step)
             variables.append(out)
             dims.append(dimension)
-    return Program(tuple(inputs), tuple(DIMS), tuple(steps), dims[-1])
+    return Program(tuple(inputs), tuple(DIMS), tuple(steps), dims[-1], kind, numbers)
 
 
 def _step(

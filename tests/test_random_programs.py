@@ -14,8 +14,10 @@ import pytest
 
 import sciquax
 from sciquax import quaxify
+from sciquax.core import LocatedError
+from sciquax.named import NamedArray
 from sciquax.units import Quantity, get_registry
-from tests.random_programs import NONE, Program, programs
+from tests.random_programs import KINDS, NONE, Program, dense, programs
 
 # Powers of four, so that magnitudes of roots too are the same to the last bit.
 UNITS = {"m": 1.0, "s": 1.0, "random_length": 16.0, "random_time": 0.0625}
@@ -106,6 +108,30 @@ def check_gradient(program: Program):
     same(bare(quaxify(jax.grad(total))(*arguments), dims), expected, program)
 
 
+def check_kind(program: Program):
+    """Names and structures give what arrays give, or are refused: never another number."""
+    expected = program(*program.inputs)
+    scale = UNITS["random_length"]
+    first = KINDS[program.kind](program.numbers / scale ** _degree(program.kind), _in_lengths)
+    rest = quantities(program.inputs, ("m", "m", "s"))[1:]
+    for f in quaxify(program), jax.jit(quaxify(program)):
+        try:
+            found = f(first, *rest)
+        except LocatedError:
+            continue
+        found = found.array if isinstance(found, NamedArray) else found
+        same(dense(bare(found, program.result)), expected, program)
+
+
+def _in_lengths(x):
+    return Quantity(x, "random_length")
+
+
+def _degree(kind):
+    """Of what power of its numbers a value is made: of their products, in two kinds."""
+    return 0.5 if kind in ("low rank", "Kronecker") else 1.0
+
+
 def thorough(count):
     count = int(os.environ.get("RANDOM_PROGRAMS", count))
     health = list(hypothesis.HealthCheck)
@@ -113,21 +139,27 @@ def thorough(count):
 
 
 @hypothesis.given(programs())
-@thorough(40)
+@thorough(30)
 def test_units(program):
     check_units(program)
 
 
 @hypothesis.given(programs(4))
-@thorough(15)
+@thorough(12)
 def test_vmap(program):
     check_vmap(program)
 
 
 @hypothesis.given(programs(4))
-@thorough(15)
+@thorough(12)
 def test_gradient(program):
     check_gradient(program)
+
+
+@hypothesis.given(programs(4, sorted(KINDS)))
+@thorough(15)
+def test_kinds(program):
+    check_kind(program)
 
 
 @pytest.mark.slow
