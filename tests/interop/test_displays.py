@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import pytest
 
 from sciquax.core import is_value
 from sciquax.named import NamedArray
@@ -15,6 +16,7 @@ from .stored_values import VALUES
 TEXTS = {text.partition("\n")[0]: text for text in PAGE.read_text("utf-8").strip().split("\n\n## ")}
 
 
+@pytest.mark.same_everywhere  # but for where pint's older releases break lines of HTML
 def test_every_value():
     """Written by `python -m tests.interop.displays`, and read through."""
     assert [name.removeprefix("## ") for name in TEXTS] == [*SHOWN]
