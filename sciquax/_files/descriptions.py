@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import VALUE_TYPES, is_value
+from sciquax.core import VALUE_TYPES, is_value, short_aval
 from sciquax.core.internal import quoted
 
 from .static_parts import dtype_text, written
@@ -138,7 +138,7 @@ def find_class(name: Any) -> type:
 
 
 def shown(node: Any) -> str:
-    """A description in an error message: `NamedArray(Quantity(float32[2, 3]))`."""
+    """A description in an error message: `NamedArray(Quantity(f32[2,3]))`."""
     if node is None:
         return "nothing"
     if "class" in node:
@@ -148,4 +148,6 @@ def shown(node: Any) -> str:
         return f"a Python {node['python']}"
     if "tree" in node:
         return f"a tree of {len(node['tree'])}"
-    return f"{node.get('dtype') or node['key']}{node['shape']}"
+    if "dtype" in node:
+        return short_aval(jax.ShapeDtypeStruct(node["shape"], jnp.dtype(node["dtype"])))
+    return f"{node['key']}{node['shape']}"

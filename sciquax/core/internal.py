@@ -52,10 +52,12 @@ from ._values.flattening import ValueMeta as ValueMeta
 from ._values.formulas import wants_deferred as wants_deferred
 from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
 from ._values.kinds import (
+    Display as Display,
     Guard as Guard,
     adopt_all as adopt_all,
     brief as brief,
     each_value_type as each_value_type,
+    is_whole as is_whole,
     takes_foreign as takes_foreign,
 )
 from ._values.masks import is_masked as is_masked

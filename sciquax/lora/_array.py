@@ -21,6 +21,7 @@ from sciquax.core import (
     RuleError,
     Unsettled,
     aval_of,
+    describe,
     is_value,
     materialised,
     quaxify,
@@ -252,15 +253,10 @@ class LoraArray(
         return jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), example)
 
     def __short__(self) -> str:
-        if not hasattr(self.a, "shape"):
-            return "LoraArray"
-        return f"LoraArray({short_aval(self.aval())}, rank={self.a.shape[-1]})"
+        return f"LoraArray({describe(self.weight)}, rank={self.a.shape[-1]})"
 
     def __repr__(self) -> str:
-        if not hasattr(self.a, "shape"):
-            return "LoraArray(...)"
-        inside = f"{type(self.weight).__name__}, " if is_value(self.weight) else ""
-        return f"LoraArray({inside}{short_aval(self.aval())}, rank={self.rank})"
+        return describe(self)
 
 
 def _stopped(lora: LoraArray) -> tuple:

@@ -11,7 +11,17 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import lax
 
-from sciquax.core import ArrayValue, Scaling, aval_of, bind, quaxify, register_rule, strip
+from sciquax.core import (
+    ArrayValue,
+    Scaling,
+    aval_of,
+    bind,
+    describe,
+    is_value,
+    quaxify,
+    register_rule,
+    strip,
+)
 
 from ._array import COLUMN, ROW, LoraArray, aligned, make
 from ._factors import Operands, Params
@@ -59,10 +69,18 @@ class DoraArray(ArrayValue, leaves=("direction", "magnitude"), static=("_static"
     def aval(self) -> Any:
         return self.direction.aval()
 
+    @property
+    def allow_materialise(self) -> bool:
+        return self.direction.allow_materialise
+
     def gain(self) -> Any:
         """What each row of the direction is multiplied with."""
         norms = lax.stop_gradient(_norms(self.direction))
         return self.magnitude / jnp.where(norms > 0, norms, jnp.ones_like(norms))
+
+    def rescaled(self, magnitude: Any) -> "DoraArray":
+        """The same directions with other magnitudes, one a row."""
+        return DoraArray(self.direction, magnitude)
 
     def lora(self) -> LoraArray:
         """The same array as a `LoraArray`, whose weight is the scaled one."""
@@ -91,7 +109,7 @@ class DoraArray(ArrayValue, leaves=("direction", "magnitude"), static=("_static"
         return f"DoraArray({self.direction.__short__()})"
 
     def __repr__(self) -> str:
-        return f"DoraArray({self.direction!r})"
+        return describe(self)
 
 
 def _norms(lora: LoraArray) -> Any:
@@ -108,6 +126,30 @@ def _through(primitive: Any, operands: Operands, params: Params) -> Any:
         *[y.lora() if type(y := strip(x)) is DoraArray else x for x in operands],
         **params,
     )
+
+
+def _scale(primitive: Any, operands: Operands, params: Params) -> Any:
+    """A number, or one a row, scales the magnitudes."""
+    x, y = map(strip, operands)
+    dora, factor = (x, y) if type(x) is DoraArray else (y, x)
+    if is_value(factor) or factor is x and primitive.name == "div":
+        return _through(primitive, operands, params)
+    shape, kinds, own = dora.shape, dora.direction.kinds, aval_of(factor).shape
+    columns = [d for d, k in enumerate(kinds) if k == COLUMN]
+    if own:
+        fits = len(own) == len(shape) and all(
+            m in (1, n) if k != COLUMN else m == 1
+            for m, n, k in zip(own, shape, kinds, strict=False)
+        )
+        if not fits:
+            return _through(primitive, operands, params)
+        factor = jnp.broadcast_to(lax.squeeze(factor, columns), dora.magnitude.shape)
+    return dora.rescaled(primitive.bind(dora.magnitude, factor, **params))
+
+
+def _neg(primitive: Any, operands: Operands, params: Params) -> Any:
+    (dora,) = map(strip, operands)
+    return dora.rescaled(primitive.bind(dora.magnitude, **params))
 
 
 def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
@@ -147,6 +189,8 @@ def _conv(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 register_rule(DoraArray, [s for s in Scaling if s not in (Scaling.BODY, Scaling.REFUSED)], _through)
+register_rule(DoraArray, "mul div".split(), _scale)
+register_rule(DoraArray, "neg", _neg)
 register_rule(DoraArray, "dot_general", _dot_general)
 register_rule(DoraArray, "conv_general_dilated", _conv)
 

@@ -25,21 +25,15 @@ def loraify(
     rank_pattern: Mapping[str, int] | None = None,
     alpha_pattern: Mapping[str, float | int] | None = None,
     dora: bool = False,
-    scale: float | int = 0.01,
     alpha: float | int | None = None,
-    rank_stabilised: bool = False,
-    dropout: float | int = 0.0,
-    init: str = "zero",
-    stop_gradient: bool = True,
-    allow_materialise: bool = False,
+    **options: Any,
 ) -> Any:
     """A model with `LoraArray`s in the place of its weights. Call it as `quaxify(model)(x)`.
 
     **Arguments**
 
     - `model`: any pytree, such as an Equinox module.
-    - `rank`, `scale`, `alpha`, `rank_stabilised`, `dropout`, `init`, `stop_gradient`,
-      `allow_materialise`: as for `LoraArray`; a weight thinner than `rank` gets its own rank.
+    - `rank`: as for `LoraArray`; a weight thinner than `rank` gets its own rank.
     - `key`: a JAX key.
     - `where`: what to adapt. Without it, the weights of every `eqx.nn.Linear`, convolution,
       `Embedding`, `GRUCell` and `LSTMCell`, which includes those in `MultiheadAttention`. Either a
@@ -50,6 +44,8 @@ def loraify(
       `{"blocks[.]0[.].*": 16}`. The first that matches counts. A layer's name is its place in the
       model, as in `blocks.0.attention.query_proj`.
     - `dora`: whether every row gets a magnitude of its own, see `DoraArray`.
+    - `alpha`, and as `options` `scale`, `rank_stabilised`, `dropout`, `init`, `stop_gradient`,
+      `allow_materialise`: as for `LoraArray`.
 
     **Raises** ValueError if there is nothing to adapt, a rank is less than one, a pattern matches
     no layer, or some weight has an adapter already (see `base_model` and `with_adapters`).
@@ -84,14 +80,6 @@ def loraify(
         if isinstance(wanted, bool) or wanted < 1:
             raise ValueError(f"The rank of a LoraArray is at least 1, not {wanted}.")
     keys = iter(jr.split(key, len(chosen)))
-    options = {
-        "scale": scale,
-        "rank_stabilised": rank_stabilised,
-        "dropout": dropout,
-        "init": init,
-        "stop_gradient": stop_gradient,
-        "allow_materialise": allow_materialise,
-    }
 
     def adapt(path: Any, leaf: Any) -> Any:
         axes = chosen.get(jtu.keystr(path))

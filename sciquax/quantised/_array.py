@@ -15,12 +15,13 @@ from sciquax.core import (
     Unsettled,
     aval_of,
     bind,
+    describe,
     is_value,
     materialised,
     short_aval,
     strip,
 )
-from sciquax.core.internal import ShapedArray, quoted
+from sciquax.core.internal import ShapedArray, is_whole, quoted
 
 from ._codes import FORMATS, Groups, decode, expand, find_codes
 
@@ -170,9 +171,9 @@ class QuantisedArray(
         return f"QuantisedArray({self.format}, {short_aval(self.aval())})"
 
     def __repr__(self) -> str:
-        if not hasattr(self.codes, "shape") or not hasattr(self.scale, "shape"):
-            return "QuantisedArray(...)"
-        return f"{self.__short__()[:-1]}, scale={short_aval(aval_of(self.scale))})"
+        if not is_whole(self):
+            return describe(self)
+        return f"{describe(self)[:-1]}, scale={short_aval(aval_of(self.scale))})"
 
 
 _FIELDS = [field.name for field in dataclasses.fields(QuantisedArray)]

@@ -17,6 +17,7 @@ from sciquax.core import (
     Unsettled,
     adopt,
     aval_of,
+    describe,
     is_value,
     materialised,
     quaxify,
@@ -294,12 +295,11 @@ class BCOO(
         return jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), example)
 
     def __short__(self) -> str:
-        return f"BCOO({short_aval(self.aval())}, nse={self.nse})"
+        inside = f", data={describe(self.data)}" if is_value(self.data) else ""
+        return f"BCOO({short_aval(self.aval())}, nse={self.nse}{inside})"
 
     def __repr__(self) -> str:
-        if not hasattr(self.data, "shape") or not hasattr(self.indices, "shape"):
-            return "BCOO(...)"
-        return self.__short__()
+        return describe(self)
 
 
 def _alike(lhs: Any, rhs: Any) -> bool:

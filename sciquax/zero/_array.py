@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import ArrayValue, Polymorphic, Unsettled, aval_of, is_value, strip
+from sciquax.core import ArrayValue, Polymorphic, Unsettled, aval_of, describe, is_value, strip
 from sciquax.core.internal import ShapedArray
 
 
@@ -36,7 +36,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
     >>> from sciquax import quaxify
     >>> from sciquax.zero import Zero
     >>> quaxify(lambda a, x: a @ x)(Zero((2, 3)), jnp.ones(3))
-    Zero((2,), float32)
+    Zero(f32[2])
     >>> quaxify(jnp.add)(Zero((3,)), jnp.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
 
@@ -83,7 +83,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
         if zero.aval().shape != aval_of(other).shape:
             raise Unsettled
         if type(other) is Zero:
-            return lhs if lhs.dtype == jnp.promote_types(lhs.dtype, rhs.dtype) else rhs
+            return zero if zero.dtype == jnp.promote_types(zero.dtype, other.dtype) else other
         if is_value(other):
             return other
         aval = aval_of(other)
@@ -107,7 +107,4 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
         return like(example)
 
     def __repr__(self) -> str:
-        if not hasattr(self._empty, "shape"):
-            return "Zero(...)"
-        aval = self.aval()
-        return f"Zero({aval.shape}, {np.dtype(aval.dtype).name})"
+        return describe(self)

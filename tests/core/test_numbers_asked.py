@@ -233,6 +233,14 @@ def test_matrices():
     np.testing.assert_allclose(quaxify(solve)(matrix, Quantity(b, "m")).m, expected, rtol=1e-5)
 
 
+def test_what_says_that_it_may_be_materialised():
+    bands = jnp.array([1.0, 2.0]), jnp.array([4.0, 5.0, 6.0]), jnp.ones(2)
+    matrix = TridiagonalMatrix(*bands, allow_materialise=True)
+    dense = matrix.materialise()
+    np.testing.assert_array_equal(quaxify(jnp.unique)(matrix), jnp.unique(dense))
+    np.testing.assert_array_equal(quaxify(lambda x: x[x > 1])(matrix), dense[dense > 1])
+
+
 # -- what is refused, and how it is said ----------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciquax.core import VALUE_TYPES, is_value
-from sciquax.lora import DoraArray
 from sciquax.named import NamedArray
 from sciquax.quantised import quantise
 from sciquax.sparse import BCOO
@@ -48,7 +47,6 @@ COMPOSITES = {
 }
 DATES = np.array(["2020-01-01", "2021-02-03"], "M8[D]")
 MORE = {
-    "DoraArray": DoraArray(nesting_table.NESTED["LoraArray(QuantisedArray)"](1)),
     "integers": Quantity(jnp.array([1, 2]), "km"),
     "half": Quantity(jnp.array([1.0, -2.0], jnp.bfloat16), "m**0.5"),
     "complex": Quantity(jnp.array([1 + 2j]), "V"),

@@ -57,10 +57,10 @@ def test_checkpoints_are_compared_and_converted(tmp_path, monkeypatch):
         (dict(a=NamedArray(Quantity(X, "m"), ("y",)), z=X), ValueError,
          "At ['a'] the checkpoint has the dims ('x',), `like` ('y',)."),
         (dict(a=tree["a"], z=X.astype(jnp.bfloat16)), ValueError,
-         "At ['z'] the checkpoint has float32[2], `like` bfloat16[2]."),
+         "At ['z'] the checkpoint has f32[2], `like` bf16[2]."),
         (dict(m=tree["a"], z=X), ValueError,
-         "At ['a'] the checkpoint has NamedArray(Quantity(float32[2])), `like` nothing.\n"
-         "At ['m'] the checkpoint has nothing, `like` NamedArray(Quantity(float32[2]))."),
+         "At ['a'] the checkpoint has NamedArray(Quantity(f32[2])), `like` nothing.\n"
+         "At ['m'] the checkpoint has nothing, `like` NamedArray(Quantity(f32[2]))."),
     ):  # fmt: skip
         with pytest.raises(error) as caught:
             restored(**like)

@@ -161,22 +161,6 @@ def test_lazy_results_stay_lazy():
         assert type(quaxify(f)(W)) is LoraArray
 
 
-def test_nothing_of_the_weights_size_is_made():
-    """`x @ W` makes the two products, and no array of W's shape."""
-    big = LoraArray(jnp.ones((64, 96)), rank=4, key=jr.key(0))
-    program = jax.make_jaxpr(quaxify(lambda W, x: jax.nn.relu(x @ W.T)))(big, jnp.ones((2, 96)))
-
-    def shapes(jaxpr):
-        for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-            if eqn.primitive.name not in ("stop_gradient", "jit", "transpose"):
-                yield from (v.aval.shape for v in eqn.outvars)
-            for p in eqn.params.values():
-                if hasattr(p, "eqns") or hasattr(p, "jaxpr"):
-                    yield from shapes(p)
-
-    assert (64, 96) not in set(shapes(program)) and (96, 64) not in set(shapes(program))
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_flops_are_those_of_the_formula(training):
     value = LoraArray(jr.normal(jr.key(0), (64, 96)), rank=4, key=jr.key(1))
@@ -276,12 +260,11 @@ def loose():
 def test_every_layer_of_a_model(loose):
     model = adapted(alpha=4.0)
     assert sum(map(is_value, jax.tree.leaves(model, is_leaf=is_value))) == 8
-    expected = merge(model)(TOKENS)
-    close(quaxify(model)(TOKENS), expected)
-    close(eqx.filter_jit(quaxify(model))(TOKENS), expected)
     batch = jnp.stack([TOKENS, TOKENS[::-1]])
-    close(jax.vmap(quaxify(model))(batch), jax.vmap(merge(model))(batch))
-    close(quaxify(lambda m, t: jax.vmap(m)(t))(model, batch), jax.vmap(merge(model))(batch))
+    expected = jax.vmap(merge(model))(batch)
+    close(eqx.filter_jit(quaxify(model))(TOKENS), expected[0])
+    close(jax.jit(jax.vmap(quaxify(model)))(batch), expected)
+    close(eqx.filter_jit(quaxify(lambda m, t: jax.vmap(m)(t)))(model, batch), expected)
 
 
 def test_gradients_reach_the_factors_alone(loose):

@@ -18,7 +18,7 @@ from jax import lax
 
 from sciquax import quaxify
 from sciquax.core import LocatedError, is_value
-from sciquax.lora import LoraArray
+from sciquax.lora import DoraArray, LoraArray
 from sciquax.named import NamedArray
 from sciquax.quantised import QuantisedArray, quantise
 from sciquax.sparse import BCOO
@@ -27,7 +27,7 @@ from sciquax.units import Quantity
 from sciquax.zero import Zero
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "nestings.md"
-STORED = (LoraArray, BCOO, QuantisedArray, Zero, StructuredMatrix)
+STORED = (LoraArray, DoraArray, BCOO, QuantisedArray, Zero, StructuredMatrix)
 N = 4
 
 
@@ -38,6 +38,10 @@ def square(seed: int) -> jax.Array:
 def lora(weight: Any, seed: int = 0) -> LoraArray:
     value = LoraArray(weight, rank=1, scale=1.0, key=jr.key(seed))
     return eqx.tree_at(lambda w: w.b, value, jr.normal(jr.key(seed + 1), value.b.shape))
+
+
+def dora(weight: Any, seed: int = 0) -> DoraArray:
+    return DoraArray(lora(weight, seed), jnp.arange(2.0, N + 2))
 
 
 def sparse(seed: int) -> BCOO:
@@ -56,6 +60,7 @@ SPECIMENS = {
     "TridiagonalMatrix": lambda seed: tridiagonal(square(seed)),
     "DiagonalMatrix": lambda seed: DiagonalMatrix(jnp.diag(square(seed))),
     "LoraArray": lambda seed: lora(square(seed), seed),
+    "DoraArray": lambda seed: dora(square(seed), seed),
     "BCOO": sparse,
     "QuantisedArray": lambda seed: quantise(square(seed), axis=0),
     "Zero": lambda seed: Zero((N, N)),
@@ -77,6 +82,10 @@ NESTED = {
     "LoraArray(BCOO)": lambda s: lora(sparse(s)),
     "LoraArray(Quantity)": lambda s: lora(Quantity(square(s), "m")),
     "LoraArray(NamedArray)": lambda s: lora(NamedArray(square(s), ("i", "j"))),
+    "NamedArray(DoraArray)": lambda s: NamedArray(dora(square(s)), ("i", "j")),
+    "Quantity(DoraArray)": lambda s: Quantity(dora(square(s)), "m"),
+    "DoraArray(LoraArray(QuantisedArray))": lambda s: dora(quantise(square(s), axis=0)),
+    "DoraArray(LoraArray(BCOO))": lambda s: dora(sparse(s)),
     "NamedArray(Quantity(LoraArray(QuantisedArray)))": lambda s: NamedArray(
         Quantity(lora(quantise(square(s))), "m"), ("i", "j")
     ),
@@ -113,6 +122,9 @@ def dense(x: Any) -> Any:
         return dense(x.m)
     if isinstance(x, LoraArray):
         return dense(x.weight) + x.update()
+    if isinstance(x, DoraArray):
+        direction = dense(x.direction)
+        return x.magnitude[:, None] * direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
     if isinstance(x, BCOO):
         return x.todense()
     if isinstance(x, StructuredMatrix):

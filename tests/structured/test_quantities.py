@@ -243,6 +243,8 @@ def test_banded_jacobian_from_products():
 def test_named_and_measured_matrices_show_their_structure():
     A = TridiagonalMatrix(jnp.ones(2), jnp.ones(3), jnp.ones(2))
     rows = ("row", "column")
-    assert repr(NamedArray(A, rows)) == "NamedArray(f32[row=3, column=3], TridiagonalMatrix)"
-    shown = "NamedArray(f32[row=3, column=3], 'N / m', TridiagonalMatrix)"
+    assert repr(NamedArray(A, rows)) == (
+        f"NamedArray(f32[row=3, column=3], TridiagonalMatrix)\n{A!r}"
+    )
+    shown = f"NamedArray(f32[row=3, column=3], 'N / m', TridiagonalMatrix)\n{A!r}"
     assert repr(NamedArray(Quantity(A, "N/m"), rows)).replace("N/m", "N / m") == shown

@@ -288,5 +288,13 @@ def test_shape_and_dtype():
     assert Zero(3).shape == (3,) and Zero(3).dtype == jnp.float32
     assert Zero((2, 3), jnp.bfloat16).materialise().dtype == jnp.bfloat16
     assert Zero((), weak_type=True).aval().weak_type
-    assert repr(Zero((2, 3), "int8")) == "Zero((2, 3), int8)"
+    assert repr(Zero((2, 3), "int8")) == "Zero(i8[2,3])"
     assert Zero((10**5, 10**5)).size == 10**10
+
+
+def test_a_loop_that_starts_from_a_stated_zero():
+    def f(z):
+        return lax.fori_loop(0, 3, lambda i, total: total + z[i] @ A[0], 0 * (z[0] @ A[0]))
+
+    out = quaxify(f)(Zero((4, 3)))
+    assert (type(out), out.shape, out.dtype) == (Zero, (), jnp.float32)

@@ -61,12 +61,14 @@ class Program:
     def number_of(self, tracer: StagingTracer) -> Any:
         """The array that a variable is, or None if that is not known, or no plain array.
 
-        What any operation without a rule would make a plain array is made one here too.
+        What any operation without a rule would make a plain array, or what says that it may be
+        made one (`allow_materialise`), is made one here too.
         """
         value = self.value_of(tracer)
         if type(value) in VALUE_TYPES:
             self.refused = f"Numbers of {describe(value)} were asked for, which is no plain array."
-            if value.shape and type(value).default is not Value.default:
+            allowed = getattr(value, "allow_materialise", type(value).default is Value.default)
+            if value.shape and not allowed:
                 return None
             try:
                 value = self.outside(materialised, value, "a number")

@@ -1,6 +1,7 @@
 """What counts as a value: our types, and objects of other libraries taken over as one."""
 
 import functools
+import html
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+import wadler_lindig as wl  # with which Equinox prints trees
 
 from .._compat.jaxprs import Tracer, aval_of_struct, typeof
 from .._compat.registries import guard_array_type
@@ -36,9 +38,25 @@ def aval_of(x: Any) -> Any:
 def describe(x: Any) -> str:
     """A short description of an operand for error messages: type, dtype and shape, unit."""
     if type(x) in VALUE_TYPES:
+        if not is_whole(x):
+            return f"{type(x).__name__}(...)"
         short = getattr(x, "__short__", None)
         return short() if short is not None else f"{type(x).__name__}({short_aval(x.aval())})"
     return short_aval(aval_of(x))
+
+
+def is_whole(x: Any) -> bool:
+    """Whether every field that holds an array has one: a filter may take some away."""
+    if type(x) not in VALUE_TYPES:
+        return hasattr(x, "shape") or isinstance(x, (bool, int, float, complex))
+
+    def is_part(y: Any) -> bool:
+        return y is None or y is not x and type(y) in VALUE_TYPES
+
+    return all(
+        getattr(path[0], "name", None) in x.optional_leaves if part is None else is_whole(part)
+        for path, part in jtu.tree_flatten_with_path(x, is_leaf=is_part)[0]
+    )
 
 
 _SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
@@ -49,7 +67,7 @@ def brief(x: Any) -> str:
     if type(x) in VALUE_TYPES or not hasattr(x, "dtype"):
         return repr(x)
     if isinstance(x, (Tracer, jax.ShapeDtypeStruct)) or np.size(x) > 8:
-        return f"{np.dtype(x.dtype).name}[{','.join(map(str, x.shape))}]"
+        return short_aval(x)
     return np.array2string(np.asarray(x), separator=", ", precision=4).replace("\n", "")
 
 
@@ -63,6 +81,20 @@ def short_aval(aval: Any) -> str:
     kind = dtype.rstrip("0123456789")
     dtype = _SHORT.get(kind, kind) + dtype[len(kind) :]
     return f"{dtype}[{','.join(map(str, aval.shape))}]"
+
+
+class Display:
+    """What notebooks and `eqx.tree_pprint` show of every type of values."""
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: what the value is, and its representation if that says more."""
+        short, full = describe(self), repr(self)
+        more = "" if full == short else f"<pre>{html.escape(full)}</pre>"
+        return f"<div><code>{html.escape(short)}</code>{more}</div>"
+
+    def __pdoc__(self, **_: Any) -> Any:
+        """One line in a printed tree; or every field, where a filter took some arrays away."""
+        return wl.TextDoc(describe(self)) if is_whole(self) else None
 
 
 class Guard(NamedTuple):

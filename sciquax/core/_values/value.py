@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import html
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -19,12 +18,12 @@ from .._errors import RuleError, Unsettled, outside
 from .array_methods import ArrayMethods
 from .captured import CapturedValue, inject, typeof_aval
 from .flattening import ValueMeta
-from .kinds import VALUE_TYPES, aval_of, brief, describe
+from .kinds import VALUE_TYPES, Display, aval_of, brief, describe
 from .materialisation_log import materialised, tell
 from .mode import MODE
 
 
-class Value(eqx.Module, metaclass=ValueMeta):
+class Value(Display, eqx.Module, metaclass=ValueMeta):
     """An array-ish object that JAX programs can be interpreted on. Subclass to make one.
 
     A value is an Equinox module: its fields are its leaves, or are marked
@@ -234,12 +233,6 @@ class Value(eqx.Module, metaclass=ValueMeta):
         """What a user calls: without what rules, loops and solvers ask of a value."""
         asked = vars(Value).keys() - {"aval", "materialise"}
         return sorted(x for x in object.__dir__(self) if x[:2] == "__" or x not in asked)
-
-    def _repr_html_(self) -> str:
-        """What notebooks show: what the value is, and its representation if that says more."""
-        short, full = describe(self), repr(self)
-        more = "" if full == short else f"<pre>{html.escape(full)}</pre>"
-        return f"<div><code>{html.escape(short)}</code>{more}</div>"
 
     # -- meeting JAX ------------------------------------------------------------------------------
 

@@ -5,19 +5,16 @@ from typing import Any
 
 import jax
 import numpy as np
-import wadler_lindig as wl  # with which Equinox prints trees
 
 from sciquax.core import is_value, short_aval
-from sciquax.core.internal import Tracer, is_masked
+from sciquax.core.internal import Display, Tracer, is_masked, is_whole
 
 from .errors import AxisError
 
 
 def _leaf(array: Any) -> Any:
-    """The plain array at the bottom, if there is one."""
-    while is_value(array):
-        array = getattr(array, "magnitude", None)
-    return array
+    """What holds the numbers: the array itself, or that within a quantity."""
+    return array.magnitude if hasattr(array, "_unit") else array
 
 
 def _known(array: Any) -> np.ndarray | None:
@@ -37,7 +34,7 @@ def _known(array: Any) -> np.ndarray | None:
 def header(a: Any) -> str:
     """`f32[time=100, space=64], 'K'`."""
     array = a.array
-    if is_value(array) and is_masked(array) or not hasattr(array, "shape"):
+    if not is_whole(array) or is_value(array) and is_masked(array):
         return f"{array!r}"
     try:
         dims = a._axes.dims
@@ -57,13 +54,19 @@ def header(a: Any) -> str:
 
 
 def _values(a: Any) -> str | None:
+    """The numbers, or the structure that holds them where that says more than the header."""
+    inner = _leaf(a.array)
+    if is_value(inner):
+        whole = is_whole(inner) and not is_masked(inner)
+        known = f"{type(inner).__name__}({short_aval(inner.aval())})" if whole else repr(inner)
+        return None if repr(inner) == known else repr(inner)
     values = _known(a.array)
     if values is None:
         return None
     return str(values) if values.ndim == 0 else np.array2string(values, threshold=100)
 
 
-class Printing:
+class Printing(Display):
     """How [`sciquax.named.NamedArray`][] prints."""
 
     def __short__(self) -> str:
@@ -82,11 +85,10 @@ class Printing:
             return str(self)
         return format(self._scalar("format"), spec)
 
-    def __pdoc__(self, **_: Any) -> Any:
-        return wl.TextDoc(self.__short__())
-
     def _repr_html_(self: Any) -> str:
         """A table of the axes with their coordinates, and the values."""
+        if not is_whole(self):
+            return super()._repr_html_()
         rows = []
         for name, size in zip(self._axes.dims, self.shape, strict=True):
             known = self._axes.coords.get(name) if name is not None else None

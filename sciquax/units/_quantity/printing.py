@@ -1,12 +1,12 @@
 """Magnitudes as text: short, in full, in LaTeX."""
 
 import html
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import wadler_lindig as wl  # with which Equinox prints trees
 
 from sciquax.core import aval_of, describe, is_value, short_aval
 from sciquax.core.internal import Tracer
@@ -29,6 +29,8 @@ def _show(magnitude: Any, separator: str = ", ") -> str:
         ):
             return short_aval(magnitude.aval)
         array = np.asarray(magnitude)
+        if array.size == 0:  # whose shape no brackets tell
+            return short_aval(array)
         if array.ndim == 0:
             return str(array)
         return np.array2string(array, separator=separator, threshold=100)
@@ -47,20 +49,29 @@ def _split_format(spec: str) -> tuple[str, str]:
     return spec, ""
 
 
+def _latex_number(number: Any, spec: str) -> str:
+    """`1.5`, `2 \\times 10^{-8}`, `1.5 - 2j`, `\\infty`; not-a-number upright."""
+    text = (
+        format(number, spec).strip("()").replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+    )
+    return re.sub(r"e([+-]?)0*(\d+)", lambda m: rf" \times 10^{{{m[1].strip('+')}{m[2]}}}", text)
+
+
 def _latex_array(array: np.ndarray, number: str) -> str:
     """A vector or matrix in LaTeX, for which pint has numbers only in some releases."""
     rows = array if array.ndim > 1 else array[None]
-    lines = [" & ".join(format(x, number) for x in row.ravel()) for row in rows]
+    lines = [" & ".join(_latex_number(x, number) for x in row.ravel()) for row in rows]
     return r"\begin{pmatrix}" + r" \\ ".join(lines) + r"\end{pmatrix}"
 
 
 def _shortest(array: np.ndarray) -> Any:
     """Numbers to show: 1.2 of single precision is not 1.2000000476837158."""
-    if array.dtype != np.float64 and jnp.issubdtype(array.dtype, jnp.floating):
-        if array.size > _RICH_LIMIT:
-            return array.astype(np.float64)
-        numbers = [float(str(x)) for x in array.ravel()]
-        array = np.array(numbers, np.float64).reshape(array.shape)
+    for kind, double in ((jnp.floating, np.float64), (jnp.complexfloating, np.complex128)):
+        if array.dtype != double and jnp.issubdtype(array.dtype, kind):
+            if array.size > _RICH_LIMIT:
+                return array.astype(double)
+            numbers = [double(str(x)) for x in array.ravel()]
+            array = np.array(numbers, double).reshape(array.shape)
     return array.item() if array.ndim == 0 else array
 
 
@@ -72,9 +83,6 @@ class Printing(QuantityBase):
 
     def __repr__(self) -> str:
         return f"Quantity({_show(self.magnitude)}, '{self._unit}')"
-
-    def __pdoc__(self, **_: Any) -> Any:
-        return wl.TextDoc(self.__short__())
 
     def __str__(self) -> str:
         return f"{_show(self.magnitude, ' ')} {self.units}"
@@ -95,18 +103,27 @@ class Printing(QuantityBase):
         return format(self._unit.registry.Quantity(shown, self.units), spec)
 
     def _repr_html_(self) -> str:
-        """For notebooks: as pint shows it."""
-        return self._rich("~H", html.escape)
+        """For notebooks: as pint shows it; a value of another type by its representation."""
+        if self._has_numbers():
+            return format(self, "~H")
+        shown = html.escape(_show(self.magnitude, " "))
+        unit = format(self.units, "~H")
+        if "\n" in shown:
+            return f"<pre>{shown}</pre>{unit}"
+        shown = f"<code>{shown}</code>" if is_value(self.magnitude) else shown
+        return f"{shown} {unit}".rstrip()
 
-    def _repr_latex_(self) -> str:
-        """For notebooks: as pint shows it."""
-        return f"${self._rich('~L', str)}$"
+    def _repr_latex_(self) -> str | None:
+        """For notebooks: as pint shows it. None, so that they show the text, of what has no numbers
+        at hand, more than a thousand, none, or more than two axes of them."""
+        if not self._has_numbers() or self.magnitude.ndim > 2:
+            return None
+        return f"${format(self, '~L')}$"
 
-    def _rich(self, spec: str, plain: Any) -> str:
+    def _has_numbers(self) -> bool:
+        """Whether there are numbers to show in a table."""
         magnitude = self.magnitude
         concrete = isinstance(magnitude, (jax.Array, np.ndarray)) and not (
             isinstance(magnitude, Tracer)
         )
-        if concrete and magnitude.size <= _RICH_LIMIT:
-            return format(self, spec)
-        return f"{plain(_show(magnitude, ' '))} {format(self.units, spec)}"
+        return concrete and 0 < magnitude.size <= _RICH_LIMIT
