@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import adopt, describe, is_value, is_value_or_foreign
+from sciquax.core import describe, from_foreign, is_value, is_value_or_foreign
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import as_unit, difference_unit
@@ -116,7 +116,7 @@ def _leaves(tree: Any) -> Any:
 
 
 def _adopted(x: Any) -> Any:
-    x = adopt(x)
+    x = from_foreign(x)
     return x.canonical() if is_value(x) else x
 
 

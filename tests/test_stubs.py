@@ -60,7 +60,7 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_completion_has_what_users_call_and_no_internals(name):
     value, called = VALUES[name]
-    internal = "align common_type convert_to as_tangent layer payload rebuild map_bands LEAVES"
+    internal = "align common_type convert_to as_tangent layer payload rebuild map_bands LEAF_NAMES"
     assert set(called.split()) <= set(dir(value))
     assert not set(internal.split()) & set(dir(value))
 

@@ -37,7 +37,7 @@ from ._facts import (
     register_facts as register_facts,
 )
 from ._functions.rules import (
-    held_by as held_by,
+    payload_of as payload_of,
     register_labelling as register_labelling,
 )
 from ._higher_order import (
@@ -63,14 +63,14 @@ from ._values.common_type import common_type as common_type, convert_to as conve
 from ._values.formulas import register_deferred as register_deferred
 from ._values.kinds import (
     VALUE_TYPES as VALUE_TYPES,
-    adopt as adopt,
     aval_of as aval_of,
+    converter_for as converter_for,
     describe as describe,
+    from_foreign as from_foreign,
     is_value as is_value,
     is_value_or_foreign as is_value_or_foreign,
     register_foreign as register_foreign,
     short_aval as short_aval,
-    taker_of as taker_of,
 )
 from ._values.materialisation_log import (
     log_materialisations as log_materialisations,
@@ -84,7 +84,7 @@ from ._values.stated import (
     vanishes as vanishes,
 )
 from ._values.unit_polymorphic import (
-    Polymorphic as Polymorphic,
+    UnitPolymorphic as UnitPolymorphic,
     is_polymorphic_literal as is_polymorphic_literal,
     strip as strip,
 )

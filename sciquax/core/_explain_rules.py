@@ -13,7 +13,7 @@ from ._functions.intercept import rules_of
 from ._functions.rules import FunctionRules, function_name, known_rules
 from ._stage.quaxify import _Quaxify
 from ._values.kinds import VALUE_TYPES
-from ._values.unit_polymorphic import Polymorphic
+from ._values.unit_polymorphic import UnitPolymorphic
 from ._values.value import ArrayValue, Value
 
 
@@ -59,7 +59,7 @@ def _types() -> list[type[Value]]:
     found = [
         t
         for t in VALUE_TYPES
-        if t is not Polymorphic
+        if t is not UnitPolymorphic
         and t not in (Value, ArrayValue)
         and not t.__name__.startswith("_")
         and not t.transient

@@ -42,7 +42,7 @@ from ._values.trust import (
     read_literals,
 )
 from ._values.unit_polymorphic import (
-    Polymorphic,
+    UnitPolymorphic,
     for_rules,
     stays_polymorphic,
     strip,
@@ -58,9 +58,9 @@ def never_returns(eqn: Any) -> bool:
     return getattr(function, "__module__", None) == "equinox._errors"
 
 
-def bind_error(eqn: Any, operands: list[Any]) -> list[Polymorphic]:
+def bind_error(eqn: Any, operands: list[Any]) -> list[UnitPolymorphic]:
     """Bind it on bare arrays; its outputs are of every type."""
-    return [Polymorphic(x) for x in bind_equation(eqn, jtu.tree_leaves(operands))]
+    return [UnitPolymorphic(x) for x in bind_equation(eqn, jtu.tree_leaves(operands))]
 
 
 def interpret(
@@ -262,7 +262,7 @@ def _carried_out(eqn: Any, operands: list[Any], env: Environment) -> Sequence[An
             elif primitive.name == "jit" and _states_numbers(eqn, tagged):
                 body = open_jaxpr(eqn.params["jaxpr"])
                 return interpret(*body, MODE.numbers.passed_on(tagged), deferring=True)
-        return checked(eqn, HIGHER_ORDER_or_rule(eqn, tagged), env)
+        return checked(eqn, higher_order_or_rule(eqn, tagged), env)
     if TRUST.value is not None:
         tagged, has_value = read_literals(primitive, tagged, has_value)
     if has_value or (tagged is not operands and stays_polymorphic(primitive, tagged)):
@@ -276,7 +276,7 @@ def _carried_out(eqn: Any, operands: list[Any], env: Environment) -> Sequence[An
     else:
         out = bind_equation(eqn, operands)
     if primitive.name in _UNINITIALISED:
-        out = Polymorphic(out)
+        out = UnitPolymorphic(out)
     return out if primitive.multiple_results else (out,)
 
 
@@ -298,7 +298,7 @@ def _states_numbers(eqn: Any, operands: Sequence[Any]) -> bool:
     )
 
 
-def HIGHER_ORDER_or_rule(eqn: Any, operands: list[Any]) -> Any:
+def higher_order_or_rule(eqn: Any, operands: list[Any]) -> Any:
     """A rule registered for the primitive itself, or the handler that all types share."""
     primitive = eqn.primitive
     if has_signature_rules(primitive):
@@ -325,7 +325,7 @@ def _worth_opening(eqn: Any, operands: Sequence[Any]) -> bool:
         return True
     inexact = [x for x in operands if _is_inexact(aval_of(x))]
     if inexact:
-        return all(type(x) is Polymorphic for x in inexact)
+        return all(type(x) is UnitPolymorphic for x in inexact)
     return any(_is_inexact(var.aval) for var in eqn.outvars)
 
 

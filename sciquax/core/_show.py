@@ -21,9 +21,9 @@ from ._compat.jaxprs import Literal, all_inputs, open_jaxpr
 from ._facts import Structure, facts_of
 from ._stage.quaxify import Arrays, F, R, _Quaxify, call, stage_and_interpret
 from ._values.captured import inject_p
-from ._values.kinds import adopt, describe, is_value, is_value_or_foreign
+from ._values.kinds import describe, from_foreign, is_value, is_value_or_foreign
 from ._values.mode import MODE, observed_by
-from ._values.unit_polymorphic import Polymorphic
+from ._values.unit_polymorphic import UnitPolymorphic
 
 
 @overload
@@ -81,7 +81,7 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value_or_foreign)
     chosen = [i for i, x in enumerate(leaves) if is_value_or_foreign(x)]
     for i in chosen:
-        leaves[i] = adopt(leaves[i])
+        leaves[i] = from_foreign(leaves[i])
     record = Record([described[i] for i in chosen])
     try:
         with observed_by(record):
@@ -307,7 +307,7 @@ def _telling(param: Any) -> bool:
 
 
 def _described(x: Any) -> str:
-    if type(x) is Polymorphic:
+    if type(x) is UnitPolymorphic:
         return f"{describe(x.inner)}, any unit" if not is_value(x.inner) else describe(x.inner)
     return describe(x)
 

@@ -18,7 +18,7 @@ from ._dispatch.tables import HIGHER_ORDER
 from ._facts import Structure, facts_of
 from ._values.environment import any_wider, is_integer
 from ._values.kinds import aval_of
-from ._values.unit_polymorphic import Polymorphic, strip
+from ._values.unit_polymorphic import UnitPolymorphic, strip
 
 _APART = (Structure.SORT, Structure.CALL)
 """What has operands of several dtypes."""
@@ -54,7 +54,7 @@ def _as_dtype(x: Any, dtype: Any, weak: bool) -> Any:
     converted = bind(
         lax.convert_element_type_p, inner, new_dtype=dtype, weak_type=weak, sharding=None
     )
-    return Polymorphic(converted) if type(x) is Polymorphic else converted
+    return UnitPolymorphic(converted) if type(x) is UnitPolymorphic else converted
 
 
 def cut_off(eqn: Any, results: Sequence[Any]) -> Sequence[Any]:

@@ -125,13 +125,18 @@ def _groups(args: Sequence[Any]) -> list[list[Any]]:
 
 def _check(name: str, ax: Any, axis: Any, x: Any) -> None:
     there = axis.get_units()
-    known = isinstance(there, pint.Unit) and not as_unit(there).plain
+    known = isinstance(there, pint.Unit) and not as_unit(there).unitless
     if known and isinstance(x, (np.ndarray, jax.Array, list, tuple)):
         array = np.asarray(x, object) if isinstance(x, (list, tuple)) else x
         if array.dtype.kind in "biuf" or all(isinstance(y, (int, float)) for y in array.ravel()):
             what = f"plain numbers for the {axis.axis_name} axis, which is in '{there:~C}'"
             raise _mixture(name, what, there, "Give them a unit, or draw them on axes of their own")
-    if isinstance(x, Quantity) and there is None and not as_unit(x.units).plain and ax.has_data():
+    if (
+        isinstance(x, Quantity)
+        and there is None
+        and not as_unit(x.units).unitless
+        and ax.has_data()
+    ):
         what = (
             f"a quantity in '{x.units:~C}' for the {axis.axis_name} axis, which has plain numbers"
         )

@@ -85,7 +85,7 @@ class _BareLogDensity(eqx.Module):
     def __call__(self, position: Any, *args: Any, **kwargs: Any) -> Any:
         value = call(self.fn, self.units.label(position), *args, **kwargs)
         unit = own_unit(value)
-        if not unit.pure:
+        if not unit.dimensionless:
             error: LocatedError = DimensionalityError(
                 f"The log density returned '{unit}', and it is a number.",
                 unit.pint,
@@ -93,4 +93,4 @@ class _BareLogDensity(eqx.Module):
                 "Divide by a scale before taking the logarithm.",
             )
             raise error.at(definition_of(self.fn))
-        return magnitude_of(value) if unit.plain else as_number("logdensity", value)
+        return magnitude_of(value) if unit.unitless else as_number("logdensity", value)

@@ -17,7 +17,7 @@ import numpy as np
 from sciquax._files.building import assembled
 from sciquax._files.descriptions import class_name, parts
 from sciquax._files.static_parts import dtype_text, read, written
-from sciquax.core import ArrayValue, adopt, aval_of, is_value
+from sciquax.core import ArrayValue, aval_of, from_foreign, is_value
 from sciquax.core.internal import quoted
 from sciquax.units import Quantity
 
@@ -41,7 +41,7 @@ def encode(x: Any) -> dict[str, Any]:
 
     ```
     """
-    x = adopt(x)
+    x = from_foreign(x)
     if not is_value(x):
         raise TypeError(f"Object of type {type(x).__name__} is not JSON serializable")
     if type(x) is Quantity and not is_value(x.magnitude):

@@ -62,7 +62,7 @@ class QuantityConverter(munits.ConversionInterface):
     def label(self, unit: Any) -> str | None:
         """What a unit is called on an axis or a colour bar."""
         unit = as_unit(unit)
-        return None if unit.plain else format(unit.pint, self.spec)
+        return None if unit.unitless else format(unit.pint, self.spec)
 
 
 def _quantities(x: Any) -> list[Quantity]:

@@ -136,7 +136,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """
     params, updates = adopt_all((params, updates))
     units = TreeUnits.of(params, "params")
-    if MODE.staging or units.plain and TreeUnits.of(updates).plain:
+    if MODE.staging or units.unitless and TreeUnits.of(updates).unitless:
         return optax.apply_updates(params, updates)
     bare = _to_units(updates, units.map(difference_unit), _Update(units))
     return units.label(optax.apply_updates(units.strip(params), bare))

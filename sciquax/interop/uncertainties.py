@@ -10,7 +10,7 @@ import numpy as np
 import uncertainties
 from uncertainties import unumpy
 
-from sciquax.core import adopt
+from sciquax.core import from_foreign
 from sciquax.core.internal import wanted
 from sciquax.units import Quantity, get_registry
 from sciquax.units.internal import difference_unit
@@ -32,7 +32,7 @@ def to_uncertainties(value: Quantity, deviation: Any, unit: Any = None) -> Any:
 
     ```
     """
-    value, deviation = adopt(value), adopt(deviation)
+    value, deviation = from_foreign(value), from_foreign(deviation)
     for x in (value, deviation):
         wanted("to_uncertainties", x, Quantity, "a value and a deviation that are quantities")
     value = value if unit is None else value.to(unit)

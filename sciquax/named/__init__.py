@@ -25,9 +25,9 @@ from ._array.axes import Axis as Axis
 from ._array.base import as_named as _as_named
 from ._array.errors import (
     AxisError as AxisError,
+    AxisIndexError as AxisIndexError,
     AxisSizeError as AxisSizeError,
     CoordinateError as CoordinateError,
-    PlaceError as PlaceError,
     PositionalError as PositionalError,
 )
 from ._by_name import elementwise as _functions

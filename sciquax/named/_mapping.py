@@ -14,7 +14,7 @@ from ._array.axes import Axes, Axis, as_names, axes, name_of
 from ._array.base import bare
 from ._array.coordinates import Coordinate, meet
 from ._array.errors import AxisError, PositionalError, absent, show_dims
-from ._by_name.alignment import sizes_differ
+from ._by_name.alignment import size_mismatch
 from ._by_name.call_jax import apply
 from ._named_array import NamedArray
 
@@ -110,7 +110,7 @@ def _common(what: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, C
     for a in arrays:
         for name, size in a.sizes.items():
             if sizes.setdefault(name, size) != size:
-                raise sizes_differ(what, name, [sizes[name], size]).at(user_line())
+                raise size_mismatch(what, name, [sizes[name], size]).at(user_line())
     return list(sizes), meet(what, *[a._axes.coords for a in arrays])
 
 
@@ -156,7 +156,7 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
             leaves[i]._axes.position("named_vmap", axis, leaves[i])
         sizes = [leaves[i].sizes[name] for i in chosen]
         if sizes.count(sizes[0]) != len(sizes):
-            raise sizes_differ("named_vmap", name, sizes).at(user_line())
+            raise size_mismatch("named_vmap", name, sizes).at(user_line())
         layouts: list[Axes | None] = []
         out_tree: Any = None
 
@@ -291,7 +291,7 @@ def _same_carry(old: Any, new: Any) -> Any:
                 ).at(user_line())
             if a.sizes != b.sizes:
                 name = next(n for n in a.sizes if a.sizes[n] != b.sizes[n])
-                raise sizes_differ("scan", name, [a.sizes[name], b.sizes[name]]).at(user_line())
+                raise size_mismatch("scan", name, [a.sizes[name], b.sizes[name]]).at(user_line())
             meet("scan", a._axes.coords, b._axes.coords)
             if a_dims != b_dims:
                 b = b.transpose(*a_dims)

@@ -15,7 +15,7 @@ from ._array.axes import axes, check_distinct, name_of
 from ._array.base import bare
 from ._array.coordinates import meet
 from ._array.errors import AxisError, AxisSizeError, show_dims
-from ._by_name.alignment import _operands, alignment, sizes_differ
+from ._by_name.alignment import _operands, alignment, size_mismatch
 from ._by_name.call_jax import apply
 from ._by_name.shapes import permuted
 from ._labels.distances import inexact
@@ -57,7 +57,7 @@ def solve(a: Any, b: Any, row: Any, column: Any) -> NamedArray:
             "Rename it.",
         ).at(user_line())
     if rhs.shape[i] != matrix.shape[-2]:
-        raise sizes_differ("solve", name_of(row), [matrix.shape[-2], rhs.shape[i]]).at(user_line())
+        raise size_mismatch("solve", name_of(row), [matrix.shape[-2], rhs.shape[i]]).at(user_line())
     batch = matrix._axes.keep(range(matrix.ndim - 2))
     others = [k for k in range(rhs.ndim) if k != i]
     shared = [k for k in others if rhs.dims[k] in batch.place]

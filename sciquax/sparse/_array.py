@@ -15,9 +15,9 @@ from sciquax.core import (
     ArrayValue,
     RuleError,
     Unsettled,
-    adopt,
     aval_of,
     describe,
+    from_foreign,
     is_value,
     materialised,
     quaxify,
@@ -212,7 +212,7 @@ class BCOO(
     @classmethod
     def from_dense(cls, array: Any, nse: int | None = None) -> "BCOO":
         """The elements of an array that are not zero; `nse` is how many to store, under `jit`."""
-        array = adopt(array)
+        array = from_foreign(array)
         if is_value(array) and array.payload is not None:  # a quantity of the sparse array
             held = getattr(array, array.payload)
             return array.with_payload(cls.from_dense(held, nse))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sciquax.core import ArrayValue, Polymorphic, Unsettled, aval_of, describe, is_value, strip
+from sciquax.core import ArrayValue, UnitPolymorphic, Unsettled, aval_of, describe, is_value, strip
 from sciquax.core.internal import ShapedArray
 
 
@@ -78,7 +78,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """What the other is. Two zeros of one shape are a zero; the dtypes are promoted."""
         zero, other = (lhs, rhs) if type(lhs) is Zero else (rhs, lhs)
-        if type(other) is Polymorphic:
+        if type(other) is UnitPolymorphic:
             other = strip(other)
         if zero.aval().shape != aval_of(other).shape:
             raise Unsettled

@@ -63,7 +63,7 @@ BARE = (
     AssertionError, AttributeError, KeyError, IndexError, NameError, StopIteration,
     ZeroDivisionError, RecursionError,
 )  # fmt: skip
-INTERNAL = ("assemble_", "_times_2_to_the_", "_static=", "Withheld", "Polymorphic")
+INTERNAL = ("assemble_", "_times_2_to_the_", "_static=", "Withheld", "UnitPolymorphic")
 CONTRACT = {name for name in dir(ArrayValue) if name not in dir(jax.Array)}
 
 

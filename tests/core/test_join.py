@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from sciquax import ArrayValue, quaxify
-from sciquax.core import CarryError, Polymorphic, Unsettled, aval_of, common_type, convert_to
+from sciquax.core import CarryError, UnitPolymorphic, Unsettled, aval_of, common_type, convert_to
 from sciquax.units import DimensionalityError, Quantity
 from tests.helpers import Wrapped, assert_raises, assert_same, unstated
 
@@ -126,17 +126,17 @@ def test_wrapped_and_plain():
 def test_common_type_and_convert_to():
     assert common_type(M, KM)._unit is M._unit and common_type(KM, M)._unit is KM._unit
     assert (
-        common_type(Polymorphic(X), KM)._unit is KM._unit
-        and common_type(KM, Polymorphic(X))._unit is KM._unit
+        common_type(UnitPolymorphic(X), KM)._unit is KM._unit
+        and common_type(KM, UnitPolymorphic(X))._unit is KM._unit
     )
-    assert type(common_type(Polymorphic(X), Polymorphic(Y))) is Polymorphic
-    assert common_type(X, Polymorphic(Y)) is X and common_type(Polymorphic(Y), X) is X
+    assert type(common_type(UnitPolymorphic(X), UnitPolymorphic(Y))) is UnitPolymorphic
+    assert common_type(X, UnitPolymorphic(Y)) is X and common_type(UnitPolymorphic(Y), X) is X
     with pytest.raises(Unsettled):
         common_type(M, Quantity(X, "s"))
     with pytest.raises(Unsettled):
         common_type(M, X)
     assert_same(convert_to(KM, M), Quantity(1000 * Y, "m"))
-    assert_same(convert_to(Polymorphic(0 * X), M), Quantity(0 * X, "m"))
+    assert_same(convert_to(UnitPolymorphic(0 * X), M), Quantity(0 * X, "m"))
     assert convert_to(M, M) is M and convert_to(X, Y) is X
 
 

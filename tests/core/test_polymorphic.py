@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from sciquax import quaxify
-from sciquax.core import Polymorphic, is_polymorphic_literal
+from sciquax.core import UnitPolymorphic, is_polymorphic_literal
 from sciquax.core._values.unit_polymorphic import stays_polymorphic
 from sciquax.units import DimensionalityError, OffsetUnitCalculusError, Quantity
 from tests.helpers import assert_same
@@ -330,7 +330,7 @@ def test_the_law_is_not_vacuous():
 
 
 def test_stays_polymorphic_table():
-    p, plain = Polymorphic(jnp.zeros(3)), X
+    p, plain = UnitPolymorphic(jnp.zeros(3)), X
     assert stays_polymorphic(lax.mul_p, [p, plain]) and stays_polymorphic(lax.mul_p, [plain, p])
     assert stays_polymorphic(lax.div_p, [p, plain]) and not stays_polymorphic(lax.div_p, [plain, p])
     assert stays_polymorphic(lax.add_p, [p, p]) and not stays_polymorphic(lax.add_p, [p, plain])

@@ -88,7 +88,7 @@ with jax.numpy_rank_promotion("allow"):
 
 # Not values that files hold: what stands within a program alone, the bases, and a preconditioner,
 # which is made again from its matrix.
-WITHIN = {"Polymorphic", "Withheld", "LuFactor", "WorkingArray", "ApproximateInverse"}
+WITHIN = {"UnitPolymorphic", "Withheld", "LuFactor", "WorkingArray", "ApproximateInverse"}
 
 
 def classes_within(x: Any) -> set[type]:

@@ -10,10 +10,10 @@ from sciquax.core import LocatedError
 from sciquax.named import (
     Axis,
     AxisError,
+    AxisIndexError,
     AxisSizeError,
     CoordinateError,
     NamedArray,
-    PlaceError,
     PositionalError,
 )
 from sciquax.units import DimensionalityError, Quantity
@@ -68,7 +68,7 @@ REFUSED = {
     "pad misspelt": (lambda a: a.pad(z=1), AxisError),
     "top_k too large": (lambda a: a.top_k(4, "y"), AxisSizeError),
     "split unequal": (lambda a: a.split("y", 2), AxisSizeError),
-    "split outside": (lambda a: a.split("y", [5]), PlaceError),
+    "split outside": (lambda a: a.split("y", [5]), AxisIndexError),
     "tag count": (lambda a: u.tag("p", "q"), AxisError),
     "tag again": (lambda a: u.tag("y"), AxisError),
     "untag repeats": (lambda a: a.untag("x", "x"), AxisError),
@@ -156,11 +156,11 @@ REFUSED = {
     "stack other names": (lambda a: named.stack([a, row], "n"), AxisError),
     # indexing
     "isel misspelt": (lambda a: a.isel(z=0), AxisError),
-    "isel outside": (lambda a: a.isel(x=2), PlaceError),
-    "isel outside below": (lambda a: a.isel(x=-3), PlaceError),
-    "isel list outside": (lambda a: a.isel(x=[0, 2]), PlaceError),
-    "isel array outside": (lambda a: a.isel(x=np.array([-3])), PlaceError),
-    "isel named outside": (lambda a: a.isel(x=NamedArray(jnp.array([5]), "u")), PlaceError),
+    "isel outside": (lambda a: a.isel(x=2), AxisIndexError),
+    "isel outside below": (lambda a: a.isel(x=-3), AxisIndexError),
+    "isel list outside": (lambda a: a.isel(x=[0, 2]), AxisIndexError),
+    "isel array outside": (lambda a: a.isel(x=np.array([-3])), AxisIndexError),
+    "isel named outside": (lambda a: a.isel(x=NamedArray(jnp.array([5]), "u")), AxisIndexError),
     "isel float": (lambda a: a.isel(x=1.0), PositionalError),
     "isel float list": (lambda a: a.isel(x=[0.0]), PositionalError),
     "isel boolean": (lambda a: a.isel(x=True), PositionalError),
@@ -181,7 +181,7 @@ REFUSED = {
     "at mask of another size": (
         lambda a: a.at[NamedArray(jnp.ones(5, bool), "x")].set(0.0), AxisSizeError),
     "at misspelt": (lambda a: a.at[{"z": 0}].set(0.0), AxisError),
-    "at outside": (lambda a: a.at[{"x": 2}].set(0.0), PlaceError),
+    "at outside": (lambda a: a.at[{"x": 2}].set(0.0), AxisIndexError),
     "at by position": (lambda a: a.at[0].set(0.0), PositionalError),
     "at with another name": (lambda a: a.at[{"x": 0}].set(NamedArray(plain, "z")), AxisError),
     "at with the indexed name": (lambda a: a.at[{"x": 0}].set(a), AxisError),
@@ -299,7 +299,7 @@ def test_messages():
         return a.isel(y=3)  # HERE
 
     assert_raises(
-        PlaceError,
+        AxisIndexError,
         outside,
         "`isel` got the place 3 along 'y', whose size is 3.\n{place}",
     )

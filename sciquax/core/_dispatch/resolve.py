@@ -17,7 +17,7 @@ from .._errors import AmbiguousRuleError
 from .._values.formulas import bind_plain
 from .._values.kinds import VALUE_TYPES
 from .._values.stated import stated_number, vanishes
-from .._values.unit_polymorphic import POWERS, Polymorphic, stays_polymorphic, strip
+from .._values.unit_polymorphic import POWERS, UnitPolymorphic, stays_polymorphic, strip
 from .._values.value import Value
 from .signatures import _signature_rules
 from .tables import HIGHER_ORDER, Rule, _resolved, family_rules
@@ -39,7 +39,7 @@ def resolve(primitive: Any, operands: Sequence[Any]) -> Rule:
     key = (
         primitive,
         *[
-            type(x) if type(x) is not Polymorphic else (Polymorphic, type(x.inner))
+            type(x) if type(x) is not UnitPolymorphic else (UnitPolymorphic, type(x.inner))
             for x in operands
         ],
     )
@@ -57,7 +57,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
     if (rules := _signature_rules.get(primitive)) is not None:
         keep = rules.faithful()
         rule = rules.find(operands)
-        if rule is None and any(type(x) is Polymorphic for x in operands):
+        if rule is None and any(type(x) is UnitPolymorphic for x in operands):
             rule = rules.find([strip(x) for x in operands])
             if rule is not None:
                 rule = _without_polymorphic(rule)
@@ -66,7 +66,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
     if (handler := HIGHER_ORDER.get(primitive.name)) is not None:
         return handler, keep
     types = _value_types(operands)
-    if any(type(x) is Polymorphic for x in operands):
+    if any(type(x) is UnitPolymorphic for x in operands):
         stays = stays_polymorphic(primitive, operands)
         if not types:
             return (_mark_polymorphic(_bind_plain) if stays else _bind_plain), keep
@@ -99,7 +99,11 @@ def _mark_polymorphic(rule: Rule) -> Rule:
         out = rule(primitive, operands, params)
         if primitive.name in POWERS and not _exponent_is_not_zero(operands, params):
             return out
-        return [Polymorphic(x) for x in out] if primitive.multiple_results else Polymorphic(out)
+        return (
+            [UnitPolymorphic(x) for x in out]
+            if primitive.multiple_results
+            else UnitPolymorphic(out)
+        )
 
     return marked
 

@@ -19,7 +19,7 @@ from .._values.types import (
     type_of,
     unflatten,
 )
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 
 
 class Batch(NamedTuple):
@@ -58,7 +58,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
             results = rule(unflatten(types, leaves))
             if results is NotImplemented:
                 raise Declined
-            polymorphic[:] = [type(x) is Polymorphic for x in results]
+            polymorphic[:] = [type(x) is UnitPolymorphic for x in results]
             outs = [strip(x) for x in results]
             out_types[:] = map(type_of, outs)
             return flatten(outs)
@@ -72,7 +72,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
         )
         outs = unflatten([stacked_type(t, batch.size, along) for t in out_types], leaves)
         outs = [_from_front(x, d) for x, d in zip(outs, batch.out_dims, strict=True)]
-        return [Polymorphic(x) if p else x for x, p in zip(outs, polymorphic, strict=True)]
+        return [UnitPolymorphic(x) if p else x for x, p in zip(outs, polymorphic, strict=True)]
 
     return apply
 

@@ -26,7 +26,7 @@ from .._values.mode import MODE
 from .._values.unit_polymorphic import strip
 from .._weak_cache import WeakCache
 from .batched import Batch, mapped, mapped_derivative
-from .rules import FunctionRules, held_by, labels
+from .rules import FunctionRules, labels, payload_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -201,7 +201,7 @@ def _differentiable(operands: Sequence[Any]) -> bool:
     types = [type(strip(x)) for x in operands if is_value(strip(x))]
     outermost = max(types, key=lambda t: t.layer, default=None)
     if outermost is not None and labels(outermost):
-        return _differentiable([held_by(x, outermost) for x in operands])
+        return _differentiable([payload_of(x, outermost) for x in operands])
     return outermost is not None and outermost.differentiable_rules
 
 

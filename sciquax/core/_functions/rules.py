@@ -11,7 +11,7 @@ from .._compat.code import is_inlined, python_function
 from .._dispatch.signatures import SignatureRules
 from .._errors import quoted
 from .._values.kinds import VALUE_TYPES
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 from .._values.value import Value
 
 _rules: dict[Any, "FunctionRules"] = {}
@@ -63,7 +63,7 @@ class FunctionRules(SignatureRules):
         """The rule of what the outermost values hold, between their labels taken off and put on."""
         if self.direct_only:
             return None
-        beneath = self.rule([held_by(x, outer) for x in operands], willing)
+        beneath = self.rule([payload_of(x, outer) for x in operands], willing)
         if beneath is None:
             return None
         return lambda args, kwargs: _labelling[outer](self.function, beneath, args, kwargs)
@@ -80,14 +80,14 @@ class _Chosen:
         return self._rule(*args, **kwargs)
 
 
-def held_by(x: Any, outer: type[Value]) -> Any:
+def payload_of(x: Any, outer: type[Value]) -> Any:
     """What a value of a type holds, polymorphic if the value is; other operands as they are."""
     inner = strip(x)
     if type(inner) is not outer:
         return x
     assert outer.payload is not None  # `outer` is a type that holds arrays
     held = getattr(inner, outer.payload)
-    return Polymorphic(held) if type(x) is Polymorphic else held
+    return UnitPolymorphic(held) if type(x) is UnitPolymorphic else held
 
 
 def _always(operands: Sequence[Any]) -> bool:

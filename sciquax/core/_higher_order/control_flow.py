@@ -26,7 +26,7 @@ from .._values.types import (
     type_of,
     unflatten,
 )
-from .._values.unit_polymorphic import Polymorphic
+from .._values.unit_polymorphic import UnitPolymorphic
 from .bodies import Staged, check_number, minding, restage, stated_outputs
 
 
@@ -184,7 +184,7 @@ def _source_of(x: Any) -> Source | None:
 
 
 def _of_every_unit(t: Type) -> bool:
-    return type(t.example()) is Polymorphic
+    return type(t.example()) is UnitPolymorphic
 
 
 def _join(before: Type, after: Type, literals: Sequence[Any]) -> Type:

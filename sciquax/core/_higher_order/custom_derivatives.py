@@ -20,7 +20,7 @@ from .._values.mode import staging
 from .._values.stated import as_literal, bare
 from .._values.trust import asked_at_once, is_trusted, zero_tangent
 from .._values.types import Type, flatten, type_of, unflatten
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 
 
 def custom_jvp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -167,7 +167,9 @@ def custom_vjp(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
             example = t.example()
             if ct is None:
                 out += [_zero_tangent(a) for a in t.avals]
-            elif type(example) is Polymorphic or trusted[i]:  # literals: nothing is derived by them
+            elif (
+                type(example) is UnitPolymorphic or trusted[i]
+            ):  # literals: nothing is derived by them
                 out += jtu.tree_leaves(ct)
             elif type(example) in VALUE_TYPES:
                 like = example.as_cotangent([jnp.zeros(a.shape, a.dtype) for a in t.avals])

@@ -25,7 +25,7 @@ from .._functions.intercept import add_hook
 from .._functions.rules import labels
 from .._values.kinds import VALUE_TYPES
 from .._values.mode import MODE
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -110,7 +110,7 @@ def _is_of(found: Any, value: Any) -> bool:
 
 
 def _is_unlabelled_zero(x: Any) -> bool:
-    return type(x) is Polymorphic and type(x.inner) not in VALUE_TYPES
+    return type(x) is UnitPolymorphic and type(x.inner) not in VALUE_TYPES
 
 
 def _with_names_of(value: Any, found: Any) -> Any:

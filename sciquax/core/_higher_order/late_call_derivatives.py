@@ -26,7 +26,7 @@ from .._functions.batched import Declined, mapped_derivative
 from .._functions.call import LateCall, leave_call, run_body, whole_call_p
 from .._stage.quaxify import quaxify
 from .._values.kinds import VALUE_TYPES, aval_of
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 from .late_call import underivable
 
 
@@ -54,8 +54,8 @@ class Derivative(LateCall):
                 derivatives = (self._pulled if self.transposed else self._pushed)(primals, given)
         except Declined:
             return NotImplemented
-        if all(type(x) is Polymorphic for x in given):  # of zeros in any unit
-            return [Polymorphic(strip(x)) for x in derivatives]
+        if all(type(x) is UnitPolymorphic for x in given):  # of zeros in any unit
+            return [UnitPolymorphic(strip(x)) for x in derivatives]
         return derivatives
 
     def _by(self, own: Callable[..., Any], operands: Sequence[Any]) -> list[Any]:
@@ -163,7 +163,7 @@ def _fits(derivative: Any, value: Any) -> bool:
     A literal zero of any unit is one array, and of a value that stores its elements in another way
     it is none: it adds nothing and stays out.
     """
-    if type(derivative) is not Polymorphic:
+    if type(derivative) is not UnitPolymorphic:
         return True
     leaves, own = jtu.tree_leaves(derivative), jtu.tree_leaves(value)
     return [jnp.shape(x) for x in leaves] == [jnp.shape(x) for x in own]

@@ -19,7 +19,7 @@ from .._compat.jaxprs import Tracer
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._errors import LocatedError
 from .._values.array_methods import REDUCTIONS
-from .._values.kinds import VALUE_TYPES, adopt
+from .._values.kinds import VALUE_TYPES, from_foreign
 from .._values.mode import MODE
 from .._values.operators import CALLER
 from .quaxify import call
@@ -78,7 +78,7 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
             if (part := _key(x)) is not None:
                 parts.append(part)
                 continue
-            x = adopt(x)
+            x = from_foreign(x)
             kind = type(x)
         if kind in VALUE_TYPES:
             if not _is_pure(x):

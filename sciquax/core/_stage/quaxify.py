@@ -14,15 +14,15 @@ from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
 from .._values.captured import CapturedValue, inject
 from .._values.formulas import settle
-from .._values.kinds import VALUE_TYPES, adopt, guard_foreign, is_value, is_value_or_foreign
+from .._values.kinds import VALUE_TYPES, from_foreign, guard_foreign, is_value, is_value_or_foreign
 from .._values.masks import without_masks
 from .._values.mode import MODE, leaving
-from .._values.unit_polymorphic import Polymorphic, strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 from .captured_trees import install_tree_hook
 from .numbers_asked import Program
 from .replay import kept_for
-from .staging import BuiltOutput, Output, as_of_the_user, stage
-from .trace_rules import call_at_once, worth_a_second_call
+from .staging import BuiltOutput, Output, stage, staging_user_code
+from .trace_rules import call_at_once, rules_may_answer
 
 F = TypeVar("F", bound=Callable)
 R = TypeVar("R")
@@ -124,7 +124,7 @@ def call(
         wanted = _filter(filter_spec, tree)
         chosen = [i for i in chosen if wanted[i]]
     for i in chosen:
-        leaves[i] = adopt(leaves[i])
+        leaves[i] = from_foreign(leaves[i])
     chosen = without_masks(leaves, chosen)
     apart = filter_spec is not True
     if MODE.staging and not (apart or MODE.apart):
@@ -201,10 +201,10 @@ def stage_and_interpret(
         return out
     program, read = Program(values, leaves), MODE.arrays_read
     try:
-        staged = stage(leaves, treedef, chosen, lambda: as_of_the_user(apart), program)
+        staged = stage(leaves, treedef, chosen, lambda: staging_user_code(apart), program)
         results = program.finish(staged)
     except (LocatedError, TypeError, ValueError) as error:
-        if not (apart or MODE.staging) and worth_a_second_call(error, values):
+        if not (apart or MODE.staging) and rules_may_answer(error, values):
             return call_at_once(leaves, treedef, chosen, error)
         if isinstance(error, LocatedError):
             # It names the user's line itself; JAX's second traceback would say the same at length.
@@ -214,7 +214,7 @@ def stage_and_interpret(
         raise
     results = [
         finish(x)
-        if type(x) is Polymorphic
+        if type(x) is UnitPolymorphic
         else with_arrays(x)
         if type(x) in VALUE_TYPES
         else as_array(x)

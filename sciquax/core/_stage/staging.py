@@ -14,7 +14,7 @@ from .._compat.tracing import WANTS_A_NUMBER, Asked, trace_to_jaxpr
 from .._errors import RuleError, user_line
 from .._functions.intercept import install
 from .._values.captured import typeof_aval
-from .._values.kinds import VALUE_TYPES, captured_foreign, guard_foreign, is_value, taker_of
+from .._values.kinds import VALUE_TYPES, captured_foreign, converter_for, guard_foreign, is_value
 from .._values.mode import staging
 from .._values.unit_polymorphic import strip
 from .captured_trees import install_tree_hook
@@ -46,7 +46,7 @@ def template_of(leaf: Any, traced: list[Any]) -> Any:
     if isinstance(leaf, Tracer):
         traced.append(leaf)
         return Output(len(traced) - 1)
-    if taker_of(type(leaf)) is not None and _holds_tracer(leaf):
+    if converter_for(type(leaf)) is not None and _holds_tracer(leaf):
         raise captured_foreign(leaf)
     if isinstance(leaf, _RUNS_LATER):
         if isinstance(leaf, types.CoroutineType):
@@ -106,8 +106,8 @@ def stage(
     """Trace a function anew, so that a global or a closure that has changed since is seen.
 
     **Arguments**: the leaves and the tree of `(fn, args, kwargs)`, values counting as leaves; which
-    of them are abstract to `fn`; a context in which it is called, by default `as_of_the_user`; and
-    who is asked for numbers that `fn` wants to know, if anybody.
+    of them are abstract to `fn`; a context in which it is called, by default `staging_user_code`;
+    and who is asked for numbers that `fn` wants to know, if anybody.
     """
     template: list[Any] = []
     out_tree = None
@@ -118,7 +118,7 @@ def stage(
         for i, tracer in zip(chosen, tracers, strict=True):
             replaced[i] = tracer
         fn, args, kwargs = jtu.tree_unflatten(treedef, replaced)
-        with (within or as_of_the_user)():
+        with (within or staging_user_code)():
             out = fn(*args, **kwargs)
         out_leaves, out_tree = jtu.tree_flatten(
             out, is_leaf=lambda x: is_value(x) or isinstance(x, _RUNS_LATER)
@@ -159,7 +159,7 @@ def _is_among(const: Any, passed: Sequence[Any]) -> bool:
 
 
 @contextlib.contextmanager
-def as_of_the_user(apart: bool = False) -> Iterator[None]:
+def staging_user_code(apart: bool = False) -> Iterator[None]:
     """Trace what follows as a function of the user's: whole functions leave one equation each."""
     install()
     install_tree_hook()

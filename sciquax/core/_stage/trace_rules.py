@@ -33,7 +33,7 @@ from .._values.unit_polymorphic import strip
 _JAX = os.path.dirname(jax.__file__)
 
 
-def worth_a_second_call(error: BaseException, values: Iterable[Any]) -> bool:
+def rules_may_answer(error: BaseException, values: Iterable[Any]) -> bool:
     """Whether a function that could not be staged or interpreted may do with rules at once.
 
     Not if the function itself raised: it is not called twice for that.

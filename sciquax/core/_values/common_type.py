@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 
 from .._compat.jaxprs import as_array
 from .kinds import VALUE_TYPES
-from .unit_polymorphic import Polymorphic, strip
+from .unit_polymorphic import UnitPolymorphic, strip
 
 
 def common_type(lhs: Any, rhs: Any) -> Any:
@@ -21,12 +21,12 @@ def common_type(lhs: Any, rhs: Any) -> Any:
     if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
         return lhs
     lhs, rhs = _mark(_shaped(lhs), rhs), _mark(_shaped(rhs), lhs)
-    if type(lhs) is Polymorphic and type(rhs) is Polymorphic:
-        return Polymorphic(common_type(lhs.inner, rhs.inner))
+    if type(lhs) is UnitPolymorphic and type(rhs) is UnitPolymorphic:
+        return UnitPolymorphic(common_type(lhs.inner, rhs.inner))
     owner = _owner(lhs, rhs)
     if owner is None:  # a polymorphic constant and a plain array
-        return rhs if type(lhs) is Polymorphic else lhs
-    if type(lhs) is Polymorphic and type(rhs) in VALUE_TYPES:
+        return rhs if type(lhs) is UnitPolymorphic else lhs
+    if type(lhs) is UnitPolymorphic and type(rhs) in VALUE_TYPES:
         lhs, rhs = rhs, lhs
     return owner.common_type(lhs, rhs if owner.polymorphic_constants else strip(rhs))
 
@@ -38,8 +38,8 @@ def convert_to(value: Any, example: Any) -> Any:
     if _form(value) == _form(example):
         return value
     value = _mark(_shaped(value), example)
-    if type(example) is Polymorphic:
-        return Polymorphic(convert_to(value, example.inner))
+    if type(example) is UnitPolymorphic:
+        return UnitPolymorphic(convert_to(value, example.inner))
     owner = _owner(value, example)
     if owner is None:
         return strip(value)
@@ -51,7 +51,7 @@ def _shaped(x: Any) -> Any:
     inner = strip(x)
     if type(inner) in VALUE_TYPES or hasattr(inner, "shape"):
         return x
-    return Polymorphic(as_array(inner)) if type(x) is Polymorphic else as_array(inner)
+    return UnitPolymorphic(as_array(inner)) if type(x) is UnitPolymorphic else as_array(inner)
 
 
 def _form(x: Any) -> Any:
@@ -63,7 +63,7 @@ def _form(x: Any) -> Any:
 def _mark(x: Any, other: Any) -> Any:
     """`x` as a polymorphic constant, if its type is one and the other type asks for that."""
     if type(x) in VALUE_TYPES and x.of_every_unit and type(other) in VALUE_TYPES:
-        return Polymorphic(x) if other.polymorphic_constants and not other.of_every_unit else x
+        return UnitPolymorphic(x) if other.polymorphic_constants and not other.of_every_unit else x
     return x
 
 

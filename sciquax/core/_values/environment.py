@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._compat.jaxprs import Literal
 from .._errors import MisshapenError, RuleError, at_equation
 from .kinds import aval_of, describe, short_aval
-from .unit_polymorphic import Polymorphic, is_polymorphic_literal
+from .unit_polymorphic import UnitPolymorphic, is_polymorphic_literal
 
 
 class Environment(dict):
@@ -91,5 +91,5 @@ def tag_literals(invars: Sequence[Any], operands: list[Any]) -> list[Any]:
         if type(var) is Literal and is_polymorphic_literal(var.val):
             if tagged is operands:
                 tagged = list(operands)
-            tagged[i] = Polymorphic(operands[i])
+            tagged[i] = UnitPolymorphic(operands[i])
     return tagged

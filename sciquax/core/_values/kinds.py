@@ -196,7 +196,7 @@ def captured_foreign(x: Any) -> RuleError:
     ).at(user_line())
 
 
-def taker_of(kind: type) -> Taker | None:
+def converter_for(kind: type) -> Taker | None:
     """What makes a value of an instance of a class; None for nearly all classes."""
     try:
         return _takers[kind]
@@ -208,9 +208,9 @@ def taker_of(kind: type) -> Taker | None:
         return found
 
 
-def adopt(x: Any) -> Any:
+def from_foreign(x: Any) -> Any:
     """`x`, or the value that it is if it belongs to another library."""
-    taker = taker_of(type(x))
+    taker = converter_for(type(x))
     return x if taker is None else taker(x)
 
 
@@ -231,7 +231,7 @@ def adopt_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any,
 def _holds_foreign(x: Any) -> bool:
     if type(x) in _CONTAINERS:
         return any(map(_holds_foreign, x.values() if type(x) is dict else x))
-    return taker_of(type(x)) is not None
+    return converter_for(type(x)) is not None
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -268,12 +268,12 @@ def add_value_type(kind: type) -> None:
 def adopt_all(tree: Any) -> Any:
     """A tree with all objects of other libraries in it taken over."""
     leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
-    if all(taker_of(type(x)) is None for x in leaves):
+    if all(converter_for(type(x)) is None for x in leaves):
         return tree
-    return jtu.tree_unflatten(treedef, map(adopt, leaves))
+    return jtu.tree_unflatten(treedef, map(from_foreign, leaves))
 
 
 def is_value_or_foreign(x: Any) -> bool:
     """Whether `x` is a value, or becomes one."""
     kind = type(x)
-    return kind in VALUE_TYPES or taker_of(kind) is not None
+    return kind in VALUE_TYPES or converter_for(kind) is not None

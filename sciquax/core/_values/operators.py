@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .kinds import VALUE_TYPES, adopt
+from .kinds import VALUE_TYPES, from_foreign
 from .materialisation_log import materialised
 from .mode import MODE
 
@@ -73,7 +73,7 @@ class Operators:
 
     def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
         other, forward = (rhs, True) if lhs is self else (lhs, False)
-        given, other = other, adopt(other)
+        given, other = other, from_foreign(other)
         kind = type(other)
         if kind in VALUE_TYPES:
             if kind.own_operators:

@@ -34,7 +34,7 @@ from .folding import (
 )
 from .kinds import VALUE_TYPES, aval_of
 from .mode import MODE
-from .unit_polymorphic import Polymorphic, is_polymorphic_constant, strip
+from .unit_polymorphic import UnitPolymorphic, is_polymorphic_constant, strip
 
 Question = Callable[[Number], Any]
 
@@ -145,9 +145,9 @@ class Numbers:
             elif len(values) < len(consts) and id(x) not in data:
                 if isinstance(x, np.ndarray) and x.size <= MOST:
                     self.made[var] = x
-                    x = Polymorphic(x) if is_polymorphic_constant(x) else x
+                    x = UnitPolymorphic(x) if is_polymorphic_constant(x) else x
                 elif isinstance(x, jax.Array) and is_early_constant(x):
-                    x = Polymorphic(x)
+                    x = UnitPolymorphic(x)
                 elif isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.ndim == 0:
                     self.made[var] = x
             values.append(x)
@@ -303,7 +303,7 @@ def marked(eqn: Any, results: Sequence[Any]) -> list[Any]:
     """The results of a call on plain operands, those of every unit marked as such."""
     numbers = stated_outputs(eqn) or [None] * len(results)
     return [
-        Polymorphic(x) if number is not None and is_polymorphic_constant(number) else x
+        UnitPolymorphic(x) if number is not None and is_polymorphic_constant(number) else x
         for x, number in zip(results, numbers, strict=True)
     ]
 

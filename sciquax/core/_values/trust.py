@@ -19,7 +19,7 @@ from .folding import Parts, combined, foldable, number_of_literal, only
 from .kinds import VALUE_TYPES
 from .mode import MODE
 from .stated import AboutProgram, Numbers, Source, Stated, operand_at_hand, whole
-from .unit_polymorphic import Polymorphic, is_polymorphic_literal
+from .unit_polymorphic import UnitPolymorphic, is_polymorphic_literal
 
 TRUST = jax.make_user_context(None)
 """Who trusts, or None: part of the key of what JAX and we compile and keep."""
@@ -185,7 +185,7 @@ def taking(x: Any, numbers: Literals, example: Any) -> Any:
     """Literals as a constant of every unit, if trusted to take the type of `example`."""
     if type(x) in VALUE_TYPES:
         return x
-    return Polymorphic(x) if are_trusted(numbers, example) else x
+    return UnitPolymorphic(x) if are_trusted(numbers, example) else x
 
 
 def are_trusted(numbers: Literals, example: Any) -> bool:
@@ -206,4 +206,4 @@ def asked_at_once(operands: Sequence[Any]) -> list[Any]:
 
 def zero_tangent(x: Any, source: Source | None) -> Any:
     """The tangent of an operand of a body: of a literal, a zero of every unit."""
-    return Polymorphic(x) if is_trusted(x, source) else x
+    return UnitPolymorphic(x) if is_trusted(x, source) else x

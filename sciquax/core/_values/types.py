@@ -15,7 +15,7 @@ from .common_type import common_type, convert_to
 from .kinds import VALUE_TYPES, aval_of, describe, short_aval
 from .stated import Stated
 from .trust import taking
-from .unit_polymorphic import Polymorphic, strip
+from .unit_polymorphic import UnitPolymorphic, strip
 
 
 class Type(NamedTuple):
@@ -119,7 +119,7 @@ def stacked_type(t: Type, length: int, along: LeadingAxis | None = None) -> Type
             return whole
         return type_of(example.as_stacked(whole.leaves()))
     stacked = along.owner.stacked_along(strip(example), whole.leaves(), along.axis)
-    return type_of(Polymorphic(stacked) if type(example) is Polymorphic else stacked)
+    return type_of(UnitPolymorphic(stacked) if type(example) is UnitPolymorphic else stacked)
 
 
 def flatten(values: Sequence[Any]) -> list[Any]:

@@ -5,8 +5,8 @@ the start of an accumulation. They are known from the *program* (a literal, and 
 converting, multiplying and storing make of it), never from an array's contents, so that nothing
 waits for a device and jit changes nothing.
 
-A `Polymorphic` also carries what it would be if its literals were plain numbers, `inner`, used when
-nothing else decides: `jnp.zeros(3) * q` leaves in q's unit, `jnp.zeros(3)` as a plain array.
+A `UnitPolymorphic` also carries what it would be if its literals were plain numbers, `inner`, used
+when nothing else decides: `jnp.zeros(3) * q` leaves in q's unit, `jnp.zeros(3)` as a plain array.
 """
 
 import math
@@ -21,7 +21,7 @@ from .kinds import VALUE_TYPES, aval_of, brief, describe
 from .value import Value
 
 
-class Polymorphic(Value, leaves=("inner",), static=("_static",)):
+class UnitPolymorphic(Value, leaves=("inner",), static=("_static",)):
     """An array of zeros, infinities and nans that takes the unit of whatever it meets."""
 
     inner: Any
@@ -45,15 +45,15 @@ class Polymorphic(Value, leaves=("inner",), static=("_static",)):
 
     def as_sliceable(self) -> Any:
         plain = type(self.inner) not in VALUE_TYPES
-        return self if plain else Polymorphic(self.inner.as_sliceable())
+        return self if plain else UnitPolymorphic(self.inner.as_sliceable())
 
     def as_element(self, leaves: Sequence[Any]) -> Any:
         plain = type(self.inner) not in VALUE_TYPES
-        return Polymorphic(leaves[0] if plain else self.inner.as_element(leaves))
+        return UnitPolymorphic(leaves[0] if plain else self.inner.as_element(leaves))
 
     def as_stacked(self, leaves: Sequence[Any]) -> Any:
         plain = type(self.inner) not in VALUE_TYPES
-        return Polymorphic(leaves[0] if plain else self.inner.as_stacked(leaves))
+        return UnitPolymorphic(leaves[0] if plain else self.inner.as_stacked(leaves))
 
 
 _INTEGER_LIMITS = frozenset(
@@ -63,7 +63,7 @@ _INTEGER_LIMITS = frozenset(
 
 def strip(x: Any) -> Any:
     """What `x` is when nothing decided its unit."""
-    return x.inner if type(x) is Polymorphic else x
+    return x.inner if type(x) is UnitPolymorphic else x
 
 
 def for_rules(operands: Sequence[Any]) -> Sequence[Any]:
@@ -109,15 +109,15 @@ def stays_polymorphic(primitive: Any, operands: Sequence[Any]) -> bool:
     exponent that is not zero (whoever applies the rule asks).
     """
     if primitive.name in POWERS:
-        return type(operands[0]) is Polymorphic
+        return type(operands[0]) is UnitPolymorphic
     facts = facts_of(primitive)
     if facts.scaling is Scaling.PRODUCT:
-        return any(type(x) is Polymorphic for x in operands)
+        return any(type(x) is UnitPolymorphic for x in operands)
     if facts.scaling is Scaling.POWER:
-        return type(operands[0]) is Polymorphic
+        return type(operands[0]) is UnitPolymorphic
     if facts.scaling is Scaling.QUOTIENT:
-        return type(operands[0]) is Polymorphic
+        return type(operands[0]) is UnitPolymorphic
     if facts.scaling in _ADDITIVE:
         data = [x for i, x in enumerate(operands) if facts.is_data(i)]
-        return bool(data) and all(type(x) is Polymorphic for x in data)
+        return bool(data) and all(type(x) is UnitPolymorphic for x in data)
     return False

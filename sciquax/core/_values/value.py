@@ -103,7 +103,8 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
 
         **Arguments**: `lhs` and `rhs`, at least one of this class. The other may be a value of an
         inner layer, a plain array, or a `jax.ShapeDtypeStruct` in its place; and, if the class
-        says `polymorphic_constants`, a `Polymorphic` around one of these, for literal 0, inf, nan.
+        says `polymorphic_constants`, a `UnitPolymorphic` around one of these, for a literal 0, inf
+        or nan.
 
         **Returns** an example of the common type: its leaves count by shape and dtype alone.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_value, quaxify
+from sciquax.core import UnitPolymorphic, Unsettled, common_type, convert_to, is_value, quaxify
 from sciquax.core.internal import Literal, open_jaxpr
 from sciquax.named import NamedArray
 from sciquax.units import Quantity
@@ -138,7 +138,7 @@ def unpack(tree: Any) -> Any:
 
 def is_stored(x: Any) -> bool:
     """Whether `x` is one leaf of a state: a value with at most a unit; not one with names."""
-    return type(x) is Polymorphic or is_value(x) and not isinstance(x, NamedArray)
+    return type(x) is UnitPolymorphic or is_value(x) and not isinstance(x, NamedArray)
 
 
 def aligned(tree: Any, due: Any) -> Any:

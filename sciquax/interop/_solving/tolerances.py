@@ -34,7 +34,7 @@ def number(x: Any, field: str, owner: str) -> Any:
     """
     if not isinstance(x, Quantity):
         return x
-    if not x._unit.pure:
+    if not x._unit.dimensionless:
         error = DimensionalityError(
             f"`{owner}` got `{field}` in '{x._unit}', and it is a number.",
             x._unit.pint,

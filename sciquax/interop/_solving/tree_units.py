@@ -17,7 +17,7 @@ import numpy as np
 from sciquax.core import (
     MODE,
     LocatedError,
-    Polymorphic,
+    UnitPolymorphic,
     describe,
     is_polymorphic_literal,
     is_value,
@@ -42,7 +42,7 @@ from .user_functions import caller_line, definition_of, line_of_output
 
 def is_quantity(x: Any) -> bool:
     """Whether `x` is a leaf for us: a quantity, or a constant that belongs to every unit."""
-    return isinstance(x, Quantity) or type(x) is Polymorphic
+    return isinstance(x, Quantity) or type(x) is UnitPolymorphic
 
 
 def has_quantity(tree: Any) -> bool:
@@ -75,9 +75,9 @@ class TreeUnits:
         return cls(structure, tuple(map(own_unit, leaves)), name, stored=stored)
 
     @property
-    def plain(self) -> bool:
+    def unitless(self) -> bool:
         """Whether the trees are Diffrax's own."""
-        return all(unit.plain for unit in self.units) and self.bare == self.tree
+        return all(unit.unitless for unit in self.units) and self.bare == self.tree
 
     @functools.cached_property
     def bare(self) -> Any:
@@ -114,7 +114,7 @@ class TreeUnits:
 
     def label(self, tree: Any) -> Any:
         """A tree of bare magnitudes with the units put back."""
-        if self.plain:
+        if self.unitless:
             return tree
         arrays = iter(self.bare.flatten_up_to(tree))
         magnitudes = [
@@ -159,8 +159,8 @@ class Working:
     state: TreeUnits
 
     @property
-    def plain(self) -> bool:
-        return self.time.plain and self.state.plain
+    def unitless(self) -> bool:
+        return self.time.unitless and self.state.unitless
 
     @property
     def differences(self) -> TreeUnits:
@@ -208,7 +208,7 @@ def without_units(tree: Any) -> Any:
 
 def is_literal_of_every_unit(x: Any) -> bool:
     """Whether `x` is a number of the program, not an array, that is 0, inf or nan."""
-    if type(x) is Polymorphic:
+    if type(x) is UnitPolymorphic:
         return True
     return isinstance(x, (int, float, np.ndarray, np.generic)) and is_polymorphic_literal(x)
 
@@ -227,9 +227,9 @@ def to_unit(x: Any, unit: InternedUnit, complain: Callable[[Any], LocatedError])
         if not x._unit.compatible(unit) or (x._unit.offset and not unit.offset):
             raise complain(x)
         return convert(x.magnitude, x._unit, unit)
-    if unit.plain or is_literal_of_every_unit(x):
+    if unit.unitless or is_literal_of_every_unit(x):
         return magnitude_of(x)
-    if not unit.pure:
+    if not unit.dimensionless:
         raise complain(x)
     return convert(x if hasattr(x, "dtype") else jnp.asarray(x), dimensionless(), unit)
 
@@ -259,7 +259,7 @@ def time_to_unit(x: Any, unit: InternedUnit, name: str, owner: str = "diffeqsolv
 
     def complain(x: Any) -> LocatedError:
         came = how_given(x)
-        if unit.plain:
+        if unit.unitless:
             message = f"`{owner}` got `{name}` {came}, and time is a plain number (as `t0` is)."
             remedy = f"Give `t0` a unit, `Quantity(t0, '{own_unit(x)}')`, or strip `{name}`."
         elif isinstance(x, Quantity):
@@ -298,7 +298,7 @@ def tree_to_units(
         tree = aligned(tree, target.tree.unflatten(range(len(target.units))))
     leaves, structure = jtu.tree_flatten(tree, is_leaf=is_stored)
     if structure != target.tree:
-        if target.plain and not any(map(is_quantity, leaves)):
+        if target.unitless and not any(map(is_quantity, leaves)):
             return tree  # Diffrax says so itself
         raise StructureError(what, target.tree, structure).at(definition_of(function))
 

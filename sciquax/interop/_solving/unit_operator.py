@@ -28,7 +28,7 @@ from sciquax.units.internal import (
 from .tree_units import TreeUnits, is_literal_of_every_unit
 from .user_functions import caller_line
 
-TAKES, GIVES = "x", "vector"
+INPUT, OUTPUT = "x", "vector"
 
 
 class UnitLinearOperator(lx.AbstractLinearOperator):
@@ -181,7 +181,7 @@ def tidied(vector: Any, factor: InternedUnit, units: TreeUnits) -> tuple[Any, In
 
     Not where these are dimensionless: what an operator in kN gives N for is in N/kN.
     """
-    if units.plain or not factor.pure or factor.plain:
+    if units.unitless or not factor.dimensionless or factor.unitless:
         return vector, factor
     number, _ = factor.conversion(dimensionless())
     return jtu.tree_map(lambda x: x * number, vector), dimensionless()

@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 
 from sciquax.core import (
     Location,
-    Polymorphic,
+    UnitPolymorphic,
     is_value,
     output_places,
     run,
@@ -32,7 +32,7 @@ def call(
     if isinstance(fn, Traced):
         out = fn(*args, **kwargs)
         return jtu.tree_map(
-            lambda x: finish(x) if type(x) is Polymorphic else x, out, is_leaf=is_value
+            lambda x: finish(x) if type(x) is UnitPolymorphic else x, out, is_leaf=is_value
         )
     try:
         return run(fn, args, kwargs, finish)

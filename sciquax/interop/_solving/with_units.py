@@ -21,7 +21,7 @@ from sciquax.units.internal import (
 )
 
 from .tree_units import TreeUnits, has_quantity, without_units
-from .unit_operator import GIVES, TAKES, UnitLinearOperator, linear, ratio, uneven
+from .unit_operator import INPUT, OUTPUT, UnitLinearOperator, linear, ratio, uneven
 from .user_functions import call, caller_line, definition_of
 
 
@@ -57,8 +57,8 @@ def kind_of_operator(operator: Any) -> type:
 def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLinearOperator:
     """A bare operator, all of which is in one unit."""
     unit = linear(type(operator).__name__, unit)
-    takes = _units_like(operator.in_structure(), dimensionless(), TAKES)
-    gives = _units_like(operator.out_structure(), unit, GIVES)
+    takes = _units_like(operator.in_structure(), dimensionless(), INPUT)
+    gives = _units_like(operator.out_structure(), unit, OUTPUT)
     return UnitLinearOperator(operator, takes, gives)
 
 
@@ -131,8 +131,8 @@ def _matrix(operator: lx.MatrixLinearOperator) -> UnitLinearOperator:
 
 
 def _diagonal(operator: lx.DiagonalLinearOperator) -> UnitLinearOperator:
-    gives = TreeUnits.of(operator.diagonal, GIVES)
-    takes = _units_like(gives.tree.unflatten(gives.units), dimensionless(), TAKES)
+    gives = TreeUnits.of(operator.diagonal, OUTPUT)
+    takes = _units_like(gives.tree.unflatten(gives.units), dimensionless(), INPUT)
     gives = gives.map(lambda unit: linear("DiagonalLinearOperator", unit))
     bare = lx.DiagonalLinearOperator(without_units(operator.diagonal))
     return UnitLinearOperator(bare, takes, gives)
@@ -159,15 +159,15 @@ def of_blocks(pytree: Any, structure: Any, tags: Any) -> UnitLinearOperator:
     for i, (row, own) in enumerate(zip(rows, units, strict=True)):
         due = TreeUnits(own.tree, tuple(out[i] / unit for unit in into), f"row {i}")
         factor, numbers = ratio(own, due, lambda a, b: uneven("PyTreeLinearOperator", a, b))
-        assert factor.plain
+        assert factor.unitless
         leaves = map(magnitude_of, own.tree.flatten_up_to(row))
         scaled = [x if n == 1.0 else x * n for x, n in zip(leaves, numbers, strict=True)]
         blocks.append(own.tree.unflatten(scaled))
     bare = lx.PyTreeLinearOperator(jtu.tree_structure(structure).unflatten(blocks), structure, tags)
     return UnitLinearOperator(
         bare,
-        TreeUnits(first.tree, into, TAKES),
-        TreeUnits(jtu.tree_structure(structure), out, GIVES),
+        TreeUnits(first.tree, into, INPUT),
+        TreeUnits(jtu.tree_structure(structure), out, OUTPUT),
     )
 
 
@@ -204,12 +204,12 @@ def _call(fn: Callable, *args: Any) -> Any:
 
 
 def _units_given(fn: Callable, *given: Any) -> TreeUnits:
-    return TreeUnits.of(eqx.filter_eval_shape(lambda *xs: _call(fn, *xs), *given), GIVES)
+    return TreeUnits.of(eqx.filter_eval_shape(lambda *xs: _call(fn, *xs), *given), OUTPUT)
 
 
 def _function(operator: lx.FunctionLinearOperator) -> UnitLinearOperator:
     structure = operator.in_structure()
-    takes = TreeUnits.of(structure, TAKES).map(difference_unit)
+    takes = TreeUnits.of(structure, INPUT).map(difference_unit)
     gives = _units_given(operator.fn, takes.label(takes.strip(structure)))
     if any(unit.offset for unit in gives.units):
         error = RuleError("A linear function returned a quantity whose scale has an offset.")
@@ -221,7 +221,7 @@ def _function(operator: lx.FunctionLinearOperator) -> UnitLinearOperator:
 
 
 def _jacobian(operator: lx.JacobianLinearOperator) -> UnitLinearOperator:
-    takes = TreeUnits.of(operator.x, TAKES)
+    takes = TreeUnits.of(operator.x, INPUT)
     gives = _units_given(operator.fn, operator.x, operator.args)
     bare = lx.JacobianLinearOperator(
         _BareLinear(operator.fn, takes, gives),
@@ -242,7 +242,7 @@ def _sum(operator: lx.AddLinearOperator) -> UnitLinearOperator:
     complain = lambda a, b: uneven("+", a, b)  # noqa: E731
     out, of_outputs = ratio(rhs.gives, lhs.gives, complain)
     into, of_inputs = ratio(rhs.takes, lhs.takes, complain)
-    if not (out / into).pure:
+    if not (out / into).dimensionless:
         unit, other = (
             lhs.gives.units[0] / lhs.takes.units[0],
             rhs.gives.units[0] / rhs.takes.units[0],

@@ -130,7 +130,7 @@ def bare_path(path: Any, time: InternedUnit) -> Any:
     theirs = isinstance(path, (diffrax.UnsafeBrownianPath, diffrax.VirtualBrownianTree))
     if theirs and (type(path) in OURS or not isinstance(path, tuple(OURS))):
         return _on_magnitudes(path, time)
-    if not theirs and time.plain and not has_quantity(path):
+    if not theirs and time.unitless and not has_quantity(path):
         return path
     return BareBrownianPath(path=path, time=time)  # pyright: ignore[reportCallIssue]
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import optimistix
 
-from sciquax.core import LocatedError, Polymorphic, RuleError
+from sciquax.core import LocatedError, RuleError, UnitPolymorphic
 from sciquax.units.internal import InternedUnit, from_pint, wrap
 
 from .._solving.edited import edited
@@ -30,7 +30,7 @@ from ._running import is_own, trial
 
 def checked_adjoint(adjoint: Any, working: Working) -> Any:
     """An adjoint that, if its `loop` is the user's, is tried on quantities before it runs."""
-    if working.plain or not is_own(adjoint):
+    if working.unitless or not is_own(adjoint):
         return adjoint
     return _checked(adjoint, "loop", _try_loop, working)
 
@@ -43,13 +43,13 @@ def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
     # Those of Runge and Kutta find slopes where the last is the first of the next step.
     slopes = isinstance(solver, diffrax.AbstractRungeKutta)
     units = working.rates if slopes else working.differences
-    return finder if units.plain else _checked(finder, "init", _try_steps, units)
+    return finder if units.unitless else _checked(finder, "init", _try_steps, units)
 
 
 def checked_event_finder(finder: Any, time: InternedUnit) -> Any:
     """The same of one that finds the time of an event."""
     own = isinstance(finder, optimistix.AbstractRootFinder) and is_own(finder)
-    if not own or time.plain:
+    if not own or time.unitless:
         return finder
     return _checked(finder, "init", _try_steps, TreeUnits.of(wrap(0.0, time)))
 
@@ -127,7 +127,7 @@ def _try_steps(
 
 def _of_every_unit(x: Any) -> Any:
     """A tolerance, which counts in the units of whatever it meets."""
-    return Polymorphic(jnp.asarray(x))
+    return UnitPolymorphic(jnp.asarray(x))
 
 
 def _apart(units: TreeUnits) -> TreeUnits:

@@ -172,7 +172,7 @@ def bare_controller(controller: Any, working: Working) -> Any:
     **Raises** `DimensionalityError` for tolerances and times of another dimension.
     """
     own = own_controller(controller, working)
-    if own is None or working.plain and not has_quantity(controller):
+    if own is None or working.unitless and not has_quantity(controller):
         return diffrax_controller(controller, working)
     return own
 

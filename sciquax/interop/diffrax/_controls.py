@@ -192,7 +192,7 @@ class Diffusion(eqx.Module):
 
     @property
     def _plain(self) -> bool:
-        return self.takes.plain and self.controls.plain
+        return self.takes.unitless and self.controls.unitless
 
 
 class DiffusionShapes(eqx.Module):

@@ -162,7 +162,7 @@ class Condition(eqx.Module):
         times = {k: wrap(kwargs[k], self.time) for k in TIMES if kwargs.get(k) is not None}
         working = Working(self.time, self.state)
         known = {k: v for k, v in kwargs.items() if k not in times}
-        if not working.plain:
+        if not working.unitless:
             known |= parts_on_quantities(known, working)
         fn = self.fn
 
@@ -171,7 +171,7 @@ class Condition(eqx.Module):
             return fn(t, y, args, **known, **times)
 
         condition.__wrapped__ = fn  # type: ignore[attr-defined]  # so that errors name it
-        with running(None if working.plain else working):
+        with running(None if working.unitless else working):
             out = call(condition, wrap(t, self.time), self.state.label(y), args, times)
         if isinstance(out, Quantity):
             if out._unit.offset:

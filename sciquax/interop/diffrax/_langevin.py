@@ -49,7 +49,7 @@ def velocities_in_working_units(y0: Any, time: InternedUnit) -> Any:
     **Raises** `DimensionalityError` for velocities that are none.
     """
     state = TreeUnits.of(y0, "y0")
-    if len(state.children()) != 2 or state.plain and time.plain:
+    if len(state.children()) != 2 or state.unitless and time.unitless:
         return y0
     positions, velocities = state.children()
     if positions.tree != velocities.tree:

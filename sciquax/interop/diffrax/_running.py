@@ -8,7 +8,7 @@ from typing import Any
 import diffrax
 import jax.tree_util as jtu
 
-from sciquax.core import LocatedError, Polymorphic, strip
+from sciquax.core import LocatedError, UnitPolymorphic, strip
 from sciquax.core.internal import takes_values_apart
 from sciquax.units import DimensionalityError
 from sciquax.units.internal import magnitude_of, own_unit, wrap
@@ -107,12 +107,12 @@ def settled(state: Any, following: Callable[[Any], Any]) -> Any:
     **Arguments**: what `init` gave; and what gives the state after it.
     """
     leaves, tree = jtu.tree_flatten(state, is_leaf=is_stored)
-    if not any(type(x) is Polymorphic for x in leaves):
+    if not any(type(x) is UnitPolymorphic for x in leaves):
         return state
     after, new_tree = jtu.tree_flatten(following(state), is_leaf=is_stored)
     if new_tree == tree:
         for i, (x, new) in enumerate(zip(leaves, after, strict=True)):
-            if type(x) is Polymorphic:
+            if type(x) is UnitPolymorphic:
                 leaves[i] = wrap(magnitude_of(strip(x)), own_unit(new))
     return tree.unflatten(leaves)
 

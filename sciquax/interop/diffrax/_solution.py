@@ -130,7 +130,7 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
         given = given.known()
         if given.units is None:  # of a solve of plain numbers, within `quaxify`
             given = given.state
-    if given is None or working.plain and not isinstance(given, WorkingState):
+    if given is None or working.unitless and not isinstance(given, WorkingState):
         return given
     if not isinstance(given, WorkingState):
         raise RuleError(
@@ -155,7 +155,7 @@ def _list(units: TreeUnits) -> str:
 
 def label_solution(sol: diffrax.Solution, saveat: Any, working: Working) -> diffrax.Solution:
     """A solution on bare magnitudes with the units put back."""
-    if working.plain and not working.state.unknown:
+    if working.unitless and not working.state.unknown:
         return dataclasses.replace(sol, ys=unpack(sol.ys))
     time = working.time
 

@@ -212,7 +212,7 @@ def _solve_in(
 
 def _refuse_unknown(name: str, value: Any, working: Working) -> None:
     """A keyword that this version does not know goes to Diffrax as it is, if it has no units."""
-    if name == "discrete_terminating_event" and not working.plain:
+    if name == "discrete_terminating_event" and not working.unitless:
         what = f"`diffeqsolve` does not take quantities together with `{name}`."
         raise RuleError(what, "Use `event=Event(...)`.").at(caller_line())
     if has_quantity(value):
@@ -229,7 +229,7 @@ def _bare_adjoint(adjoint: Any, controller: Any, solver: Any, working: Working) 
     given = dict(adjoint.kwargs)
     for name, part in (("solver", solver), ("stepsize_controller", controller)):
         part = given.get(name, getattr(part, "controller", part))
-        if not working.plain and runs_on_quantities(part):
+        if not working.unitless and runs_on_quantities(part):
             raise RuleError(
                 f"`BacksolveAdjoint` would solve with `{type(part).__name__}`, which runs on "
                 "quantities, for the state and its adjoints together, whose units are not known.",

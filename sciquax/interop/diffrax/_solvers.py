@@ -23,7 +23,7 @@ def bare_solver(solver: Any, working: Working) -> Any:
     if working.state.unknown:  # for the shapes only
         return solver
     own = own_solver(solver, working)
-    if own is None or working.plain and not has_quantity(solver):
+    if own is None or working.unitless and not has_quantity(solver):
         return diffrax_solver(solver, working)
     return own
 

@@ -96,7 +96,7 @@ def diffrax_terms(terms: Any, solver: Any, working: Working) -> Any:
             _bare_term(terms[0], working, second, first_rate),
             _bare_term(terms[1], working, first, second_rate),
         )
-    if working.plain and not working.state.unknown:
+    if working.unitless and not working.state.unknown:
         return terms
     if isinstance(solver, diffrax.EulerHeun | diffrax.ItoMilstein | diffrax.StratonovichMilstein):
         terms = diffrax.MultiTerm(*terms)  # the old way to write it
@@ -138,7 +138,7 @@ def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) 
         if isinstance(field, ControlToODE):
             return _bare_term(field.control_term, working, takes, gives).to_ode()
         return diffrax.ODETerm(VectorField(field, time, takes, gives))
-    if time.plain and takes.plain and not takes.unknown and not has_quantity(term):
+    if time.unitless and takes.unitless and not takes.unknown and not has_quantity(term):
         return term
     if type(term) is diffrax.ControlTerm:
         if takes.unknown:

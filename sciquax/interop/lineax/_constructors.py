@@ -89,7 +89,7 @@ def _plain_or_labelled(operator: lx.AbstractLinearOperator) -> lx.AbstractLinear
     if MODE.staging:
         return operator
     found = labelled(operator)
-    return found.operator if found.takes.plain and found.gives.plain else found
+    return found.operator if found.takes.unitless and found.gives.unitless else found
 
 
 class _Operators(type(lx.MatrixLinearOperator)):

@@ -111,7 +111,7 @@ def invert(
             operator.out_structure(),
         )
     known = weighed_alike(labelled(operator))
-    if known.takes.plain and known.gives.plain:
+    if known.takes.unitless and known.gives.unitless:
         return lx.invert(known.operator, solver, options=options, throw=throw)
     options = _bare_options(options, known.takes)
     bare = lx.invert(known.operator, solver, options=options, throw=throw)
@@ -150,7 +150,7 @@ def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str,
     options = dict(options)
     if "y0" in options:
         guess, factor = to_units_up_to_a_factor(options["y0"], units, "linear_solve")
-        number = factor.conversion(dimensionless())[0] if factor.pure else None
+        number = factor.conversion(dimensionless())[0] if factor.dimensionless else None
         if number is None:
             guessed = units.units[0] * factor
             error = DimensionalityError(

@@ -69,7 +69,7 @@ def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -
 def _bound(bound: Any, key: str, takes: TreeUnits, owner: str) -> Any:
     structure = TreeUnits.of(bound).tree
     if structure != takes.tree:
-        if not has_quantity(bound) and takes.plain:
+        if not has_quantity(bound) and takes.unitless:
             return bound  # Optimistix says what is wrong
         raise RuleError(
             f"`{owner}` got `options[{key!r}]` as a tree, {structure}, that does not fit `y0`, "

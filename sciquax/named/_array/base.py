@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import ArrayValue, adopt, is_value, strip, user_line
+from sciquax.core import ArrayValue, from_foreign, is_value, strip, user_line
 from sciquax.core.internal import Tracer, wanted
 
 from .axes import (
@@ -264,7 +264,7 @@ def _as_array(value: Any) -> Any:
 
 def as_named(x: Any, what: str) -> Any:
     """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
-    x = adopt(strip(x))
+    x = from_foreign(strip(x))
     if isinstance(x, NamedBase):
         return x
     if is_value(x):

@@ -19,7 +19,7 @@ class CoordinateError(AxisError):
     """Coordinates that disagree, or that do not hold the value asked for."""
 
 
-class PlaceError(AxisError, IndexError):
+class AxisIndexError(AxisError, IndexError):
     """A place along an axis that does not exist."""
 
 

@@ -16,7 +16,7 @@ _set = object.__setattr__
 _new = object.__new__
 
 
-class Misplaced:
+class StaleAxes:
     """The axes of a named array whose leaf a JAX transformation changed: any use says so.
 
     `jax.vmap` over a named axis, `jax.tree.map(jnp.mean, a)`: the leaf no longer has the axes that
@@ -86,7 +86,7 @@ def _unflatten(cls: type, aux: tuple[Axes, tuple[int, ...]], children: Any) -> A
     else:
         fitted = _fitted(known, shape, got, array)
         if fitted is None:
-            _set(a, "_axes", Misplaced(known, shape, got))
+            _set(a, "_axes", StaleAxes(known, shape, got))
             _set(a, "_kept", aux)
         else:
             _set(a, "_axes", fitted)

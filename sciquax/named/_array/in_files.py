@@ -16,7 +16,7 @@ from .axes import Attributes, Axes, axes
 from .base import NamedBase
 from .coordinates import Beside, Coordinate
 from .errors import show_dims
-from .flattening import Misplaced
+from .flattening import StaleAxes
 
 
 def _write_coordinate(c: Coordinate) -> tuple[Any, Any]:
@@ -47,7 +47,7 @@ register_static(
     lambda x: axes(*x),
 )
 # An array whose axes a transformation took away says so, rather than be written.
-register_static(Misplaced, "misplaced", lambda known: known.dims, tuple)
+register_static(StaleAxes, "misplaced", lambda known: known.dims, tuple)
 
 
 def _differences(static: dict[str, Any], like: Any, path: str) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sciquax.core import adopt, is_value, user_line
+from sciquax.core import from_foreign, is_value, user_line
 from sciquax.core.internal import Tracer, known_value, taken_apart
 
 from .coordinates import Coordinate
@@ -32,7 +32,7 @@ def labels_of(value: Any) -> tuple[np.ndarray | None, Any]:
     module = type(value).__module__.partition(".")[0]
     if not is_value(value) and hasattr(value, "dtype") and module not in ("pandas", "numpy"):
         foreign: Any = value
-        taken = adopt(foreign[:1] if getattr(foreign, "ndim", 0) else foreign)
+        taken = from_foreign(foreign[:1] if getattr(foreign, "ndim", 0) else foreign)
         if is_value(taken):  # another library's quantity: its numbers as they are
             numbers = foreign.magnitude if hasattr(foreign, "magnitude") else foreign.value
             return np.asarray(numbers), taken_apart(taken)[1]

@@ -5,7 +5,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, aval_of, common_type, convert_to, is_value, strip
+from sciquax.core import (
+    UnitPolymorphic,
+    Unsettled,
+    aval_of,
+    common_type,
+    convert_to,
+    is_value,
+    strip,
+)
 from sciquax.core.internal import derivative, owner_of
 
 from .axes import Axes, Dims, axes, met
@@ -23,7 +31,7 @@ def _parts(x: Any) -> tuple[Any, Axes]:
     else:
         layout, held = axes((None,) * len(aval_of(inner).shape)), inner
         held = held if hasattr(held, "shape") else jnp.asarray(held)  # a literal number
-    return (Polymorphic(held) if type(x) is Polymorphic else held), layout
+    return (UnitPolymorphic(held) if type(x) is UnitPolymorphic else held), layout
 
 
 def unified(lhs: Dims, rhs: Dims) -> Dims | None:

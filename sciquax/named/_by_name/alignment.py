@@ -53,10 +53,10 @@ class Alignment(NamedTuple):
         for name, places in self.shared:
             sizes = [shapes[operand][axis] for operand, axis in places]
             if sizes.count(sizes[0]) != len(sizes):
-                raise sizes_differ(what, name, sizes).at(user_line())
+                raise size_mismatch(what, name, sizes).at(user_line())
 
 
-def sizes_differ(what: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
+def size_mismatch(what: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
     shown = " and ".join(map(str, dict.fromkeys(sizes)))
     return AxisSizeError(
         f"`{what}` got the axis {name!r} with the sizes {shown}.",

@@ -13,7 +13,7 @@ from .._array.base import N, NamedBase, bare
 from .._array.coordinates import Beside, Coordinate, meet, met_beside
 from .._array.errors import AxisError, AxisSizeError, CoordinateError, absent, show_dims
 from .._labels.lookup import comparable
-from .alignment import _operands, sizes_differ
+from .alignment import _operands, size_mismatch
 from .call_jax import apply
 from .shapes import permuted
 
@@ -42,7 +42,7 @@ def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
             ).at(user_line())
         for name, size in a.sizes.items():
             if name != along and size != first.sizes[name]:
-                raise sizes_differ(what, name, [first.sizes[name], size]).at(user_line())
+                raise size_mismatch(what, name, [first.sizes[name], size]).at(user_line())
         out.append(permuted(a, tuple(a._axes.place[str(n)] for n in first.dims)))
     return out
 

@@ -17,7 +17,7 @@ from .._array.errors import (
     show_dims,
     suggestion,
 )
-from .alignment import _operands, sizes_differ
+from .alignment import _operands, size_mismatch
 from .call_jax import apply
 
 
@@ -34,7 +34,7 @@ def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any
     for a, labels in zip(given.arrays, given.labels, strict=True):
         for label, size in zip(labels, a.shape, strict=True):
             if sizes.setdefault(label, size) != size:
-                raise sizes_differ(what, label, [sizes[label], size]).at(user_line())
+                raise size_mismatch(what, label, [sizes[label], size]).at(user_line())
         called = dict(zip(a.dims, labels, strict=True))
         coords = {called[n]: c for n, c in a._axes.coords.items()}
         beside = {n: c.renamed(called) for n, c in a._axes.beside.items()}

@@ -52,8 +52,8 @@ class Indexing(NamedBase):
         result in place of the name. A name that the array has as well is walked along with, so
         `a.isel(x=a.argmax("x"))` is the maximum. `drop` leaves out the labels of names that go.
 
-        **Raises** `AxisError` for an absent name, `PlaceError` for a place outside; a place that
-        is only known when the program runs, and is outside, gives nan.
+        **Raises** `AxisError` for an absent name, `AxisIndexError` for a place outside; a place
+        that is only known when the program runs, and is outside, gives nan.
         """
         return _dropped(self, isel(self, "isel", _pairs("isel", indexers, more)), drop)
 

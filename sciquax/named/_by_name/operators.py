@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import MODE, VALUE_TYPES, adopt, is_value, quaxify, user_line
+from sciquax.core import MODE, VALUE_TYPES, from_foreign, is_value, quaxify, user_line
 from sciquax.core.internal import OPERATORS, Tracer
 
 from .._array.base import N, NamedBase, bare, plain_operand
@@ -75,7 +75,7 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
     swapped = not isinstance(lhs, NamedBase)
     own, other = (rhs, lhs) if swapped else (lhs, rhs)
     if not isinstance(other, _SCALARS):
-        other = adopt(other)
+        other = from_foreign(other)
         if is_value(other):
             other = other.canonical()
             if isinstance(other, NamedBase):

@@ -12,10 +12,10 @@ from sciquax.core.internal import Tracer
 from .._array.axes import Axes, axes, check_distinct
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Beside, Coordinate, meet
-from .._array.errors import AxisError, PlaceError, PositionalError, show_dims
+from .._array.errors import AxisError, AxisIndexError, PositionalError, show_dims
 from .._array.host import host_leaf, on_device
 from .._labels.host_functions import picked
-from .alignment import alignment, sizes_differ, unnamed
+from .alignment import alignment, size_mismatch, unnamed
 from .call_jax import apply
 from .shapes import permuted
 
@@ -64,13 +64,15 @@ def _checked_slice(what: str, name: str, index: slice) -> slice:
                 "`sel` takes values of coordinates.",
             ).at(user_line())
     if index.step == 0:
-        raise PlaceError(f"`{what}` got a slice along {name!r} with the step 0.").at(user_line())
+        raise AxisIndexError(f"`{what}` got a slice along {name!r} with the step 0.").at(
+            user_line()
+        )
     return index
 
 
 def _checked_place(what: str, name: str, place: int, size: int) -> int:
     if not -size <= place < size:
-        raise PlaceError(
+        raise AxisIndexError(
             f"`{what}` got the place {place} along {name!r}, whose size is {size}."
         ).at(user_line())
     return place + size if place < 0 else place
@@ -112,7 +114,7 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
     if isinstance(index, np.ndarray):
         outside = index[(index < -size) | (index >= size)]
         if outside.size:
-            raise PlaceError(
+            raise AxisIndexError(
                 f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is {size}."
             ).at(user_line())
         index = np.where(index < 0, index + size, index)
@@ -128,7 +130,7 @@ def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> 
             f"A mask for {name!r} has that axis alone; or use `named.where(mask, a, fill)`.",
         ).at(user_line())
     if mask.shape[0] != size:
-        raise sizes_differ(what, name, [size, mask.shape[0]]).at(user_line())
+        raise size_mismatch(what, name, [size, mask.shape[0]]).at(user_line())
     if isinstance(mask, Tracer):
         raise PositionalError(
             f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
@@ -158,7 +160,7 @@ def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwi
             i = a._axes.place[name]
             size = next(x.sizes[name] for x in arrays.values() if name in x.dims)
             if size != a.shape[i]:
-                raise sizes_differ(what, name, [a.shape[i], size]).at(user_line())
+                raise size_mismatch(what, name, [a.shape[i], size]).at(user_line())
             known: dict[Any, Coordinate] = (
                 {name: a._axes.coords[name]} if name in a._axes.coords else {}
             )

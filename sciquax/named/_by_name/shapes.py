@@ -13,13 +13,13 @@ from .._array.base import NamedBase, as_named, bare
 from .._array.coordinates import meet
 from .._array.errors import (
     AxisError,
+    AxisIndexError,
     AxisSizeError,
-    PlaceError,
     PositionalError,
     repeated,
     show_dims,
 )
-from .alignment import sizes_differ, unnamed
+from .alignment import size_mismatch, unnamed
 from .call_jax import apply
 from .stacking import stacked, unstacked
 
@@ -229,7 +229,7 @@ class Shapes(NamedBase):
                     "Name all of the array's axes, too.",
                 ).at(user_line())
             if wanted[name] != size:
-                raise sizes_differ("broadcast_to", name, [size, wanted[name]]).at(user_line())
+                raise size_mismatch("broadcast_to", name, [size, wanted[name]]).at(user_line())
         if not self._axes.named:
             raise unnamed("broadcast_to", self._axes).at(user_line())
         a = permuted(self, tuple(self._axes.place[n] for n in wanted if n in self._axes.place))
@@ -292,7 +292,8 @@ class Shapes(NamedBase):
     def split(self: S, name: Any, parts: Any) -> list[S]:
         """Parts along a name: `parts` equal ones, or cut before each of these places.
 
-        **Raises** `AxisSizeError` if there is no equal division, `PlaceError` for a place outside.
+        **Raises** `AxisSizeError` if there is no equal division, `AxisIndexError` for a place
+        outside.
         """
         place = self._axes.position("split", name, self)
         size, own = self.shape[place], self.dims[place]
@@ -305,9 +306,9 @@ class Shapes(NamedBase):
         else:
             cuts = [int(i) for i in parts]
             if cuts != sorted(cuts) or any(not 0 <= i <= size for i in cuts):
-                raise PlaceError(f"`split` got the places {cuts} along {own!r} of size {size}.").at(
-                    user_line()
-                )
+                raise AxisIndexError(
+                    f"`split` got the places {cuts} along {own!r} of size {size}."
+                ).at(user_line())
         edges = [0, *cuts, size]
         return [
             cast(Any, self).isel({own: slice(i, j)})

@@ -13,7 +13,7 @@ from .._array.base import NamedBase, as_named, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, PositionalError, show_dims
 from .._array.host import on_device
-from .alignment import alignment, sizes_differ
+from .alignment import alignment, size_mismatch
 from .call_jax import apply
 from .elementwise import where
 from .places import Pointwise, _places, _pointwise, isel
@@ -90,7 +90,7 @@ def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
             ).at(user_line())
         size = shape[region.place[name]]
         if v.sizes[name] != size:
-            raise sizes_differ(f"at[...].{what}", name, [size, v.sizes[name]]).at(user_line())
+            raise size_mismatch(f"at[...].{what}", name, [size, v.sizes[name]]).at(user_line())
     if not v.dims:
         return v.array
     plan = alignment(f"at[...].{what}", (region, v._axes))

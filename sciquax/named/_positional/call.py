@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sciquax.core import (
-    Polymorphic,
     RuleError,
+    UnitPolymorphic,
     aval_of,
     bind,
     describe,
@@ -133,7 +133,8 @@ def _label(infer: Infer, primitive: Any, operands: Sequence[Any], params: Params
     # Zeros of any unit among several outputs stay so: `device_put` of a state and its zero start.
     named = [_wrap(call, strip(x), d, known) for x, d in zip(out, inferred, strict=True)]
     return [
-        Polymorphic(y) if type(x) is Polymorphic else y for x, y in zip(out, named, strict=True)
+        UnitPolymorphic(y) if type(x) is UnitPolymorphic else y
+        for x, y in zip(out, named, strict=True)
     ]
 
 
@@ -208,7 +209,7 @@ def _with_single_values(operands: Sequence[Any], outs: Sequence[Any]) -> Sequenc
             return x
         known = inner._axes
         made = bare(inner.array, known.with_beside(**{**single, **known.beside}))
-        return Polymorphic(made) if type(x) is Polymorphic else made
+        return UnitPolymorphic(made) if type(x) is UnitPolymorphic else made
 
     return [*map(beside, outs)]
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import (
-    Polymorphic,
+    UnitPolymorphic,
     aval_of,
-    held_by,
     is_value,
+    payload_of,
     quaxify,
     register_labelling,
     register_rule,
@@ -123,7 +123,7 @@ def _of_quantiles(function: Callable) -> None:
 def _through(function: Callable, rule: Callable, args: Any, kwargs: dict[str, Any]) -> Any:
     """The rule on what the arrays hold, its results named as the function's of plain arrays."""
     leaves, tree = jtu.tree_flatten((tuple(args), kwargs), is_leaf=is_value)
-    out = rule(*jtu.tree_unflatten(tree, [held_by(x, NamedArray) for x in leaves]))
+    out = rule(*jtu.tree_unflatten(tree, [payload_of(x, NamedArray) for x in leaves]))
     if out is NotImplemented:
         return out
     layouts = _layouts(function, [strip(x) for x in leaves], tree)
@@ -188,7 +188,7 @@ def _of_template(function: Callable) -> None:
         if shape is not None:
             return apply(function, x, *args, shape=shape, **kwargs)
         out = bare(apply(function, x, *args, **kwargs), layout.plain)
-        return Polymorphic(out) if function is jnp.zeros_like else out
+        return UnitPolymorphic(out) if function is jnp.zeros_like else out
 
     rule.__name__ = rule.__qualname__ = f"_{function.__name__}"
     # By name: where JAX calls it, as `x.at[i].divide` does, its primitives serve.

@@ -51,7 +51,7 @@ def layout(m: Any) -> list[Any]:
     """What matrices of one type have in common where their arrays hold elements of the same places:
     the arrays' sizes, and the other static fields."""
     claimed = ("allow_materialise", "properties")
-    sizes = [x.shape[len(x.shape) - k :] for x, k in zip(m.arrays(), m.CORE, strict=True)]
+    sizes = [x.shape[len(x.shape) - k :] for x, k in zip(m.arrays(), m.CORE_NDIMS, strict=True)]
     return [*sizes, *(getattr(m, name) for name in m.STATIC if name not in claimed)]
 
 

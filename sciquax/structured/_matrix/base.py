@@ -25,8 +25,8 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     """The fields that all matrices have, and what their class says of them."""
 
     layer: ClassVar[int] = 100
-    LEAVES: ClassVar[tuple[str, ...]]
-    CORE: ClassVar[tuple[int, ...]]
+    LEAF_NAMES: ClassVar[tuple[str, ...]]
+    CORE_NDIMS: ClassVar[tuple[int, ...]]
     STATIC: ClassVar[tuple[str, ...]]
     scaled_leaves: ClassVar[tuple[str, ...] | None] = None
     scaling: ClassVar[str] = "join"
@@ -37,7 +37,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     def __dir__(self) -> list[str]:
         """What a user calls: without what the arithmetic of matrices asks of them."""
         ours = (c for c in type(self).__mro__ if c.__module__.startswith("sciquax.structured."))
-        asked = {name for c in ours for name in vars(c)} - _CALLED - set(self.LEAVES)
+        asked = {name for c in ours for name in vars(c)} - _CALLED - set(self.LEAF_NAMES)
         return [x for x in super().__dir__() if x[:2] == "__" or x not in asked]
 
     allow_materialise: bool = static(default=False, kw_only=True, converter=bool)
@@ -45,7 +45,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
 
     def arrays(self) -> list[Any]:
         """The defining arrays."""
-        return [getattr(self, name) for name in self.LEAVES]
+        return [getattr(self, name) for name in self.LEAF_NAMES]
 
     def rebuild(self, arrays: Iterable[Any], **static: Any) -> Any:
         """A matrix of this structure and other arrays, unchecked; unless given, without properties.
@@ -64,7 +64,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         given.
         """
         fields = {"allow_materialise": False, "properties": frozenset(), **static}
-        return unchecked(cls, **dict(zip(cls.LEAVES, arrays, strict=True)), **fields)
+        return unchecked(cls, **dict(zip(cls.LEAF_NAMES, arrays, strict=True)), **fields)
 
     @classmethod
     def build_equal(cls, matrix: "MatrixBase", arrays: Iterable[Any], **static: Any) -> Any:
@@ -90,7 +90,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
 
     def __check_init__(self) -> None:
         """The end of each constructor."""
-        for name in self.LEAVES:
+        for name in self.LEAF_NAMES:
             x = getattr(self, name)
             object.__setattr__(self, name, x if type(x) in VALUE_TYPES else jnp.asarray(x))
         with default_promotion():
@@ -102,7 +102,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         **Raises** ValueError if they do not make a matrix.
         """
         arrays = self.arrays()
-        for name, x, ndim in zip(self.LEAVES, arrays, self.CORE, strict=True):
+        for name, x, ndim in zip(self.LEAF_NAMES, arrays, self.CORE_NDIMS, strict=True):
             if x.ndim < ndim:
                 raise ValueError(
                     f"`{name}` of a `{type(self).__name__}` has {ndim} axes and leading batch "
@@ -111,12 +111,12 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         self.check()
         if any(type(x) in VALUE_TYPES for x in arrays):
             return
-        numbers = [n for n in self.LEAVES if n not in self.index_leaves()]
+        numbers = [n for n in self.LEAF_NAMES if n not in self.index_leaves()]
         dtype = functools.reduce(jnp.promote_types, [getattr(self, n).dtype for n in numbers], bool)
         batch = np.broadcast_shapes(
-            *[x.shape[: x.ndim - ndim] for x, ndim in zip(arrays, self.CORE, strict=True)]
+            *[x.shape[: x.ndim - ndim] for x, ndim in zip(arrays, self.CORE_NDIMS, strict=True)]
         )
-        for name, x, ndim in zip(self.LEAVES, arrays, self.CORE, strict=True):
+        for name, x, ndim in zip(self.LEAF_NAMES, arrays, self.CORE_NDIMS, strict=True):
             if name in numbers and x.dtype != dtype:
                 x = x.astype(dtype)
             shape = (*batch, *x.shape[x.ndim - ndim :])

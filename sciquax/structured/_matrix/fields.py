@@ -57,21 +57,27 @@ _CORE_NDIM, _STATIC = "sciquax core_ndim", "sciquax static"
 class StructuredMeta(type(ArrayValue)):
     """The class of classes of matrices: it reads their fields.
 
-    `LEAVES` are the names of the fields made by `leaf`, `CORE` how many axes each has, `STATIC` the
-    names of those made by `static`; a class has its bases' too. A constructor given quantities
-    returns a quantity of a matrix: units belong outside.
+    `LEAF_NAMES` are the names of the fields made by `leaf`, `CORE_NDIMS` how many axes each has,
+    `STATIC` the names of those made by `static`; a class has its bases' too. A constructor given
+    quantities returns a quantity of a matrix: units belong outside.
     """
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any):
         inherited: Any = next((b for b in bases if isinstance(b, StructuredMeta)), None)
         leaves = (
-            {} if inherited is None else dict(zip(inherited.LEAVES, inherited.CORE, strict=True))
+            {}
+            if inherited is None
+            else dict(zip(inherited.LEAF_NAMES, inherited.CORE_NDIMS, strict=True))
         )
         statics = () if inherited is None else inherited.STATIC
         own = {k: getattr(x, "metadata", {}) for k, x in namespace.items()}
         leaves |= {k: data[_CORE_NDIM] for k, data in own.items() if _CORE_NDIM in data}
         statics = (*(k for k, data in own.items() if _STATIC in data), *statics)
-        namespace |= {"LEAVES": (*leaves,), "CORE": (*leaves.values(),), "STATIC": statics}
+        namespace |= {
+            "LEAF_NAMES": (*leaves,),
+            "CORE_NDIMS": (*leaves.values(),),
+            "STATIC": statics,
+        }
         return super().__new__(
             cls, name, bases, namespace, leaves=(*leaves,), static=statics, **options
         )

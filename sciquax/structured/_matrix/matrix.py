@@ -233,19 +233,19 @@ class StructuredMatrix(ValueContract):
             extra = jnp.ndim(x) - (len(self.shape) - 2)
             return function(x, s if jnp.ndim(s) == 0 else jnp.reshape(s, (*s.shape, *(1,) * extra)))
 
-        arrays = [apply(name, getattr(self, name)) for name in self.LEAVES]
+        arrays = [apply(name, getattr(self, name)) for name in self.LEAF_NAMES]
         return self.rebuild(arrays, properties=surviving(properties, self.known()))
 
     def map_batch(self, function: Callable[..., Any]) -> Any:
         """`function(array, batch axes)` of every defining array, which acts on leading axes."""
         count = len(self.shape) - 2
         arrays = []
-        for name, x in zip(self.LEAVES, self.arrays(), strict=True):
+        for name, x in zip(self.LEAF_NAMES, self.arrays(), strict=True):
             if isinstance(x, StructuredMatrix):
                 if len(x.shape) - 2 != count:
                     return NotImplemented
                 x = x.map_batch(function)
-            elif jnp.ndim(x) - self.CORE[self.LEAVES.index(name)] != count:
+            elif jnp.ndim(x) - self.CORE_NDIMS[self.LEAF_NAMES.index(name)] != count:
                 return NotImplemented
             else:
                 x = function(x, count)
@@ -282,7 +282,7 @@ class StructuredMatrix(ValueContract):
             x
             if np.issubdtype(x.dtype, np.integer) and name in self.index_leaves()
             else jax.lax.convert_element_type(x, dtype)
-            for name, x in zip(self.LEAVES, self.arrays(), strict=True)
+            for name, x in zip(self.LEAF_NAMES, self.arrays(), strict=True)
         ]
         return self.rebuild(arrays, properties=surviving("convert", self.known()))
 

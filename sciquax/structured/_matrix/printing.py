@@ -7,7 +7,7 @@ from .base import MatrixBase
 
 def shown(matrix: MatrixBase) -> str:
     """The constructor's call, large arrays by dtype and shape alone."""
-    parts = [f"{name}={brief(getattr(matrix, name))}" for name in matrix.LEAVES]
+    parts = [f"{name}={brief(getattr(matrix, name))}" for name in matrix.LEAF_NAMES]
     parts += [
         f"{name}={value!r}"
         for name in matrix.STATIC

@@ -11,10 +11,10 @@ from sciquax.core import (
     VALUE_TYPES,
     ArrayValue,
     Facts,
-    Polymorphic,
     RuleError,
     Scaling,
     Structure,
+    UnitPolymorphic,
     bind,
     describe,
     register_facts,
@@ -43,7 +43,7 @@ class _Assembly:
 
     def __init__(self, like: MatrixBase):
         self.name = _name(type(like))
-        self._like = like.rebuild([None] * len(like.LEAVES), properties=like.properties)
+        self._like = like.rebuild([None] * len(like.LEAF_NAMES), properties=like.properties)
 
     def __eq__(self, other: Any) -> bool:  # to dispatch, all of one scaling are one
         return type(other) is _Assembly and self.name == other.name
@@ -92,7 +92,7 @@ class ValueContract(MatrixBase):
     def _holds_values(self) -> bool:
         """Whether the values among the arrays belong inside (a Kronecker product's factors)."""
         return all(
-            type(x) is not Polymorphic and x.layer <= MatrixBase.layer
+            type(x) is not UnitPolymorphic and x.layer <= MatrixBase.layer
             for x in self.arrays()
             if type(x) in VALUE_TYPES
         )

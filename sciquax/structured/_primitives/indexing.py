@@ -125,7 +125,7 @@ def _in_turn(x: Any, i: Any, j: Any) -> Any:
 def _stored(x: Any) -> int:
     """How many numbers a matrix stores for each of its batch."""
     total = 0
-    for y, ndim in zip(x.arrays(), type(x).CORE, strict=True):
+    for y, ndim in zip(x.arrays(), type(x).CORE_NDIMS, strict=True):
         total += (
             _stored(y)
             if isinstance(y, StructuredMatrix)

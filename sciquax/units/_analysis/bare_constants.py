@@ -60,7 +60,7 @@ class UnknownLiterals(TrustedLiterals):
         if primitive.name == "pow":
             for number in found[1]:
                 if number in self.units:  # which an exponent cannot have
-                    self.units[number].must_be_pure()
+                    self.units[number].require_dimensionless()
             found[1] = ()
         return [
             bare(x, self._unit(numbers)) if numbers and not any(map(_is_known, numbers)) else x

@@ -24,7 +24,7 @@ from jax import lax
 from sciquax.core import (
     MODE,
     RuleError,
-    adopt,
+    from_foreign,
     is_value,
     is_value_or_foreign,
     quaxify,
@@ -50,7 +50,7 @@ class Scaling:
 
     def unit(self, unit: InternedUnit) -> InternedUnit:
         """The scaled unit of the dimension of `unit`. Numbers, angles and levels keep theirs."""
-        if unit.pure or unit.logarithmic:
+        if unit.dimensionless or unit.logarithmic:
             return unit
         exponents = dict(self.exponents)
         target = as_unit("", self.registry)
@@ -159,7 +159,9 @@ def nondimensionalise(
                 "Call it outside, and differentiate it by `sciquax.grad`.",
             )
         scaling = _fit(*_typical(leaves)) if fixed is None else fixed
-        leaves = [scaling.apply(x) if isinstance(x, Quantity) else x for x in map(adopt, leaves)]
+        leaves = [
+            scaling.apply(x) if isinstance(x, Quantity) else x for x in map(from_foreign, leaves)
+        ]
         scaled_args, scaled_kwargs = jtu.tree_unflatten(tree, leaves)
         with SCALING(scaling):
             out = quaxify(fn)(*scaled_args, **scaled_kwargs)
@@ -199,7 +201,7 @@ def _targets(fn: Any, args: tuple, kwargs: dict, out: Any, returns: Any) -> list
 def _shapes(fn: Any, args: tuple, kwargs: dict) -> Any:
     """The output of `quaxify(fn)` as shapes with units, without computing it."""
     leaves, tree = jtu.tree_flatten((args, kwargs), is_leaf=is_value_or_foreign)
-    leaves = list(map(adopt, leaves))
+    leaves = list(map(from_foreign, leaves))
     chosen = [i for i, x in enumerate(leaves) if is_value(x)]
 
     def traced(values: list[Any]) -> Any:
@@ -222,7 +224,7 @@ def _typical(scales: Any) -> tuple[Any, list[tuple[Any, float]]]:
     items = scales.items() if isinstance(scales, Mapping) else [(None, x) for x in scales]
     found = []
     for dimension, scale in items:
-        scale = adopt(scale)
+        scale = from_foreign(scale)
         if (
             isinstance(scale, (str, InternedUnit))
             or hasattr(scale, "dimensionality")
@@ -242,7 +244,7 @@ def _typical(scales: Any) -> tuple[Any, list[tuple[Any, float]]]:
                     f"{unit.dimensionality}.",
                     unit.pint,
                 ).at(user_line())
-        if unit.pure or unit.logarithmic or size is None:
+        if unit.dimensionless or unit.logarithmic or size is None:
             continue
         base = base_unit(unit)
         with PINT:
@@ -314,7 +316,7 @@ def canonicalise(fn: Callable[..., Any], system: str | None = None) -> Callable[
     """
 
     def canonical(x: Any) -> Any:
-        x = adopt(x)
+        x = from_foreign(x)
         if not isinstance(x, Quantity):
             return x
         x = x.to_base_units(system)
@@ -323,7 +325,7 @@ def canonicalise(fn: Callable[..., Any], system: str | None = None) -> Callable[
             inexact = jnp.issubdtype(magnitude.dtype, jnp.inexact)
             dtype = magnitude.dtype if inexact else jnp.result_type(float)
             magnitude = lax.convert_element_type(magnitude, dtype)
-        return magnitude if x._unit.plain else Quantity(magnitude, x._unit)
+        return magnitude if x._unit.unitless else Quantity(magnitude, x._unit)
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

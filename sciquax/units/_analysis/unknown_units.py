@@ -158,7 +158,7 @@ class System:
             if type(key) is Variable
         ]
         real = self.real_unit(exponents)
-        if not real.plain:
+        if not real.unitless:
             parts.append(str(real))
         return "*".join(parts) or "dimensionless"
 
@@ -183,10 +183,10 @@ class SymbolicUnit(InternedUnit):
     # What is known of it changes while equations come in, so these are asked and not kept.
 
     @property
-    def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def unitless(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return not self.system.reduce(self._exponents)
 
-    pure = plain  # pyright: ignore[reportAssignmentType]
+    dimensionless = unitless  # pyright: ignore[reportAssignmentType]
 
     @property
     def pint(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -217,7 +217,7 @@ class SymbolicUnit(InternedUnit):
     def compatible(self, other: InternedUnit) -> bool:
         return self.system.require(_plus(self._exponents, exponents_of(other), Fraction(-1)))
 
-    def must_be_pure(self) -> bool:
+    def require_dimensionless(self) -> bool:
         return self.system.require(self._exponents)
 
     def conversion(self, target: InternedUnit) -> tuple[float, float]:

@@ -24,13 +24,13 @@ def _angle_conversion(name: str, source: str, target: str) -> None:
 
     def convert_angle(x: Any) -> Any:
         unit, wanted = own_unit(x), as_unit(target)
-        if not unit.must_be_pure() or not unit.plain and unit is not as_unit(source):
+        if not unit.require_dimensionless() or not unit.unitless and unit is not as_unit(source):
             raise DimensionalityError(
                 f"`{name}` takes '{source}', and got '{unit}'.",
                 unit.pint,
                 as_unit(source).pint,
                 f"A quantity knows its unit: write `.to('{target}')`."
-                if unit.pure
+                if unit.dimensionless
                 else f"Only angles can be converted to '{target}'.",
             )
         return wrap(call(getattr(jnp, name), magnitude_of(x)), wanted)
@@ -53,8 +53,8 @@ def _angle(z: Any, deg: bool = False) -> Any:
 @rule("jax.numpy.unwrap")
 def _unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Any:
     """The period is a full turn in p's own unit, unless it is given."""
-    if isinstance(period, float) and period == 2 * math.pi and own_unit(p).pure:
-        full_turn = own_unit(p) if not own_unit(p).plain else dimensionless()
+    if isinstance(period, float) and period == 2 * math.pi and own_unit(p).dimensionless:
+        full_turn = own_unit(p) if not own_unit(p).unitless else dimensionless()
         period = Quantity(convert(2 * math.pi, radian(), full_turn), full_turn)
     given = [x for x in (p, period, discont) if x is not None]
     magnitudes, unit = unify("unwrap", given)

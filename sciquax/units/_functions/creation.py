@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, aval_of, stated_number, vanishes
+from sciquax.core import UnitPolymorphic, aval_of, stated_number, vanishes
 
 from .._quantity.arithmetic import ANY, mismatch, multiplicative, unify, unit_of
 from .._quantity.bare_numbers import check_bare_numbers
@@ -60,13 +60,13 @@ def _like(name: str, any_unit: bool) -> None:
     def like(a: Any, *args: Any, **kwargs: Any) -> Any:
         function: Callable = getattr(jnp, name)
         unit = own_unit(a)
-        if not any_unit and is_trusting() and not unit.pure:
+        if not any_unit and is_trusting() and not unit.dimensionless:
             return NotImplemented
         out = call(function, magnitude_of(a), *args, **kwargs)
         if any_unit:
             out = wrap(out, unit)
-            return out if unit.offset else Polymorphic(out)
-        if unit.pure and not unit.offset:
+            return out if unit.offset else UnitPolymorphic(out)
+        if unit.dimensionless and not unit.offset:
             out = convert(out, dimensionless(), unit)
         return wrap(out, unit)
 
@@ -94,9 +94,9 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     like = magnitude_of(a)
     if own is ANY:
         out = wrap(call(jnp.full_like, like, magnitude_of(fill_value), *args, **kwargs), unit)
-        return Polymorphic(out)
+        return UnitPolymorphic(out)
     check_bare_numbers("full_like", (a, fill_value), (unit, own))
-    if unit.plain or own.plain and not unit.pure and _is_data(fill_value):
+    if unit.unitless or own.unitless and not unit.dimensionless and _is_data(fill_value):
         unit = own
     if not own.compatible(unit):
         raise mismatch("full_like", (a, fill_value))

@@ -43,7 +43,7 @@ def _counts(units: list[InternedUnit], weights: Any, density: Any) -> InternedUn
         return dimensionless() if weights is None else multiplicative("weights", own_unit(weights))
     unit = dimensionless()
     for own in units:
-        unit = unit if own.plain else unit / difference_unit(own)
+        unit = unit if own.unitless else unit / difference_unit(own)
     return unit
 
 

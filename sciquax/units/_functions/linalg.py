@@ -129,7 +129,7 @@ def _det(a: Any, *args: Any, **kwargs: Any) -> Any:
 def _slogdet(a: Any, *, method: str | None = None) -> Any:
     """The logarithm of a dimensional determinant is not a number."""
     unit = own_unit(a)
-    if not unit.must_be_pure():
+    if not unit.require_dimensionless():
         raise DimensionalityError(
             f"`slogdet` takes a matrix of numbers, and got one in '{unit}'.",
             unit.pint,
@@ -183,7 +183,7 @@ def _lu(a: Any, permute_l: bool = False, *args: Any, **kwargs: Any) -> Any:
 @rule(f"{SCIPY}.lu_solve")
 def _lu_solve(lu_and_piv: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     lu, pivots = lu_and_piv
-    unit = own_unit(b) if own_unit(lu).plain else own_unit(b) / own_unit(lu)
+    unit = own_unit(b) if own_unit(lu).unitless else own_unit(b) / own_unit(lu)
     factors = (magnitude_of(lu), magnitude_of(pivots))
     return wrap(call(jax.scipy.linalg.lu_solve, factors, magnitude_of(b), *args, **kwargs), unit)
 
@@ -198,7 +198,7 @@ def _solve_triangular(
         a = as_number("solve_triangular", a, "numbers beside a unit diagonal")
     else:
         of_a = multiplicative("solve_triangular", own_unit(a))
-        unit = own_unit(b) if of_a.plain else own_unit(b) / of_a
+        unit = own_unit(b) if of_a.unitless else own_unit(b) / of_a
     options = {"trans": trans, "lower": lower, "unit_diagonal": unit_diagonal, **rest}
     solve = jax.scipy.linalg.solve_triangular
     return wrap(call(solve, magnitude_of(a), magnitude_of(b), **options), unit)
@@ -208,7 +208,7 @@ def _solve_triangular(
 def _cho_solve(c_and_lower: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     """The factor is in the square root of the matrix's unit."""
     c, lower = c_and_lower
-    unit = own_unit(b) if own_unit(c).plain else own_unit(b) / own_unit(c) ** 2
+    unit = own_unit(b) if own_unit(c).unitless else own_unit(b) / own_unit(c) ** 2
     out = call(
         jax.scipy.linalg.cho_solve, (magnitude_of(c), lower), magnitude_of(b), *args, **kwargs
     )
@@ -227,7 +227,7 @@ def _iterative(name: str) -> None:
         if not hasattr(A, "shape") or not hasattr(b, "shape"):
             return NotImplemented
         denominator = multiplicative(name, own_unit(A))
-        unit = own_unit(b) if denominator.plain else own_unit(b) / denominator
+        unit = own_unit(b) if denominator.unitless else own_unit(b) / denominator
         if x0 is not None:
             x0 = convert_to(x0, wrap(jax.ShapeDtypeStruct(x0.shape, x0.dtype), unit))
         (b, atol), _ = unify(name, (b, atol))

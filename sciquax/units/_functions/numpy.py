@@ -130,7 +130,7 @@ def _polyfit(
     """
     unit, weight = (multiplicative("polyfit", own_unit(z)) for z in (y, w))
     number = own_unit(x)
-    if not number.must_be_pure():
+    if not number.require_dimensionless():
         raise DimensionalityError(
             f"`polyfit` takes x as numbers, and got '{number}': its coefficients would have a unit "
             "each.",
@@ -190,9 +190,9 @@ def _tolerance(name: str, atol: Any, unit: InternedUnit) -> Any:
     unit = difference_unit(unit)
     _, atol = beside((wrap(0.0, unit), atol))
     own = unit_of(atol)
-    if own is ANY or unit.plain and own.plain:
+    if own is ANY or unit.unitless and own.unitless:
         return magnitude_of(atol)
-    if own.plain and not unit.pure and isinstance(atol, float) and atol == 1e-08:
+    if own.unitless and not unit.dimensionless and isinstance(atol, float) and atol == 1e-08:
         return 0.0
     if not own.compatible(unit):
         raise mismatch(name, (Quantity(0.0, unit), atol))
@@ -232,7 +232,7 @@ def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
 def _power(x1: Any, x2: Any, /) -> Any:
     """A concrete scalar exponent stands in the program, as a Python number does."""
     exponent = strip(x2)
-    if not own_unit(x1).pure and hasattr(exponent, "shape") and exponent.shape == ():
+    if not own_unit(x1).dimensionless and hasattr(exponent, "shape") and exponent.shape == ():
         exponent = as_number("power", exponent, "an exponent that is a number")
         if isinstance(exponent, (jax.Array, np.ndarray, np.generic)) and not isinstance(
             exponent, Tracer

@@ -46,7 +46,7 @@ enrol(SIGNAL, "detrend", "data:a -> A", affine=True)
 
 
 def _inverse(unit: InternedUnit) -> InternedUnit:
-    return unit if unit.plain else unit**-1
+    return unit if unit.unitless else unit**-1
 
 
 def _spectrum(name: str) -> None:
@@ -61,8 +61,8 @@ def _spectrum(name: str) -> None:
         data = [given["x"], given["x"] if given.get("y") is None else given["y"]]
         rate, unit = multiplicative(name, own_unit(given["fs"])), dimensionless()
         for own in (multiplicative(name, own_unit(x)) for x in data):
-            unit = own if unit.plain else unit if own.plain else unit * own
-        if given["scaling"] == "density" and not rate.plain:
+            unit = own if unit.unitless else unit if own.unitless else unit * own
+        if given["scaling"] == "density" and not rate.unitless:
             unit = unit / rate
         for key in {"x", "y", "fs"} & given.keys():
             given[key] = None if given[key] is None else magnitude_of(given[key])
@@ -108,14 +108,14 @@ def _standardize(
     unit = own_unit(x)
     if mean is not None:
         (x, mean), unit = unify("standardize", (x, mean))
-    square = dimensionless() if unit.plain else unit**2
+    square = dimensionless() if unit.unitless else unit**2
     given = {"variance": variance, "epsilon": epsilon}
     for name, value in given.items():
         value = None if value is None else beside((wrap(0.0, square), value))[1]
         own = unit_of(value) if value is not None else None
         if own is None:
             given[name] = None if value is None else magnitude_of(value)
-        elif name == "epsilon" and own.plain and not unit.pure and value == 1e-5:
+        elif name == "epsilon" and own.unitless and not unit.dimensionless and value == 1e-5:
             given[name] = 0.0
         elif not own.compatible(square):
             raise mismatch("standardize", (Quantity(0.0, square), value))

@@ -95,10 +95,10 @@ class Signature:
         unit = dimensionless()
         for letter, power in result.items():
             own = units.get(letter.lower(), dimensionless())
-            if own.plain:
+            if own.unitless:
                 continue
             own = difference_unit(own) if letter.isupper() else own
-            if power == 1 and unit.plain:
+            if power == 1 and unit.unitless:
                 unit = own
             else:
                 unit = unit * own**power
@@ -280,7 +280,7 @@ class _NestedRule(_Rule):
 
 def _percent(name: str, x: Any) -> Any:
     """A bare number as it is; a quantity in percent."""
-    if own_unit(x).plain or not own_unit(x).must_be_pure():
+    if own_unit(x).unitless or not own_unit(x).require_dimensionless():
         return as_number(name, x)
     return convert(magnitude_of(x), own_unit(x), as_unit("percent", own_unit(x).registry))
 

@@ -40,10 +40,10 @@ def _multivariate_normal_pdf(x: Any, mean: Any, cov: Any) -> Any:
     """The covariance is in the square of the variable's unit; the density is per cell."""
     (x, mean), unit = unify("multivariate_normal.pdf", (x, mean))
     multiplicative("multivariate_normal.pdf", unit)
-    if unit.plain:
+    if unit.unitless:
         cov = unify("multivariate_normal.pdf", (Quantity(0.0, ""), cov))[0][1]
     else:
         cov = unify("multivariate_normal.pdf", (Quantity(0.0, unit**2), cov))[0][1]
     out = call(jax.scipy.stats.multivariate_normal.pdf, x, mean, cov)
     n = jnp.shape(mean)[-1] if jnp.ndim(mean) else 1  # JAX takes a scalar mean for one variable
-    return wrap(out, dimensionless() if unit.plain else unit**-n)
+    return wrap(out, dimensionless() if unit.unitless else unit**-n)

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import Polymorphic, Scaling, bind, facts_of, register_rule
+from sciquax.core import Scaling, UnitPolymorphic, bind, facts_of, register_rule
 
 from .._quantity.arithmetic import (
     Operands,
@@ -64,7 +64,7 @@ def _each(primitive: Any, operands: Operands, params: Params) -> Any:
         return wrap(out, units[0])
     labelled = [wrap(x, u) for x, u in zip(out, units, strict=True)]
     return [
-        Polymorphic(x) if type(y) is Polymorphic else x
+        UnitPolymorphic(x) if type(y) is UnitPolymorphic else x
         for x, y in zip(labelled, operands, strict=True)
     ]
 
@@ -93,9 +93,9 @@ def _predicate(primitive: Any, operands: Operands, params: Params) -> Any:
 
 def _is_ratio(unit: InternedUnit) -> bool:
     """Whether a unit is a ratio of units, and no name for a number: km/m, not percent."""
-    if type(unit) is not InternedUnit or not unit.pure:
+    if type(unit) is not InternedUnit or not unit.dimensionless:
         return False
-    return not (unit.plain or unit.offset or unit.single)
+    return not (unit.unitless or unit.offset or unit.single)
 
 
 def _round(primitive: Any, operands: Operands, params: Params) -> Any:

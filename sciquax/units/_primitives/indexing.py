@@ -40,11 +40,11 @@ def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
         np.iinfo(dtype).min,
         np.iinfo(dtype).max,
     )
-    if not unit.plain and fill is not None and not default and not np.isnan(fill):
+    if not unit.unitless and fill is not None and not default and not np.isnan(fill):
         _, given = beside((wrap(0.0, unit), fill))
         if isinstance(given, Quantity):  # trusted, and listed
             pass
-        elif unit.pure:
+        elif unit.dimensionless:
             check_bare_numbers("gather", (x, fill), (unit, dimensionless()))
             fill = float(convert(float(fill), dimensionless(), unit))
         elif unit.offset or unit_of(fill) is not ANY:

@@ -53,7 +53,7 @@ def _symmetric_product(primitive: Any, operands: Operands, params: Params) -> An
     """`alpha a a^T + beta c`: c is in the square of a's unit."""
     a, c = operands
     unit = multiplicative(primitive.name, own_unit(a))
-    square = unit if unit.plain else unit**2
+    square = unit if unit.unitless else unit**2
     example = wrap(jax.ShapeDtypeStruct(c.shape, c.dtype), square)
     c = magnitude_of(convert_to(c, example))
     return wrap(bind(primitive, magnitude_of(a), c, **params), square)

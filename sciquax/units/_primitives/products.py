@@ -34,7 +34,7 @@ def _product(primitive: Any, operands: Operands, params: Params) -> Any:
     for i, x in enumerate(operands):
         if facts.is_data(i):
             own = own_unit(x)
-            unit = own if unit.plain else unit if own.plain else unit * own
+            unit = own if unit.unitless else unit if own.unitless else unit * own
     scale = None
     if primitive.name == "mul":
         unit, scale = _scaled(operands, unit)
@@ -74,9 +74,11 @@ def _scaled(operands: Operands, unit: InternedUnit) -> tuple[InternedUnit, float
 def _quotient(primitive: Any, operands: Operands, params: Params) -> Any:
     operands = as_factors(operands)
     numerator, denominator = map(own_unit, operands)
-    unit = linear(primitive.name, numerator / denominator if not denominator.plain else numerator)
+    unit = linear(
+        primitive.name, numerator / denominator if not denominator.unitless else numerator
+    )
     x, y = map(magnitude_of, operands)
-    scale = scaled_by(primitive.name, unit, x, y, -1) if denominator.plain else None
+    scale = scaled_by(primitive.name, unit, x, y, -1) if denominator.unitless else None
     out = bind(primitive, x, y, **params)
     remember_scale(out, scale)
     return wrap(out, unit)
@@ -99,7 +101,7 @@ register_rule(Quantity, Scaling.POWER, _power)
 def _integer_pow(primitive: Any, operands: Operands, params: Params) -> Any:
     (x,) = operands
     unit = own_unit(x)
-    if not unit.plain:
+    if not unit.unitless:
         unit = unit ** params["y"]
     return wrap(bind(primitive, magnitude_of(x), **params), unit)
 
@@ -115,12 +117,12 @@ def _pow(primitive: Any, operands: Operands, params: Params) -> Any:
     if own_unit(exponent).gain:  # in `10 ** (gain / 10)` a number of decibels is meant
         multiplicative("pow", own_unit(exponent))
     exponent = as_number("pow", exponent, "an exponent that is a number")
-    number = None if unit.plain else stated_number(exponent, data=not unit.pure)
+    number = None if unit.unitless else stated_number(exponent, data=not unit.dimensionless)
     if number is not None and np.iscomplexobj(number):  # as JAX makes it beside a complex base
         number = None if number.imag else number.real
-    if number is not None and unit.pure and not np.isfinite(number):
+    if number is not None and unit.dimensionless and not np.isfinite(number):
         number = None
-    if number is None and unit.must_be_pure():  # perhaps only found to be, by `infer`
+    if number is None and unit.require_dimensionless():  # perhaps only found to be, by `infer`
         return bind(primitive, as_number("pow", base), exponent, **params)
     if number is None:
         raise DimensionalityError(

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, is_value, quaxify, strip
+from sciquax.core import UnitPolymorphic, is_value, quaxify, strip
 from sciquax.core.internal import takes_foreign
 
 
@@ -34,7 +34,7 @@ def any_unit(x: Any) -> Any:
     x = strip(x)
     if is_value(x):
         raise TypeError(f"`any_unit` takes a bare number, and got {x!r}.")
-    return Polymorphic(jnp.asarray(x))
+    return UnitPolymorphic(jnp.asarray(x))
 
 
 @takes_foreign

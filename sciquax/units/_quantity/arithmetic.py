@@ -8,7 +8,7 @@ import numpy as np
 
 from sciquax.core import (
     VALUE_TYPES,
-    Polymorphic,
+    UnitPolymorphic,
     describe,
     facts_of,
     is_polymorphic_literal,
@@ -34,7 +34,7 @@ ANY = None
 
 def unit_of(x: Any) -> Any:
     """An operand's unit: dimensionless for plain arrays, `ANY` for polymorphic constants."""
-    if type(x) is Polymorphic or type(x) in (int, float) and is_polymorphic_literal(x):
+    if type(x) is UnitPolymorphic or type(x) in (int, float) and is_polymorphic_literal(x):
         return ANY
     if type(x) in VALUE_TYPES and x.of_every_unit:
         return ANY
@@ -60,7 +60,7 @@ def unify(
     units = [unit_of(x) for x in operands]
     known = [u for u in units if u is not ANY]
     if not known:
-        common = next((own_unit(x) for x in operands if not own_unit(x).plain), dimensionless())
+        common = next((own_unit(x) for x in operands if not own_unit(x).unitless), dimensionless())
         return [magnitude_of(x) for x in operands], common
     common = known[0]
     if all(u is common for u in known):
@@ -78,7 +78,7 @@ def unify(
                 other.pint,
                 "Convert one to the unit of the other, with `.to(...)`.",
             )
-    if any(u.plain for u in known):
+    if any(u.unitless for u in known):
         check_bare_numbers(name, operands, units)
         common = dimensionless()
     elif finest and not any(u.offset for u in known):
@@ -120,9 +120,9 @@ def as_number(name: str, x: Any, what: str = "numbers") -> Any:
     **Raises** `DimensionalityError` for what is not a number.
     """
     unit = unit_of(x)
-    if unit is ANY or unit.plain:
+    if unit is ANY or unit.unitless:
         return magnitude_of(x)
-    if not unit.must_be_pure():
+    if not unit.require_dimensionless():
         raise DimensionalityError(
             f"`{name}` takes {what}, and got {describe(x)} in '{unit}'.",
             unit.pint,
@@ -152,8 +152,8 @@ def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
     first, first_operand = known[0]
     second, second_operand = next((u, x) for u, x in known if not first.compatible(u))
     shown = [_show(u, x) for u, x in ((first, first_operand), (second, second_operand))]
-    if first.plain or second.plain:
-        number, unit = (first_operand, second) if first.plain else (second_operand, first)
+    if first.unitless or second.unitless:
+        number, unit = (first_operand, second) if first.unitless else (second_operand, first)
         error = DimensionalityError(
             f"`{name}` got operands in {shown[0]} and {shown[1]}; a bare number has no unit.",
             first.pint,
@@ -191,7 +191,7 @@ def _hint(name: str) -> str:
 
 
 def _show(unit: InternedUnit, operand: Any) -> str:
-    return f"plain numbers ({describe(operand)})" if unit.plain else f"'{unit}'"
+    return f"plain numbers ({describe(operand)})" if unit.unitless else f"'{unit}'"
 
 
 def literals_in(operands: Sequence[Any], units: Sequence[Any]) -> list[Any]:

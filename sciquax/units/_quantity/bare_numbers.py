@@ -60,7 +60,7 @@ def measure_of(unit: Any) -> str:
     """What a unit of numbers is made of: "angle" of radians, "power" of an angle of about a degree,
     "fine power" of a smaller one, "fraction" (percent), "gain" (dB), or nothing of these.
     """
-    if type(unit) is not InternedUnit or not unit.pure or unit.plain or unit.offset:
+    if type(unit) is not InternedUnit or not unit.dimensionless or unit.unitless or unit.offset:
         return "gain" if type(unit) is InternedUnit and unit.gain else ""
     if unit.measure is None:
         unit.measure = _measure(unit)
@@ -84,7 +84,7 @@ def _measure(unit: InternedUnit) -> str:
 
 def has_angle(unit: Any) -> bool:
     """Whether a unit is made of angles among others: degrees, metres per radian."""
-    if type(unit) is not InternedUnit or unit.plain or unit.offset:
+    if type(unit) is not InternedUnit or unit.unitless or unit.offset:
         return False
     return any(measure_of(as_unit(name, unit.registry)) == "angle" for name in unit.container)
 
@@ -95,7 +95,7 @@ def check_bare_numbers(name: str, operands: Sequence[Any], units: Sequence[Any])
         if _judge_beside(unit) is None:
             continue
         for x, own in zip(operands, units, strict=True):
-            bare = own is not None and own.plain and not isinstance(x, QuantityBase)
+            bare = own is not None and own.unitless and not isinstance(x, QuantityBase)
             if bare and is_mistake(x, unit):
                 raise _mistake(name, x, unit)
 

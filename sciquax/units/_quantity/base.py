@@ -49,12 +49,12 @@ class QuantityBase:
     @property
     def dimensionless(self) -> bool:
         """Whether this is a number: also of `km/m`, percent and radians."""
-        return self._unit.pure
+        return self._unit.dimensionless
 
     @property
     def unitless(self) -> bool:
         """Whether the unit is exactly dimensionless."""
-        return self._unit.plain
+        return self._unit.unitless
 
 
 Q = TypeVar("Q", bound=QuantityBase)
@@ -83,4 +83,4 @@ def magnitude_of(x: Any) -> Any:
 
 def wrap(magnitude: Any, unit: InternedUnit) -> Any:
     """A quantity, or a plain array where the unit is exactly dimensionless."""
-    return magnitude if unit.plain else bare(magnitude, unit)
+    return magnitude if unit.unitless else bare(magnitude, unit)

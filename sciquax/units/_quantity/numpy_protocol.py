@@ -34,7 +34,7 @@ class NumpyProtocol(QuantityBase):
 
         An array of objects keeps the unit: its elements are scalar quantities.
         """
-        if dtype is not None and np.dtype(dtype).hasobject and not self._unit.plain:
+        if dtype is not None and np.dtype(dtype).hasobject and not self._unit.unitless:
             elements = np.empty(self.magnitude.shape, object)
             for index in np.ndindex(self.magnitude.shape):
                 elements[index] = self[index]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pint
 
-from sciquax.core import MODE, VALUE_TYPES, ArrayValue, LocatedError, taker_of, user_line
+from sciquax.core import MODE, VALUE_TYPES, ArrayValue, LocatedError, converter_for, user_line
 from sciquax.core.internal import Plain
 
 from .._unit.parsing import as_unit
@@ -67,19 +67,19 @@ def _product(name: str, lhs: Any, rhs: Any) -> Any:
         a, b = own_unit(lhs), own_unit(rhs)
         scale = None
         if name == "mul":
-            unit = a if b.plain else b if a.plain else a * b
-            if unit.pure and a.plain != b.plain:
-                x, factor = (rhs, lhs) if a.plain else (lhs, rhs)
+            unit = a if b.unitless else b if a.unitless else a * b
+            if unit.dimensionless and a.unitless != b.unitless:
+                x, factor = (rhs, lhs) if a.unitless else (lhs, rhs)
                 scale = scaled_by(name, unit, x.magnitude, factor)
         else:
-            unit = a if b.plain else a / b
-            if b.plain and unit.pure and not unit.plain:
+            unit = a if b.unitless else a / b
+            if b.unitless and unit.dimensionless and not unit.unitless:
                 scale = scaled_by("div", unit, lhs.magnitude, rhs, -1)
         if unit.offset:
             linear("mul" if name == "mul" else "div", unit)
     result = _PYTHON[name](magnitude_of(lhs), magnitude_of(rhs))
     remember_scale(result, scale)
-    return result if unit.plain else bare(result, unit)
+    return result if unit.unitless else bare(result, unit)
 
 
 def _comparison(name: str, lhs: Any, rhs: Any) -> Any:
@@ -117,7 +117,7 @@ def _direct_operands(lhs: Any, rhs: Any) -> tuple[Any, Any] | None:
         elif isinstance(x, _NUMBERS):
             if isinstance(x, bool):
                 return None
-        elif not isinstance(x, _ARRAYS) or taker_of(type(x)) is not None:
+        elif not isinstance(x, _ARRAYS) or converter_for(type(x)) is not None:
             return None
         operands.append(x)
     return operands[0], operands[1]

@@ -9,9 +9,9 @@ import jax.tree_util as jtu
 
 from sciquax.core import (
     ArrayValue,
-    adopt,
     aval_of,
     describe,
+    from_foreign,
     is_value,
     is_value_or_foreign,
     quaxify,
@@ -97,7 +97,7 @@ class Quantity(
 
     def __init__(self, value: Any, unit: Any = None):
         if not isinstance(value, jax.Array):
-            value = _parse(value) if isinstance(value, str) else adopt(_joined(value))
+            value = _parse(value) if isinstance(value, str) else from_foreign(_joined(value))
         target = None if unit is None else as_unit(unit)
         if isinstance(value, Quantity):
             if target is not None:

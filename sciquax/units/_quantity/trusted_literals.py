@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import pint
 
-from sciquax.core import VALUE_TYPES, Polymorphic
+from sciquax.core import VALUE_TYPES, UnitPolymorphic
 from sciquax.core.internal import TRUST, LiteralNumber, Literals, literal_numbers
 
 from .._unit.errors import OffsetUnitCalculusError
@@ -214,7 +214,7 @@ def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
     found = {i: literal_numbers(x, True) for i, x in enumerate(operands) if units[i] is not None}
     found = {i: numbers for i, numbers in found.items() if numbers}
     fits = [
-        type(x) is Polymorphic or u is not None and known[0].compatible(u)
+        type(x) is UnitPolymorphic or u is not None and known[0].compatible(u)
         for i, (x, u) in enumerate(zip(operands, units, strict=True))
         if i not in found and not literal_numbers(x)
     ]
@@ -223,7 +223,7 @@ def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
 
 def _dimensional(x: Any) -> InternedUnit | None:
     """The unit of a quantity that is no number."""
-    return x._unit if isinstance(x, QuantityBase) and not x._unit.pure else None
+    return x._unit if isinstance(x, QuantityBase) and not x._unit.dimensionless else None
 
 
 def _ambiguous(name: str, unit: InternedUnit) -> OffsetUnitCalculusError:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciquax.core import Polymorphic, Unsettled, common_type, convert_to, is_value, strip
+from sciquax.core import UnitPolymorphic, Unsettled, common_type, convert_to, is_value, strip
 
 from .._unit.convert import changes, convert
 from .._unit.errors import DimensionalityError
@@ -21,8 +21,8 @@ from .trusted_literals import beside
 def _apart(lhs: InternedUnit, rhs: InternedUnit, message: str, remedy: str) -> DimensionalityError:
     """The error for two types that do not join; one of them may be of a bare number."""
     error = DimensionalityError(message, lhs.pint, rhs.pint, remedy)
-    if lhs.plain or rhs.plain:
-        error.in_library = trust_hint(rhs if lhs.plain else lhs)
+    if lhs.unitless or rhs.unitless:
+        error.in_library = trust_hint(rhs if lhs.unitless else lhs)
     return error
 
 
@@ -45,13 +45,13 @@ class ValueContract(QuantityBase):
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
         """In the first one's unit; what the magnitudes are is joined too."""
         joined = common_type(magnitude_of(lhs), magnitude_of(rhs))
-        if type(rhs) is Polymorphic or type(lhs) is Polymorphic:
-            decides = lhs if type(rhs) is Polymorphic else rhs
+        if type(rhs) is UnitPolymorphic or type(lhs) is UnitPolymorphic:
+            decides = lhs if type(rhs) is UnitPolymorphic else rhs
             return bare(joined, decides._unit) if isinstance(decides, QuantityBase) else joined
         units = [x._unit if isinstance(x, QuantityBase) else dimensionless() for x in (lhs, rhs)]
         if not units[0].compatible(units[1]):
             raise Unsettled(functools.partial(_apart, *units))
-        plain = units[0].plain or units[1].plain
+        plain = units[0].unitless or units[1].unitless
         if any(changes(u, dimensionless() if plain else units[0]) for u in units):
             joined = _floating(joined)
         return joined if plain else bare(joined, lhs._unit)
@@ -60,7 +60,7 @@ class ValueContract(QuantityBase):
     def convert_to(cls, value: Any, example: Any) -> Any:
         target = example._unit if isinstance(example, QuantityBase) else dimensionless()
         _, value = beside((example, value))
-        if type(value) is Polymorphic:
+        if type(value) is UnitPolymorphic:
             inner = strip(value)
             magnitude = inner.magnitude if isinstance(inner, QuantityBase) else inner
         else:
@@ -74,7 +74,7 @@ class ValueContract(QuantityBase):
         return convert_to(magnitude, example)
 
     def is_array(self) -> bool:
-        return self._unit.plain and not is_value(self.magnitude)
+        return self._unit.unitless and not is_value(self.magnitude)
 
     def minds_numbers(self) -> bool:
         unit = self._unit
@@ -92,7 +92,7 @@ class ValueContract(QuantityBase):
     def as_cotangent(self, leaves: Any) -> Any:
         cotangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
         unit = difference_unit(self._unit) ** -1
-        return cotangent.magnitude if unit.plain else bare(cotangent.magnitude, unit)
+        return cotangent.magnitude if unit.unitless else bare(cotangent.magnitude, unit)
 
     @classmethod
     def derivative(cls, out: Any, arg: Any, leaf: Any) -> Any:
@@ -101,7 +101,7 @@ class ValueContract(QuantityBase):
             unit = difference_unit(arg._unit) ** -1
         if isinstance(out, QuantityBase):
             unit = difference_unit(out._unit) * unit
-        return leaf if unit.plain else bare(leaf, unit)
+        return leaf if unit.unitless else bare(leaf, unit)
 
     @classmethod
     def align(cls, primals: Sequence[Any], tangents: Sequence[Any], inverse: bool) -> Any:
@@ -110,11 +110,11 @@ class ValueContract(QuantityBase):
         pairs = []
         for primal, tangent in zip(primals, tangents, strict=True):
             if not isinstance(strip(tangent), QuantityBase) and not hasattr(tangent, "dtype"):
-                tangent = tangent if type(tangent) is Polymorphic else jnp.asarray(tangent)
+                tangent = tangent if type(tangent) is UnitPolymorphic else jnp.asarray(tangent)
             unit, given = difference_unit(own_unit(primal)), own_unit(tangent)
             pairs.append((unit, given))
             own = given * unit if inverse else given / unit
-            if type(tangent) is Polymorphic:  # a literal 0 is in any unit
+            if type(tangent) is UnitPolymorphic:  # a literal 0 is in any unit
                 continue
             if rate is None or own.compatible(rate):
                 rate = own if rate is None else rate
@@ -130,7 +130,7 @@ class ValueContract(QuantityBase):
         aligned = []
         for primal, tangent, (unit, given) in zip(primals, tangents, pairs, strict=True):
             magnitude = magnitude_of(strip(tangent))
-            if type(tangent) is not Polymorphic:
+            if type(tangent) is not UnitPolymorphic:
                 due = common / unit if inverse else common * unit
                 magnitude = convert(magnitude, given, due)
             aligned.append(

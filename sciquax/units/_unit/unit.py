@@ -39,9 +39,10 @@ class Logarithm(NamedTuple):
 class InternedUnit:
     """A unit of one registry. Compare with `is`.
 
-    **Attributes**: `pint`, the `pint.Unit`; `dimensionality`, hashable; `plain`, whether it is
-    exactly dimensionless; `pure`, whether it is a number up to a factor (radian, percent, km/m);
-    `offset`, whether its scale has an offset or is logarithmic; `logarithmic`, whether it is.
+    **Attributes**: `pint`, the `pint.Unit`; `dimensionality`, hashable; `unitless`, whether it is
+    exactly dimensionless; `dimensionless`, whether it is a number up to a factor (radian, percent,
+    km/m); `offset`, whether its scale has an offset or is logarithmic; `logarithmic`, whether it
+    is.
     """
 
     __slots__ = (
@@ -59,8 +60,8 @@ class InternedUnit:
         "measure",
         "offset",
         "pint",
-        "plain",
-        "pure",
+        "unitless",
+        "dimensionless",
         "registry",
     )
 
@@ -69,8 +70,8 @@ class InternedUnit:
         self.container: Any = container
         self.pint: Any = registry.Unit(container)
         self.dimensionality: Any = self.pint.dimensionality
-        self.plain: bool = not container
-        self.pure: bool = not self.dimensionality
+        self.unitless: bool = not container
+        self.dimensionless: bool = not self.dimensionality
         definitions = [registry._units[name] for name in container if name in registry._units]
         logarithmic = any(getattr(d, "is_logarithmic", False) for d in definitions)
         self.logarithmic: bool = logarithmic
@@ -119,9 +120,9 @@ class InternedUnit:
             return other.compatible(self)
         return self is other or self.dimensionality == other.dimensionality
 
-    def must_be_pure(self) -> bool:
+    def require_dimensionless(self) -> bool:
         """Whether this is a number up to a factor, where it has to be."""
-        return self.pure
+        return self.dimensionless
 
     def conversion(self, target: "InternedUnit") -> tuple[float, float]:
         """`(factor, offset)` such that `x * factor + offset` is in `target`.
@@ -193,7 +194,7 @@ class InternedUnit:
         """Whether this is logarithmic and of ratios: decibels, which are numbers of a kind."""
         if not (self.logarithmic and self.single):
             return False
-        return self.logarithm().reference.plain
+        return self.logarithm().reference.unitless
 
     @property
     def descends(self) -> bool:

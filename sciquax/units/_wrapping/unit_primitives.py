@@ -15,9 +15,9 @@ from jax.interpreters import ad, batching
 from sciquax.core import (
     MODE,
     Facts,
-    Polymorphic,
     Scaling,
     Structure,
+    UnitPolymorphic,
     bind,
     describe,
     inject,
@@ -69,7 +69,7 @@ class _UnitPrimitive(Primitive):
     def bind(self, *operands: Any, **params: Any) -> Any:
         if MODE.staging:
             return super().bind(*[inject(x) if is_value(x) else x for x in operands], **params)
-        if any(is_value(x) and not isinstance(x, (Quantity, Polymorphic)) for x in operands):
+        if any(is_value(x) and not isinstance(x, (Quantity, UnitPolymorphic)) for x in operands):
             return bind(self, *operands, **params)
         return self.rule(operands, params)
 
@@ -86,7 +86,7 @@ class _UnitPrimitive(Primitive):
 
 
 def _is_of_every_unit(x: Any) -> bool:
-    if isinstance(x, Polymorphic):
+    if isinstance(x, UnitPolymorphic):
         return True
     return isinstance(x, (int, float, complex, np.generic)) and is_polymorphic_literal(x)
 
@@ -107,9 +107,9 @@ def _unit_taken(operands: Sequence[Any], params: dict[str, Any]) -> Any:
                 f"Give it in a unit that converts to '{target}'.",
             )
         return convert(x.magnitude, x._unit, target)
-    if not role.strict or target.plain or _is_of_every_unit(x) and not target.offset:
+    if not role.strict or target.unitless or _is_of_every_unit(x) and not target.offset:
         return magnitude_of(x)
-    if target.pure:
+    if target.dimensionless:
         return convert(magnitude_of(x), dimensionless(), target)
     raise DimensionalityError(
         f"`{role.function}` got `{role.name}` as plain numbers ({describe(magnitude_of(x))}), and "
@@ -148,10 +148,10 @@ def _tangent(operands: Sequence[Any], params: dict[str, Any]) -> Any:
     unit = difference_unit(own_unit(x) if role.defines else role.due(references))
     found = own_unit(t) / unit if params["taken"] else own_unit(t) * unit
     magnitude = magnitude_of(t)
-    if found.pure:
+    if found.dimensionless:
         magnitude, found = convert(magnitude, found, dimensionless()), dimensionless()
     out = wrap(magnitude, found)
-    return Polymorphic(out) if isinstance(t, Polymorphic) else out
+    return UnitPolymorphic(out) if isinstance(t, UnitPolymorphic) else out
 
 
 unit_taken_p = _UnitPrimitive("unit_taken", _unit_taken)

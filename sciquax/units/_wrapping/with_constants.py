@@ -13,7 +13,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import LocatedError, adopt, user_line
+from sciquax.core import LocatedError, from_foreign, user_line
 from sciquax.core.internal import Tracer
 
 from .._quantity.quantity import Quantity
@@ -93,7 +93,7 @@ def with_constants(constants: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _value(x: Any) -> Any:
-    return Quantity(x) if isinstance(x, str) else adopt(x)
+    return Quantity(x) if isinstance(x, str) else from_foreign(x)
 
 
 def _replace(owner: Any, name: str, x: Any) -> _Place:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import jax.tree_util as jtu
 from pint.util import to_units_container
 
-from sciquax.core import MODE, adopt, is_value, is_value_or_foreign, quaxify, user_line
+from sciquax.core import MODE, from_foreign, is_value, is_value_or_foreign, quaxify, user_line
 
 from .._quantity.quantity import Quantity
 from .._unit.errors import DimensionalityError
@@ -152,7 +152,7 @@ def _role(
 
 def _adopted(x: Any) -> Any:
     """An argument with text, and other libraries' quantities, read as ours."""
-    read = lambda leaf: Quantity(leaf) if isinstance(leaf, str) else adopt(leaf)  # noqa: E731
+    read = lambda leaf: Quantity(leaf) if isinstance(leaf, str) else from_foreign(leaf)  # noqa: E731
     return jtu.tree_map(read, x, is_leaf=is_value_or_foreign)
 
 
