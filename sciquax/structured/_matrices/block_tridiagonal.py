@@ -240,7 +240,8 @@ class BlockBidiagonalMatrix(_BlockBands):
 def _restored(x: Any) -> Any:
     """(k, ..., m, c) as (..., n, c)."""
     x = jnp.moveaxis(x, 0, -3)
-    return x.reshape(*x.shape[:-3], -1, x.shape[-1])
+    *lead, k, m, c = x.shape
+    return x.reshape(*lead, k * m, c)
 
 
 @operations.cholesky.register(BlockTridiagonalMatrix)

@@ -92,7 +92,8 @@ class KroneckerSumMatrix(StructuredMatrix):
     def matmat(self, x: Any) -> Any:
         x = self._apart(x)
         out = self._on_rows(self.a, x) + self._on_columns(self.b, x)
-        return out.reshape(*out.shape[:-3], -1, out.shape[-1])
+        *lead, p, r, k = out.shape
+        return out.reshape(*lead, p * r, k)
 
     def transpose(self) -> Any:
         return self.rebuild([swap(self.a), swap(self.b)], properties=self.properties)
