@@ -101,7 +101,7 @@ def cases(size: float) -> Iterator[Case]:
     vector = normal(rows)
     product = lambda a, b: a @ b  # noqa: E731
     right = lambda: of_scipy.astype(np.float64) @ wide(vector)  # noqa: E731
-    given = CSR(of_scipy.data, of_scipy.indices, of_scipy.indptr, of_scipy.shape), vector
+    given = CSR(of_scipy.data, of_scipy.indices, of_scipy.indptr, (rows, rows)), vector
     yield Case(
         "sparse times a vector", product, (coordinates, vector), quaxify(product), given, right
     )

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
+import sciquax.numpy as snp
 from sciquax.interop import diffrax as dfx
 from sciquax.units import DimensionalityError, Quantity, constants
 
@@ -43,7 +44,7 @@ RATES = {
     * (AIR["temperature"] / Quantity(300, "K")) ** -2.4,
     "j3": Quantity(9e-4, "1/s"),
     "k4": Quantity(8.0e-12, "cm**3/molecule/s")
-    * jnp.exp(-Quantity(2060.0, "K") / AIR["temperature"]),
+    * snp.exp(-Quantity(2060.0, "K") / AIR["temperature"]),
     "M": (AIR["pressure"] / (constants.molar_gas_constant * AIR["temperature"])).to(PER_VOLUME),
 }
 START = {
@@ -118,7 +119,7 @@ def reference(seconds):
 def steady_ozone():
     """What ozone settles at, where each reaction that makes a pair of O and O3 loses one."""
     k, oxygen = RATES, START["O2"]
-    return oxygen * jnp.sqrt(k["j1"] * k["k2"] * k["M"] / (k["j3"] * k["k4"]))
+    return oxygen * snp.sqrt(k["j1"] * k["k2"] * k["M"] / (k["j3"] * k["k4"]))
 
 
 def draw(solution, path):

@@ -370,7 +370,9 @@ def test_requests_of_diffraxs_own_classes():
     assert clip.step_ts.units == Q(1.0, "ms").units  # pyright: ignore
     times = [Q(500.0, "ms"), Q(1.0, "s")]
     assert diffrax.SaveAt(ts=times).subs.ts.units == times[0].units  # pyright: ignore
-    ts, ys = with_units(dfx.Euler(), dt0=Q(0.5, "s"), saveat=Whole(times)).ys
+    found = with_units(dfx.Euler(), dt0=Q(0.5, "s"), saveat=Whole(times)).ys
+    assert found is not None
+    ts, ys = found
     np.testing.assert_allclose(ts.m_as("s"), [0.5, 1.0])
     np.testing.assert_allclose(ys.m_as("m"), [1.0, 0.5])
 

@@ -116,11 +116,12 @@ def _try_steps(
         return jtu.tree_map(lambda x: x + 0.5 * jnp.abs(x), y), aux
 
     def steps(finder: Any, first: Any) -> Any:
-        y, state = first, finder.init(residual, first, args, options, f_struct, aux_struct, tags)
+        done, y = None, first
+        state = finder.init(residual, first, args, options, f_struct, aux_struct, tags)
         for _ in range(2):
             done, _ = finder.terminate(residual, y, args, options, state, tags)
             y, state, _ = finder.step(residual, y, args, options, state, tags)
-        return jtu.tree_map(jnp.add, first, y), done  # pyright: ignore[reportPossiblyUnbound]
+        return jtu.tree_map(jnp.add, first, y), done
 
     _try(finder, "a root finder", steps, finder, units.label(y))
 

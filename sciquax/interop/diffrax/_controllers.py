@@ -85,6 +85,16 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
     step_ts: Any
     jump_ts: Any
 
+    def __init__(
+        self,
+        controller: Any,
+        step_ts: Any = None,
+        jump_ts: Any = None,
+        store_rejected_steps: int | None = None,
+        _callback_on_reject: Callable[..., Any] | None = None,
+    ):
+        super().__init__(controller, step_ts, jump_ts, store_rejected_steps, _callback_on_reject)
+
 
 def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
     """What its `__init__` is to do, of Diffrax's and of the user's: keep times' units."""

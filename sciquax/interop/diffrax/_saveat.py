@@ -46,6 +46,17 @@ class SubSaveAt(diffrax.SubSaveAt):
 
     ts: Any
 
+    def __init__(
+        self,
+        *,
+        t0: bool = False,
+        t1: bool = False,
+        ts: Any = None,
+        steps: bool | int = 0,
+        fn: Callable[..., Any] = SAVE_Y,
+    ):
+        super().__init__(t0=t0, t1=t1, ts=ts, steps=steps, fn=fn)
+
 
 class SaveAt(diffrax.SaveAt):
     """What to save of a solution: as `diffrax.SaveAt`, with times that may be quantities.
