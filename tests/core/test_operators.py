@@ -3,6 +3,7 @@
 import operator
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,3 +203,44 @@ def test_rules_by_signature_are_not_kept_for_a_type_that_comes_later(monkeypatch
         assert_same(sqnp.cbrt(Ruled(x)), jnp.full(X.shape, 2.0))
     monkeypatch.setitem(globals(), "LEVEL", 5.0)
     assert_same(sqnp.cbrt(Ruled(x)), jnp.full(X.shape, 5.0))
+
+
+class Marked(ArrayValue):
+    """A stranger's type that refuses to be an array, with a rule for `lt` alone."""
+
+    array: Any
+    mark: str = eqx.field(static=True, default="a")
+
+    def aval(self):
+        return aval_of(self.array)
+
+    def materialise(self):
+        raise ValueError("Not an array.")
+
+
+@register(jax.lax.lt_p)
+def _less(x: Marked, y: Marked):
+    return x.array < y.array
+
+
+def test_a_comparison_is_read_from_the_right():
+    x, y = Marked(jnp.asarray([1.0, 3.0])), Marked(jnp.asarray([2.0, 2.0]))
+    np.testing.assert_array_equal(x < y, [True, False])
+    np.testing.assert_array_equal(y > x, [True, False])
+    np.testing.assert_array_equal(quaxify(lambda x, y: y > x)(x, y), [True, False])
+    counted = quaxify(
+        lambda x, y: jax.lax.while_loop(lambda i: (x < y)[i], lambda i: i + 1, jnp.asarray(0))
+    )
+    assert counted(x, y) == 1
+    with pytest.raises(ValueError, match="Not an array"):
+        _ = x <= y
+
+
+def test_values_that_are_no_arrays_are_equal_as_trees():
+    x, y = Marked(jnp.asarray([1.0, 3.0])), Marked(jnp.asarray([1.0, 2.0]))
+    assert (x == Marked(jnp.asarray([1.0, 3.0]))) is True
+    assert (x != Marked(jnp.asarray([1.0, 3.0]))) is False
+    assert (x == y) is False and (x != y) is True
+    assert (x == Marked(x.array, "b")) is False
+    with pytest.raises(ValueError, match="Not an array"):
+        _ = x == 1.0

@@ -257,3 +257,9 @@ def test_no_tracer_leaks(leak_check):
     x = jnp.asarray(X)
     quaxify(nested)(Wrapped(x), Wrapped(x))
     jax.jit(quaxify(jax.grad(lambda x, y: jnp.sum(scan_forward(x, y)[1]))))(Wrapped(x), Wrapped(x))
+
+
+def test_no_tracer_leaks_through_a_custom_derivative(leak_check):
+    """JAX keeps the trace in which a function with its own derivative was called."""
+    out = jax.jit(quaxify(lambda x: jax.nn.relu(x) * 2))(Wrapped(jnp.asarray(X)))
+    assert_same(unwrap(out), jax.nn.relu(jnp.asarray(X)) * 2)

@@ -4,7 +4,8 @@ Three sources, asked in this order:
 
 1. rules registered on a signature, `@register(mul_p)` with plum annotations;
 2. the handlers of primitives that hold functions, the same for every type;
-3. the outermost operand type's rule for the primitive or its family, `register_rule`;
+3. the outermost operand type's rule for the primitive or its family, `register_rule`; for a
+   comparison without one, a rule on a signature for the mirrored one, since `a < b` is `b > a`;
 
 and then the type's `default`. A resolution is kept in a plain dictionary that registration clears,
 unless a signature depends on more than its operands' classes.
@@ -12,6 +13,8 @@ unless a signature depends on more than its operands' classes.
 
 from collections.abc import Sequence
 from typing import Any
+
+from jax import lax
 
 from .._errors import AmbiguousRuleError
 from .._values.formulas import bind_plain
@@ -21,6 +24,8 @@ from .._values.unit_polymorphic import POWERS, UnitPolymorphic, stays_polymorphi
 from .._values.value import Value
 from .signatures import _signature_rules
 from .tables import HIGHER_ORDER, Rule, _resolved, family_rules
+
+_MIRRORED = {lax.lt_p: lax.gt_p, lax.gt_p: lax.lt_p, lax.le_p: lax.ge_p, lax.ge_p: lax.le_p}
 
 
 def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
@@ -74,7 +79,27 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
         if not any(t.polymorphic_constants for t in types):
             rule = _without_polymorphic(rule)
         return (_mark_polymorphic(rule) if stays else rule), keep
+    if not has_rule(primitive, operands) and (mirrored := _mirrored(primitive, operands)):
+        return mirrored, False
     return _rule_of_types(types, primitive), keep
+
+
+def has_rule(primitive: Any, operands: Sequence[Any]) -> bool:
+    """Whether there is a rule for these operands beside what their types do by default."""
+    rules = _signature_rules.get(primitive)
+    if rules is not None and rules.find(operands) is not None:
+        return True
+    return any(family_rules(t, primitive) for t in _value_types(operands))
+
+
+def _mirrored(primitive: Any, operands: Sequence[Any]) -> Rule | None:
+    """The rule on a signature for the comparison that is this one read from the right."""
+    other = _MIRRORED.get(primitive)
+    rules = _signature_rules.get(other)
+    found = None if rules is None else rules.find(operands[::-1])
+    if found is None:
+        return None
+    return lambda primitive, operands, params: found(other, operands[::-1], params)
 
 
 def _rule_of_types(types: Sequence[type[Value]], primitive: Any) -> Rule:

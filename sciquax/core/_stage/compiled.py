@@ -16,6 +16,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compat.jaxprs import Tracer
+from .._dispatch.resolve import has_rule
 from .._dispatch.tables import CACHES_TO_CLEAR
 from .._errors import LocatedError
 from .._values.array_methods import REDUCTIONS
@@ -182,4 +183,4 @@ def _compile(kept: _Kept, statics: list[Any], names: list[str]) -> Callable:
     return jax.jit(whole)
 
 
-CALLER.call, CALLER.compiled = call, call_compiled
+CALLER.call, CALLER.compiled, CALLER.has_rule = call, call_compiled, has_rule

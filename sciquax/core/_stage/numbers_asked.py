@@ -39,8 +39,14 @@ class Program:
         self.refused: str | None = None
 
     def finish(self, staged: Staged) -> list[Any]:
-        """The outputs, of what is left of the program."""
-        return self._run.finish(staged.jaxpr, staged.consts, staged.data)
+        """The outputs, of what is left of the program. It keeps nothing then.
+
+        JAX keeps the trace of a staged function for as long as the jaxpr of a derivative in it.
+        """
+        try:
+            return self._run.finish(staged.jaxpr, staged.consts, staged.data)
+        finally:
+            self._run, self._leaves, self._trace = Interpretation(()), (), None
 
     def value_of(self, tracer: StagingTracer) -> Any:
         """What a variable is, which the function has at hand as a tracer."""

@@ -5,7 +5,7 @@ They are JAX's functions on the value, as `quaxify` calls them. What calls is on
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -27,11 +27,13 @@ class _Caller:
     """What stages functions, filled in by `_stage/compiled.py`.
 
     `call(function, args, kwargs)` is `quaxify(function)(*args, **kwargs)`; `compiled` the same for
-    functions that close over nothing, compiled when they are called again alike.
+    functions that close over nothing, compiled when they are called again alike;
+    `has_rule(primitive, operands)` says whether anybody registered one.
     """
 
     call: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
     compiled: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+    has_rule: Callable[[Any, Sequence[Any]], bool]
 
 
 CALLER = _Caller()
@@ -48,7 +50,15 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 """Python's operators by the name between the underscores."""
 
 
+_EQUALITIES = {"eq": jax.lax.eq_p, "ne": jax.lax.ne_p}
+
 _PLAIN = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
+
+def _is_equal(x: Any, y: Any) -> bool:
+    """Whether two trees have the same structure, static fields and arrays."""
+    (xs, x_tree), (ys, y_tree) = jax.tree.flatten(x), jax.tree.flatten(y)
+    return x_tree == y_tree and all(map(np.array_equal, xs, ys))
 
 
 class Operators:
@@ -67,6 +77,8 @@ class Operators:
     - `_unary(name, *args)`: one of a single operand.
 
     `==` and `!=` are elementwise, so values do not hash, as arrays do not, unless a type says so.
+    Two values of a type that has no rule for them, and that refuses to be materialised, are
+    compared as the trees of arrays that they are, as Equinox's modules are.
     """
 
     __array_priority__ = 1000  # NumPy's arrays leave the operators to us
@@ -83,7 +95,15 @@ class Operators:
                 return NotImplemented
         elif not isinstance(other, _PLAIN):
             return NotImplemented
-        return CALLER.compiled(OPERATORS[name], (lhs, other) if forward else (other, rhs), {})
+        operands = (lhs, other) if forward else (other, rhs)
+        try:
+            return CALLER.compiled(OPERATORS[name], operands, {})
+        except Exception:
+            if name not in _EQUALITIES or kind is not type(self) or MODE.staging:
+                raise
+            if CALLER.has_rule(_EQUALITIES[name], operands):
+                raise
+            return _is_equal(*operands) == (name == "eq")
 
     def _unary(self, name: str, *args: Any) -> Any:
         return CALLER.compiled(OPERATORS[name], (self, *args), {})
