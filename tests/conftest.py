@@ -16,8 +16,7 @@ import pytest
 gc.set_threshold(100_000, 50, 100)
 
 # A test module may build arrays while it is imported, so these are set here, not in a fixture.
-# A test of NumPy's own broadcasting or promotion relaxes them for itself, with
-# `jax.numpy_rank_promotion("allow")` or `jax.numpy_dtype_promotion("standard")`.
+# A test of NumPy's own broadcasting or promotion relaxes them for itself, by the fixture `lenient`.
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -83,6 +82,13 @@ def getkey(request: pytest.FixtureRequest) -> Callable[[], jax.Array]:
 def x64() -> Iterator[None]:
     """64-bit numbers during one test; elsewhere JAX's default, 32, holds."""
     with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def lenient() -> Iterator[None]:
+    """NumPy's own broadcasting and promotion of dtypes, during one test."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         yield
 
 

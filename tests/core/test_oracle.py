@@ -28,11 +28,7 @@ from tests.units.catalogue import CASES, Q
 
 INLINED = ("jit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 
-
-@pytest.fixture(autouse=True)
-def _numpy_rules():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 # -- comparing programs ---------------------------------------------------------------------------

@@ -68,10 +68,7 @@ def adapted(seed=1, **options):
     return moved(loraify(BASE, rank=2, key=jr.key(seed), **options), seed)
 
 
-@pytest.fixture(autouse=True)
-def loose():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 @pytest.fixture(scope="module", params=["lora", "dora"])

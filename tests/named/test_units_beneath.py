@@ -22,11 +22,7 @@ X = Quantity(jnp.array([[3.0, -1.0, 2.5], [0.5, 4.0, -6.0]]), "m")
 Y = Quantity(jnp.array([[400.0, 20.0, 30.0], [75.0, 90.0, 10.0]]), "cm")
 NAMED_X, NAMED_Y = (NamedArray(q, ("x", "y")) for q in (X, Y))
 
-
-@pytest.fixture(autouse=True)
-def _numpy_rules():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 # All of the catalogue, a tenth of it at every run of the tests.

@@ -21,10 +21,7 @@ def forward(model, batch):
     return jax.vmap(model)(batch)
 
 
-@pytest.fixture(autouse=True)
-def loose():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def dots(jaxpr):

@@ -30,11 +30,7 @@ b, V = jr.normal(jr.key(0), (5,)), jr.normal(jr.key(1), (3, 5))
 s = jnp.arange(1.0, 4.0)
 solve, inv = jnp.linalg.solve, jnp.linalg.inv
 
-
-@pytest.fixture(autouse=True)
-def loose():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def close(actual, expected, tolerance=3e-4):

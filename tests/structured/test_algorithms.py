@@ -19,11 +19,7 @@ from sciquax.structured._kernels import thomas
 
 solve = quaxify(jnp.linalg.solve)
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 @pytest.mark.parametrize("n", [2, 5, 13])

@@ -20,11 +20,7 @@ from sciquax.structured import (
 from tests.structured.specimens import SPECIMENS, N
 from tests.structured.test_operations import QUICK
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def dense(x):

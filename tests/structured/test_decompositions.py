@@ -22,11 +22,7 @@ from sciquax.units import Quantity
 
 rng = np.random.default_rng(21)
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def normal(*shape, dtype=np.complex64):

@@ -31,11 +31,7 @@ D = jnp.asarray(RNG.normal(size=(N, N)), jnp.float32)
 several = jnp.array([0.25, 0.5, 0.75])
 rows = jnp.asarray(RNG.normal(size=(3, N)), jnp.float32)
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def agrees(program, matrix):

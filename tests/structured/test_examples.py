@@ -19,10 +19,7 @@ def load(name):
     return module
 
 
-@pytest.fixture(autouse=True)
-def as_users_run_it():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 @pytest.mark.slow

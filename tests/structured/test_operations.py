@@ -13,11 +13,7 @@ from sciquax.core import RuleError
 from tests.structured.operations import OPERATIONS, REFUSED
 from tests.structured.specimens import SPECIMENS, dense, largest_intermediate
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def assert_close(actual, expected):

@@ -21,11 +21,7 @@ from tests.structured.test_operations import assert_close
 
 RNG = np.random.default_rng(7)
 
-
-@pytest.fixture(autouse=True)
-def _lenient():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def normal(*shape):

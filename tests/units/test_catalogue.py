@@ -36,12 +36,7 @@ OTHER = {
     "1/s": [("kHz", 1e-3)],
 }
 
-
-@pytest.fixture(autouse=True)
-def _numpy_rules():
-    """As NumPy broadcasts and promotes: the catalogue is about functions, not about strictness."""
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def in_base(operands: tuple) -> list[Any]:
