@@ -12,7 +12,7 @@ from .spelling import quoted
 
 
 class DimensionalityError(LocatedError, pint.DimensionalityError):
-    """Two units that measure different things met, or a number was due and a quantity came.
+    """Two units of different dimensions met, or a quantity was given where a number was expected.
 
     **Attributes**: pint's `units1`, `units2`, `dim1`, `dim2`; `location`, the user's line;
     `remedy`.
