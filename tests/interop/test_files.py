@@ -321,7 +321,7 @@ def test_equinox_files_of_before():
         assert_same(tree_deserialise_leaves(path, in_metres)["x"], Quantity(1000 * X, "m"))
     for wrong, error, message in (
         (Quantity(X, "s"), DimensionalityError, "At \\['x'\\] the file has a quantity in 'km'"),
-        (Quantity(jnp.zeros(2, int), "m"), StoredTypeError, "At \\['x'\\] the file has float32"),
+        (Quantity(jnp.zeros(2, int), "m"), StoredTypeError, "At \\['x'\\] the file has f32"),
     ):
         with pytest.warns(UserWarning, match=told), pytest.raises(error, match=message):
             tree_deserialise_leaves(path, {**like, "x": wrong})

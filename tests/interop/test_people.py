@@ -297,7 +297,7 @@ def test_equinox_serialisation():
     file.seek(0)
     with pytest.raises(ValueError, match="The file has no unit where a quantity in 'km/h'"):
         sq_equinox.tree_deserialise_leaves(file, Q)
-    with pytest.raises(RuntimeError, match="At .magnitude the file has float32\\[3\\], `like` fl"):
+    with pytest.raises(RuntimeError, match="At .magnitude the file has f32\\[3\\], `like` f32"):
         sq_equinox.tree_deserialise_leaves(stored(Q), Quantity(jnp.zeros(2), "m/s"))
     model = eqx.nn.MLP(2, 2, 4, 1, key=jax.random.key(0))
     assert eqx.tree_equal(sq_equinox.tree_deserialise_leaves(stored(model), model), model)

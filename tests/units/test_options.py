@@ -133,11 +133,6 @@ def test_whole_multiples_are_counted_in_the_finer_unit():
         np.testing.assert_allclose(rest.m_as("m"), [0.0, 600.0], rtol=1e-6)
 
 
-def test_updates_in_another_unit_are_not_cut_off_to_integers():
-    q = Quantity(INTS, "km").at[1].set(Quantity(1500.0, "m"))
-    np.testing.assert_allclose(q.m_as("km"), [3.0, 1.5, 2.0, 7.0])
-
-
 def test_unit_diagonal_beside_numbers():
     a, b = Quantity(S, "km/m"), Quantity(X[:3], "s")
     solve = quaxify(lambda a, b: jsl.solve_triangular(a, b, lower=True, unit_diagonal=True))

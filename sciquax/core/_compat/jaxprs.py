@@ -37,8 +37,8 @@ def typeof(x: Any) -> Any:
     return _jax_core.typeof(x)
 
 
-_SCALARS = (bool, int, float, complex, np.generic)
-_NUMBERS = (*_SCALARS, np.ndarray)
+SCALARS = (bool, int, float, complex, np.generic)
+_NUMBERS = (*SCALARS, np.ndarray)
 
 
 def as_array(x: Any) -> Any:
@@ -46,15 +46,6 @@ def as_array(x: Any) -> Any:
     if not isinstance(x, _NUMBERS) or getattr(x, "dtype", None) == jax.dtypes.float0:
         return x
     return jax.numpy.asarray(x)
-
-
-def with_arrays(x: Any) -> Any:
-    """A pytree whose numbers that are literals of jaxprs are JAX's arrays."""
-    leaves, tree = jax.tree.flatten(x)
-    if not any(isinstance(leaf, _SCALARS) for leaf in leaves):
-        return x
-    made = [as_array(leaf) if isinstance(leaf, _SCALARS) else leaf for leaf in leaves]
-    return jax.tree.unflatten(tree, made)
 
 
 def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:

@@ -10,9 +10,19 @@ from jax._src import (
 )
 
 from .code import pass_through
+from .jaxprs import SCALARS, as_array
 
 taken_apart: Callable[..., tuple[list[Any], Any]] = tree_util.default_registry.flatten
 """`jax.tree.flatten`, whatever is intercepted."""
+
+
+def with_arrays(x: Any) -> Any:
+    """A pytree whose numbers that are literals of jaxprs are JAX's arrays."""
+    leaves, tree = taken_apart(x)
+    if not any(isinstance(leaf, SCALARS) for leaf in leaves):
+        return x
+    made = [as_array(leaf) if isinstance(leaf, SCALARS) else leaf for leaf in leaves]
+    return tree.unflatten(made)
 
 
 def intercept_trees(

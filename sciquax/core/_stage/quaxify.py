@@ -8,7 +8,8 @@ import jax
 import jax.tree_util as jtu
 
 from .._compat.frames import user_location
-from .._compat.jaxprs import Literal, as_array, with_arrays
+from .._compat.jaxprs import Literal, as_array
+from .._compat.trees import with_arrays
 from .._errors import LocatedError, Location, user_line
 from .._functions.call import call_whole
 from .._functions.intercept import install, rules_of
