@@ -367,3 +367,21 @@ def test_a_long_loop_does_not_keep_what_it_dropped():
 
     quaxify(program)(Quantity(jnp.ones(1237), "m"))
     assert len(alive) == 10 and alive[-1] == alive[4]
+
+
+class Grid(np.lib.mixins.NDArrayOperatorsMixin):
+    """A stranger's array, for which NumPy's functions are JAX's."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __array_ufunc__(self, ufunc, method, *inputs):
+        arrays = [x.data if isinstance(x, Grid) else x for x in inputs]
+        return Grid(getattr(jnp, ufunc.__name__)(*arrays))
+
+
+@pytest.mark.parametrize("wrap", [quaxify, lambda f: jax.jit(quaxify(f))])
+def test_a_variable_leaves_numpys_functions_to_a_class_that_takes_them(wrap):
+    function = lambda x, dt: (dt * Grid(x) + Grid(x)).data  # noqa: E731
+    out = wrap(function)(Quantity(jnp.arange(3.0), "m"), jnp.float32(0.5))
+    np.testing.assert_allclose(out.m_as("m"), [0.0, 1.5, 3.0])

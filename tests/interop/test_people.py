@@ -321,7 +321,7 @@ def test_orbax(tmp_path):
         ):
             sq_orbax.restore(tmp_path / "a", {**like, "x": Quantity(jnp.zeros(3), "s")})
         with pytest.raises(
-            ValueError, match="the checkpoint has Quantity\\(float32\\[3\\]\\), `like` fl"
+            ValueError, match="the checkpoint has Quantity\\(f32\\[3\\]\\), `like` f32"
         ):
             sq_orbax.restore(tmp_path / "a", {**like, "x": jnp.zeros(3)})
 

@@ -3,6 +3,7 @@
 import operator
 import os
 import sys
+import types
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -156,14 +157,22 @@ def _function_of_numpys(
 def _ufunc_of_numpys(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """The same of `np.sqrt` and its like, which NumPy's arrays call for operators too.
 
-    For these, `array * variable`, nobody asks for numbers.
+    For these, `array * variable`, nobody asks for numbers. Objects of a stranger's class that take
+    such functions themselves go first.
     """
+    if any(map(_takes_ufuncs, inputs)):
+        return NotImplemented
     like = elementwise(ufunc, method, kwargs, jnp)
     operator = method == "__call__" and any(isinstance(x, (np.ndarray, np.generic)) for x in inputs)
     if like is not None and (operator or _holds_a_value(inputs)):
         return like(*inputs)
     numbers = [np.asarray(x) if isinstance(x, StagingTracer) else x for x in inputs]
     return getattr(ufunc, method)(*numbers, **kwargs)
+
+
+def _takes_ufuncs(x: Any) -> bool:
+    known = isinstance(x, (np.ndarray, np.generic, StagingTracer))
+    return not known and isinstance(getattr(x, "__array_ufunc__", None), types.MethodType)
 
 
 def _holds_a_value(tree: Any) -> bool:
