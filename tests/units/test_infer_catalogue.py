@@ -10,9 +10,9 @@ import pytest
 from sciquax.units import Inferred, Quantity, Unknown, infer
 
 from .catalogue import CASES
-from .test_catalogue import _numpy_rules as _numpy_rules, in_base, run
+from .test_catalogue import in_base, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("lenient")]
 
 
 def dimension(x: Any) -> dict[str, Fraction]:
