@@ -163,7 +163,7 @@ def main(argv=None):
     atoms = solution.ys["O"] + 2 * solution.ys["O2"] + 3 * ozone
     drift = float(jnp.max(jnp.abs(atoms / atoms[0] - 1)))
     print(f"atoms appear or vanish by {drift:.1e}")
-    if worst > 1e-5 or drift > 1e-8 or abs(ratio - 1) > 0.02:
+    if worst > 1e-4 or drift > 1e-8 or abs(ratio - 1) > 0.02:
         raise SystemExit("this is not what SciPy and the steady state say")
     try:
         simulate(times, mistaken_chemistry)
