@@ -79,7 +79,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
         if not any(t.polymorphic_constants for t in types):
             rule = _without_polymorphic(rule)
         return (_mark_polymorphic(rule) if stays else rule), keep
-    if not has_rule(primitive, operands) and (mirrored := _mirrored(primitive, operands)):
+    if (mirrored := _mirrored(primitive, operands)) and not has_rule(primitive, operands):
         return mirrored, False
     return _rule_of_types(types, primitive), keep
 

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,12 +56,6 @@ _EQUALITIES = {"eq": jax.lax.eq_p, "ne": jax.lax.ne_p}
 _PLAIN = (jax.Array, np.ndarray, np.generic, int, float, complex)
 
 
-def _is_equal(x: Any, y: Any) -> bool:
-    """Whether two trees have the same structure, static fields and arrays."""
-    (xs, x_tree), (ys, y_tree) = jax.tree.flatten(x), jax.tree.flatten(y)
-    return x_tree == y_tree and all(map(np.array_equal, xs, ys))
-
-
 class Operators:
     """Python's operators, which each array type inherits.
 
@@ -103,7 +98,7 @@ class Operators:
                 raise
             if CALLER.has_rule(_EQUALITIES[name], operands):
                 raise
-            return _is_equal(*operands) == (name == "eq")
+            return bool(eqx.tree_equal(*operands)) == (name == "eq")
 
     def _unary(self, name: str, *args: Any) -> Any:
         return CALLER.compiled(OPERATORS[name], (self, *args), {})
