@@ -137,15 +137,15 @@ def _blank(cls: type[LocatedError], args: tuple[Any, ...]) -> LocatedError:
 
 
 class RuleError(LocatedError, TypeError):
-    """An operation that a value's type cannot take: no rule, or a rule that refuses."""
+    """A value's type has no rule for an operation, or its rule refuses the operands."""
 
 
 class AmbiguousRuleError(RuleError):
-    """Two registered rules fit equally well."""
+    """Two registered rules fit an operation equally well."""
 
 
 class CarryError(RuleError):
-    """The types of a loop's carry, or of a conditional's branches, do not settle."""
+    """The branches of a conditional, or a loop's carry before and after, differ in type."""
 
 
 class MisshapenError(RuleError):
@@ -153,7 +153,7 @@ class MisshapenError(RuleError):
 
 
 class OutsideQuaxifyError(RuleError):
-    """A JAX function was handed a value outside of `quaxify`."""
+    """A JAX function received a value outside of `quaxify`."""
 
 
 def wanted(what: str, x: Any, kinds: Any, text: str) -> Any:

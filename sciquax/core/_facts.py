@@ -290,9 +290,18 @@ def register_facts(primitive: Any, facts: Facts) -> None:
 
 
 def facts_of(primitive: Any) -> Facts:
-    """The facts about a primitive; one that nobody has classified is left to each type.
+    """The facts by which types have rules for a primitive.
 
-    A primitive of somebody else's that merely shares a name with one of JAX's is unknown.
+    A primitive that nobody has classified has the facts `Structure.OTHER` and `Scaling.SPECIAL`,
+    and so has a primitive of another library that shares its name with one of JAX's.
+
+    ```python
+    >>> import jax
+    >>> from sciquax.core import facts_of
+    >>> facts_of(jax.lax.add_p).scaling
+    <Scaling.JOIN: 'the data operands are of one kind and so is every output'>
+
+    ```
     """
     known = FACTS.get(primitive.name) or _REGISTERED.get(primitive.name)
     if known is None or _EXPORTED.get(primitive.name, primitive) is not primitive:

@@ -72,12 +72,19 @@ def interpret(
     literals: list[Any] | None = None,
     stated: list[Any] | None = None,
 ) -> list[Any]:
-    """The outputs of a jaxpr on values and arrays. Polymorphic constants come out as such.
+    """Carry out a jaxpr on values and arrays, equation by equation.
 
-    With `deferring`, arrays known by a formula are kept so even if no operand asks for it, and in
-    the outputs. `data` holds the ids of constants that the program does not state. `literals` is
-    filled with those of which the outputs are made, see `trust.py`, and `stated` with the numbers
-    that outputs are, whoever calls.
+    **Arguments**
+
+    - `jaxpr`, `consts`: the program and its constants.
+    - `operands`: a value or an array for each of the program's inputs.
+    - `deferring`: whether arrays that are known by a formula stay formulas although no operand asks
+      for it, in the outputs too.
+    - `data`: the ids of those constants that the program does not state.
+    - `literals`: a list that receives, for each output, the literals it is made of; see `trust.py`.
+    - `stated`: a list that receives, for each output, the number that the program states for it.
+
+    **Returns** the outputs. Numbers that fit every unit are marked as `UnitPolymorphic`.
     """
     return Interpretation(operands, deferring).finish(jaxpr, consts, data, literals, stated)
 

@@ -18,7 +18,24 @@ def jacfwd(
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Callable[..., Any]:
-    """As `jax.jacfwd`, unit-aware: each block in output units per input unit."""
+    """The Jacobian of a function of values by forward mode: `jax.jacfwd` with types.
+
+    **Arguments**: those of `jax.jacfwd`.
+
+    **Returns** a function that gives the Jacobian. Its block for one output and one input has the
+    shape of the output followed by that of the input, and the unit of the output divided by that of
+    the input.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> speeds = Quantity(jnp.array([1.0, 2.0]), "m/s")
+    >>> sciquax.jacfwd(lambda t: t * speeds)(Quantity(3.0, "s"))
+    Quantity([1., 2.], 'm/s')
+
+    ```
+    """
     return _jacobian(jax.jacfwd, fun, argnums, has_aux, holomorphic=holomorphic)
 
 
@@ -29,7 +46,10 @@ def jacrev(
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """As `jax.jacrev`, unit-aware: each block in output units per input unit."""
+    """The Jacobian of a function of values by reverse mode: `jax.jacrev` with types.
+
+    **Arguments**: those of `jax.jacrev`. **Returns** what [`sciquax.jacfwd`][] does.
+    """
     return _jacobian(
         jax.jacrev, fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int
     )
@@ -41,7 +61,21 @@ def hessian(
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Callable[..., Any]:
-    """As `jax.hessian`, unit-aware: output units per both inputs' units."""
+    """The matrix of second derivatives of a function of values: `jax.hessian` with types.
+
+    **Arguments**: those of `jax.hessian`.
+
+    **Returns** a function that gives the Hessian. Its block for two inputs has the shape of the
+    output followed by the shapes of both, and the unit of the output divided by the units of both.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> sciquax.hessian(lambda t: Quantity(5.0, "m/s**2") * t**2)(Quantity(3.0, "s"))
+    Quantity(10.0, 'm/s**2')
+
+    ```
+    """
     return jacfwd(
         jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic=holomorphic
     )

@@ -49,9 +49,17 @@ def value_and_grad(
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """As `jax.value_and_grad`, unit-aware.
+    """The value and the gradient of a function of values: `jax.value_and_grad` with types.
 
-    For `fun` in J and an argument in m the gradient is a quantity in J/m. Arguments as in JAX.
+    If `fun` returns energy in J and the argument is a length in m, the gradient is in J/m.
+
+    **Arguments**: those of `jax.value_and_grad`. `fun` may be quaxified or not; it returns one
+    array, or a value that holds one, of shape ().
+
+    **Returns** a function that gives `(value, gradient)`. The gradient of an argument has its tree,
+    its shape, and the unit of the output divided by that of the argument.
+
+    **Raises** TypeError if `fun` returns several arrays, or one that is no scalar.
 
     ```python
     >>> import sciquax
@@ -100,7 +108,20 @@ def grad(
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """As `jax.grad`, unit-aware: see [`sciquax.value_and_grad`][]."""
+    """The gradient of a function of values: `jax.grad` with types.
+
+    **Arguments, Raises**: as for [`sciquax.value_and_grad`][].
+
+    **Returns** a function that gives the gradient, or `(gradient, aux)` with `has_aux`.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> sciquax.grad(lambda t: 0.5 * Quantity(10.0, "m/s**2") * t**2)(Quantity(3.0, "s"))
+    Quantity(30.0, 'm/s')
+
+    ```
+    """
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
     @boundary
@@ -136,10 +157,22 @@ def jvp(
     tangents: Sequence[Any],
     has_aux: bool = False,
 ) -> tuple[Any, ...]:
-    """As `jax.jvp`, unit-aware.
+    """The value of a function of values and its derivative along a direction: `jax.jvp` with types.
 
-    Tangents are in the units of the primals, or in any others by one common factor: for positions
-    in m and velocities in m/s the output's tangent is per second.
+    **Arguments**: those of `jax.jvp`. The tangents are in the units of the primals, or all of them
+    in those units times one common unit: velocities beside positions give a change per second.
+
+    **Returns** `(value, tangent)`, or `(value, tangent, aux)` with `has_aux`.
+
+    **Raises** `DimensionalityError` if two tangents differ from their primals by different units.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> sciquax.jvp(lambda r: r**2, (Quantity(3.0, "m"),), (Quantity(2.0, "m/s"),))
+    (Quantity(9.0, 'm**2'), Quantity(12.0, 'm**2/s'))
+
+    ```
     """
     primals = tuple(primals)
     tangents, rate = align(primals, tuple(tangents))
@@ -164,7 +197,13 @@ def linearize(
 ) -> tuple[Any, Callable[..., Any], Any]: ...
 @takes_values
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """As `jax.linearize`, unit-aware: tangents as in [`sciquax.jvp`][]."""
+    """The value of a function of values and its derivative as a linear function.
+
+    **Arguments**: those of `jax.linearize`.
+
+    **Returns** `(value, pushforward)`, and `aux` with `has_aux`. `pushforward` takes tangents as
+    [`sciquax.jvp`][] does, and gives the tangent of the output.
+    """
     leaves, linear, (structure, aux) = jax.linearize(
         _flat(fun, {}, has_aux), *primals, has_aux=True
     )
@@ -192,10 +231,22 @@ def vjp(
 ) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]: ...
 @takes_values
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """As `jax.vjp`, unit-aware.
+    """The value of a function of values and the function that pulls cotangents back: `jax.vjp`.
 
-    A cotangent in units of L per output gives gradients in L per input; plain cotangents count as
-    dimensionless.
+    **Arguments**: those of `jax.vjp`.
+
+    **Returns** `(value, pull)`, and `aux` with `has_aux`. `pull` takes the derivative of some
+    quantity L by the output, and gives a tuple of the derivatives of L by each input. Plain arrays
+    count as dimensionless.
+
+    ```python
+    >>> import sciquax
+    >>> from sciquax.units import Quantity
+    >>> area, pull = sciquax.vjp(lambda r: r**2, Quantity(3.0, "m"))
+    >>> pull(Quantity(1.0, "J/m**2"))
+    (Quantity(6.0, 'J/m'),)
+
+    ```
     """
     leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
     out = jtu.tree_unflatten(structure.item, leaves)
@@ -220,9 +271,9 @@ def run(
     kwargs: dict[str, Any],
     finish: Callable[[Any], Any] = strip,
 ) -> Any:
-    """Call `fun` on values: quaxified, or directly if it uses the values' own attributes.
+    """Call a function on values: quaxified, or directly if it uses the values' own attributes.
 
-    `finish` is what becomes of outputs that are polymorphic constants, see `_quaxify.call`.
+    **Arguments**: as for [`sciquax.core.call`][].
     """
     if MODE.staging:  # as all that the user's function calls
         return fun(*args, **kwargs)

@@ -29,9 +29,25 @@ _MIRRORED = {lax.lt_p: lax.gt_p, lax.gt_p: lax.lt_p, lax.le_p: lax.ge_p, lax.ge_
 
 
 def bind(primitive: Any, *operands: Any, **params: Any) -> Any:
-    """Bind a primitive on values and arrays: the rule that fits, or JAX itself without values.
+    """Apply a primitive to values and arrays.
 
-    What a rule calls to go on with what it stripped itself down to.
+    A rule calls this for the operation on what its own type holds, which may be another value.
+
+    **Arguments**: a JAX primitive, its operands, and its parameters.
+
+    **Returns** the result of the rule that fits the operands' types. If all are plain arrays, JAX
+    binds the primitive. Primitives with several results give a list.
+
+    **Raises** `RuleError` if no rule fits, and whatever the rule raises.
+
+    ```python
+    >>> import jax
+    >>> from sciquax.core import bind
+    >>> from sciquax.units import Quantity
+    >>> bind(jax.lax.add_p, Quantity(1.0, "m"), Quantity(50.0, "cm"))
+    Quantity(1.5, 'm')
+
+    ```
     """
     for x in operands:
         if type(x) in VALUE_TYPES:

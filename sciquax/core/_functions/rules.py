@@ -81,7 +81,11 @@ class _Chosen:
 
 
 def payload_of(x: Any, outer: type[Value]) -> Any:
-    """What a value of a type holds, polymorphic if the value is; other operands as they are."""
+    """The array inside a value.
+
+    **Arguments**: an operand, and the type whose layer is taken off. Operands of other types are
+    returned unchanged. The array of a [`sciquax.core.UnitPolymorphic`][] value is polymorphic too.
+    """
     inner = strip(x)
     if type(inner) is not outer:
         return x
@@ -132,12 +136,19 @@ def add_function_rule(cls: type, function: Callable[..., Any], rule: Callable[..
 
 
 def register_labelling(cls: type[Value], through: Callable[..., Any]) -> Callable[..., Any]:
-    """Say how a type that only labels what it holds lets whole functions through.
+    """Give a type that only labels arrays access to the rules that its arrays have for functions.
 
-    `through(function, rule, args, kwargs)` calls the rule, which takes arguments and keywords, on
-    what the values hold, and labels the results; or gives NotImplemented, as the rule may. A type
-    qualifies if what a result holds is always the function of what the operands hold: names do,
-    units (which are converted) do not.
+    A type only labels if the array of a result is always the function of the operands' arrays.
+    Named axes do; units do not, since they convert numbers.
+
+    **Arguments**
+
+    - `cls`: the type.
+    - `through`: called as `through(function, rule, args, kwargs)` for a whole function that has a
+      rule for the arrays inside. It calls `rule(args, kwargs)` on those arrays and labels the
+      results. It may return NotImplemented, as the rule may.
+
+    **Returns** `through`.
     """
     _labelling[cls] = through
     return through

@@ -52,7 +52,7 @@ _REDUCTIONS = {getattr(jnp, name) for name in REDUCTIONS}
 
 
 def is_compiled_function(fn: Any) -> bool:
-    """Whether JAX compiles a function as a whole: it is jitted, a `jnp.ufunc` or a reduction."""
+    """Whether JAX compiles a function as a whole: a jitted one, a `jnp.ufunc` or a reduction."""
     if isinstance(fn, types.FunctionType):
         return fn in _REDUCTIONS
     return hasattr(fn, "lower") or isinstance(fn, jnp.ufunc)

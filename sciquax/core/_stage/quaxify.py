@@ -113,10 +113,10 @@ def call(
     filter_spec: Any = True,
     finish: Callable[[Any], Any] = strip,
 ) -> Any:
-    """What a quaxified function does when called.
+    """Call a function as [`sciquax.quaxify`][] of it does.
 
-    **Arguments**: as for `quaxify`; and `finish`, what becomes of an output that is a polymorphic
-    constant, which is to drop the mark (`lambda x: x` keeps it).
+    **Arguments**: the function, its arguments and keywords, `filter_spec` as for `quaxify`, and
+    `finish`, which is applied to outputs marked as `UnitPolymorphic`. By default it drops the mark.
     """
     tree = (fn, args, kwargs)
     leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
@@ -160,7 +160,7 @@ def call_or_stage(
     kwargs: dict[str, Any],
     finish: Callable[[Any], Any] = strip,
 ) -> Any:
-    """Call `fn` directly; if it hands a value it captured or holds to JAX, stage it instead."""
+    """Call a function directly, or stage it if it hands a captured value to JAX."""
     install()
     install_tree_hook()
     guard_foreign()
@@ -229,9 +229,9 @@ def stage_and_interpret(
 def output_places(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[Location | None]:
-    """The user's lines that made the outputs of `fn`, leaf by leaf (values count as leaves).
+    """The user's line that made each output of a function. Values count as one output each.
 
-    Stages the function again: for error messages only.
+    This stages the function again, so it is meant for error messages.
     """
     fn = fn.fn if isinstance(fn, _Quaxify) else fn
     leaves, treedef = jtu.tree_flatten((fn, args, kwargs), is_leaf=is_value)

@@ -14,9 +14,23 @@ from .unit_polymorphic import UnitPolymorphic, strip
 
 
 def common_type(lhs: Any, rhs: Any) -> Any:
-    """An example of the type that both become.
+    """An example of the type that two values both become, in branches or round a loop.
 
-    **Raises** `Unsettled` if there is none.
+    **Arguments**: two values or arrays of one shape.
+
+    **Returns** a value, or a `jax.ShapeDtypeStruct` for a plain array. Its type, its static fields,
+    and the shapes and dtypes of its leaves count, not their numbers.
+
+    **Raises** `Unsettled` if the two have no common type.
+
+    ```python
+    >>> from sciquax.core import common_type, convert_to
+    >>> from sciquax.units import Quantity
+    >>> metres = common_type(Quantity(1.0, "m"), Quantity(50.0, "cm"))
+    >>> convert_to(Quantity(50.0, "cm"), metres)
+    Quantity(0.5, 'm')
+
+    ```
     """
     if type(lhs) not in VALUE_TYPES and type(rhs) not in VALUE_TYPES:
         return lhs
@@ -32,7 +46,12 @@ def common_type(lhs: Any, rhs: Any) -> Any:
 
 
 def convert_to(value: Any, example: Any) -> Any:
-    """`value` in the type of `example`, an outcome of `common_type` that involved it."""
+    """Convert a value to the type of an example.
+
+    **Arguments**: the value, and what [`sciquax.core.common_type`][] gave for it and another.
+
+    **Raises** `Unsettled` if the value's type has no such conversion.
+    """
     if type(value) not in VALUE_TYPES and type(example) not in VALUE_TYPES:
         return value
     if _form(value) == _form(example):

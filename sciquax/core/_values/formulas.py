@@ -22,7 +22,9 @@ _makers: dict[str, Maker] = {}
 
 
 def register_deferred(name: str, maker: Maker) -> Maker:
-    """Give the maker of a primitive's deferred results.
+    """Have the result of a primitive kept as a formula for types that want formulas.
+
+    Masks and constants are arrays of n x n elements that a structured matrix would rather not see.
 
     **Arguments**: the primitive's name, and `maker(operands, params)`, which returns a transient
     value, or None to compute the array as usual.

@@ -22,12 +22,22 @@ VALUE_TYPES: set[type] = set()
 
 
 def is_value(x: Any) -> bool:
-    """Whether `x` is a custom array-ish object."""
+    """Whether the class of `x` is a subclass of [`sciquax.Value`][]."""
     return type(x) in VALUE_TYPES
 
 
 def aval_of(x: Any) -> Any:
-    """The abstract value of a value, an array or a Python scalar."""
+    """The shape and dtype of a value, an array or a Python scalar, as JAX's `ShapedArray`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.core import aval_of
+    >>> from sciquax.units import Quantity
+    >>> aval_of(Quantity(jnp.zeros((2, 3)), "m")).shape
+    (2, 3)
+
+    ```
+    """
     if type(x) in VALUE_TYPES:
         return type(x).aval(x)  # Equinox makes a pytree of `x.aval`
     if isinstance(x, jax.ShapeDtypeStruct):
@@ -36,7 +46,17 @@ def aval_of(x: Any) -> Any:
 
 
 def describe(x: Any) -> str:
-    """A short description of an operand for error messages: type, dtype and shape, unit."""
+    """A short description of a value or an array for error messages.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from sciquax.core import describe
+    >>> from sciquax.units import Quantity
+    >>> describe(Quantity(jnp.zeros(3), "m")), describe(jnp.zeros(3))
+    ("Quantity(f32[3], 'm')", 'f32[3]')
+
+    ```
+    """
     if type(x) in VALUE_TYPES:
         if not is_whole(x):
             return f"{type(x).__name__}(...)"
@@ -197,7 +217,10 @@ def captured_foreign(x: Any) -> RuleError:
 
 
 def converter_for(kind: type) -> Taker | None:
-    """What makes a value of an instance of a class; None for nearly all classes."""
+    """The function that turns instances of another library's class into values.
+
+    **Returns** None for a class that no [`sciquax.core.register_foreign`][] knows.
+    """
     try:
         return _takers[kind]
     except KeyError:
@@ -209,7 +232,16 @@ def converter_for(kind: type) -> Taker | None:
 
 
 def from_foreign(x: Any) -> Any:
-    """`x`, or the value that it is if it belongs to another library."""
+    """Turn another library's object into a value; return anything else unchanged.
+
+    ```python
+    >>> import pint
+    >>> from sciquax.core import from_foreign
+    >>> from_foreign(pint.Quantity(3.0, "m"))
+    Quantity(3.0, 'm')
+
+    ```
+    """
     taker = converter_for(type(x))
     return x if taker is None else taker(x)
 
@@ -274,6 +306,6 @@ def adopt_all(tree: Any) -> Any:
 
 
 def is_value_or_foreign(x: Any) -> bool:
-    """Whether `x` is a value, or becomes one."""
+    """Whether `x` is a value, or an object that [`sciquax.core.from_foreign`][] turns into one."""
     kind = type(x)
     return kind in VALUE_TYPES or converter_for(kind) is not None

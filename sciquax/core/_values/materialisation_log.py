@@ -73,7 +73,7 @@ def log_materialisations(*, error: bool = False) -> Iterator[list[Materialisatio
 
 
 def materialised(value: Any, operation: str) -> Any:
-    """`value.materialise()`, because `operation` has no other way; and this is told.
+    """Materialise a value for an operation that has no other way, and log it.
 
     **Raises** `RuleError` within `log_materialisations(error=True)`.
     """

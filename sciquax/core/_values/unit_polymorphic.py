@@ -62,7 +62,7 @@ _INTEGER_LIMITS = frozenset(
 
 
 def strip(x: Any) -> Any:
-    """What `x` is when nothing decided its unit."""
+    """Remove the mark of a number that fits every unit; return anything else unchanged."""
     return x.inner if type(x) is UnitPolymorphic else x
 
 

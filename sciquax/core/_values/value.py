@@ -24,11 +24,11 @@ from .mode import MODE
 
 
 class Value(Display, eqx.Module, metaclass=ValueMeta):
-    """An array-ish object that JAX programs can be interpreted on. Subclass to make one.
+    """The base class of array-ish objects. Subclass it to make a type.
 
-    A value is an Equinox module: its fields are its leaves, or are marked
-    `eqx.field(static=True)`. Register rules for it with [`sciquax.register`][], or give whole
-    families with `register_rule`; what has neither goes to `default`.
+    A value is an Equinox module: its fields are its leaves, unless they are marked
+    `eqx.field(static=True)`. Give it rules with [`sciquax.register_rule`][], or with
+    [`sciquax.register`][] by signature; operations without a rule go to `default`.
 
     **Attributes for subclasses**
 
@@ -262,13 +262,13 @@ _AS_ARRAY = ("jax.numpy.asarray", "jax.numpy.array")
 
 
 class ArrayValue(ArrayMethods, Value):
-    """A `Value` that stands for one array: `aval()` is its shape and dtype.
+    """A `Value` that stands for one array, whose shape and dtype `aval()` gives.
 
-    Primitives without a rule materialise it, if it agrees to. It has Python's operators, the array
-    methods and `.at`, which do what `quaxify` of JAX's functions does; a type that knows better
-    overrides one of them, or a hook that many share: `_binary(name, lhs, rhs)` and
+    Operations without a rule materialise it, if it defines `materialise`. It has Python's
+    operators, JAX's array methods and `.at`, which do what `quaxify` of JAX's functions does. A
+    subclass may override one of them, or a hook that many share: `_binary(name, lhs, rhs)` and
     `_unary(name, *args)` of operators, `_method(name, args, kwargs)` of methods, and
-    `_update(index, what, args, kwargs)` of `.at`.
+    `_update(index, what, args, kwargs)` of `.at`. [`sciquax.register_rule`][] has an example.
     """
 
     def __repr__(self) -> str:
