@@ -1,6 +1,6 @@
 """Matrices by structure, which keep it through ordinary `jnp` code."""
 
-from typing import Any
+from typing import Any as _Any
 
 from sciquax.core.internal import adapter as _adapter
 
@@ -57,8 +57,10 @@ from ._matrix.properties import PROPERTIES as PROPERTIES
 from . import _arithmetic as _arithmetic, _functions as _functions, _primitives as _primitives  # isort: skip
 
 
-def to_lineax(matrix: Any) -> Any:
-    """A structured matrix, or an array, as a Lineax operator: `sciquax.interop.lineax.to_lineax`.
+def to_lineax(matrix: _Any) -> _Any:
+    """The Lineax operator of a structured matrix: as `sciquax.interop.lineax.to_lineax`.
+
+    **Arguments**: a matrix of this package, or an array, of shape (m, n).
 
     ```python
     >>> import jax.numpy as jnp
@@ -74,6 +76,9 @@ def to_lineax(matrix: Any) -> Any:
     return _adapter("lineax").to_lineax(matrix)
 
 
-def from_lineax(operator: Any) -> Any:
-    """A Lineax operator as a structured matrix: `sciquax.interop.lineax.from_lineax`."""
+def from_lineax(operator: _Any) -> _Any:
+    """The structured matrix of a Lineax operator: as `sciquax.interop.lineax.from_lineax`.
+
+    **Raises** TypeError for an operator without a structure.
+    """
     return _adapter("lineax").from_lineax(operator)

@@ -5,7 +5,7 @@ the others, solvers and adjoints among them, are Diffrax's own. The solver's ari
 magnitudes: units are checked where the user's functions are called, and while JAX traces.
 """
 
-from typing import Any
+from typing import Any as _Any
 
 import diffrax
 
@@ -31,7 +31,7 @@ from ._saveat import SaveAt as SaveAt, SubSaveAt as SubSaveAt
 from ._solve import diffeqsolve as diffeqsolve
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name.startswith("__"):
         raise AttributeError(name)
     try:

@@ -6,7 +6,7 @@ if the user had stripped them: the same numbers, the same compiled program. The 
 quantities, and units are checked while JAX traces.
 """
 
-from typing import Any
+from typing import Any as _Any
 
 import optimistix
 
@@ -18,7 +18,7 @@ from ._solve import (
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name.startswith("__"):
         raise AttributeError(name)
     try:

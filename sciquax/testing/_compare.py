@@ -1,4 +1,4 @@
-"""Helpers for tests of programs that use quantities, named arrays and structured matrices."""
+"""Comparing trees of values within tolerances."""
 
 from typing import Any
 
