@@ -1,4 +1,4 @@
-"""What is installed, as a report of a fault needs it."""
+"""The installed versions, for bug reports."""
 
 import importlib.metadata
 import platform

@@ -1,4 +1,4 @@
-"""What a file says is stored, held against the value that is to be filled."""
+"""Comparing the description in a file with the value that it is to fill."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What is particular to a class of values when it is read.
+    """How the values of one class are read.
 
     **Attributes**: `differences`, from the static fields as they are written, the value to be
     filled and its path; `convert`, from a value that was read, in the static fields of the one to

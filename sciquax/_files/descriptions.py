@@ -79,7 +79,7 @@ def _described(x: Any, arrays: list[Any]) -> Any:
 
 
 def entries(tree: Any) -> dict[str, Any]:
-    """What is stored of a tree that is no value and no array, by path."""
+    """The entries of a tree that are neither values nor arrays, by path."""
     leaves = jtu.tree_leaves_with_path(tree, is_leaf=is_value)
     return {jtu.keystr(path): x for path, x in leaves if is_value(x) or is_array(x)}
 

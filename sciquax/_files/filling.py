@@ -81,7 +81,7 @@ def plain(x: Any) -> Any:
 
 
 def placed(x: Any, like: Any) -> Any:
-    """What `plain` made, as what is in `like`: JAX's, NumPy's, a Python number, a key."""
+    """An entry made by `plain`, as what stands in `like`: JAX's, NumPy's, a number, a key."""
     if isinstance(like, (jax.Array, jax.ShapeDtypeStruct)):
         x = jnp.asarray(x)
         if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):

@@ -67,7 +67,7 @@ def written(x: Any) -> Any:
 
 
 def read(x: Any) -> Any:
-    """What `written` made this of.
+    """The object from which `written` made this text.
 
     **Raises** `Unreadable` for functions and objects of types that nobody registered, ValueError
     for what `written` does not write.
@@ -109,7 +109,7 @@ def _read(tag: str, x: Any) -> Any:
 
 
 def shown(x: Any) -> str:
-    """What is written, for an error message."""
+    """The static part in an error message."""
     if isinstance(x, dict) and "set" in x:
         return f"{{{', '.join(map(shown, x['set']))}}}"
     try:
@@ -119,7 +119,7 @@ def shown(x: Any) -> str:
 
 
 def text_of(x: Any) -> str:
-    """What is written, as the text by which it is compared."""
+    """The static part as the text by which it is compared."""
     return json.dumps(x, sort_keys=True)
 
 

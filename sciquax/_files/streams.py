@@ -29,7 +29,7 @@ VERSION = 1
 
 
 def header(tree: Any) -> tuple[dict[str, Any], list[Any]]:
-    """What a file says of a tree, and the tree's arrays."""
+    """The description of a tree and its arrays, read from a file."""
     node, arrays = describe(tree)
     return {"version": VERSION, "tree": node}, arrays
 

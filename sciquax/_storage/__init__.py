@@ -1,4 +1,4 @@
-"""What structured, zero, sparse, LoRA and quantised arrays share: no type with a public name.
+"""Helpers that structured, zero, sparse, LoRA and quantised arrays share. No type here is public.
 
 It hands nothing on: these five packages import its files.
 """

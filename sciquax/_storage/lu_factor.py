@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 class LuFactor(ArrayValue, leaves=("matrix",), static=("_kind",)):
-    """What `lu` of a matrix gives, for `lu_solve`. It has no elements."""
+    """The result of `lu` of a matrix, for `lu_solve`. It has no elements."""
 
     layer: ClassVar[int] = 101
     wants_deferred: ClassVar[bool] = True

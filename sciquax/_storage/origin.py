@@ -1,4 +1,4 @@
-"""Where a result that has no array of its own came from, and what is said where it is needed."""
+"""Which operation made a result that has no array, for the error where the array is needed."""
 
 from collections.abc import Sequence
 from typing import Any

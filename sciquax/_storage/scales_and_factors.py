@@ -74,7 +74,7 @@ def move(
 
 
 def gathered_within(indices: Any, params: dict[str, Any], shape: Sequence[int], ndim: int) -> Any:
-    """Which elements of a gather's output, of so many axes, are from places within the array.
+    """A mask of a gather's output, of so many axes: elements whose index is within the array.
 
     A mask with a length of one along the axes of windows.
     """
@@ -88,7 +88,7 @@ def gathered_within(indices: Any, params: dict[str, Any], shape: Sequence[int], 
 
 
 def axis_groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Which axes of a reshape become which: groups of consecutive axes of equal size.
+    """Groups of consecutive axes that a reshape maps onto each other, of equal size.
 
     Axes of length one make groups of their own wherever they can.
     """

@@ -1,4 +1,4 @@
-"""What does not ask how a type stores its elements: pieces are slices, barriers hold leaves."""
+"""`split`, `unstack` and `optimization_barrier`, which work the same for every type."""
 
 from collections.abc import Sequence
 from typing import Any

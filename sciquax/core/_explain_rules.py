@@ -92,7 +92,7 @@ def _primitive(primitive: Any, types: list[type[Value]]) -> list[str]:
 
 
 def _default(t: type[Value]) -> tuple[type, str]:
-    """What a type does where it has no rule, and the class that says so."""
+    """The default of a type without a rule, and the class that defines it."""
     for name, what in (("default", "default"), ("materialise", "materialised")):
         owner = next(parent for parent in t.__mro__ if name in vars(parent))
         if owner not in (Value, ArrayValue):

@@ -40,7 +40,7 @@ class Scaling(enum.Enum):
 
 
 class Structure(enum.Enum):
-    """What a primitive does to axes."""
+    """The effect of a primitive on axes."""
 
     ELEMENTWISE = "every output element from the operands' elements at the same place"
     BROADCAST = "new or repeated axes"
@@ -66,7 +66,7 @@ class Structure(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of a primitive.
+    """Facts about a primitive.
 
     **Attributes**: `data` are the positions of the data operands (all, if None; the others are
     indices, masks and keys); `degree` belongs to `Scaling.POWER`; `axes` names the parameter that

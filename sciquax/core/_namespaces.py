@@ -46,7 +46,7 @@ class Namespace(types.ModuleType):
 
 
 def public_names(source: types.ModuleType) -> dict[str, Any]:
-    """What a JAX namespace offers: its names without an underscore, and its own submodules."""
+    """The public names of a JAX namespace, and its own submodules."""
     named = {name: getattr(source, name) for name in dir(source) if not name.startswith("_")}
     return {
         name: x

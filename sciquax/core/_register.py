@@ -1,4 +1,4 @@
-"""How rules are registered: `register` for a signature, `register_rule` for a type."""
+"""Registering rules: `register` for a signature, `register_rule` for a type."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -95,7 +95,7 @@ def _run(fn: Callable, args: tuple, kwargs: dict[str, Any], depth: int | None) -
 
 
 def _argument_names(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[str]:
-    """What each leaf of `(fn, args, kwargs)` is called: `x`, `state['v']`, `self.weight`."""
+    """The name of each leaf of `(fn, args, kwargs)`: `x`, `state['v']`, `self.weight`."""
     parameters: list[str] = []
     with contextlib.suppress(TypeError, ValueError):
         for p in inspect.signature(fn).parameters.values():
@@ -137,7 +137,7 @@ class Body:
 
 
 class Record:
-    """What the interpreter did. A body interpreted again (a loop that settles) replaces itself.
+    """A record of the interpreter's steps. A body interpreted again (a loop) replaces its record.
 
     A program that is carried out as it is staged is entered again, and goes on.
 

@@ -1,4 +1,4 @@
-"""What the house's own packages take from `core` beyond its public names."""
+"""Names of `core` that are not public, for sciquax's own packages."""
 
 from ._adapters import adapter as adapter
 from ._autodiff.tangent_labels import derivative as derivative, owner_of as owner_of

@@ -1,4 +1,4 @@
-"""What matplotlib draws of quantities and does not ask their unit of: colours, arrows, histograms.
+"""Plots for which matplotlib does not ask for units: colours, arrows, histograms.
 
 The methods of its axes are given numbers instead, as long as quantities are registered with it.
 """

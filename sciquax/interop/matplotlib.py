@@ -60,7 +60,7 @@ class QuantityConverter(munits.ConversionInterface):
         return munits.AxisInfo(label=self.label(unit))
 
     def label(self, unit: Any) -> str | None:
-        """What a unit is called on an axis or a colour bar."""
+        """The label of a unit on an axis or a colour bar."""
         unit = as_unit(unit)
         return None if unit.unitless else format(unit.pint, self.spec)
 

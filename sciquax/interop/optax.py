@@ -190,7 +190,7 @@ def _to_units(tree: Any, target: TreeUnits, complaint: "_Complaint") -> Any:
 
 
 class _Complaint:
-    """What was wrong with a leaf."""
+    """A complaint about one leaf."""
 
     what = ""
 

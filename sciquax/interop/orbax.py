@@ -105,7 +105,7 @@ def _letters(x: np.ndarray) -> np.ndarray:
 
 
 def _as_stored(x: Any, node: dict[str, Any]) -> Any:
-    """What `_storable` made, as it was."""
+    """The inverse of `_storable`."""
     if "dtype" not in node:
         return x
     dtype = jnp.dtype(node["dtype"])
@@ -117,7 +117,7 @@ def _as_stored(x: Any, node: dict[str, Any]) -> Any:
 
 
 def _place(x: Any) -> Any:
-    """What Orbax is told of an array to restore: its shape, and on which devices it is to be."""
+    """The shape and the devices of an array to restore, for Orbax."""
     if isinstance(x, (jax.Array, jax.ShapeDtypeStruct)):
         stored = jax.eval_shape(lambda x: _storable(plain(x)), x)
         return jax.ShapeDtypeStruct(

@@ -165,7 +165,7 @@ class LoraArray(
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What each axis of the weight is: row, column or batch."""
+        """The kind of each axis of the weight: row, column or batch."""
         ndim = self.a.ndim - 1 + self.axes.count(COLUMN)
         return (BATCH,) * (ndim - len(self.axes)) + self.axes
 
@@ -260,7 +260,7 @@ class LoraArray(
 
 
 def _stopped(lora: LoraArray) -> tuple:
-    """What two must share to be one as soon as their weights' gradients are stopped."""
+    """The key that two arrays share if they are one once their weights' gradients are stopped."""
     structure = jtu.tree_structure(lora.weight)
     return structure, lora.kinds, lora.dropout, lora.init, lora.allow_materialise
 

@@ -74,7 +74,7 @@ class DoraArray(ArrayValue, leaves=("direction", "magnitude"), static=("_static"
         return self.direction.allow_materialise
 
     def gain(self) -> Any:
-        """What each row of the direction is multiplied with."""
+        """The factor of each row of the direction."""
         norms = lax.stop_gradient(_norms(self.direction))
         return self.magnitude / jnp.where(norms > 0, norms, jnp.ones_like(norms))
 
@@ -120,7 +120,7 @@ def _norms(lora: LoraArray) -> Any:
 
 
 def _through(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What a `LoraArray` with scaled rows does."""
+    """Apply an operation to a `LoraArray` with scaled rows."""
     return bind(
         primitive,
         *[y.lora() if type(y := strip(x)) is DoraArray else x for x in operands],

@@ -36,7 +36,7 @@ def lora_of(x: Any) -> LoraArray:
 
 
 def factor_labels(model: Any) -> Any:
-    """What is trained of the model, as `"a"`, `"b"` and `"magnitude"` in the places of the arrays.
+    """Labels of the trained arrays of a model: `"a"`, `"b"` or `"magnitude"` in their places.
 
     None stands for all other leaves, as in `eqx.filter(model, adapter_filter(model))`. For
     `optax.multi_transform`: S. Hayou et al., *LoRA+: Efficient Low Rank Adaptation of Large Models*
@@ -128,7 +128,7 @@ def merge(model: Any, *, requantise: bool = False) -> Any:
 
 
 def unmerge(merged: Any, adapters: Any) -> Any:
-    """What `merge` undid: the merged weights less their updates, and the updates beside them.
+    """The inverse of `merge`: subtract the updates from the merged weights, and keep them beside.
 
     **Arguments**: a merged model, and the model of `LoraArray`s (or its `extract_adapters`) that
     holds the updates. Exact up to rounding of the merged weights.

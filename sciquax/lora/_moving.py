@@ -19,7 +19,7 @@ from ._factors import Operands, Params, _add_arrays, _folded_as, _result, _scale
 
 
 def _new_kinds(primitive: Any, params: Params, old: Sequence[int], kinds: Sequence[str]) -> Any:
-    """What the axes of the moved array are, or None where rows and columns are merged."""
+    """The kinds of the moved array's axes, or None if rows and columns are merged."""
     name = primitive.name
     if name == "transpose":
         return [kinds[d] for d in params["permutation"]]
@@ -74,7 +74,7 @@ def _move(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _copy(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What only copies its operand moves it nowhere."""
+    """Primitives that copy their operand leave it where it is."""
     return _move(primitive, operands, params) if facts_of(primitive).copies else NotImplemented
 
 

@@ -98,7 +98,7 @@ def _with_coordinates(tree: Any, put: Callable[[Coordinate], Coordinate]) -> Any
 
 
 class _ByShape:
-    """What was compiled without looking at labels, by the shapes of coordinates.
+    """The programs compiled without their labels, by the shapes of coordinates.
 
     **Arguments**: the function, and its programs.
     """
@@ -217,7 +217,7 @@ def _traced(
 
 
 def _key(jaxpr: Any) -> Any:
-    """What a program does, but for the names of its variables."""
+    """A key of a program that leaves out the names of its variables."""
     numbers: dict[Any, int] = {}
 
     def number(var: Any) -> Any:

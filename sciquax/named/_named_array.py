@@ -130,7 +130,7 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
     __array_ufunc__ = None  # NumPy's operators leave it to ours, its functions refuse
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        """What is stored, as NumPy's array: its axes in the order of `dims`."""
+        """The numbers as a NumPy array, with axes in the order of `dims`."""
         self._axes.dims  # noqa: B018
         return np.asarray(self.array, dtype=dtype)
 

@@ -20,7 +20,7 @@ _SAMPLE = 4096
 
 
 class Observer:
-    """What a weight has been contracted with: the magnitudes, and along which of its axes."""
+    """A record of the operands that a weight was contracted with: magnitudes, contracted axes."""
 
     def __init__(self):
         self.largest = 0.0

@@ -90,7 +90,7 @@ def expand(scale: Any, shape: Sequence[int], block_size: int) -> Any:
 
 
 class Groups(NamedTuple):
-    """Which elements share a scale: how an array is cut into them, and the scale's shape."""
+    """Groups of elements that share a scale: the blocks of an array, and the scale's shape."""
 
     scale_shape: tuple[int, ...]
     block_axis: int | None

@@ -1,4 +1,4 @@
-"""What primitives do to a `QuantisedArray`: codes move and contract, scales follow.
+"""Rules of `QuantisedArray` for primitives: codes move and contract, and scales follow.
 
 Everything without a rule here sees the dequantised array.
 """
@@ -117,7 +117,7 @@ def _without_blocks(q: QuantisedArray) -> QuantisedArray:
 
 
 def _copy(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What only copies its operand moves it nowhere."""
+    """Primitives that copy their operand leave it where it is."""
     return _move(primitive, operands, params) if facts_of(primitive).copies else NotImplemented
 
 

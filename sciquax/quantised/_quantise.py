@@ -101,7 +101,7 @@ def check_clip(clip: Any, symmetric: bool) -> None:
 
 
 def _groups(x: Any, axis: Any, block_axis: Any, block_size: Any) -> Groups:
-    """Which elements share a scale."""
+    """Groups of elements that share a scale."""
     if block_size is None:
         if block_axis is not None:
             raise ValueError("`block_axis` is for blocks: say `block_size` too.")

@@ -320,7 +320,7 @@ def _without_claims(like: BCOO, data: Any, indices: Any) -> BCOO:
 
 
 def wrap(mat: jsparse.BCOO, like: BCOO, most: Any = None) -> BCOO:
-    """What a kernel of JAX's returned, with the options of what it came from. No layout by rows."""
+    """The result of a kernel of JAX's, with the options of its operand and without a row layout."""
     shape = tuple(mat.shape[mat.n_batch :])
     claims = mat.indices_sorted, mat.unique_indices, most
     return _made(like, mat.data, mat.indices, shape, *claims)

@@ -152,7 +152,7 @@ def _elementwise(primitive: Any, operands: Operands, params: Params) -> Any:
 
 
 def _moved(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What moves elements, where one number is everywhere else."""
+    """Move elements of an array that has one number everywhere else."""
     x, *rest = map(strip, operands)
     if not isinstance(x, Surrounded) or any(is_value(r) for r in rest):
         return NotImplemented

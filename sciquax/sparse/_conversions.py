@@ -11,7 +11,7 @@ from sciquax.core.internal import Tracer
 
 
 def distinct(indices: Any, shape: Sequence[int]) -> tuple[Any, Any]:
-    """Which of the distinct places each element has, one more for padding; and those, in order."""
+    """The index of each element among the distinct places, one more for padding; and the places."""
     if isinstance(indices, Tracer) or indices.ndim != 2:
         raise RuleError(
             "`sum_duplicates` takes places that are known before the program runs, without batch "

@@ -55,7 +55,7 @@ def unique(x: BCOO) -> BCOO:
 
 
 def inside(x: BCOO) -> Any:
-    """Which elements are not padding."""
+    """A mask of the elements that are not padding."""
     return (x.indices < jnp.asarray(x.sparse_shape, x.indices.dtype)).all(axis=-1)
 
 
@@ -106,7 +106,7 @@ def added_up(data: Any, segments: Any, count: int) -> Any:
 
 
 def elements(data: Any, indices: Any, places: Any) -> Any:
-    """What is stored at each of `places`, in all; zero where nothing is. Without batch axes."""
+    """The sum of the elements stored at each of `places`, zero if none is. No batch axes."""
     places = jnp.asarray(places, indices.dtype)
     every = numbered(jnp.concatenate([jnp.asarray(indices), places]))
     n = len(indices)

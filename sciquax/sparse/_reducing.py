@@ -64,7 +64,7 @@ class _Grouped:
         return jax.ops.segment_sum(self.inside.astype(jnp.int32), self.segments, self.count)
 
     def missing(self) -> Any:
-        """Which results have elements that are not stored."""
+        """A mask of the results that include elements which are not stored."""
         if self.across > jnp.iinfo(jnp.int32).max:
             return jnp.ones(self.count, bool)
         return self.stored() < self.across

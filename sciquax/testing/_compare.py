@@ -65,7 +65,7 @@ def assert_allclose(
 
 
 def approx(desired: Any, rtol: float | None = None, atol: Any = 0) -> Any:
-    """What equals all that [`sciquax.testing.assert_allclose`][] lets pass, as `pytest.approx`.
+    """An object equal to all that [`sciquax.testing.assert_allclose`][] accepts: `pytest.approx`.
 
     For `assert` statements: after a comparison that was not true, its representation, which pytest
     prints, says why. **Arguments** as for `assert_allclose`.

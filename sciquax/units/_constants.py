@@ -107,7 +107,7 @@ _LINE = re.compile(r"^(\w+)\s*=\s*(-?[\d.]+)(?:e([-+]?\d+))?[^#]*#\s*(?:\((\d+)\
 
 @functools.cache
 def _lines() -> tuple[str, ...]:
-    """What pint says of its constants."""
+    """The lines of pint's file of constants."""
     file = Path(pint.__file__).parent / "constants_en.txt"
     return tuple(file.read_text(encoding="utf-8").splitlines())
 

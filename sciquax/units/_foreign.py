@@ -27,7 +27,7 @@ _OTHER_LIBRARIES = frozenset(
 
 
 def find(kind: type) -> Callable[[Any], Quantity] | None:
-    """What makes a `Quantity` of an instance of another library's class; None for all others."""
+    """The function that turns another library's quantities into ours; None for other classes."""
     if issubclass(kind, pint.Quantity):
         return from_pint_quantity
     owners = {(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__}

@@ -1,4 +1,4 @@
-"""What `interop` takes from `units` beyond its public names."""
+"""Names of `units` that are not public, for `interop` and `testing`."""
 
 from ._astropy import (
     from_astropy as from_astropy,

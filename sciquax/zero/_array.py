@@ -76,7 +76,7 @@ class Zero(ArrayValue, leaves=("_empty",), static=("_static",)):
 
     @classmethod
     def common_type(cls, lhs: Any, rhs: Any) -> Any:
-        """What the other is. Two zeros of one shape are a zero; the dtypes are promoted."""
+        """The type of the other operand. Two zeros of one shape give one of the promoted dtype."""
         zero, other = (lhs, rhs) if type(lhs) is Zero else (rhs, lhs)
         if type(other) is UnitPolymorphic:
             other = strip(other)

@@ -1,4 +1,4 @@
-"""What primitives do to a `Zero`.
+"""Rules of `Zero` for primitives.
 
 This follows from the facts in `core/_facts.py`: whether zero data gives zero output, and whether
 the primitive is a product. Shapes, dtypes and weak types come from the primitive's own abstract

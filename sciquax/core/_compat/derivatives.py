@@ -1,4 +1,4 @@
-"""What JAX keeps of functions with derivative rules of their own."""
+"""Parameters of `custom_jvp` and `custom_vjp` equations, by JAX version."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def jvp_jaxpr(
 
 
 def expand_hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    """What a `call_hi_primitive` of JAX 0.12 computes, in terms of other primitives."""
+    """The computation of JAX 0.12's `call_hi_primitive` by other primitives."""
     return primitive.to_lojax(*operands, **params)
 
 
@@ -42,7 +42,7 @@ def fwd_jaxpr(params: dict[str, Any], perturbed: Sequence[bool]) -> tuple[Any, S
 
 
 def backward_results(results: Any) -> Any:
-    """What a backward rule returned: the cotangents, without 0.12's log."""
+    """The cotangents that a backward rule returned, without JAX 0.12's log."""
     if isinstance(results, tuple) and len(results) == 2 and isinstance(results[0], list):
         return results[0]
     return results

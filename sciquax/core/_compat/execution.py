@@ -1,4 +1,4 @@
-"""How JAX runs and traces operations: settings, compiled primitives, a trace of our own."""
+"""JAX's execution of operations: settings, compiled primitives, a trace of our own."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ def nothing_is_traced() -> bool:
 
 
 def eager_callable(eqn: Any) -> Callable[..., Any]:
-    """What runs an equation on concrete arrays, as binding its primitive does.
+    """A function that runs an equation on concrete arrays, as binding its primitive does.
 
     Most primitives are compiled alone when bound, and JAX keeps the compiled function; asking it
     for that function (private, 0.10 to 0.12) leaves out the way there, four fifths of the time.
@@ -62,7 +62,7 @@ def current_context() -> Any:
 
 
 def current_trace() -> Any:
-    """What operations are bound under now: a trace of JAX's, or None between two of them."""
+    """JAX's trace under which operations are bound now, or None between two traces."""
     return _jax_core.trace_ctx.trace
 
 

@@ -89,7 +89,7 @@ def library_called() -> tuple[str, str] | None:
 
 
 def _public_name(frame: Any) -> str | None:
-    """What the function of a frame is called in JAX's namespaces, if it is in one."""
+    """The public name in JAX's namespaces of a frame's function, if it has one."""
     name = frame.f_code.co_name
     ufunc = frame.f_locals.get("self") if name == "__call__" else None
     if ufunc is not None:

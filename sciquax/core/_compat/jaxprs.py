@@ -56,7 +56,7 @@ def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
 
 
 def last_argument_names(closed: Any, count: int) -> list[str | None]:
-    """What the user calls the last `count` operands of a jaxpr, as `state['x']`, if JAX knows."""
+    """The user's names of the last `count` operands of a jaxpr, as `state['x']`, if JAX knows."""
     info = getattr(open_jaxpr(closed)[0], "debug_info", None)
     names = list(getattr(info, "arg_names", None) or ())[-count:] if count else []
     return [*[None] * (count - len(names)), *[name or None for name in names]]

@@ -19,7 +19,7 @@ else:
 
 
 class _Construction(NamedTuple):
-    """What to do after a module's `__init__`."""
+    """A step that is carried out after a module's `__init__`."""
 
     fields: tuple[str, ...]
     static: tuple[str, ...]

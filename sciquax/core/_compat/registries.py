@@ -34,7 +34,7 @@ def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any]
 
 
 class _Refused(_jax_core.Tracer):
-    """What stands for an operand until `bind` asks whether its trace is valid: then its error."""
+    """A placeholder that raises an operand's error when `bind` checks its trace."""
 
     __slots__ = ("error",)
 

@@ -90,7 +90,7 @@ def trace_to_jaxpr(
 
 @runtime_checkable
 class Asked(Protocol):
-    """Who knows what the variables of a program are that is being staged.
+    """A source of the values of variables in a program that is being staged.
 
     `refused` says which value was asked for numbers that it does not give, if one was.
     """
@@ -104,7 +104,7 @@ class Asked(Protocol):
         """The concrete array that a variable is, or None."""
 
     def operand_of(self, tracer: "StagingTracer", operation: str) -> Any:
-        """What a method of Python's or NumPy's is to convert, or None."""
+        """The operand that a method of Python's or NumPy's converts, or None."""
 
     def is_value(self, tracer: "StagingTracer") -> bool:
         """Whether a variable is a value, no array."""
@@ -279,7 +279,7 @@ class StagingTrace(pe.DynamicJaxprTrace):
 
 
 def known_value(x: Any) -> np.ndarray | None:
-    """What an array is, if that is known while a program is traced; else None.
+    """The array behind a tracer, or None if it is not known while the program is traced.
 
     In a jitted function even `jnp.array([1.0, 2.0])` is a tracer: its value, and what is computed
     of such, is found in the program so far, and computed as JAX would.

@@ -31,7 +31,7 @@ from .rules import FunctionRules, labels, payload_of
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class LateCall:
-    """Who carries out a call once its operands are values. Each is equal to nothing but itself.
+    """The executor of a call whose operands become values later. It is equal to itself alone.
 
     **Attributes**: what the call is `of`, in words; and `batches`, the `vmap`s around it, the
     outermost first.
@@ -97,7 +97,7 @@ def leave_call(
 
 
 def run(*operands: Any, call: LateCall, body: Any, avals: Any) -> list[Any]:
-    """What a call gives on plain arrays."""
+    """The result of a call on plain arrays."""
     return call.carry_out(operands) if body is None else run_body(body, *operands)
 
 

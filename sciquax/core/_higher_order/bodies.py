@@ -109,7 +109,7 @@ def _hashable(answer: Any) -> Any:
 
 
 def minding(a: Type | None, b: Type) -> list[Any]:
-    """What in a value of type `b` minds which number stands beside it, where `a` is an array."""
+    """The part of a value `b` that depends on which number stands beside it, if `a` is an array."""
     if a is not None and type(strip(a.example())) in VALUE_TYPES:
         return []
     found: list[Any] = []
@@ -124,7 +124,7 @@ def minding(a: Type | None, b: Type) -> list[Any]:
 def check_number(
     number: Any, beside: Sequence[Any], what: str, made_of: Literals | None = None
 ) -> None:
-    """What values say of a number that the program states, where they might stand as well.
+    """Ask the values that might stand in its place whether they accept a number that is stated.
 
     Of what literals it is made counts where these are trusted.
     """

@@ -204,7 +204,7 @@ def _called(name: str | None, number: int) -> str:
 def _started(
     carry: Sequence[Any], starts: Sequence[Source | None], types: Sequence[Type]
 ) -> list[Any]:
-    """What a loop starts from, in the types of its carry."""
+    """The start of a loop, converted to the types of its carry."""
     return [
         convert(taking(x, literals_of(s), t.example()), t)
         for x, s, t in zip(carry, starts, types, strict=True)

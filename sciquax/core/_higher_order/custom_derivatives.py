@@ -84,7 +84,7 @@ def with_jvp(
 def _tangent_values(
     values: Sequence[Any], types: Sequence[Type], tangents: Sequence[Any]
 ) -> tuple[list[bool], list[Any]]:
-    """Which operands have a symbolically zero tangent, and the tangents of the others."""
+    """A mask of operands with a symbolically zero tangent, and the tangents of the others."""
     zeros, given, position = [], [], 0
     for value, t in zip(values, types, strict=True):
         own = tangents[position : position + len(t.avals)]

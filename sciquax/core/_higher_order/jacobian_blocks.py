@@ -27,7 +27,7 @@ class _Basis:
 
 
 class _Blocks:
-    """What would be one array of JAX's, as a leaf: its blocks, of one argument or output each."""
+    """The blocks of one Jacobian array, each of one argument or output, as a single leaf."""
 
     def __init__(self, blocks: list[Any]):
         self.blocks = blocks
@@ -62,7 +62,7 @@ def _vmap(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _columns(push: Any, basis: _Basis, mapped: Callable[..., Any]) -> Any:
-    """What `jax.jacfwd` has of a push forward: the outputs, and their derivatives by each leaf."""
+    """The outputs of a pushforward and their derivatives by each leaf, for `jax.jacfwd`."""
     f, _ = push.args
     columns, out, rest = [], None, ()
     for i, (leaf, directions) in enumerate(zip(basis.leaves, basis.of_each, strict=True)):
@@ -79,7 +79,7 @@ def _columns(push: Any, basis: _Basis, mapped: Callable[..., Any]) -> Any:
 
 
 def _rows(pull: Any, basis: _Basis, mapped: Callable[..., Any]) -> Any:
-    """What `jax.jacrev` has of a pull back: the derivatives of each leaf of the output."""
+    """The derivatives of each leaf of the output by a pullback, for `jax.jacrev`."""
     _, _, primals = pull.args
     rows = []
     for i, directions in enumerate(basis.of_each):

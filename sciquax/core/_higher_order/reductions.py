@@ -24,7 +24,7 @@ from .bodies import check_number, minding, restage
 
 
 def _own_rule(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    """What the outermost type's own rule or default says, where elements cannot be combined."""
+    """The rule or the default of the outermost type, where elements cannot be combined."""
     values = [x for x in map(strip, operands) if type(x) in VALUE_TYPES]
     if not values:
         return primitive.bind(*map(strip, operands), **params)

@@ -149,7 +149,7 @@ def _hashes(values: list[Any]) -> bool:
 
 
 def _key(x: Any) -> Any:
-    """What tells a static argument from every other, or None if it is not a plain one.
+    """A key that tells a plain static argument from every other, or None for other arguments.
 
     `1`, `1.0` and `True` are equal to Python, and so are `0.0` and `-0.0`.
     """

@@ -49,7 +49,7 @@ class Program:
             self._run, self._leaves, self._trace = Interpretation(()), (), None
 
     def value_of(self, tracer: StagingTracer) -> Any:
-        """What a variable is, which the function has at hand as a tracer."""
+        """The value of a variable that the function holds as a tracer."""
         trace, var = tracer._trace, tracer.val
         if (constant := trace.get_const(tracer)) is not None:
             return constant
@@ -84,7 +84,7 @@ class Program:
         return value.to_concrete_value() if isinstance(value, Tracer) else value
 
     def operand_of(self, tracer: StagingTracer, operation: str) -> Any:
-        """What a method of Python's or NumPy's converts: a value, if that does it, or a number.
+        """The operand of Python's or NumPy's method: a value that converts itself, or a number.
 
         NumPy's functions do not know what labels axes, and would drop it.
         """

@@ -104,7 +104,7 @@ class Unplannable(Exception):
 
 
 class Kept:
-    """What is kept for one function and types of operands, and for how long it is good.
+    """The program kept for one function and its operands' types, and the conditions of its use.
 
     **Arguments**: what the function sees; and which leaves of its calls are plain arrays.
     """
@@ -153,7 +153,7 @@ class Kept:
 
 
 def kept_for(leaves: Sequence[Any], treedef: Any, chosen: Sequence[int]) -> Kept | None:
-    """What is kept for a call, new if nothing is; None if nothing may be."""
+    """The programs kept for a call, a new record if there is none; None if none may be kept."""
     if not leaves or MODE.observer is not None or not execution.nothing_is_traced():
         return None
     called = treedef.children()[0]

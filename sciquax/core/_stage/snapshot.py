@@ -1,4 +1,4 @@
-"""What a Python function can see, to know whether it is still the function it was.
+"""Everything a Python function refers to, compared to see whether it changed between calls.
 
 An un-jitted quaxified function must notice a global or a closure that has changed since the last
 call, as un-jitted JAX does. So what it staged to is used again only if everything the function can
@@ -322,7 +322,7 @@ def _is_pure_library(name: str) -> bool:
 
 
 def _held(x: Any) -> Any:
-    """What to remember of an object: a function only weakly."""
+    """The reference to an object that a snapshot keeps, a weak one to a function."""
     return weakref.ref(x) if isinstance(x, types.FunctionType) else x
 
 
@@ -337,7 +337,7 @@ def _same(now: Any, before: Any) -> bool:
 
 
 def snapshot(function: Any) -> Snapshot | None:
-    """What a function sees, or None if that cannot be told."""
+    """The objects that a function refers to, or None if they cannot be found."""
     try:
         return Snapshot(function)
     except Unseen:

@@ -92,7 +92,7 @@ class Staged(NamedTuple):
     data: frozenset[int] = frozenset()
 
     def rebuild(self, results: list[Any]) -> Any:
-        """What the function returns, made of the results of its jaxpr."""
+        """The function's return value, built from the results of its jaxpr."""
         return jtu.tree_unflatten(self.out_tree, [fill(item, results) for item in self.template])
 
 
@@ -174,5 +174,5 @@ _ABSTRACT = (
 
 
 def _aval(x: Any) -> Any:
-    """What is known of an operand while the function is traced."""
+    """The abstract value of an operand while the function is traced."""
     return typeof_aval(x) if type(x) in VALUE_TYPES else placed(typeof(x))

@@ -1,4 +1,4 @@
-"""What the variables of a jaxpr stand for while it is interpreted."""
+"""The values of a jaxpr's variables while it is interpreted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from .unit_polymorphic import UnitPolymorphic, is_polymorphic_literal
 
 
 class Environment(dict):
-    """What each variable of a jaxpr stands for.
+    """The value of each variable of a jaxpr.
 
     `misshapen` holds results of rules in other shapes than JAX's, with the equations. The jaxpr was
     staged with JAX's shapes: an equation that takes such a result would not do what is meant.

@@ -27,7 +27,7 @@ def only(x: Any) -> Any:
 
 
 def number_of_constant(x: Any) -> Number | None:
-    """What a constant of a jaxpr is, if it is the program's: JAX holds such in NumPy's arrays."""
+    """The number of a jaxpr's constant that the program states: JAX holds those as NumPy arrays."""
     if not isinstance(x, np.ndarray) or x.size > MOST:
         return None
     number = np.asarray(x)  # not JAX's subclass of it
@@ -191,7 +191,7 @@ HOLDS_BODIES = {*_BODIES, "cond"}
 
 
 def fold(eqn: Any, inputs: Sequence[Number | None]) -> Sequence[Number | None]:
-    """What an equation gives for these inputs; None for what is not known."""
+    """The outputs of an equation for these inputs, None where they are not known."""
     name = eqn.primitive.name
     unknown = [None] * len(eqn.outvars)
     if (body := eqn.params.get(_BODIES.get(name))) is not None:
@@ -233,7 +233,7 @@ def _evaluate(body: Any, inputs: Sequence[Number | None]) -> list[Number | None]
 
 
 def stated_outputs(eqn: Any) -> Sequence[Number | None]:
-    """What an equation gives whatever its operands are, as `zeros_like` does."""
+    """The outputs of an equation that do not depend on its operands, as those of `zeros_like`."""
     unknown = [None] * len(eqn.invars)
     return fold(eqn, unknown) if any(foldable(eqn, [False] * len(unknown))) else ()
 
@@ -242,7 +242,7 @@ _foldable_outputs = WeakCache()
 
 
 def foldable(eqn: Any, known: Sequence[bool], picks: bool = False) -> Sequence[bool]:
-    """Which outputs `fold` can give, if these inputs are known. It computes nothing.
+    """A mask of the outputs that `fold` can give for known inputs. It computes nothing.
 
     With `picks`, also those that hold nothing but elements of known inputs (`combined`).
     """
@@ -332,7 +332,7 @@ def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
 
 
 def _either(parts: Sequence[Parts]) -> Parts:
-    """What an array consists of that is one of these; nothing if not all are known."""
+    """The numbers that an array chosen from these may hold; nothing if not all are known."""
     return {k: x for part in parts for k, x in part.items()} if all(parts) else {}
 
 

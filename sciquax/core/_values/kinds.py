@@ -1,4 +1,4 @@
-"""What counts as a value: our types, and objects of other libraries taken over as one."""
+"""Which objects count as values: our types, and other libraries' objects that become one."""
 
 import functools
 import html
@@ -104,10 +104,10 @@ def short_aval(aval: Any) -> str:
 
 
 class Display:
-    """What notebooks and `eqx.tree_pprint` show of every type of values."""
+    """The display of values in notebooks and by `eqx.tree_pprint`."""
 
     def _repr_html_(self) -> str:
-        """What notebooks show: what the value is, and its representation if that says more."""
+        """The HTML for notebooks: a description, and the representation if that says more."""
         short, full = describe(self), repr(self)
         more = "" if full == short else f"<pre>{html.escape(full)}</pre>"
         return f"<div><code>{html.escape(short)}</code>{more}</div>"

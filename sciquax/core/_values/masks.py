@@ -43,7 +43,7 @@ def _marks(value: Any) -> list[Any]:
 
 
 def without_masks(leaves: list[Any], chosen: list[int]) -> list[int]:
-    """Which of the values among the leaves are no masks; masks are replaced in `leaves`.
+    """The values among the leaves that are no masks. Masks are replaced in `leaves`.
 
     One that masks all of its value becomes what it says. One that masks a part, such as the places
     of a sparse matrix's numbers, stays a tree of arrays.
@@ -57,7 +57,7 @@ def without_masks(leaves: list[Any], chosen: list[int]) -> list[int]:
 
 
 def unmasked(mask: Any) -> Any:
-    """What a mask says of all of its value; itself if it masks a part and leaves arrays."""
+    """The mask of a whole value, or the tree itself if it masks a part and leaves arrays."""
     marks = [x for x in _marks(mask) if x is not None]
     if any(type(x) is not bool for x in marks):
         return mask

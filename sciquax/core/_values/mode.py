@@ -1,4 +1,4 @@
-"""What this thread is doing: staging a user's function, calling one, being observed."""
+"""This thread's state: staging a user's function, calling one, or being observed."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ from .._errors import LocatedError
 
 
 class Mode(threading.local):
-    """What this thread is doing, which decides what `__jax_array__` means.
+    """The state of this thread, which decides what `__jax_array__` means.
 
     `staging`: a quaxified function is being traced; a value that meets a tracer is injected.
     `direct`: a quaxified function was called without values; if it turns out to have captured
@@ -90,7 +90,7 @@ def not_staging() -> Iterator[None]:
 
 @runtime_checkable
 class Observer(Protocol):
-    """What the interpreter tells: the jaxprs it enters and leaves, equations before and after."""
+    """A listener to the interpreter: jaxprs entered and left, equations before and after."""
 
     def enter(self, jaxpr: Any, n_consts: int, operands: Sequence[Any]) -> None: ...
     def leave(self) -> None: ...

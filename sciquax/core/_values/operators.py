@@ -25,7 +25,7 @@ else:
 
 
 class _Caller:
-    """What stages functions, filled in by `_stage/compiled.py`.
+    """The function that stages functions. `_stage/compiled.py` fills it in.
 
     `call(function, args, kwargs)` is `quaxify(function)(*args, **kwargs)`; `compiled` the same for
     functions that close over nothing, compiled when they are called again alike;

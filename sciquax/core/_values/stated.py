@@ -70,7 +70,7 @@ class AboutProgram(NamedTuple):
 
 @runtime_checkable
 class Source(Protocol):
-    """Who can be asked what number an operand is. The answer to any question may be None.
+    """A source that answers questions about an operand's number. Any answer may be None.
 
     `data` says whether a captured array of one element counts.
     """
@@ -108,7 +108,7 @@ class _Variable(NamedTuple):
 
 
 class Numbers:
-    """Which variables of a jaxpr the program states, and what they are when somebody asks.
+    """The variables of a jaxpr that the program states, and their numbers on demand.
 
     **Attributes**: `at`, the variables and the operands of the equation at hand; `made`, the
     sources, constants and equations to fold of the stated variables. Where literals are trusted
@@ -258,7 +258,7 @@ def _answer(question: Question, number: Number | None) -> Any:
 
 
 def _read(x: Any) -> Number | None:
-    """What a captured array of one element holds."""
+    """The number in a captured array of one element."""
     if x is None or not (jnp.issubdtype(x.dtype, np.number) or x.dtype == bool):
         return None
     MODE.arrays_read += 1
@@ -342,7 +342,7 @@ def stated_number(x: Any, question: Question = scalar, data: bool = False) -> An
 
 
 def operand_at_hand(x: Any) -> Source | None:
-    """Who knows what number an operand of the equation at hand is."""
+    """The source for the number of an operand of the current equation."""
     if (numbers := MODE.numbers) is not None:
         for var, operand in zip(*numbers.at, strict=True):
             if strip(operand) is x:

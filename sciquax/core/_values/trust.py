@@ -1,4 +1,4 @@
-"""Who lets numbers that the program states take the type of what they meet, and which these are.
+"""Numbers that the program states and that take the type of their partner, if a type allows it.
 
 Literal 0, inf and nan belong to every unit, always (`unit_polymorphic.py`). Others are numbers, and
 refused beside a length, unless somebody trusts them: `TRUST` holds who. A type's rules then ask for
@@ -44,7 +44,7 @@ Literals = Sequence[LiteralNumber]
 
 @runtime_checkable
 class Truster(Protocol):
-    """Who says whether numbers take the type of `example`, and notes that they do.
+    """A judge that decides whether numbers take the type of `example`, and notes those that do.
 
     One that has a method `read(primitive, operands)` is asked for the operands of every operation
     on data or values, those that `literal_numbers` are known of made values, perhaps.
@@ -170,7 +170,7 @@ def output_numbers(numbers: Numbers, jaxpr: Any) -> list[Any]:
 
 
 def start_of(x: Any) -> Source | None:
-    """Who knows the literals that a loop starts from, where literals are trusted."""
+    """The literals from which a loop starts, where literals are trusted."""
     return x.source if type(x) is Stated and is_trusted(x.inner, x.source) else None
 
 

@@ -96,14 +96,14 @@ def element_type(x: Any) -> Type:
 
 
 class LeadingAxis(NamedTuple):
-    """What scanned operands say of their leading axis, and the type that says it."""
+    """The leading axis of scanned operands as their type describes it, and that type."""
 
     owner: Any
     axis: Any
 
 
 def leading_axis(values: Sequence[Any]) -> LeadingAxis | None:
-    """What the outermost type among scanned operands says of their axis, if it says anything."""
+    """The leading axis as the outermost type among scanned operands describes it, if it does."""
     values = [x for x in map(strip, values) if type(x) in VALUE_TYPES]
     owner = max(map(type, values), key=lambda t: t.layer, default=None)
     axis = None if owner is None else owner.scanned_axis(values)

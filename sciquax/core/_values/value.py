@@ -79,7 +79,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
 
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
-        """What to do for a primitive without a rule: materialise every value and bind it.
+        """Carry out a primitive without a rule: materialise every value and bind the primitive.
 
         Override it to do something else. Where several types meet, at most one of them may.
 
@@ -161,7 +161,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
 
     @classmethod
     def scanned_axis(cls, scanned: Sequence[Any]) -> Any:
-        """What values say of the leading axis along which they are all scanned: None is nothing."""
+        """A description of the leading axis along which values are scanned, or None."""
         return None
 
     @classmethod
@@ -231,7 +231,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
     # -- looks ------------------------------------------------------------------------------------
 
     def __dir__(self) -> list[str]:
-        """What a user calls: without what rules, loops and solvers ask of a value."""
+        """The names for users, without those that rules, loops and solvers call."""
         asked = vars(Value).keys() - {"aval", "materialise"}
         return sorted(x for x in object.__dir__(self) if x[:2] == "__" or x not in asked)
 

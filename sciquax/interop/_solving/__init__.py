@@ -1,1 +1,1 @@
-"""What the adapters of solvers share: units of trees, user functions, operators with units."""
+"""Helpers that the adapters of solvers share: units of trees, user functions, operators."""

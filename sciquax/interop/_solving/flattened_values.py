@@ -20,7 +20,7 @@ from sciquax.units import Quantity
 
 
 class Storage(eqx.Module):
-    """What a value other than a quantity is made of. Static and hashable.
+    """The structure of a value other than a quantity. Static and hashable.
 
     **Attributes**: `tree`, its structure; `shapes`, shape and dtype of each of its arrays.
     """
@@ -30,7 +30,7 @@ class Storage(eqx.Module):
 
     @property
     def kind(self) -> str:
-        """What kind of value they are, for error messages."""
+        """The kind of these values, for error messages."""
         return kind_of(self.tree.unflatten(self.shapes))
 
     @classmethod

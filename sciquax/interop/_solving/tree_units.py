@@ -135,7 +135,7 @@ class TreeUnits:
         return dataclasses.replace(self, units=tuple(map(change, self.units)))
 
     def names(self) -> list[str]:
-        """What to call each leaf: `y['v']`, or `y` alone."""
+        """The name of each leaf: `y['v']`, or `y` alone."""
         indices = self.tree.unflatten(range(len(self.units)))
         return [self.name + jtu.keystr(path) for path, _ in jtu.tree_leaves_with_path(indices)]
 
@@ -284,7 +284,7 @@ def tree_to_units(
     why: Callable[[str, str], str],
     arguments: tuple[Any, ...] = (),
 ) -> Any:
-    """What the user's function returned, as a tree of bare magnitudes in the units due.
+    """The return value of the user's function as bare magnitudes in the required units.
 
     **Arguments**: the tree; its due structure and units; the function, to be named in errors; what
     the function is to its caller; `why(name, unit)`, the end of the sentence that says what is due

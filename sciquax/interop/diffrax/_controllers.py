@@ -97,7 +97,7 @@ class ClipStepSizeController(diffrax.ClipStepSizeController[Any, Any]):
 
 
 def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What its `__init__` is to do, of Diffrax's and of the user's: keep times' units."""
+    """Wrap `__init__` of a controller, Diffrax's or the user's, so that times keep their units."""
 
     def hook(
         self: Any,
@@ -118,7 +118,7 @@ def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _turning_times(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What its `wrap` is to do: keep times' units, for a controller of the user's around it."""
+    """Wrap the method `wrap` so that times keep their units for a user's controller around it."""
 
     def hook(self: Any, direction: Any) -> Any:
         if not has_quantity((self.step_ts, self.jump_ts)):

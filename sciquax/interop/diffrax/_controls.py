@@ -69,7 +69,7 @@ def _derivative(path: Any, t: Any, left: bool) -> Any:
 
 
 def _function(path: Any) -> Callable:
-    """What to name in errors: the function that `ControlTerm` made a path of, or the path's own."""
+    """The function to name in errors: the one given to `ControlTerm`, or the path's own."""
     return getattr(path, "fn", None) or type(path).evaluate
 
 

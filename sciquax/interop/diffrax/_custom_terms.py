@@ -57,7 +57,7 @@ class OwnTerm(diffrax.AbstractTerm):
 
 
 def _written_by_the_user(term: Any, name: str) -> tuple[str, Callable]:
-    """What made the output of a method of the term, if that is Diffrax's own: for errors."""
+    """The user's function behind the output of one of Diffrax's own term methods, for errors."""
     for method in (name, "prod", "vf"):
         function = getattr(type(term), method)
         if not function.__module__.startswith("diffrax"):
@@ -66,7 +66,7 @@ def _written_by_the_user(term: Any, name: str) -> tuple[str, Callable]:
 
 
 def _method(term: Any, name: str, *args: Any, finish: Callable = strip, **options: Any) -> Any:
-    """What a method of the user's gives on quantities, those that the term holds among them."""
+    """Call a user's method on quantities, including those that the term holds."""
 
     def method(term: Any, *args: Any) -> Any:
         return getattr(term, name)(*args, **options)

@@ -46,7 +46,7 @@ from ._terms import crossed, diffrax_terms
 
 
 def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What a method of Diffrax's is to do: take quantities, if a part of the user's calls it."""
+    """Wrap a method of Diffrax's so that it takes quantities when a user's part calls it."""
     signature = inspect.signature(original)
     owner, _, name = original.__qualname__.rpartition(".")
 
@@ -93,7 +93,7 @@ class _Call:
     working: Working | None
 
     def on_quantities(self, given: dict[str, Any]) -> Any:
-        """What the method gives, with its units; of other values, what `quaxify` makes of it."""
+        """The method's result with its units; for other values, the quaxified method's result."""
         if self.working is None and not has_quantity(given):
             return call(lambda given: self.original(**given), given, finish=keep)
         working = self.working or self._units_by_hand(given)
@@ -194,7 +194,7 @@ def _bare_function(func: Callable[..., Any], working: Working) -> Callable[..., 
 
 
 def _root_find(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What Optimistix's is to do: find roots of functions of quantities, for one's own solver."""
+    """Wrap Optimistix's `root_find` so that a user's solver may find roots of quantities."""
 
     def hook(*args: Any, **kwargs: Any) -> Any:
         if RUNNING.working is None or not MODE.staging:
@@ -205,7 +205,7 @@ def _root_find(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _loop(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What a loop of Diffrax's is to do: in a trial of an adjoint, give back its state."""
+    """Wrap a loop of Diffrax's so that it returns its state in a trial of an adjoint."""
 
     def hook(*args: Any, **kwargs: Any) -> Any:
         if TRIAL.active:
@@ -216,7 +216,7 @@ def _loop(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _finders_method(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What one of Optimistix's is to do: in a trial of one's own, run on zeros and keep `y`."""
+    """Wrap Optimistix's method so that a trial of a user's finder runs on zeros and keeps `y`."""
     signature = inspect.signature(original)
 
     def hook(*args: Any, **kwargs: Any) -> Any:

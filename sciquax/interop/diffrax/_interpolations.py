@@ -31,7 +31,7 @@ from .._solving.user_functions import caller_line
 
 
 class QuantityPath:
-    """What all paths share. Subclasses give `_bare`, the path on magnitudes, and `_values`."""
+    """The base of all paths. Subclasses give `_bare`, the path on magnitudes, and `_values`."""
 
     ts: Any
 

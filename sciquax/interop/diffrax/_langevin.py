@@ -82,7 +82,7 @@ def velocities_in_working_units(y0: Any, time: InternedUnit) -> Any:
 
 
 def to_units_of(y0: Any, ys: Any) -> Any:
-    """What was saved of the state, in the units of `y0`."""
+    """The saved states in the units of `y0`."""
 
     def convert_leaf(start: Any, y: Any) -> Any:
         if not isinstance(start, Quantity) or not isinstance(y, Quantity):

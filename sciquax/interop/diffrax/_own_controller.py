@@ -115,7 +115,7 @@ def own_controller(controller: Any, working: Working) -> Any:
 
 
 def parts_on_quantities(parts: dict[str, Any], working: Working) -> dict[str, Any]:
-    """What Diffrax hands to an event's condition of the solve, as the user gave it."""
+    """The parts of a solve that Diffrax hands to an event's condition, as the user gave them."""
     solver, controller = parts["solver"], parts["stepsize_controller"]
     if isinstance(controller, OwnController):
         controller = controller.controller

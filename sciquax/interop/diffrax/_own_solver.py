@@ -93,7 +93,7 @@ class OwnSolver(diffrax.AbstractWrappedSolver):
         return f"`{type(self.solver).__name__}.{name}`"
 
     def _dense(self, info: Any) -> Any:
-        """What is interpolated by: for Diffrax's classes bare, for the user's own as it is."""
+        """The data of an interpolation: bare for Diffrax's classes, as it is for the user's own."""
         if isinstance(self.interpolation_cls, OwnInterpolations):
             return info
         return {
@@ -103,7 +103,7 @@ class OwnSolver(diffrax.AbstractWrappedSolver):
 
 
 def of(name: str, working: Working) -> TreeUnits:
-    """What an entry of a step's `dense_info` measures, for Diffrax's own interpolations."""
+    """The unit of an entry of a step's `dense_info`, for Diffrax's own interpolations."""
     return working.state if name in ("y0", "y1") else working.differences
 
 
@@ -113,7 +113,7 @@ def _is_own_function(cls: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class OwnInterpolations:
-    """What makes an interpolation on bare magnitudes of the user's, on quantities."""
+    """A maker of interpolations on bare magnitudes from a user's interpolation on quantities."""
 
     cls: Any
     working: Working

@@ -80,7 +80,7 @@ def is_directed(term: Any) -> bool:
 
 
 def on_quantities(part: Any, name: str, working: Working, *args: Any) -> Any:
-    """What a method of the user's gives on quantities, those that the part holds among them.
+    """Call a user's method on quantities, including those that the part holds.
 
     Outputs that are literal 0, inf or nan keep their mark, that they belong to every unit.
     """

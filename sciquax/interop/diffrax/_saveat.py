@@ -1,4 +1,4 @@
-"""What to save: times with units, and functions of the state that see and give quantities."""
+"""`SaveAt` with units: times, and functions of the state that take and return quantities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 
 
 def _with_times(original: Callable[..., Any]) -> Callable[..., Any]:
-    """What `SubSaveAt.__init__` is to do, of Diffrax's and of the user's: keep times' units."""
+    """Wrap `SubSaveAt.__init__`, Diffrax's or a subclass's, so that times keep their units."""
 
     def hook(self: Any, *, ts: Any = None, **given: Any) -> None:
         ts = stack_times(ts)
@@ -59,7 +59,7 @@ class SubSaveAt(diffrax.SubSaveAt):
 
 
 class SaveAt(diffrax.SaveAt):
-    """What to save of a solution: as `diffrax.SaveAt`, with times that may be quantities.
+    """The parts of a solution to save: `diffrax.SaveAt` whose times may be quantities.
 
     **Arguments**
 

@@ -180,7 +180,7 @@ def fixed_point(
 
 
 def _call(kind: str, given: dict[str, Any]) -> optimistix.Solution[Any, Any]:
-    """What an entry point gives for its arguments; or its call, left for when there are values."""
+    """The result of an entry point; or a late call, where the arguments become values later."""
     given = given | adopt_all({name: given[name] for name in ("solver", "y0", "args", "options")})
     if not MODE.staging:
         return _solve(kind, **given)
@@ -247,7 +247,7 @@ def _common_part(solution: optimistix.Solution[Any, Any]) -> optimistix.Solution
 
 
 def _shapes(fn: Callable, y0: Any, args: Any, has_aux: bool, max_steps: Any, **_: Any) -> Any:
-    """What `_common_part` is like, for the shapes."""
+    """The shapes of `_common_part`."""
     y = jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), _inexact(y0))
     try:
         aux = jtu.tree_map(jnp.asarray, fn(y, args)[1]) if has_aux else None

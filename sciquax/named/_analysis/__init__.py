@@ -1,1 +1,1 @@
-"""What is done along coordinates: in between, by windows, by groups, without nans."""
+"""Analysis along coordinates: interpolation, windows, groups, missing data."""

@@ -18,7 +18,7 @@ X = TypeVar("X", bound="AlongCoordinates")
 
 
 class AlongCoordinates(NamedBase):
-    """What [`sciquax.named.NamedArray`][] does along coordinates."""
+    """Methods of [`sciquax.named.NamedArray`][] along coordinates."""
 
     def interp(
         self: X, values: Mapping[Any, Any] | None = None, /, method: str = "linear",

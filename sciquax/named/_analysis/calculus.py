@@ -20,7 +20,7 @@ def _steps(a: Any, known: Coordinate, name: str, distance: np.ndarray, unit: str
 
 
 def differentiate(a: Any, name: Any, edge_order: int, unit: str | None) -> Any:
-    """What `NamedArray.differentiate` does."""
+    """Implement `NamedArray.differentiate`."""
     n, known = coordinate_along(a, "differentiate", name, 2)
     if edge_order not in (1, 2) or a.sizes[n] <= edge_order:
         raise AxisError(
@@ -65,7 +65,7 @@ def _areas(a: Any, what: str, name: Any, unit: str | None) -> tuple[str, Any]:
 
 
 def integrate(a: Any, names: Any, unit: str | None) -> Any:
-    """What `NamedArray.integrate` does."""
+    """Implement `NamedArray.integrate`."""
     for name in as_names(names):
         n, areas = _areas(a, "integrate", name, unit)
         a = areas.sum(n)
@@ -73,7 +73,7 @@ def integrate(a: Any, names: Any, unit: str | None) -> Any:
 
 
 def cumulative_integrate(a: Any, name: Any, unit: str | None) -> Any:
-    """What `NamedArray.cumulative_integrate` does."""
+    """Implement `NamedArray.cumulative_integrate`."""
     n, areas = _areas(a, "cumulative_integrate", name, unit)
     out = areas.cumsum(n).pad({n: (1, 0)})
     return bare(out.transpose(*a.dims).array, a._axes.plain)

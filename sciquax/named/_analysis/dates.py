@@ -1,4 +1,4 @@
-"""What dates are: their months, days and seasons, as pandas has them."""
+"""Months, days, seasons and other parts of dates, as pandas defines them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -171,7 +171,7 @@ def _beside_for(a: Any, name: str, field: str) -> tuple[str, np.ndarray, Coordin
 
 
 def labels_for(a: Any, group: Any) -> tuple[str, np.ndarray, Coordinate | None, str]:
-    """What a group is by: the name that it runs along, a label for each place, and its own name.
+    """The key of groups: the name along which they run, a label for each place, and their own name.
 
     **Arguments**: the array; a name, a part of its dates ("time.month"), or a known named array
     along one of its names.

@@ -122,7 +122,7 @@ class GroupBy(GroupReductions):
         return self._combined(lambda a, each: a.where(each, other), condition)
 
     def _of_each(self, other: Any) -> Any:
-        """What belongs to each place's group, along the name of the places."""
+        """The entry of each place's group, along the name of the places."""
         if isinstance(other, (bool, int, float, complex)):
             return other
         parts, other = self._parts, as_named(other, "groupby")
@@ -228,7 +228,7 @@ class Resample(GroupBy):
 
 
 def grouped(a: Any, group: Any, bins: Any, options: dict[str, Any]) -> Any:
-    """What `NamedArray.groupby` does."""
+    """Implement `NamedArray.groupby`."""
     if isinstance(group, (list, tuple)):
         if len(group) > 1 and bins is None and not options:
             return GroupByKeys(a, group)
@@ -280,7 +280,7 @@ def _binned(
 
 
 def resampled(a: Any, pairs: dict[Any, Any], options: dict[str, Any]) -> Resample:
-    """What `NamedArray.resample` does."""
+    """Implement `NamedArray.resample`."""
     if len(pairs) != 1:
         raise AxisError("`resample` takes one name and a period: `resample(time='1MS')`.").at(
             user_line()

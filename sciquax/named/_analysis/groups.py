@@ -29,7 +29,7 @@ _FLOATING = ("mean", "std", "var", "median", "quantile")
 
 
 class Partition(NamedTuple):
-    """Which group each place along a name is in.
+    """The group of each place along a name.
 
     **Attributes**: the name; the position of its axis; a code for each place, -1 for those in no
     group; the groups' labels, and the name that the results have in place of the first.

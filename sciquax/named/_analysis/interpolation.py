@@ -64,7 +64,7 @@ class _Grid(NamedTuple):
 
 
 def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
-    """What `NamedArray.interp` does along one name."""
+    """Implement `NamedArray.interp` along one name."""
     name, known = coordinate_along(a, "interp", axis, 1)
     if len(known) < 2:
         raise CoordinateError(

@@ -19,7 +19,7 @@ W = TypeVar("W", bound="Missing")
 
 
 class Missing(NamedBase):
-    """What [`sciquax.named.NamedArray`][] does about nans."""
+    """Methods of [`sciquax.named.NamedArray`][] for missing data, which is nan."""
 
     def isnull(self: W) -> W:
         """Where elements are nan."""

@@ -22,7 +22,7 @@ Y = TypeVar("Y", bound="Relabelling")
 
 
 class Relabelling(NamedBase):
-    """What [`sciquax.named.NamedArray`][] does with labels along names."""
+    """Methods of [`sciquax.named.NamedArray`][] that change labels along names."""
 
     def shift(
         self: Y, shifts: Mapping[Any, Any] | None = None, /, fill_value: Any = None, **more: Any

@@ -51,7 +51,7 @@ def corr(a: Any, b: Any, names: Any = None) -> Any:
 
 
 def rank(a: Any, name: Any, pct: bool) -> Any:
-    """What `NamedArray.rank` does."""
+    """Implement `NamedArray.rank`."""
     i = a._axes.position("rank", name, a)
     leaf = taken_apart(a.array)[0][0]
     x = jnp.asarray(leaf) if np.dtype(leaf.dtype).kind in "iub" else inexact(a).array

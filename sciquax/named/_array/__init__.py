@@ -1,1 +1,1 @@
-"""What a named array is made of, apart from its operations."""
+"""The parts of a named array, without its operations."""

@@ -121,7 +121,7 @@ def sizes_of(what: str, sizes: Any) -> dict[str, int]:
 
 
 class Axes:
-    """What an array knows of its axes. Make one with `axes`.
+    """The names, sizes and coordinates of an array's axes. Make one with `axes`.
 
     **Attributes**: `dims`, a name or None for each axis; `coords`, coordinates by name; `attrs`,
     what a file said of the array (None, if nothing); `beside`, coordinates that are no axis' own;
@@ -244,7 +244,7 @@ class Axes:
 
 
 class Attributes:
-    """What a file said of a variable. Compares by contents.
+    """The attributes of a variable in a file. They compare by contents.
 
     **Attributes**: its `name`; a dictionary, `items`; and one for each coordinate, `items_of`.
     """

@@ -42,7 +42,7 @@ _class: Any = None  # `NamedArray`, which stands above the mixins that it is mad
 
 
 class NamedBase(_Base):
-    """What a named array is, an array and its axes: for `isinstance`, annotations and mixins."""
+    """The data of a named array: an array and its axes. For `isinstance`, annotations, mixins."""
 
     array: Any
     _axes: Any
@@ -143,7 +143,7 @@ class NamedBase(_Base):
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """What a file said of the array: kept by selections, not by arithmetic."""
+        """The attributes of the array in a file. Selections keep them, arithmetic does not."""
         found = self._axes.attrs
         return {} if found is None else dict(found.items)
 

@@ -247,7 +247,7 @@ class Beside(NamedTuple):
 
 
 def met_beside(*arrays: Mapping[str, Beside]) -> dict[str, Beside]:
-    """What is beside arrays that meet: where two of one name differ there is none, as in xarray."""
+    """The coordinates beside arrays that meet. If two of one name differ, both go, as in xarray."""
     known: dict[str, Beside] = {}
     gone = set()
     for own in arrays:

@@ -1,4 +1,4 @@
-"""What goes wrong with names, sizes, places and coordinates: each says where and what to do."""
+"""Errors about names, sizes, indices and coordinates."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What NumPy holds on the host, alone or in a quantity, and how JAX can hold it."""
+"""Coordinates on the host, as NumPy arrays alone or in a quantity, and their form in JAX."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How a named array looks: `NamedArray(f32[time=100, space=64], 'K')`, and its values if known."""
+"""The text of a named array: `NamedArray(f32[time=100, space=64], 'K')`, and known values."""
 
 import html
 from typing import Any
@@ -13,7 +13,7 @@ from .errors import AxisError
 
 
 def _leaf(array: Any) -> Any:
-    """What holds the numbers: the array itself, or that within a quantity."""
+    """The array that holds the numbers: the array itself, or that within a quantity."""
     return array.magnitude if hasattr(array, "_unit") else array
 
 

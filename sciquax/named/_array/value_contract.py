@@ -1,4 +1,4 @@
-"""What the interpreter asks of a named array: joining, loops, derivatives, nesting."""
+"""The interpreter's questions to a named array: common types, loops, derivatives, nesting."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from .errors import AxisError, show_dims
 
 
 def _parts(x: Any) -> tuple[Any, Axes]:
-    """What a value holds (polymorphic if it is), and its axes."""
+    """The array inside a value (polymorphic if the value is), and its axes."""
     inner = strip(x)
     if isinstance(inner, NamedBase):
         layout, held = inner._axes, inner.array

@@ -1,4 +1,4 @@
-"""How operands with given axes align by name, worked out once per pair of `Axes` and kept."""
+"""Alignment of operands by name, computed once for each pair of `Axes` and kept."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -138,7 +138,7 @@ def stack(arrays: Sequence[N | Any], name: Any) -> N:
 
 
 def _stacked(given: Sequence[NamedBase], new: str) -> dict[str, Beside]:
-    """What is beside the axes of all arrays, side by side along a new one."""
+    """The coordinates beside the axes of all arrays, stacked along a new axis."""
     out = {}
     for n, (dims, held) in given[0]._axes.beside.items():
         parts = [a._axes.beside.get(n) for a in given]

@@ -19,7 +19,7 @@ S = TypeVar("S", bound="Expanding")
 
 
 class Expanding(NamedBase):
-    """What gives [`sciquax.named.NamedArray`][] axes along which it is repeated."""
+    """Methods of [`sciquax.named.NamedArray`][] that add axes along which it is repeated."""
 
     def expand_dims(self: S, axis: Any = None, size: int = 1, **more: Any) -> S:
         """New leading axes along which the array is repeated: `("w", 2)`, `(run=[1, 2])`.

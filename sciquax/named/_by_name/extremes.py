@@ -1,4 +1,4 @@
-"""Where extremes are, along one name or several, and the labels there."""
+"""Positions of extremes along one name or several, and the labels there."""
 
 from collections.abc import Callable
 from typing import Any

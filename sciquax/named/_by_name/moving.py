@@ -21,7 +21,7 @@ M = TypeVar("M", bound="Moving")
 
 
 class Moving(NamedBase):
-    """What moves the elements of [`sciquax.named.NamedArray`][] along names."""
+    """Methods of [`sciquax.named.NamedArray`][] that move elements along names."""
 
     def flip(self: M, names: Any = None) -> M:
         """In reverse order along a name or several."""

@@ -97,7 +97,7 @@ _PYTHON: dict[str, Callable[..., Any]] = {
 
 
 class Operators(NamedBase):
-    """What operators of [`sciquax.named.NamedArray`][] do: they align by name."""
+    """Operators of [`sciquax.named.NamedArray`][], which align by name."""
 
     def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
         if name == "divmod":

@@ -175,7 +175,7 @@ def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwi
 
 
 def _labels_at(a: NamedBase, points: Pointwise) -> dict[str, Beside]:
-    """What the indexed axes' coordinates are at known places: along the places' own axes."""
+    """The indexed axes' coordinates at known places, along the places' own axes."""
     at = {a.dims[i]: np.asarray(x) for i, x in zip(points.positions, points.places, strict=True)}
     held = {n: ((n,), c) for n, c in a._axes.coords.items() if n in at}
     held |= {n: c for n, c in a._axes.beside.items() if c.dims and set(c.dims) <= set(at)}
@@ -192,7 +192,7 @@ def _is_known(index: Sequence[Any]) -> bool:
 
 
 def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
-    """What `NamedArray.isel` does."""
+    """Implement `NamedArray.isel`."""
     places = _places(a, what, indexers)
     if places.basic:
         a = _basic(a, places.basic)

@@ -1,4 +1,4 @@
-"""What passes through to the array inside: units and numbers."""
+"""Quantity methods (`to`, `magnitude`, ...) forwarded to the array inside."""
 
 import sys
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ P = TypeVar("P", bound="PassingThrough")
 
 
 class PassingThrough(NamedBase):
-    """What [`sciquax.named.NamedArray`][] asks of the array inside."""
+    """Methods of [`sciquax.named.NamedArray`][] that the array inside answers."""
 
     def to(self: P, unit: Any) -> P:
         """In another unit. **Raises** `DimensionalityError` for one of another dimension."""

@@ -77,7 +77,7 @@ def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: A
 
 
 def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
-    """What is written, with the axes of the places it is written to."""
+    """The values to write, with the axes of the places that they are written to."""
     if isinstance(value, (bool, int, float, complex)):
         return value
     v = as_named(value, f"at[...].{what}")

@@ -1,4 +1,4 @@
-"""What NumPy holds, a coordinate, in functions: those that keep it exact, and the rest for JAX."""
+"""Functions of coordinates: NumPy's where they stay exact, JAX's elsewhere."""
 
 import warnings
 from collections.abc import Callable

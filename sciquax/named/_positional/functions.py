@@ -32,7 +32,7 @@ from .call import Call
 
 
 class _Taken(NamedTuple):
-    """What operands hold, what they are called, and their axes."""
+    """The arrays inside operands, their names, and their axes."""
 
     held: list[Any]
     call: Call

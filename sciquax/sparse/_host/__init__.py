@@ -1,1 +1,1 @@
-"""What SciPy computes on the host: factors, solutions, rows for products that are not compiled."""
+"""SciPy's work on the host: factors, solutions, and products by rows that are not compiled."""

@@ -55,7 +55,7 @@ _lock = threading.Lock()
 def factors(
     n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | None = None
 ) -> Factors:
-    """Those of an n x n matrix of such elements; duplicates add up, padding is left out."""
+    """The factors of an n x n matrix of these elements. Duplicates add up; padding is left out."""
     with _lock:
         for i, found in enumerate(_kept):
             if found.are_of(n, places, data, incomplete):

@@ -56,7 +56,7 @@ def layout(m: Any) -> list[Any]:
 
 
 def stored(matrices: Sequence[Any]) -> tuple[list[Any], bool] | None:
-    """What matrices store, in rows (..., count) of the same places; and whether others are zero.
+    """The stored elements in rows (..., count) of the same places, and whether others are zero.
 
     None if no layout holds all of them.
     """

@@ -1,4 +1,4 @@
-"""What operations do to block matrices, and how blocks are joined."""
+"""Operations of block matrices, and the joining of blocks."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What operations do to banded matrices on a circle."""
+"""Operations of cyclic banded matrices."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ from .zeros import ZeroMatrix
 
 
 class BlockGrid(StructuredMatrix):
-    """What [[a, b], [c, d]] is without its systems: products, elements, functions of them."""
+    """The matrix [[a, b], [c, d]] without its systems: products, elements, functions of them."""
 
     arrays_are_entries: ClassVar[bool] = True
 

@@ -275,5 +275,5 @@ def lu(a: BandMatrix) -> Any:
 
 
 def _size(x: Any) -> Any:
-    """What LAPACK picks pivots by: of complex numbers, the sum of the parts' sizes."""
+    """The size by which LAPACK picks pivots: for complex numbers |re| + |im|."""
     return jnp.abs(x.real) + jnp.abs(x.imag) if jnp.iscomplexobj(x) else jnp.abs(x)

@@ -1,4 +1,4 @@
-"""What operations of one matrix are for types without a rule of their own."""
+"""Operations of one matrix for types without a rule of their own."""
 
 from typing import Any
 

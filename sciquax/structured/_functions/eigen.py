@@ -27,7 +27,7 @@ def eigvalsh(half: Any) -> Any:
 
 
 def eigh(a: Any, half: Any) -> Any:
-    """Those, and the eigenvectors, which are withheld if they have no structure.
+    """The eigenvalues, and the eigenvectors, which are withheld if they have no structure.
 
     **Arguments**: the matrix that was given, and its Hermitian part.
     """
@@ -56,7 +56,7 @@ def eigvals(a: Any) -> Any:
 
 
 def eig(a: Any) -> Any:
-    """Those, and right eigenvectors, which are withheld if they have no structure."""
+    """The eigenvalues, and the right eigenvectors, which are withheld if they have no structure."""
     if not a.is_square():
         return NotImplemented
     found = operations.eig(_inexact(a))

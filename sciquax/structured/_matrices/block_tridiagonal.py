@@ -17,7 +17,7 @@ from .narrowest import from_bands
 
 
 class _BlockBands(StructuredMatrix):
-    """What matrices have in common that store square blocks on some diagonals of blocks."""
+    """The base of matrices that store square blocks on some diagonals of blocks."""
 
     arrays_are_entries: ClassVar[bool] = True
 

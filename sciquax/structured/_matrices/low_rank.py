@@ -179,7 +179,7 @@ operations.add.register(AnyDiagonal, LowRankPlusDiagonalMatrix)(_sum)
 
 
 def _of_rank(m: Any, rank: int) -> Any:
-    """What is diagonal or of a lower rank, with zeros for the rest; or NotImplemented."""
+    """A diagonal matrix, or one of a lower rank, padded with zeros; or NotImplemented."""
     if isinstance(m, AnyDiagonal):
         d = m.diagonal()
         u = jnp.zeros((*d.shape, rank), d.dtype)

@@ -18,7 +18,7 @@ from .narrowest import Layout, narrowest
 
 
 class _Tridiagonal(BandMatrix):
-    """What both tridiagonal types share: how to solve, and determinants."""
+    """The base of both tridiagonal types: solutions and determinants."""
 
     def _diagonals(self) -> tuple[Any, Any, Any]:
         bands = self.diagonals()

@@ -1,1 +1,1 @@
-"""What all matrices have in common: the base class, properties, operators, systems."""
+"""The base class of matrices: properties, operators, systems."""

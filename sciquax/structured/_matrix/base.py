@@ -35,7 +35,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
     covers_all: ClassVar[bool] = False
 
     def __dir__(self) -> list[str]:
-        """What a user calls: without what the arithmetic of matrices asks of them."""
+        """The names for users, without those that the arithmetic of matrices calls."""
         ours = (c for c in type(self).__mro__ if c.__module__.startswith("sciquax.structured."))
         asked = {name for c in ours for name in vars(c)} - _CALLED - set(self.LEAF_NAMES)
         return [x for x in super().__dir__() if x[:2] == "__" or x not in asked]
@@ -126,7 +126,7 @@ class MatrixBase(ArrayValue, metaclass=StructuredMeta):
         """**Raises** ValueError if the defining arrays' sizes do not make a matrix."""
 
     def matrix_aval(self, shape: tuple[int, ...]) -> ShapedArray:
-        """What `aval` gives: this shape, batch axes included, in the arrays' dtype.
+        """The result of `aval`: this shape, with batch axes, in the arrays' dtype.
 
         **Raises** ValueError for a shape that no matrix has: of one that a loop takes rows of.
         """

@@ -1,4 +1,4 @@
-"""What the rules ask of their operands: which are matrices, which numbers stand in the program."""
+"""Questions of rules to operands: which are matrices, which numbers the program states."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def _plain(operands: Operands) -> list[Any] | None:
 
 
 def static_number(x: Any, question: Callable[[np.ndarray], Any] = scalar) -> Any:
-    """What one number is that the program states, or that is known since it is computed already.
+    """The number of an operand that the program states, or that is computed already.
 
     Or the answer to a question about it, see `sciquax.core.stated_number`; None for what it is not.
     """

@@ -1,4 +1,4 @@
-"""How a matrix is shown."""
+"""The text of a matrix."""
 
 from sciquax.core.internal import brief
 

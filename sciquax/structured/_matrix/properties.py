@@ -43,7 +43,7 @@ SURVIVE: dict[str, frozenset[str]] = {
 
 
 def surviving(operation: str, *properties: Iterable[str]) -> frozenset[str]:
-    """What holds of an operation's result when these hold of its operands."""
+    """The properties of an operation's result, given those of its operands."""
     common = frozenset(properties[0]).intersection(*map(frozenset, properties[1:]))
     return common & SURVIVE[operation]
 

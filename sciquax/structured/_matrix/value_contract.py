@@ -1,4 +1,4 @@
-"""What the interpreter asks of a matrix: units taken out of it, loops, derivatives, refusals."""
+"""The interpreter's questions to a matrix: units, loops, derivatives, refusals."""
 
 import contextlib
 from collections.abc import Iterable
@@ -66,7 +66,7 @@ _FACTS = {
 
 
 def _name(kind: type[MatrixBase]) -> str:
-    """What error messages call the making of a matrix: its class."""
+    """The name in error messages for making a matrix: its class."""
     with contextlib.suppress(ValueError):  # another class of that name, of other facts
         register_facts(kind.__name__, _FACTS[kind.scaling])
         return kind.__name__

@@ -1,4 +1,4 @@
-"""What JAX's primitives do to structured matrices: a rule for each family, and the exceptions."""
+"""Rules of structured matrices for JAX's primitives: one for each family, and the exceptions."""
 
 from . import (  # enrol their rules
     constant_background as constant_background,

@@ -54,7 +54,7 @@ class Surrounded(ArrayValue, leaves=("inside", "outside"), static=("origin",)):
         return ShapedArray(self.inside.shape, self.inside.dtype)
 
     def as_matrix(self) -> Any:
-        """What is stored, less the number around it, plus that number everywhere.
+        """The stored elements less the number around them, plus a matrix of that number.
 
         Only of a matrix that a number was added to; of anything else, itself.
         """

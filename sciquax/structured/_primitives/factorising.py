@@ -19,7 +19,7 @@ from .._matrix.solve import solve_sided
 
 
 def _eigh_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
-    """What `jnp.linalg.eigh` and `jax.scipy.linalg.eigh` come to under `vmap` and `grad`."""
+    """The primitive of `jnp.linalg.eigh` and `jax.scipy.linalg.eigh` under `vmap` and `grad`."""
     (a,) = operands
     if params.get("subset_by_index") is not None:
         return NotImplemented
@@ -39,7 +39,7 @@ def _svd_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
 
 
 def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
-    """What `jnp.linalg.eig` is, and `eigvals` under `vmap` and `grad`."""
+    """The primitive of `jnp.linalg.eig`, and of `eigvals` under `vmap` and `grad`."""
     (a,) = operands
     if params.get("compute_left_eigenvectors"):
         return NotImplemented
@@ -51,7 +51,7 @@ def _eig_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any
 
 
 def _qr_primitive(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
-    """What `jnp.linalg.qr` comes to under `vmap` and `grad`, and for R alone."""
+    """The primitive of `jnp.linalg.qr` under `vmap` and `grad`, and for R alone."""
     (a,) = operands
     if params.get("pivoting") or not a.is_square():
         return NotImplemented

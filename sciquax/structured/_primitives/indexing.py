@@ -184,7 +184,7 @@ def gather(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
 
 
 def _filled(out: Any, inside: Any, params: dict[str, Any]) -> Any:
-    """What lies outside of the matrix, by the gather's mode."""
+    """The number for elements outside the matrix, by the gather's mode."""
     mode = lax.GatherScatterMode.from_any(params["mode"])
     if mode is not lax.GatherScatterMode.FILL_OR_DROP:
         return out

@@ -41,7 +41,7 @@ class _Update(NamedTuple):
 
 
 def _read(x: Any, indices: Any, updates: Any, params: dict[str, Any]) -> _Update | None:
-    """What a scatter does; None for what is none of these."""
+    """The kind of a scatter, or None for another kind."""
     numbers = params["dimension_numbers"]
     if len(x.shape) != 2 or type(indices) in VALUE_TYPES or numbers.operand_batching_dims:
         return None
@@ -234,7 +234,7 @@ def _on_diagonals(x: Any, i: Any, j: Any, values: Any, how: str) -> Any:
 
 
 def _rows(x: Any, update: _Update, how: str) -> Any:
-    """What is in the bands goes there; the rest of the rows is of low rank, unless it is zero."""
+    """Write the part of rows that is in the bands; the rest is of low rank, unless it is zero."""
     places, values = update.places, update.values
     rows, columns = x.shape
     if isinstance(x, BandMatrix | CyclicBandedMatrix):

@@ -55,7 +55,7 @@ class UnknownLiterals(TrustedLiterals):
         self.taken: dict[tuple[LiteralNumber, int], InternedUnit] = {}
 
     def read(self, primitive: Any, operands: Sequence[Any]) -> list[Any]:
-        """What core asks before a rule: the literals among data, as quantities."""
+        """Replace the literals among an operation's data by quantities, before its rule."""
         found = [() if type(strip(x)) in VALUE_TYPES else literal_numbers(x) for x in operands]
         if primitive.name == "pow":
             for number in found[1]:

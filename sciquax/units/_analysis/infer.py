@@ -58,7 +58,7 @@ class ContradictionError(DimensionalityError):
 
 
 class Inferred:
-    """What is found of one input or output.
+    """The unit inferred for one input or output.
 
     **Attributes**: `free`, whether unknowns are left in it; `unit`, a `pint.Unit` (None if free):
     the base unit of an unknown, the unit itself of an output that is known; `dimensionality` (None
@@ -89,7 +89,7 @@ class Inferred:
 
 
 class Inference:
-    """What `infer` found. Print it.
+    """The result of `infer`. Print it.
 
     **Attributes**
 
@@ -234,7 +234,7 @@ def infer(
 
 
 def _literals(system: System, literals: UnknownLiterals) -> Iterator[tuple[Any, Inferred, str]]:
-    """What is found of literals, but for those that are numbers."""
+    """The units inferred for literals, without those that are plain numbers."""
     seen = set()
     taken = [(number, unit) for (number, _), unit in literals.taken.items()]
     for number, unit in [*literals.units.items(), *taken]:
@@ -288,7 +288,7 @@ def _argument_names(fn: Callable, args: tuple) -> list[str]:
 
 
 def _name(path: tuple[Any, ...], names: list[str]) -> str:
-    """What to call the unknown at a place in `(fn, args, kwargs)`."""
+    """The name of the unknown at a place in `(fn, args, kwargs)`."""
     part, *rest = path
     if part.idx == 0:
         return "fn" + jtu.keystr(tuple(rest))

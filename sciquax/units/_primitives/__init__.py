@@ -1,4 +1,4 @@
-"""What units do to JAX's primitives; each file registers its own rules."""
+"""Rules of quantities for JAX's primitives. Each file registers its own."""
 
 from . import (  # enrol their rules
     elementwise as elementwise,

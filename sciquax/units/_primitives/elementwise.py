@@ -1,4 +1,4 @@
-"""What units do to JAX's primitives: a rule for each scaling, and the exceptions in full.
+"""Rules of quantities for elementwise primitives: one for each scaling, and the exceptions.
 
 The scalings are facts of the primitives, kept in `sciquax/core/_facts.py`.
 """

@@ -32,7 +32,7 @@ from .elementwise import _join
 
 
 def _gather(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What stands for elements outside is a number, and measures what the others do."""
+    """The fill value of elements outside is a number in the unit of the others."""
     x, indices = operands
     unit, fill = own_unit(x), params.get("fill_value")
     dtype = aval_of(x).dtype

@@ -1,4 +1,4 @@
-"""What rules and operators do with operands: read units, unify them, convert, wrap results."""
+"""Helpers of rules and operators: read units, unify them, convert, wrap results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -172,7 +172,7 @@ def mismatch(name: str, operands: Sequence[Any]) -> DimensionalityError:
 
 
 def trust_hint(unit: InternedUnit) -> str:
-    """What helps where a library's line has a bare number beside a unit."""
+    """The hint for a library's line with a bare number beside a unit."""
     return (
         "If the number is a literal that is meant in "
         f"'{unit}', call it within `with sciquax.units.trust_literals() as trusted:`, and "
@@ -181,7 +181,7 @@ def trust_hint(unit: InternedUnit) -> str:
 
 
 def _hint(name: str) -> str:
-    """What to do about `where(d == 0, 1, d)`, the one common idiom with another number."""
+    """The hint for `where(d == 0, 1, d)`, the one common idiom with another number."""
     if name not in ("select_n", "select", "scatter", "clamp"):
         return ""
     return (

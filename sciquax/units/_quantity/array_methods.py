@@ -1,4 +1,4 @@
-"""What array methods and `.at` of quantities do that those of other arrays do not."""
+"""Array methods and `.at` of quantities, where they differ from those of other values."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .base import QuantityBase
 
 
 class ArrayMethods(QuantityBase):
-    """What is particular to the methods of [`sciquax.units.Quantity`][]."""
+    """Array methods of [`sciquax.units.Quantity`][] that differ from those of other values."""
 
     def tolist(self) -> Any:
         """Nested lists of scalar quantities."""

@@ -101,7 +101,7 @@ def check_bare_numbers(name: str, operands: Sequence[Any], units: Sequence[Any])
 
 
 def _judge_beside(unit: Any) -> Callable[[np.ndarray], bool] | None:
-    """Who judges stated numbers beside this unit, if anybody does."""
+    """The judge of stated numbers beside this unit, if there is one."""
     measure = "" if BARE_ANGLES.value == "radians" else measure_of(unit)
     if not measure or measure == "angle" and unit is as_unit("radian", unit.registry):
         return None
@@ -211,7 +211,7 @@ _so_far: dict[int, tuple[weakref.ref[Any], float]] = {}
 
 
 def scaled_by(name: str, unit: Any, magnitude: Any, factor: Any, power: int = 1) -> float | None:
-    """What an angle is scaled by so far, with one more factor; None if it is no matter.
+    """The factor of an angle so far times one more; None if it does not matter.
 
     **Arguments**: the operation, the angle's unit and magnitude, the factor and its power.
 

@@ -14,7 +14,7 @@ _kind: Any = None
 
 
 class QuantityBase:
-    """What [`sciquax.units.Quantity`][] is to the modules that it is made of."""
+    """The data of [`sciquax.units.Quantity`][], for the modules that define its methods."""
 
     magnitude: Any
     _unit: InternedUnit

@@ -1,4 +1,4 @@
-"""How quantities are made of text and arrays, and converted to other units."""
+"""Making quantities from text and arrays, and converting them to other units."""
 
 import contextlib
 import re

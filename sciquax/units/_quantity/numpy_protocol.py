@@ -27,7 +27,7 @@ from .base import Q, QuantityBase, bare
 
 
 class NumpyProtocol(QuantityBase):
-    """What Python and NumPy ask of a number, a sequence and an array."""
+    """Python's and NumPy's protocols of numbers, sequences and arrays."""
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """A NumPy array of a dimensionless quantity. **Raises** `DimensionalityError` otherwise.
@@ -144,7 +144,7 @@ def _key(x: QuantityBase) -> Any:
 
 
 def _instead(kind: type) -> str:
-    """What to do where numbers are asked for of this class, by which library asks."""
+    """The remedy where a library asks a quantity for numbers, by the library that asks."""
     library, function = library_called() or ("", "")
     place = next((x for x in (sqnp, sqnp.linalg, sqnp.fft) if hasattr(x, function)), None)
     enabled = kind in getattr(sys.modules.get("matplotlib.units"), "registry", ())

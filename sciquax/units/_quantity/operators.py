@@ -26,7 +26,7 @@ _NUMBERS = (int, float, complex)
 
 
 class Operators(QuantityBase):
-    """What operators of [`sciquax.units.Quantity`][] do: the common cases without staging."""
+    """Operators of [`sciquax.units.Quantity`][]: the common cases run without staging."""
 
     def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
         return _DIRECT.get(name, _by_rules)(name, lhs, rhs)

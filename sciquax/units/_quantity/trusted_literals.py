@@ -36,7 +36,7 @@ class TrustedLiterals(Sequence[TrustedLiteral]):
         self._outer: TrustedLiterals | None = None
 
     def takes(self, numbers: Literals, example: Any) -> bool:
-        """What core asks of who trusts literals: those that become a quantity take its unit.
+        """The judge of trusted literals: numbers that become a quantity take its unit.
 
         Beside angles and percent only numbers that would be refused do.
         """
@@ -203,7 +203,7 @@ def as_factors(operands: Sequence[Any]) -> Sequence[Any]:
 
 
 def _templates(operands: Sequence[Any]) -> dict[int, Literals]:
-    """Which operands have a unit only from their template, `full_like(q, 2.0)`, and do not fit.
+    """Operands whose unit comes from a template alone, `full_like(q, 2.0)`, and does not fit.
 
     They are literals: `where(mask, weight, full_like(x, 2.0))` is where the program has a number.
     """

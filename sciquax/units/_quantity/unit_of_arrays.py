@@ -42,7 +42,7 @@ def unit(spec: Any) -> pint.Unit:
 
 
 class _OfArrays:
-    """What a unit makes of arrays and numbers; of other units it makes what pint does."""
+    """Products of a unit with arrays and numbers; those with other units are pint's."""
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, (pint.Unit, pint.Quantity)):

@@ -1,4 +1,4 @@
-"""What core asks of a quantity: common types, tangents and derivatives."""
+"""The interpreter's questions to a quantity: common types, tangents and derivatives."""
 
 import functools
 from collections.abc import Sequence

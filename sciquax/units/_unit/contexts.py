@@ -191,7 +191,7 @@ def _as_pint(parameter: Any, registry: Any) -> Any:
 
 
 def _key(c: pint.Context) -> Any:
-    """What `c` does, hashable. pint keeps what it holds alive, and so do we: no `id` is reused."""
+    """A hashable key of context `c`. It keeps its objects alive, so no `id` is reused."""
     functions = tuple((source, target, f) for (source, target), f in c.funcs.items())
     defaults = tuple((k, _hashable(v)) for k, v in sorted(c.defaults.items()))
     return functions, defaults, tuple(map(repr, c.redefinitions))

@@ -24,7 +24,7 @@ _GAINS = {"decibel": 10.0 / math.log(10.0), "mag": -2.5 / math.log(10.0)}
 
 
 def to_linear(magnitude: Any, unit: InternedUnit) -> tuple[Any, InternedUnit]:
-    """What a floating-point level is the level of, and its unit."""
+    """The linear quantity of a floating-point level, and its unit."""
     level = unit.logarithm()
 
     def linear(x: Any) -> Any:
@@ -61,7 +61,7 @@ def _call(function: Any, x: Any) -> Any:
 def add_levels(
     name: str, lhs: InternedUnit, rhs: InternedUnit, subtract: bool
 ) -> tuple[tuple[float, float], tuple[float, float], InternedUnit]:
-    """What a sum or difference of two levels is made of.
+    """The parts of a sum or difference of two levels.
 
     **Returns** for each operand the `(factor, offset)` that its magnitude is first converted by,
     and the unit of the result. **Raises** `OffsetUnitCalculusError` where it has none.

@@ -48,7 +48,7 @@ def defined(
 
 
 def _restore(text: str, root: str, factor: float) -> InternedUnit:
-    """What pickle calls."""
+    """The constructor that pickle calls."""
     return defined(text, root, factor, how="pickled")
 
 
@@ -108,7 +108,7 @@ def read(
     by_pint: Callable[[Any, str], Any],
     look: Callable[[pint.UndefinedUnitError], None] = lambda error: None,
 ) -> Any:
-    """What a text says to pint, or else as files spell it.
+    """Read a text as pint does, or else in the spellings of files.
 
     **Arguments**: and who asks pint, and who looks at its error first.
     """

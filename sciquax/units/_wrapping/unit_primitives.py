@@ -39,7 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Role(NamedTuple):
-    """What an argument or a result of a wrapped function is to be in. Hashable.
+    """The unit required of an argument or a result of a wrapped function. Hashable.
 
     **Attributes**: the function's and its own name, for errors; whether numbers are refused; the
     unit, times `powers` of the units of arguments referred to; and `defines`, whether it comes in

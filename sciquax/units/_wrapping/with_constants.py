@@ -115,7 +115,7 @@ def _restore(place: _Place, x: Any) -> None:
 
 
 def _key(x: Any) -> Any:
-    """What tells a constant from every other, hashable; a traced one is equal to nothing."""
+    """A hashable key of a constant. A traced constant is equal to no other."""
     leaves, tree = jtu.tree_flatten(x)
     if any(isinstance(leaf, Tracer) for leaf in leaves):
         return object()

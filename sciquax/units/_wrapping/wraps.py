@@ -133,7 +133,7 @@ def _defined(spec: Any) -> str | None:
 def _role(
     function: str, what: str, spec: Any, defining: dict[str, str], strict: bool
 ) -> tuple[Role, list[str]]:
-    """What a specification says, and the names that it refers to.
+    """The meaning of a specification, and the names that it refers to.
 
     **Raises** ValueError for names that no parameter defines.
     """
