@@ -34,6 +34,6 @@ def operation(primitive: Any, operands: Sequence[Any]) -> str:
 def refusal(what: str) -> RuleError:
     """Of an operation on a sparse array."""
     return RuleError(
-        f"{what} would need the elements that are not stored.",
+        f"{what} needs elements that are not stored.",
         "Pass `allow_materialise=True`, or call its `todense()`.",
     )

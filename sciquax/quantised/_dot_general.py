@@ -195,7 +195,7 @@ def _long_sum(
 
 
 def _placer(lhs: Any, rhs: Any, dimensions: Any, side: int) -> Any:
-    """A function that gives one side's companion the output's axes; contracted ones have length 1."""
+    """A function that gives one side's companion the output's axes; contracted ones have size 1."""
     (contract, batch) = dimensions
     ndims = [len(aval_of(x).shape) for x in (lhs, rhs)]
     free = [[d for d in range(ndims[i]) if d not in (*contract[i], *batch[i])] for i in (0, 1)]

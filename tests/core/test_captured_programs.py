@@ -241,8 +241,8 @@ def test_made_of_numbers_that_no_label_is_a_factor_of():
     assert_raises(
         NotImplementedError,
         lambda: quaxify(product)(FLUX),
-        "A `Product` was made in a quaxified function of arrays that are being differentiated. "
-        "Only for types that label one array is that the array's derivative.",
+        "A quaxified function made a `Product` from arrays that are being differentiated. "
+        "Only types that label a single array have a derivative there.",
     )
 
     def named(x):
@@ -251,8 +251,8 @@ def test_made_of_numbers_that_no_label_is_a_factor_of():
     assert_raises(
         NotImplementedError,
         lambda: quaxify(named)(FLUX),
-        "A `NamedArray` was made in a quaxified function of an array that `grad` is taken by. Take "
-        "it by the value, or make the value outside.",
+        "A quaxified function made a `NamedArray` from an array by which `grad` differentiates. "
+        "Differentiate by the value, or make the value outside the function.",
     )
 
 

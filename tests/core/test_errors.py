@@ -434,24 +434,24 @@ MODES = {
     carry_of_scan: "The `scan` carry changed structure: `state['x']` goes in as "
     "Tagged(array=f32[3], tag='a') and comes out of the body as Tagged(array=f32[3], tag='aa'), "
     "which have no common type.\n{place}\n"
-    "Start the loop with the type that its body returns, or convert in the body. What grows in "
-    "every step has no type that a loop could carry.",
+    "Start the loop with the type that its body returns, or convert in the body. A loop "
+    "cannot carry a value whose type grows in every step.",
     carry_of_while: "The `while` carry changed structure: `state[1]` goes in as "
     "Tagged(array=f32[3], tag='a') and comes out of the body as Tagged(array=f32[3], tag='aa'), "
     "which have no common type.\n{place}\n"
-    "Start the loop with the type that its body returns, or convert in the body. What grows in "
-    "every step has no type that a loop could carry.",
+    "Start the loop with the type that its body returns, or convert in the body. A loop "
+    "cannot carry a value whose type grows in every step.",
     branches: "Output 0 of a conditional is Tagged(array=f32[3], tag='aa') in its first branch and "
     "Tagged(array=f32[3], tag='a') in branch 1, which have no common type.\n{place}\n"
     "Make the branches return the same kind of value.",
-    shape_of_a_result: "The rule for `neg` made f32[2,2] where JAX makes f32[3], and what follows "
-    "builds on it.\n{place}\n"
+    shape_of_a_result: "The rule for `neg` made f32[2,2] where JAX makes f32[3], and later "
+    "operations rely on that.\n{place}\n"
     "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, or end "
     "the quaxified function there and go on outside of it.",
     kind_of_a_result: "The rule for `sin` returned {'a': 1.5}, which is neither an array nor a "
     "value.\n{place}",
     number_of_results: "The rule for `sort` returned 2 results, where JAX returns 1.\n{place}\n"
-    "Return a list of so many arrays or values.",
+    "Return a list of 1 arrays or values.",
 }
 
 
@@ -480,7 +480,7 @@ def test_refusing_to_materialise():
     error = assert_raises(LookupError, call, "what it stands for cannot be told")
     reason, place = error.__notes__[:2]
     assert reason == (
-        "`atan2` has no rule for (Closed(f32[3]), f32[3]), so `Closed` was to be materialised."
+        "`atan2` has no rule for (Closed(f32[3]), f32[3]), so `Closed` had to be materialised."
     )
     file, line = marked_line(call)
     assert place.startswith(f"While interpreting `atan2`\n  at {file}:{line}:")

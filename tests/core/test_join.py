@@ -169,8 +169,8 @@ def test_carry_without_a_common_type():
         call,
         "The `scan` carry changed structure: `c` goes in as Quantity(f32[3], 'm') and comes out of "
         "the body as Quantity(f32[3], 's'), which have no common type.\n{place}\n"
-        "Start the loop with the type that its body returns, or convert in the body. What grows in "
-        "every step has no type that a loop could carry.",
+        "Start the loop with the type that its body returns, or convert in the body. A loop "
+        "cannot carry a value whose type grows in every step.",
     )
 
 

@@ -264,7 +264,7 @@ def test_results_of_rules_are_checked():
         jnp.tan: "The rule for `tan` returned 'an array', which is neither an array nor a value.",
         lax.sort: "The rule for `sort` returned 3 results, where JAX returns 1.",
         jax.jit(lambda x: jnp.exp(x) + 1): "The rule for `exp` made f32[2] where JAX makes f32[3], "
-        "and what follows builds on it.",
+        "and later operations rely on that.",
     }
     for f, message in messages.items():
         with pytest.raises(TypeError) as caught:

@@ -250,8 +250,8 @@ def test_late_solves_are_not_transposed():
         quaxify(transposed)(K, F)
     place = f"{error.value.location}"
     assert str(error.value) == (
-        "`linear_solve` on quantities within `quaxify` is differentiated in a way that it has no "
-        f"rule for.\n  at {place}\n"
+        "`linear_solve` on quantities within `quaxify` has no rule for this kind of derivative."
+        f"\n  at {place}\n"
         "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves."
     )
     assert "transposed" in place

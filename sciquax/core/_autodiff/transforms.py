@@ -84,7 +84,7 @@ def value_and_grad(
                 if is_value(out):
                     raise TypeError(
                         f"A gradient of `{type(out).__name__}`, which has {len(leaves)} arrays, is "
-                        "not defined. Return one of them, or what is computed of them."
+                        "not defined. Return one of them, or a number computed from them."
                     )
                 return out, aux  # JAX says that this is not a scalar
             return leaves[0], (_Static(jtu.tree_structure(out)), aux)

@@ -152,7 +152,7 @@ def _settle(
                     f"The `{what}` carry changed structure: {_called(names[i], i)} goes in as "
                     f"{before} and comes out of the body as {after}, which have no common type.",
                     remedy="Start the loop with the type that its body returns, or convert in the "
-                    "body. What grows in every step has no type that a loop could carry.",
+                    "body. A loop cannot carry a value whose type grows in every step.",
                 ) from None
         # What another item's mark decided may be otherwise once that is settled: `x * i` is of any
         # unit while the counter is a literal 0.

@@ -20,8 +20,7 @@ def _interpret_body(primitive: Any, operands: Sequence[Any], params: dict[str, A
 
 def underivable(call: LateCall) -> RuleError:
     return RuleError(
-        f"`{call.of}` on quantities within `quaxify` is differentiated in a way that it has no "
-        "rule for.",
+        f"`{call.of}` on quantities within `quaxify` has no rule for this kind of derivative.",
         "Differentiate outside: `sciquax.grad(f)(...)` of a function `f` that solves.",
     )
 

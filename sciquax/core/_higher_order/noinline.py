@@ -20,7 +20,7 @@ def noinline(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) ->
     index, _, transforms, args = jtu.tree_unflatten(params["treedef"], leaves)
     if isinstance(index, Tracer):
         raise RuleError(
-            "`noinline` got a value, and a function that is chosen while the program runs.",
+            "`noinline` was given a value and a function that is chosen while the program runs.",
             "Call the function without `equinox.internal.noinline`.",
         )
     function = _noinline._index_to_fn[int(index)]

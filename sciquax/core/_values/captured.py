@@ -100,8 +100,8 @@ def _inject_jvp(primals, tangents, *, tree):
     value = jtu.tree_unflatten(tree, primals)
     if not _is_linear(value):
         raise NotImplementedError(
-            f"A `{type(value).__name__}` was made in a quaxified function of arrays that are being "
-            "differentiated. Only for types that label one array is that the array's derivative."
+            f"A quaxified function made a `{type(value).__name__}` from arrays that are being "
+            "differentiated. Only types that label a single array have a derivative there."
         )
     with not_staging():
         leaves, tangent_tree = taken_apart(value.as_tangent([*map(ad.instantiate_zeros, tangents)]))
@@ -125,8 +125,8 @@ def _inject_transpose(cotangent, *operands, tree):
     except Exception as error:  # a name for each axis
         name = type(jtu.tree_unflatten(tree, [None])).__name__
         raise NotImplementedError(
-            f"A `{name}` was made in a quaxified function of an array that `grad` is taken by. "
-            "Take it by the value, or make the value outside."
+            f"A quaxified function made a `{name}` from an array by which `grad` differentiates. "
+            "Differentiate by the value, or make the value outside the function."
         ) from error
     return (None if type(cotangent) is ad.Zero else cotangent * one,)
 

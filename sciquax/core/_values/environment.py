@@ -32,7 +32,7 @@ class Environment(dict):
         result, eqn = self.misshapen[var]
         error = MisshapenError(
             f"The rule for `{eqn.primitive.name}` made {describe(result)} where JAX makes "
-            f"{short_aval(var.aval)}, and what follows builds on it.",
+            f"{short_aval(var.aval)}, and later operations rely on that.",
             "A function is traced with JAX's shapes before it is interpreted. Return JAX's shape, "
             "or end the quaxified function there and go on outside of it.",
         )
@@ -64,7 +64,7 @@ def checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
         raise RuleError(
             f"The rule for `{eqn.primitive.name}` returned {len(results)} results, where JAX "
             f"returns {len(outvars)}.",
-            "Return a list of so many arrays or values.",
+            f"Return a list of {len(outvars)} arrays or values.",
         )
     for x, var in zip(results, outvars, strict=True):
         try:

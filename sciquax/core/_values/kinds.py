@@ -210,8 +210,8 @@ def captured_foreign(x: Any) -> RuleError:
     """The error for another library's object that a staged function captured."""
     name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
     return RuleError(
-        f"A `{name}` that a quaxified function captured met an array of the program, which would "
-        "read it as bare numbers.",
+        f"A quaxified function captured a `{name}`, which an array of the program would read as "
+        "bare numbers.",
         "Pass it as an argument, or capture it as a value: `sciquax.units.Quantity(x)`.",
     ).at(user_line())
 

@@ -324,7 +324,7 @@ def _materialise(x: Any, primitive: Any, values: Sequence[Any]) -> Any:
         return x.materialise()
     except Exception as error:
         error.add_note(
-            f"{_missing(primitive, values)}, so `{type(x).__name__}` was to be materialised."
+            f"{_missing(primitive, values)}, so `{type(x).__name__}` had to be materialised."
         )
         raise
 
