@@ -4,7 +4,7 @@
 
 The trap's stiffness kappa is in pN/um, the friction gamma = 6 pi eta r from a viscosity in mPa s
 and a radius in nm, and k_B T from kelvin. Brownian motion W is in the square root of time, here
-ms**(1/2), and so the noise is due in um/ms**(1/2): that k_B T / gamma has it, and that a forgotten
+ms**(1/2), and so the noise must be in um/ms**(1/2): that k_B T / gamma has it, and that a forgotten
 square root does not, is checked before the first step.
 
 Two thousand beads start 0.3 um from the centre. Their mean and variance are checked against the

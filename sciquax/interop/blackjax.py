@@ -87,7 +87,7 @@ class _BareLogDensity(eqx.Module):
         unit = own_unit(value)
         if not unit.dimensionless:
             error: LocatedError = DimensionalityError(
-                f"The log density returned '{unit}', and it is a number.",
+                f"The log density returned '{unit}', but it must be a number.",
                 unit.pint,
                 dimensionless().pint,
                 "Divide by a scale before taking the logarithm.",

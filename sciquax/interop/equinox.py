@@ -107,8 +107,8 @@ def _warn(leaves: list[tuple[str, Any]]) -> None:
     ]
     if untold:
         warnings.warn(
-            "The file has arrays alone, as earlier releases wrote them: what they are, their units "
-            f"and names, is taken from `like`. Write it anew. {'; '.join(untold)}",
+            "The file holds arrays alone, as earlier releases wrote them. Their types, units and "
+            f"names are taken from `like`. Write the file again. {'; '.join(untold)}",
             stacklevel=3,
         )
 

@@ -132,8 +132,8 @@ def _place(x: Any) -> Any:
 
 def _restore_before(checkpointer: Any, path: Path, like: Any) -> Any:
     warnings.warn(
-        "The checkpoint has arrays in order and units of quantities, as earlier releases wrote it: "
-        "keys, names, structure and units within values are taken from `like`. Save it anew.",
+        "The checkpoint holds arrays in order and units of quantities, as earlier releases wrote "
+        "it. Keys, names, structure and units within values are taken from `like`. Save it again.",
         stacklevel=3,
     )
     leaves, tree = jtu.tree_flatten(like)

@@ -358,7 +358,7 @@ def test_atol_on_a_scale_with_an_offset():
 def test_rtol_is_a_number():
     refused(
         DimensionalityError,
-        "`PIDController` got `rtol` in 's', and it is a number.\n"
+        "`PIDController` got `rtol` in 's', but it is a number.\n"
         f"{HERE}\nAn absolute tolerance is `atol`; `rtol` is a fraction of the state.",
         stepsize_controller=dfx.PIDController(rtol=Q(1.0, "s"), atol=1e-3),
         solver=dfx.Heun(),
@@ -373,7 +373,7 @@ def test_controllers_of_the_users():
     given = dict(rtol=1e-3, atol=1e-3, limit=Q(1.0, "s"))
     refused(
         DimensionalityError,
-        "`OwnController` got `rtol` in 'm', and it is a number.\n"
+        "`OwnController` got `rtol` in 'm', but it is a number.\n"
         f"{HERE}\nAn absolute tolerance is `atol`; `rtol` is a fraction of the state.",
         stepsize_controller=OwnController(**(given | {"rtol": Q(1.0, "m")})),
         solver=dfx.Heun(),
@@ -407,7 +407,7 @@ def test_terms_of_the_users_are_named_by_what_the_user_wrote():
                 term, dfx.Euler(), Q(0.0, "s"), Q(1.0, "s"), Q(0.1, "s"), Y0, Q(4.0, "1/s")
             )
         assert str(caught.value) == (
-            f"`{name}` returned 'km' for y['v'], whose change over a step is due in 'm/s'.\n"
+            f"`{name}` returned 'km' for y['v'], whose change over a step must be in 'm/s'.\n"
             f"{place(function)}\nReturn something that converts to 'm/s'."
         )
 
@@ -530,22 +530,22 @@ def slope(x, args):
     [
         (
             {"gamma": Q(1.0, "s")},
-            "`UnderdampedLangevinDriftTerm` got `gamma` in 's' for y[0], and it is due in '1/s'.",
+            "`UnderdampedLangevinDriftTerm` got `gamma` in 's' for y[0], but it must be in '1/s'.",
         ),
         (
             {"u": Q(1.0, "1/kg")},
-            "`UnderdampedLangevinDriftTerm` got `u` in '1/kg' for y[0], and it is due in "
+            "`UnderdampedLangevinDriftTerm` got `u` in '1/kg' for y[0], but it must be in "
             "'m**2/s**2'.",
         ),
         (
             {"u": 1.0},
-            "`UnderdampedLangevinDriftTerm` got `u` in plain numbers for y[0], and it is due in "
+            "`UnderdampedLangevinDriftTerm` got `u` in plain numbers for y[0], but it must be in "
             "'m**2/s**2'.",
         ),
         (
             {"velocity": Q(1.0, "m")},
             "`diffeqsolve` got the velocity y0[1] of a Langevin diffusion in 'm', and its position "
-            "is in 'm', so that it is due in 'm/s'.",
+            "is in 'm', so that it must be in 'm/s'.",
         ),
         (
             {"gradient": slope},
@@ -584,14 +584,14 @@ def test_solvers_of_the_users_with_several_terms():
 def test_solvers_that_hold_quantities():
     refused(
         DimensionalityError,
-        "`VeryChord` got `rtol` in 'm', and it is a number.\n"
+        "`VeryChord` got `rtol` in 'm', but it is a number.\n"
         f"{HERE}\nAn absolute tolerance is `atol`; `rtol` is a fraction of the state.",
         solver=dfx.Kvaerno3(root_finder=dfx.VeryChord(Q(1.0, "m"), 1e-3)),
         stepsize_controller=dfx.PIDController(**PID),
     )
     refused(
         RuleError,
-        "`Kvaerno3` holds quantities, and what they are is not known.\n"
+        "`Kvaerno3` has quantity fields that this adapter cannot convert.\n"
         f"{HERE}\nHold plain numbers, in the units of `t0` and `y0`.",
         solver=dfx.Kvaerno3(root_finder=dfx.VeryChord(1e-3, 1e-3, kappa=Q(1.0, "m"))),
         stepsize_controller=dfx.PIDController(**PID),
@@ -612,7 +612,7 @@ def test_internal_states_in_other_units():
         )
         refused(
             RuleError,
-            f"`diffeqsolve` got `{name}` as bare numbers: in what units they are is not known.\n"
+            f"`diffeqsolve` got `{name}` as bare numbers, whose units are not known.\n"
             f"{HERE}\nPass the `{name}` of a solution of this module's `diffeqsolve`.",
             **{name: state.state},
         )
@@ -667,14 +667,14 @@ def test_data_that_does_not_fit():
     with pytest.raises(DimensionalityError) as caught:
         run(deriv0={"a": Q(1.0, "m")})
     assert str(caught.value) == (
-        "`backward_hermite_coefficients` got `deriv0` in 'm' for ys['a'], and it is due in 'm/s'.\n"
-        f"{at}\nGive it in a unit that converts to 'm/s'."
+        "`backward_hermite_coefficients` got `deriv0` in 'm' for ys['a'], but it must be in "
+        f"'m/s'.\n{at}\nGive it in a unit that converts to 'm/s'."
     )
     with pytest.raises(DimensionalityError) as caught:
         run(replace_nans_at_start={"a": 1.0})
     assert str(caught.value) == (
         "`backward_hermite_coefficients` got `replace_nans_at_start` in plain numbers for ys['a'], "
-        f"and it is due in 'm'.\n{at}\nGive it in a unit that converts to 'm'."
+        f"but it must be in 'm'.\n{at}\nGive it in a unit that converts to 'm'."
     )
 
 

@@ -178,7 +178,7 @@ def refused(error, match, diffusion, path, y0=None):
 def test_diffusions_are_checked():
     path = dfx.VirtualBrownianTree(Q(0.0, "s"), Q(1.0, "s"), Q(1.0, "ms"), (), jr.key(0))
     vector = dfx.VirtualBrownianTree(Q(0.0, "s"), Q(1.0, "s"), Q(1.0, "ms"), (2,), jr.key(0))
-    due = r"which, to be multiplied by the control, is due in 'm/s\*\*0.5'"
+    due = r"which, to be multiplied by the control, must be in 'm/s\*\*0.5'"
     error = DimensionalityError
     refused(error, f"returned 'm/s' for y, {due}", lambda t, x, a: Q(1.0, "m/s"), path)
     refused(error, rf"a plain array \(f32\[\]\) for y, {due}", lambda t, x, a: 1.0, path)
@@ -198,7 +198,7 @@ def test_diffusions_are_checked():
     identity = lx.IdentityLinearOperator(jax.ShapeDtypeStruct((2,), jnp.float32))
     for operator, makes in (identity, "s"), (known @ known, "m**2/s"), (2 * wrong, "m/s**0.5"):
         refused(
-            error, rf"that makes '{re.escape(makes)}.* of the control for y, .* due in 'm'",
+            error, rf"that makes '{re.escape(makes)}.* of the control for y, .* must be in 'm'",
             lambda t, x, a, operator=operator: operator, vector, Q(jnp.zeros(2), "m"),
         )  # fmt: skip
     zero = dfx.diffeqsolve(
@@ -254,7 +254,7 @@ def test_one_noise_for_leaves_in_several_units():
     got = run(dfx)
     assert_same_numbers(bare(got), run(diffrax))
     assert units_of(got) == {"x": "m", "v": "m/s"}
-    message = r"makes 'm' of the control for y\['v'\], whose change is due in 'm/s'"
+    message = r"makes 'm' of the control for y\['v'\], whose change must be in 'm/s'"
     with pytest.raises(DimensionalityError, match=message):
         run(dfx, "m/s**0.5")
 
@@ -335,7 +335,7 @@ def test_a_path_of_the_users_as_an_ordinary_equation():
     got = run(dfx)
     assert_same_numbers(bare(got), run(diffrax))
     assert units_of(got) == "m"
-    with pytest.raises(DimensionalityError, match="to be multiplied by the control, is due in"):
+    with pytest.raises(DimensionalityError, match="to be multiplied by the control, must be in"):
         run(dfx, "m/K/s")
 
 

@@ -221,5 +221,5 @@ def test_steady_state_takes_the_controllers_tree():
 def test_steady_state_tolerances_of_another_dimension():
     with pytest.raises(DimensionalityError, match="`atol` in 'm', and the derivative of y"):
         until_steady(dfx.steady_state_event(1e-4, {"x": Q(1.0, "m"), "v": Q(1.0, "m/s**2")}))
-    with pytest.raises(DimensionalityError, match="got `rtol` in 'm', and it is a rate"):
+    with pytest.raises(DimensionalityError, match="got `rtol` in 'm', but it is a rate"):
         until_steady(dfx.steady_state_event(Q(1.0, "m"), 1e-6))

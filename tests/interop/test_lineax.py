@@ -441,7 +441,7 @@ def test_operators_may_be_subclassed():
     with pytest.raises(RuleError) as caught:
         run()
     assert str(caught.value).splitlines()[::2] == [
-        "`Own` holds quantities, and what they are is not known.",
+        "`Own` has quantity fields that this adapter cannot convert.",
         "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
     ]
 

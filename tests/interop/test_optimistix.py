@@ -438,7 +438,7 @@ def test_residuals_that_do_not_add():
                 Quantity(1.0, "s"),
                 Quantity(1.0, "m"),
             ),
-            "`Newton` got `rtol` in 's', and it is a number.",
+            "`Newton` got `rtol` in 's', but it is a number.",
         ),
         (
             lambda: optx.root_find(

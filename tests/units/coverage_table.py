@@ -13,7 +13,7 @@ JAX, in base units and in others, under `jit` and operation by operation. Do not
 
 `m`, `s`, `kg` stand for any units (those of one letter agree up to a factor), `1` for a number or
 anything that reduces to one (`percent`, `m/km`), `rad` for an angle; `-` is a plain array. Where a
-number is due, what has a dimension is refused with `DimensionalityError`.
+number is required, a quantity with a dimension is refused with `DimensionalityError`.
 """
 
 

@@ -104,8 +104,8 @@ def deferred(
         found = jtu.tree_leaves(function(jtu.tree_unflatten(tree, filled)), is_leaf=is_value)
         if len(found) != count:
             raise RuleError(
-                f"What is called here gives {count} arrays of plain arrays, and {len(found)} of "
-                "these values, which are made of several: too late for the program around it.",
+                f"This call returns {count} arrays for plain arrays but {len(found)} for these "
+                "values, so `quaxify` cannot trace the program around it.",
                 "Call it outside of `quaxify`: it takes values by itself.",
             )
         return [found[i] if is_value(found[i]) else jnp.asarray(found[i]) for i in arrays]

@@ -36,7 +36,7 @@ def number(x: Any, field: str, owner: str) -> Any:
         return x
     if not x._unit.dimensionless:
         error = DimensionalityError(
-            f"`{owner}` got `{field}` in '{x._unit}', and it is a number.",
+            f"`{owner}` got `{field}` in '{x._unit}', but it is a number.",
             x._unit.pint,
             dimensionless().pint,
             f"An absolute tolerance is `atol`; `{field}` is a fraction of the state.",
@@ -108,6 +108,6 @@ def refuse_quantities(part: Any) -> None:
     """**Raises** `RuleError` for a part of a solve that holds quantities nobody has converted."""
     if has_quantity(part):
         raise RuleError(
-            f"`{type(part).__name__}` holds quantities, and what they are is not known.",
+            f"`{type(part).__name__}` has quantity fields that this adapter cannot convert.",
             "Hold plain numbers, in the units of `t0` and `y0`.",
         ).at(caller_line())

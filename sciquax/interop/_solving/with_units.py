@@ -42,7 +42,7 @@ def labelled(operator: Any) -> UnitLinearOperator:
         return rule(operator)
     if has_quantity(operator):
         raise RuleError(
-            f"`{type(operator).__name__}` holds quantities, and what they are is not known.",
+            f"`{type(operator).__name__}` has quantity fields that this adapter cannot convert.",
             "Wrap the bare one: `UnitLinearOperator(operator, takes, gives)`.",
         ).at(caller_line())
     return with_unit(operator, dimensionless())

@@ -120,7 +120,7 @@ class Diffusion(eqx.Module):
         return tree_to_units(out, gives, self.fn, "The vector field", self._why)
 
     def _why(self, name: str, unit: str) -> str:
-        return f"which, to be multiplied by the control, is due in '{unit}'"
+        return f"which, to be multiplied by the control, must be in '{unit}'"
 
     def _operator(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
         """A linear operator of bare magnitudes, if it is known what its leaves multiply."""
@@ -154,7 +154,7 @@ class Diffusion(eqx.Module):
     def _complain(self, name: str, have: InternedUnit, due: InternedUnit) -> LocatedError:
         return DimensionalityError(
             f"The vector field returned a linear operator that makes '{have}' of the control for "
-            f"{name}, whose change is due in '{due}'.",
+            f"{name}, whose change must be in '{due}'.",
             have.pint,
             due.pint,
             "Multiply it by a quantity, or give its arrays other units.",

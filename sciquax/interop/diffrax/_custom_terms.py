@@ -48,7 +48,7 @@ class OwnTerm(diffrax.AbstractTerm):
 
     def _change(self, out: Any, name: str) -> Any:
         changes = self.takes.map(difference_unit)
-        return self._fit(out, changes, name, "whose change over a step is due in '{}'")
+        return self._fit(out, changes, name, "whose change over a step must be in '{}'")
 
     def _fit(self, out: Any, due: TreeUnits, name: str, why: str) -> Any:
         name, function = _written_by_the_user(self.term, name)

@@ -70,7 +70,7 @@ class SteadyState(eqx.Module):
 
         def complain(x: Any) -> DimensionalityError:
             error = DimensionalityError(
-                f"`steady_state_event` got `rtol` in '{x._unit}', and it is a rate: norm(dy/dt) is "
+                f"`steady_state_event` got `rtol` in '{x._unit}', but it is a rate: norm(dy/dt) is "
                 "compared with `rtol` times norm(y).",
                 own_unit(x).pint,
                 rate.pint,
@@ -112,7 +112,7 @@ class SteadyState(eqx.Module):
         given["change"] = solver.func(terms, t, y, args)
 
         def later(given: dict[str, Any]) -> Any:
-            why = lambda name, unit: f"which is due in '{unit}'"  # noqa: E731
+            why = lambda name, unit: f"which must be in '{unit}'"  # noqa: E731
             what = "What `steady_state_event` was given"
             change = tree_to_units(given["change"], working.rates, later, what, why)
             bare = tree_to_units(given["y"], working.state, later, what, why)

@@ -139,7 +139,7 @@ class _Call:
         trees = {name: working.state for name in ("y0", "y1_candidate")}
         for name, units in (trees | {"y_error": working.differences}).items():
             if given.get(name) is not None:
-                why = f"which as `{name}` is due in '{{}}'"
+                why = f"which as `{name}` must be in '{{}}'"
                 bare[name] = tree_to_units(
                     given[name], units, self.original, f"What `{self.of}` was given",
                     lambda _, unit, why=why: why.format(unit),

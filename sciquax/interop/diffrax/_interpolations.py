@@ -318,7 +318,7 @@ def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
     def complain(x: Any, unit: InternedUnit, i: int) -> LocatedError:
         came = f"'{x._unit}'" if isinstance(x, Quantity) else "plain numbers"
         error = DimensionalityError(
-            f"`{owner}` got `{name}` in {came} for {units.names()[i]}, and it is due in '{unit}'.",
+            f"`{owner}` got `{name}` in {came} for {units.names()[i]}, but it must be in '{unit}'.",
             own_unit(x).pint,
             unit.pint,
             f"Give it in a unit that converts to '{unit}'.",

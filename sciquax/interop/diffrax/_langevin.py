@@ -61,7 +61,7 @@ def velocities_in_working_units(y0: Any, time: InternedUnit) -> Any:
             came = f"'{v._unit}'" if isinstance(v, Quantity) else "plain numbers"
             error = DimensionalityError(
                 f"`diffeqsolve` got the velocity {name} of a Langevin diffusion in {came}, and its "
-                f"position is in '{x}', so that it is due in '{rate}'.",
+                f"position is in '{x}', so that it must be in '{rate}'.",
                 own_unit(v).pint,
                 rate.pint,
                 f"Give it in a unit that converts to '{rate}'; `y0` is (positions, velocities).",
@@ -154,7 +154,7 @@ def _coefficient(given: Any, due: TreeUnits, name: str, owner: str) -> Any:
     def complain(x: Any, unit: InternedUnit, leaf: str) -> LocatedError:
         came = f"'{x._unit}'" if isinstance(x, Quantity) else "plain numbers"
         error = DimensionalityError(
-            f"`{owner}` got `{name}` in {came} for {leaf}, and it is due in '{unit}'.",
+            f"`{owner}` got `{name}` in {came} for {leaf}, but it must be in '{unit}'.",
             own_unit(x).pint,
             unit.pint,
             f"Give it in a unit that converts to '{unit}'. `gamma` is a rate, `u` the square of a "

@@ -97,7 +97,7 @@ class OwnSolver(diffrax.AbstractWrappedSolver):
         if isinstance(self.interpolation_cls, OwnInterpolations):
             return info
         return {
-            name: self._fit(x, of(name, self.working), f"which as `{name}` is due in '{{}}'")
+            name: self._fit(x, of(name, self.working), f"which as `{name}` must be in '{{}}'")
             for name, x in info.items()
         }
 

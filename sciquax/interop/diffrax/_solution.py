@@ -134,7 +134,7 @@ def bare_state(given: Any, name: str, working: Working) -> Any:
         return given
     if not isinstance(given, WorkingState):
         raise RuleError(
-            f"`diffeqsolve` got `{name}` as bare numbers: in what units they are is not known.",
+            f"`diffeqsolve` got `{name}` as bare numbers, whose units are not known.",
             f"Pass the `{name}` of a solution of this module's `diffeqsolve`.",
         ).at(caller_line())
     units = given.units

@@ -144,9 +144,9 @@ def _solve(given: dict[str, Any]) -> diffrax.Solution:
 
 def _not_additive(storage: Storage) -> RuleError:
     error = RuleError(
-        f"`diffeqsolve` got a `{storage.kind}` in `y0`: a sum of two is not one whose arrays are "
-        "the sums of theirs, so that a solver cannot step it.",
-        "Give `.materialise()` of it.",
+        f"`diffeqsolve` cannot step a `{storage.kind}` in `y0`: the arrays of a sum of two are not "
+        "the sums of their arrays.",
+        "Pass `.materialise()` of it.",
     )
     return error.at(caller_line())
 

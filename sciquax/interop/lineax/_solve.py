@@ -164,7 +164,7 @@ def _bare_options(options: dict[str, Any] | None, units: TreeUnits) -> dict[str,
         options["y0"] = jtu.tree_map(lambda x: x * number, guess)
     if has_quantity(options):
         raise RuleError(
-            "`linear_solve` got options with quantities, and what they are is not known.",
+            "`linear_solve` got options with quantities, which this adapter cannot convert.",
             "Give plain numbers.",
         ).at(caller_line())
     return options

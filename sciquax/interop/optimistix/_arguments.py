@@ -60,7 +60,7 @@ def bare_options(options: dict[str, Any] | None, takes: TreeUnits, owner: str) -
     if has_quantity(options):
         key = next(k for k, v in options.items() if has_quantity(v))
         raise RuleError(
-            f"`{owner}` got `options[{key!r}]` with quantities, and what they are is not known.",
+            f"`{owner}` got `options[{key!r}]` with quantities, which this adapter cannot convert.",
             "Give plain numbers, in the units of `y0`.",
         ).at(caller_line())
     return options
