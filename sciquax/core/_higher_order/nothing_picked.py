@@ -1,8 +1,8 @@
 """Results of no elements: `x[zeros(0, int)]`, `x[mask]` of a mask that is false, `resize(x, 0)`.
 
 Of no elements JAX makes a literal zero, which has lost its unit and its names. So one element is
-picked, of an array that has none of one that is put there, and none of it is kept. And where it leaves out an update by no elements, the array takes
-the unit that the update has.
+picked (an array without elements is given one first), and none of it is kept. And where JAX leaves
+out an update by no elements, the array takes the unit that the update has.
 """
 
 from collections.abc import Callable, Sequence
