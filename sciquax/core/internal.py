@@ -46,11 +46,15 @@ from ._stage.staging import (
     stage as stage,
     template_of as template_of,
 )
-from ._values.array_methods import Plain as Plain
+from ._values.array_methods import METHODS as METHODS, Plain as Plain
 from ._values.captured import typeof_aval as typeof_aval
 from ._values.flattening import ValueMeta as ValueMeta
 from ._values.formulas import wants_deferred as wants_deferred
-from ._values.indexed_update import At as At, IndexedUpdate as IndexedUpdate
+from ._values.indexed_update import (
+    At as At,
+    IndexedUpdate as IndexedUpdate,
+    indexed_update as indexed_update,
+)
 from ._values.kinds import (
     Display as Display,
     Guard as Guard,

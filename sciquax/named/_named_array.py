@@ -3,13 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import numpy as np
 
-from sciquax.core import ArrayValue, aval_of, is_value, user_line
-from sciquax.core.internal import bound_methods, library_called
+from sciquax.core import MODE, ArrayValue, aval_of, is_value, user_line
+from sciquax.core.internal import METHODS, bound_methods, indexed_update, library_called
 
 from ._analysis.along import AlongCoordinates
 from ._analysis.groups import GroupReductions
@@ -17,7 +18,7 @@ from ._analysis.missing import Missing
 from ._analysis.relabelling import Relabelling
 from ._analysis.weighting import Weighted
 from ._array.annotations import annotation
-from ._array.axes import Attributes, axes
+from ._array.axes import Attributes, Axis, axes
 from ._array.base import NamedBase, _as_array, bare, checked_axes
 from ._array.errors import AxisError, PositionalError, show_dims
 from ._array.flattening import _flatten, _flatten_with_keys, _unflatten
@@ -224,6 +225,35 @@ def _called_dim(word: str, method: Callable[..., Any]) -> Callable[..., Any]:
     return understood
 
 
+def _or_by_position(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is asked by position within `quaxify`, where code is positional.
+
+    A captured array is then an array of the program, as an argument is.
+    """
+
+    @functools.wraps(method)
+    def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except (AxisError, TypeError):
+            if not (MODE.staging or MODE.direct) or _has_names(name, args, kwargs):
+                raise
+        array = self._jax_array()
+        if name == "_update":
+            return indexed_update(array, *args, **kwargs)
+        return getattr(array, name)(*args, **kwargs)
+
+    return asked
+
+
+def _has_names(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    if not kwargs.keys().isdisjoint(("dim", "name", "names")):
+        return True
+    given = args[:1] if name == "_update" else args  # then comes what is to be done
+    given = [y for x in given for y in (x if isinstance(x, (tuple, list)) else (x,))]
+    return any(isinstance(x, (str, Axis, Mapping)) for x in given)
+
+
 for _part in NamedArray.__bases__[:9]:
     bound_methods(_part)
 
@@ -240,3 +270,8 @@ for _word, _methods in {
 }.items():
     for _method in _methods.split():
         setattr(NamedArray, _method, _called_dim(_word, getattr(NamedArray, _method)))
+
+_PYTHON = ("_update", "__getitem__", "__iter__", "__len__", "__matmul__", "__rmatmul__")
+for _method in (*METHODS, *_PYTHON):
+    if isinstance(_function := getattr(NamedArray, _method), FunctionType):
+        setattr(NamedArray, _method, _or_by_position(_method, _function))

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 import sciquax
 from sciquax import ArrayValue, quaxify
 from sciquax.core import aval_of
-from sciquax.named import NamedArray
+from sciquax.named import AxisError, NamedArray, PositionalError
 from sciquax.structured import TridiagonalMatrix
 from sciquax.units import Quantity
 from tests.helpers import assert_raises, assert_same
@@ -151,6 +151,33 @@ def test_other_types_captured_as_given(name):
             continue
         assert_same(quaxify(lambda f=operation: f(value))(), expected)
         assert_same(quaxify(lambda _, f=operation: f(value))(FLUX), expected)
+
+
+NAMED = NamedArray(Quantity(jnp.arange(6.0).reshape(2, 3) + 1, "m"), ("x", "y"))
+BY_POSITION = [
+    lambda a: (a[0], a[:, 1:], a[jnp.array([1, 0]), 2]),
+    lambda a: (a.sum(0), a.max(axis=1, keepdims=True), a.argmax(), a.cumsum(1)),
+    lambda a: (a @ X, X[:2] @ a, a * X[None]),
+    lambda a: [row.sum() for row in a] + [len(a) * a[0, 0]],
+    lambda a: a.at[0].set(a[1], mode="drop").transpose(1, 0),
+]
+
+
+@pytest.mark.parametrize("program", BY_POSITION)
+def test_a_captured_array_with_names_is_asked_by_position(program):
+    expected = quaxify(program)(NAMED)
+    assert_same(quaxify(lambda _: program(NAMED))(2.0), expected)
+    assert_same(quaxify(lambda _: program(NAMED))(FLUX), expected)
+    assert_same(jax.jit(quaxify(lambda _: program(NAMED)))(2.0), expected)
+
+
+def test_a_captured_array_with_names_is_asked_by_name():
+    assert_same(quaxify(lambda k: k * NAMED.sum("x"))(2.0), 2.0 * NAMED.sum("x"))
+    for wrong in (lambda _: NAMED.sum("z"), lambda _: NAMED.argmax(dim="z")):
+        with pytest.raises(AxisError, match="got the name 'z'"):
+            quaxify(wrong)(2.0)
+    with pytest.raises(PositionalError):
+        NAMED[0]  # outside of `quaxify`
 
 
 CONSTANT = {

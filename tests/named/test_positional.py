@@ -481,3 +481,19 @@ def test_callbacks_see_names():
     quaxify(lambda x: jax.debug.callback(seen.append, x))(v)
     jax.effects_barrier()
     assert seen[0].dims == ("y",)
+
+
+@pytest.mark.parametrize(
+    ("pick", "dims"),
+    [
+        (lambda a: a[:0][jnp.zeros((2, 0), int)], (None, None, "y")),
+        (lambda a: a[:, :0][jnp.zeros((2, 2), int)], (None, None, "y")),
+        (lambda a: a[:0][:, jnp.zeros((2, 2), int)], ("x", None, None)),
+        (lambda a: a[:, :0][1], ("y",)),
+        (lambda a: jnp.take_along_axis(a[:, :0], jnp.zeros((2, 0), int), 1), ("x", "y")),
+    ],
+)
+def test_names_where_there_are_no_elements(pick, dims):
+    x = jnp.arange(6.0).reshape(2, 3)
+    out = quaxify(pick)(NamedArray(x, ("x", "y")))
+    assert (out.dims, out.shape) == (dims, pick(x).shape)

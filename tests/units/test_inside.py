@@ -162,6 +162,7 @@ def test_percentiles_are_in_percent():
         lambda x: jnp.take(x, jnp.zeros(0, int), axis=1),
         lambda x: x[0:0],
         lambda x: x[:0][jnp.zeros(0, int)],
+        lambda x: jnp.take_along_axis(x[:, :0], jnp.zeros((3, 0), int), 1),
         lambda x: jnp.resize(x, (0, 2)),
         lambda x: jnp.repeat(x, np.zeros(3, int), axis=0, total_repeat_length=0),
         lambda x: jax.ops.segment_sum(x[:0], jnp.zeros(0, int), num_segments=2),

@@ -1,8 +1,8 @@
 """Results of no elements: `x[zeros(0, int)]`, `x[mask]` of a mask that is false, `resize(x, 0)`.
 
 Of no elements JAX makes a literal zero, which has lost its unit and its names. So one element is
-picked, and none of it is kept. And where it leaves out an update by no elements, the array takes
-the unit that the update has.
+picked (an array without elements is given one first), and none of it is kept. And where JAX leaves
+out an update by no elements, the array takes the unit that the update has.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,13 @@ def _take(original: Callable[..., Any]) -> Callable[..., Any]:
         out = original(x, index, *args, **kwargs)
         if not MODE.staging or out.size:
             return out
-        if not np.size(x):
-            return x if np.shape(x) == out.shape else lax.reshape(x, out.shape)
+        if not (whole := np.size(x)):
+            if np.shape(x) == out.shape:
+                return x
+            x = _filled(x)
         parts = index if isinstance(index, tuple) else (index,)
         found = [_one(part) for part in parts]
-        if all(f is None for f in found):
+        if all(f is None for f in found) and whole:
             return out  # by a slice, which is no literal
         places = [p for f, part in zip(found, parts, strict=True) for p in (f or (part,))]
         one = original(x, places[0] if len(places) == 1 else tuple(places), *args, **kwargs)
@@ -44,6 +46,22 @@ def _one(part: Any) -> Sequence[Any] | None:
     if dtype != np.bool_:
         return None if 0 not in shape else [np.zeros([n or 1 for n in shape], int)]
     return None if np.asarray(part).any() else [np.zeros(1, int)] * len(shape)
+
+
+def _filled(x: Any) -> Any:
+    """An array with one element along the axes that have none: its axes keep their names."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, int(n == 0), 0) for n in np.shape(x)])
+
+
+def _take_along(original: Callable[..., Any]) -> Callable[..., Any]:
+    def take_along_axis(x: Any, indices: Any, *args: Any, **kwargs: Any) -> Any:
+        out = original(x, indices, *args, **kwargs)
+        if not MODE.staging or out.size:
+            return out
+        places = np.zeros([n or 1 for n in np.shape(indices)], int)
+        return lax.slice(original(_filled(x), places, *args, **kwargs), (0,) * out.ndim, out.shape)
+
+    return take_along_axis
 
 
 def _resize(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,6 +101,7 @@ _KEEP = (lax.scatter, lax.scatter_add, lax.scatter_sub, lax.scatter_min, lax.sca
 
 add_hook(rewriting_take, _take)
 add_hook(jnp.take, _take)
+add_hook(jnp.take_along_axis, _take_along)
 add_hook(jnp.resize, _resize)
 add_hook(jnp.repeat, _repeat)
 add_hook(scatter_update, _update)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciquax.core import MODE, VALUE_TYPES, from_foreign, is_value, quaxify, user_line
+from sciquax.core import MODE, VALUE_TYPES, from_foreign, is_value, user_line
 from sciquax.core.internal import OPERATORS, Tracer
 
 from .._array.base import N, NamedBase, bare, plain_operand
@@ -84,8 +84,9 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
         if type(shape) is not tuple:
             return NotImplemented
         if shape != ():
-            if MODE.staging and isinstance(other, Tracer):  # it may stand for a named array
-                return quaxify(op)(lhs, rhs)
+            if MODE.staging or MODE.direct:  # positional code, and it may stand for a named array
+                given = own._jax_array()
+                return op(other, given) if swapped else op(given, other)
             raise plain_operand(what, other)
     layout = own._axes.plain
     return bare(op(other, own.array) if swapped else op(own.array, other), layout)
