@@ -1,7 +1,7 @@
 """Conversions through pint's contexts inside a quaxified function, where no unit is known yet.
 
-A primitive waits for the units of the array and of the parameters that are arguments, and stands for
-partial derivatives too: conversions through contexts, such as c / wavelength, act on each element.
+A primitive waits for the units of the array and of the parameters that are arguments, and stands
+for partial derivatives too: conversions through contexts, such as c / wavelength, act by element.
 """
 
 from collections.abc import Callable, Sequence
