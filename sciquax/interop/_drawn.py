@@ -49,6 +49,7 @@ _COLOURED: dict[str, Callable[[Sequence[Any]], Any]] = {
     "pcolormesh": lambda args: len(args) - 1,
     "contour": lambda args: 2 if len(args) > 2 else 0,
     "contourf": lambda args: 2 if len(args) > 2 else 0,
+    "hexbin": lambda args: 2 if len(args) > 2 else "C",
 }
 
 
@@ -60,6 +61,52 @@ def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> 
         unit = u.units if isinstance(u, Quantity) else v.units
         args[first : first + 2] = [_numbers(x, unit) for x in (u, v)]
     return original(ax, *args, **kwargs)
+
+
+def _on_axes(name: str, ax: Any, args: list[Any]) -> list[Any]:
+    """Puts the first two arguments in the units of the axes, in place; and those, if any."""
+    units = []
+    for i, axis in enumerate((ax.xaxis, ax.yaxis)):
+        _check(name, ax, axis, args[i])
+        if isinstance(args[i], Quantity):
+            axis.update_units(args[i])
+        unit = axis.get_units()
+        units.append(unit if isinstance(unit, pint.Unit) else None)
+        if units[i] is not None:
+            args[i] = _numbers(args[i], unit)
+    return units
+
+
+def _hexagons(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Points, and their limits, in the units of the axes; colours in their own."""
+    for name in ("x", "y"):
+        if name in kwargs:
+            args.append(kwargs.pop(name))
+    units = _on_axes("hexbin", ax, args)
+    if (limits := kwargs.get("extent")) is not None:
+        ends = zip(limits, (units[0], units[0], units[1], units[1]), strict=True)
+        kwargs["extent"] = [x if unit is None else float(_numbers(x, unit)) for x, unit in ends]
+    return colours("hexbin")(original, ax, args, kwargs)
+
+
+def _streams(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Lines along arrows: their components by the units of the axes, since slopes are drawn."""
+    x, y = _on_axes("streamplot", ax, args)
+    u, v = args[2:4]
+    if isinstance(u, Quantity) or isinstance(v, Quantity):
+        slope = as_unit(y) / as_unit(x)
+        first = as_unit(u.units) if isinstance(u, Quantity) else as_unit(v.units) / slope
+        args[2:4] = _numbers(u, first.pint), _numbers(v, (first * slope).pint)
+    elif x is not None and y is not None and x != y:
+        what = f"plain numbers for arrows between axes in '{x:~C}' and '{y:~C}'"
+        raise _mixture("streamplot", what, x, "Give the arrows a unit")
+    color = kwargs.get("color")
+    if isinstance(color, Quantity):
+        kwargs["color"] = _numbers(color, color.units)
+    drawn = original(ax, *args, **kwargs)
+    if isinstance(color, Quantity):
+        drawn.lines.sciquax_unit = color.units
+    return drawn
 
 
 def _spread(along: Callable[[dict[str, Any]], str]) -> Callable[..., Any]:
@@ -164,6 +211,8 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{name: _checked(name) for name in _POINTS},
     "quiver": _arrows,
     "barbs": _arrows,
+    "hexbin": _hexagons,
+    "streamplot": _streams,
     "hist": _spread(lambda kwargs: "xaxis" if _upright(kwargs) else "yaxis"),
     "ecdf": _spread(lambda kwargs: "xaxis" if _upright(kwargs) else "yaxis"),
     "boxplot": _spread(lambda kwargs: "yaxis" if _upright(kwargs) else "xaxis"),

@@ -160,13 +160,12 @@ def _unit(attrs: dict[str, Any], units: Any, what: str) -> Any:
     try:
         found = unit(_CF.get(text.strip(), text))
     except Exception as error:
-        if isinstance(error, UndefinedUnitError):
-            error.remedy = (
-                f"It is in `attrs['units']` of {what}: give `units='...'`, or `units=None` for "
-                "numbers."
-            )
-            raise error.at(user_line()) from None
-        raise UndefinedUnitError(text).at(user_line()) from None
+        if not isinstance(error, UndefinedUnitError):
+            error = UndefinedUnitError(text)
+        error.remedy = (
+            f"It is in `attrs['units']` of {what}: give `units='...'`, or `units=None` for numbers."
+        )
+        raise error.at(user_line()) from None
     attrs.pop("units")
     return found
 

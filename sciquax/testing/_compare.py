@@ -10,7 +10,7 @@ import numpy as np
 from sciquax.core import describe, from_foreign, is_value, is_value_or_foreign
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
-from sciquax.units.internal import as_unit, difference_unit
+from sciquax.units.internal import as_unit, span_unit
 
 _RTOL = {2: 1e-2, 4: 1e-5, 8: 1e-7}
 
@@ -176,7 +176,7 @@ def _in_one_unit(x: Any, y: Any, atol: Any, actual: str, desired: str) -> tuple[
             "which measure different things."
         ) from None
     if isinstance(atol, Quantity):
-        atol = float(np.asarray(atol.m_as(difference_unit(as_unit(unit)))))
+        atol = float(np.asarray(atol.m_as(span_unit(as_unit(unit)))))
     elif atol != 0 and isinstance(y, Quantity) and not y.is_compatible_with(""):
         raise TypeError(
             f"`assert_allclose` compares quantities in '{_short(unit)}', and `atol` is the "

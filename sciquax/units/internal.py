@@ -13,6 +13,7 @@ from ._quantity.arithmetic import (
 from ._quantity.base import magnitude_of as magnitude_of, own_unit as own_unit, wrap as wrap
 from ._quantity.trusted_literals import beside as beside
 from ._unit.convert import convert as convert
+from ._unit.logarithmic import span_unit as span_unit
 from ._unit.parsing import as_unit as as_unit, base_unit as base_unit, from_pint as from_pint
 from ._unit.registry import PINT as PINT
 from ._unit.unit import (

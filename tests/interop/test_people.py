@@ -234,7 +234,39 @@ def test_without_it_plots_are_refused():
 
 def test_what_matplotlib_does_not_convert_is_refused(axes):
     with pytest.raises(DimensionalityError, match="matplotlib takes numbers alone here: use"):
-        axes.hexbin(TIMES, TIMES)
+        axes.tripcolor(TIMES, TIMES, TIMES)
+
+
+def test_hexagons(axes):
+    x, y, c = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32)
+    ends = (-2.0, 2.0, -3.0, 3.0)
+    plain = axes.figure.subplots().hexbin(x, y, C=c, gridsize=4, extent=ends)
+    limits = [Quantity(v, u) for v, u in zip(ends, ("m", "m", "s", "s"), strict=True)]
+    x, y, c = Quantity(x, "m").to("cm"), Quantity(y, "s"), Quantity(c, "K")
+    drawn = axes.hexbin(x, y=y, C=c, gridsize=4, extent=limits)
+    np.testing.assert_allclose(drawn.get_array(), plain.get_array(), rtol=1e-5)
+    np.testing.assert_allclose(drawn.get_offsets(), plain.get_offsets() * [100, 1], atol=1e-4)
+    assert axes.figure.colorbar(drawn).ax.get_ylabel() == "K"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("cm", "s")
+    with pytest.raises(DimensionalityError, match="`hexbin` got plain numbers for the x axis"):
+        axes.hexbin(np.zeros(3), y[:3])
+
+
+def test_streams_have_the_slopes_of_the_axes(axes):
+    x, y = np.linspace(-2, 2, 5, dtype=np.float32), np.linspace(-1, 1, 4, dtype=np.float32)
+    u, v = 1 + 0 * x + y[:, None] ** 2, x + 0 * y[:, None]
+    plain = axes.figure.subplots().streamplot(x, y, u, v, density=0.3)
+    lengths = Quantity(x, "km"), Quantity(y, "m")
+    speeds = Quantity(u, "km/s"), Quantity(v * 100, "cm/s")
+    drawn = axes.streamplot(*lengths, *speeds, density=0.3)
+    for ours, theirs in zip(drawn.lines.get_segments(), plain.lines.get_segments(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    coloured = axes.streamplot(*lengths, *speeds, density=0.3, color=speeds[0])
+    assert axes.figure.colorbar(coloured.lines).ax.get_ylabel() == "km/s"
+    with pytest.raises(DimensionalityError, match="plain numbers for arrows between axes in 'km'"):
+        axes.streamplot(*lengths, u, v)
+    with pytest.raises(DimensionalityError, match="Cannot convert from 's'"):
+        axes.streamplot(*lengths, speeds[0], Quantity(v, "s"))
 
 
 # -- stored

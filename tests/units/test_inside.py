@@ -12,7 +12,7 @@ from jax import lax
 import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
-from sciquax.units import DimensionalityError, Quantity
+from sciquax.units import DimensionalityError, Quantity, context, infer, unknown
 from tests.helpers import assert_same
 
 X = Quantity(jnp.array([1.0, 2.0]), "m")
@@ -45,8 +45,50 @@ def test_conversions_are_differentiated():
 def test_what_cannot_be_converted_is_refused():
     with pytest.raises(DimensionalityError, match="`to` got `its array` in 'm', and takes 's'"):
         quaxify(lambda x: x.to("s"))(X)
-    with pytest.raises(TypeError, match="convert through a context outside of it"):
-        quaxify(lambda x: x.to("Hz", "spectroscopy"))(X)
+    with pytest.raises(TypeError, match="N: not a parameter of context 'spectroscopy', which has"):
+        quaxify(lambda x: x.to("Hz", "spectroscopy", N=2.0))(X)
+    with pytest.raises(DimensionalityError, match="to 's' .* in context 'spectroscopy'"):
+        quaxify(lambda x: x.to("s", "spectroscopy"))(X)
+
+
+WAVES = Quantity(jnp.array([500.0, 400.0]), "nm")
+FREQUENCIES = WAVES.to("THz", "spectroscopy")
+
+
+def test_contexts_inside():
+    def frequency(x, n=1.0):
+        return x.to("THz", "spectroscopy", n=n)
+
+    def in_a_block(x):
+        with context("spectroscopy"):
+            return x.to("THz")
+
+    for program in (frequency, in_a_block, jax.vmap(frequency), lambda x: frequency(x).to("GHz")):
+        for way in (quaxify(program), jax.jit(quaxify(program))):
+            assert_same(way(WAVES).to("THz"), FREQUENCIES, rtol=1e-6)
+    with pytest.raises(TypeError, match="`infer` cannot tell which. Give the argument's unit."):
+        infer(frequency)(unknown)
+    indices = Quantity(jnp.array([1.0, 2.0]), "")
+    each = quaxify(jax.vmap(lambda n: Quantity(500.0, "nm").to("THz", "sp", n=n)))(indices)
+    assert_same(each, FREQUENCIES[0] / jnp.array([1.0, 2.0]), rtol=1e-6)
+    grams = quaxify(lambda x: x.to("mol", "chemistry", mw=Quantity(20.0, "g/mol")))
+    assert_same(grams(Quantity(3.0, "g")), Quantity(0.15, "mol"), rtol=1e-6)
+    compiled = jax.jit(quaxify(lambda x: x.to("THz")))
+    for n in (1.0, 2.0):
+        with context("spectroscopy", n=n):
+            assert_same(compiled(WAVES), FREQUENCIES / n, rtol=1e-6)
+
+
+def test_conversions_through_contexts_are_differentiated():
+    def moles(x, mw):
+        return jnp.sum(x.to("mol", "chemistry", mw=mw) ** 2)
+
+    x, mw = Quantity(jnp.array([2.0, 3.0]), "g"), Quantity(0.02, "kg/mol")
+    slopes = quaxify(jax.grad(moles, (0, 1)))(x, mw)
+    assert_same(slopes[0].to("mol**2/g"), Quantity(2 * x.m / 400, "mol**2/g"), rtol=1e-5)
+    assert_same(slopes[1].to("mol**3/g"), Quantity(-2 * 13 / 8000.0, "mol**3/g"), rtol=1e-5)
+    curved = sciquax.hessian(lambda x: x.m_as("THz", "sp"))(WAVES[0])
+    assert_same(curved, Quantity(2 * FREQUENCIES[0].m / 500.0**2, "1/nm**2"), rtol=1e-5)
 
 
 def test_what_wants_the_unit_says_what_to_do():

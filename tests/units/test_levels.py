@@ -67,7 +67,6 @@ def test_means_of_levels_are_of_powers(name):
         jnp.cumsum,
         jnp.std,
         jnp.var,
-        jnp.ptp,
         jnp.cov,
         jnp.negative,
         jnp.trapezoid,
@@ -81,6 +80,32 @@ def test_means_of_levels_are_of_powers(name):
 def test_what_is_not_defined_for_levels_is_refused(function):
     with pytest.raises(OffsetUnitCalculusError):
         quaxify(function)(LEVELS)
+
+
+STARS = Quantity(jnp.array([20.0, 18.5]), "ABmag")
+STEPS = {
+    "diff": (lambda: sqnp.diff(LEVELS), "[10. -7.] decibel"),
+    "diff-twice": (lambda: sqnp.diff(STARS, prepend=STARS[:1], n=2), "[-1.5] mag"),
+    "ptp": (lambda: sqnp.ptp(STARS), "1.5 mag"),
+    "gradient": (lambda: sqnp.gradient(LEVELS, 2.0), "[ 5.    0.75 -3.5 ] decibel"),
+    "gradient-gains": (lambda: sqnp.gradient(GAINS), "[-9. -9.] decibel"),
+    "arange": (
+        lambda: sqnp.arange(LEVELS[0], Quantity(0.1, "W"), Quantity(2.5, "dB")),
+        "[10.  12.5 15.  17.5] decibelmilliwatt",
+    ),
+    "isclose": (
+        lambda: sqnp.isclose(LEVELS, LEVELS[0], atol=Quantity(4.0, "dB")),
+        "[ True False  True]",
+    ),
+    "isclose-default": (lambda: sqnp.isclose(GAINS, GAINS * 1.000001), "[ True  True]"),
+    "allclose": (lambda: sqnp.allclose(LEVELS, LEVELS.to("W")), "True"),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_difference_of_levels_is_a_gain(name):
+    program, expected = STEPS[name]
+    assert str(program()) == expected
 
 
 def test_gains_are_numbers_of_a_kind():
@@ -119,6 +144,7 @@ BESIDE = {
     "select_n": lambda g: jnp.where(g > 0, g, 3.0),
     "scatter": lambda g: g.at[0].set(3.0),
     "isclose": lambda g: jnp.isclose(g, 3.0),
+    "allclose": lambda g: jnp.allclose(g, g, atol=0.1),
     "loop": lambda g: lax.fori_loop(0, 2, lambda i, c: jnp.minimum(g, c), jnp.full(2, 9.0)),
 }
 

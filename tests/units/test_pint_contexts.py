@@ -129,6 +129,8 @@ def test_parameters_are_inherited_and_may_be_traced():
     np.testing.assert_allclose(slope, -inner.m / 2.0, rtol=1e-5)
     mass = Quantity(2.0, "mol").to("g", "chemistry", mw=Quantity(18.0, "g/mol"))
     assert_same(mass, Quantity(36.0, "g"))
+    theirs = pint.UnitRegistry().Quantity(18.0, "g/mol")
+    assert_same(Quantity(2.0, "mol").to("g", "chemistry", mw=theirs), mass)
 
 
 def test_contexts_are_of_the_thread():

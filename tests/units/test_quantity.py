@@ -570,10 +570,19 @@ def test_scalars_are_static():
         def __call__(self, t):
             return self.mass * self.gravity * t
 
-    force = eqx.filter_jit(lambda model, t: model(t))
+    class Simulation:
+        step = staticmethod(jax.jit(lambda model, t: model(t)))
+
+        def __init__(self):
+            self.own = jax.jit(lambda model, t: model(t))
+
+    force, plain, kept = eqx.filter_jit(lambda m, t: m(t)), jax.jit(lambda m, t: m(t)), Simulation()
     for gravity in (q(2.0, "m/s**2"), q(200.0, "cm/s**2"), q(2.0, "m"), q(5.3, "ft/s**2")):
-        model = Fall(gravity, jnp.float32(2.0))
-        assert_same(force(model, q(3.0, "s")), 2.0 * gravity * q(3.0, "s"))
+        model, t = Fall(gravity, jnp.float32(2.0)), q(3.0, "s")
+        for out in (force(model, t), plain(model, t), kept.own(model, t), kept.step(*[model, t])):
+            assert_same(out, 2.0 * gravity * t)
+    metre, same = q(2.0, "m"), q(200.0, "cm")
+    assert operator.eq(metre, same) and [metre].index(same) == 0 and same in [metre]
 
 
 def test_pickling_and_copying():

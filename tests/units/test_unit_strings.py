@@ -99,6 +99,8 @@ SPELLINGS = {
     "erg / s / cm2": "erg/s/cm**2",
     "erg/s/cm^2/Hz": "erg/s/cm**2/Hz",
     "kpc2": "kpc**2",
+    "m(1/2)": "m**0.5",
+    "V Hz(-1/2)": "V/Hz**0.5",
     "arcsec2": "arcsec**2",
     "R_sun": "6.957e8 m",
     "Msun": "1.988409870698051e30 kg",
@@ -141,11 +143,30 @@ def test_degrees_celsius_are_no_degrees_times_coulombs(text):
     assert Quantity(f"20 {text}") == Quantity(20, "degC")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("5.e-3 m s-1", Quantity(5e-3, "m/s")),
+        ("-1.E+3 W m-2", Quantity(-1e3, "W/m**2")),
+        ("10**-17 erg/s/cm2", Quantity(1e-17, "erg/s/cm**2")),
+        ("10-17 erg s-1 cm-2", Quantity(1e-17, "erg/s/cm**2")),
+        ("10+3 J", Quantity(1e3, "J")),
+    ],
+)
+def test_powers_of_ten_are_no_elementary_charges(text, meant):
+    read = Quantity(text)
+    assert read.units == meant.units
+    np.testing.assert_allclose(read.m, meant.m, rtol=1e-6)
+    with pytest.raises(ValueError, match="is not a unit"):
+        unit(text)
+
+
 def test_counts_are_no_carats():
     assert str(unit("cts/s")) == "count / second"
     for text, why in (
         ("5 ft 3 in", "it has a number after a number or a unit, with nothing between."),
         ("ppt", "it has 'ppt', parts per thousand or per trillion: write 'permille' or 'pptv'."),
+        ("m(2)", "it has 'm(2)': write 'm**2' or '2*m'."),
         ("days since 1970-01-01", "it says what dates are counted from."),
     ):
         with pytest.raises(ValueError, match=re.escape(f"'{text}' is not a unit: {why}")):
@@ -158,6 +179,7 @@ def test_what_detectors_count():
     gain = Quantity(2.0, "electron adu-1")
     assert str((gain * Quantity(3.0, "kadu")).to("electron")) == "6000.0 electron"
     assert Quantity(2.0, "Jy/beam").m_as("mJy beam-1") == 2000.0
+    assert unit("ph cm-2") == unit("photon/cm**2")
     with pytest.raises(TypeError, match="Cannot convert from 'photon'"):
         Quantity(1.0, "photon").to("electron")
     assert from_astropy(3.0 * au.Unit("electron/s")).units == unit("electron/s")

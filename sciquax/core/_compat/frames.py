@@ -1,6 +1,7 @@
 """Places in the user's code, and who is asking, from JAX's tracebacks and Python's frames."""
 
 import dis
+import functools
 import inspect
 import os
 import sys
@@ -8,6 +9,7 @@ import traceback
 import types
 from typing import Any
 
+import jax
 import jax.core
 import jax.extend.source_info_util as source_info_util
 from jax._src import (
@@ -185,16 +187,55 @@ def compared_as_static() -> bool:
     """Whether it is JAX or Equinox that compares, to find what was compiled: not a line of Python.
 
     Of 0.10 to 0.12 those compare static arguments and fields of modules, if need be through
-    comparisons of what holds them, as a dataclass has them.
+    comparisons of what holds them, as a dataclass has them. A call of what `jax.jit` made looks
+    into its cache at once, with no frame of JAX's.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(("jax.", "equinox.")):
             return True
         if frame.f_code.co_name not in ("__eq__", "__ne__") and not _is_ours(frame):
-            return False
+            return _calls_compiled(frame)
         frame = frame.f_back
     return False
+
+
+_COMPILED = type(jax.jit(lambda: None))
+
+
+def _calls_compiled(frame: Any) -> bool:
+    """Whether a frame's line is calling what `jax.jit` made, as its code spells that."""
+    if not dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("CALL"):
+        return False
+    found: Any = None
+    for kind, name in _called(frame.f_code, frame.f_lasti):
+        if kind == "LOAD_ATTR":
+            found = inspect.getattr_static(found, name, None)
+            found = getattr(found, "__func__", found)  # of a staticmethod
+        else:
+            places = (frame.f_locals, frame.f_globals)
+            found = next((place[name] for place in places if name in place), None)
+        if isinstance(found, _COMPILED) or found is jax.jit:
+            return True
+    return False
+
+
+@functools.lru_cache(1024)
+def _called(code: types.CodeType, offset: int) -> tuple[tuple[str, str], ...]:
+    """How code spells what it calls at an offset: names and attributes, in order."""
+    instructions = {x.offset: x for x in dis.get_instructions(code)}
+    place = instructions[offset].positions
+    if place is None or place.lineno is None:
+        return ()
+    start = (place.lineno, place.col_offset)
+    out = []
+    for x in instructions.values():
+        at = x.positions
+        if x.offset < offset and at is not None and (at.lineno, at.col_offset) == start:
+            if x.opname.startswith("LOAD_") and isinstance(x.argval, str):
+                kind = "LOAD_ATTR" if x.opname in ("LOAD_ATTR", "LOAD_METHOD") else "LOAD"
+                out.append((kind, x.argval))
+    return tuple(out)
 
 
 def mapped_axis(x: Any) -> Any:

@@ -13,6 +13,7 @@ from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.trusted_literals import beside, is_trusting
 from .._unit.convert import changes, convert, convert_all
+from .._unit.logarithmic import span_unit
 from .._unit.unit import difference_unit, dimensionless
 from .signature import call, enrol, rule
 
@@ -32,7 +33,7 @@ def _arange(start: Any, stop: Any = None, step: Any = None, *args: Any, **kwargs
         return wrap(call(jnp.arange, *values, *args, **kwargs), multiplicative("arange", unit))
     magnitudes, unit = unify("arange", ends)
     if step is not None:
-        spans = unify("arange", (wrap(jnp.zeros(()), difference_unit(unit)), step))[0]
+        spans = unify("arange", (wrap(jnp.zeros(()), span_unit(unit)), step))[0]
         step = spans[1]
     stop = magnitudes[1] if stop is not None else None
     return wrap(call(jnp.arange, magnitudes[0], stop, step, *args, **kwargs), unit)

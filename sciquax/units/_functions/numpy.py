@@ -20,12 +20,14 @@ from .._quantity.arithmetic import (
     unify,
     unit_of,
 )
+from .._quantity.bare_numbers import check_bare_numbers
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._quantity.trusted_literals import beside
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
-from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .._unit.logarithmic import span_unit
+from .._unit.unit import InternedUnit, dimensionless
 from .signature import call, enrol, rule
 
 NUMPY = "jax.numpy"
@@ -53,11 +55,12 @@ enrol(NUMPY, "bitwise_count", "->")
 enrol(NUMPY, "mean nanmean median nanmedian", "a:a -> a", only_affine=True, averaged="a")
 enrol(NUMPY, "quantile nanquantile", "a:a, q:1 -> a", affine=True, averaged="a")
 enrol(NUMPY, "percentile nanpercentile", "a:a, q:% -> a", affine=True, averaged="a")
-enrol(NUMPY, "std nanstd ptp", "a:a, mean:a -> A", only_affine=True)
+enrol(NUMPY, "std nanstd", "a:a, mean:a -> A", only_affine=True)
+enrol(NUMPY, "ptp", "a:a -> A", only_affine=True, moved=True)
 enrol(NUMPY, "var nanvar", "a:a, mean:a -> A^2", only_affine=True)
 enrol(NUMPY, "average", "a:a, weights:b -> a, b", only_affine=True,
       averaged="a")  # fmt: skip
-enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True)
+enrol(NUMPY, "diff", "a:a, prepend:a, append:a -> A", only_affine=True, moved=True)
 enrol(NUMPY, "cov", "m:a, y:a, fweights:*, aweights:* -> A^2", only_affine=True)
 
 
@@ -187,13 +190,16 @@ def _allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: b
 
 
 def _tolerance(name: str, atol: Any, unit: InternedUnit) -> Any:
-    unit = difference_unit(unit)
+    unit = span_unit(unit)
     _, atol = beside((wrap(0.0, unit), atol))
     own = unit_of(atol)
     if own is ANY or unit.unitless and own.unitless:
         return magnitude_of(atol)
-    if own.unitless and not unit.dimensionless and isinstance(atol, float) and atol == 1e-08:
-        return 0.0
+    if own.unitless and isinstance(atol, float) and atol == 1e-08:
+        if unit.offset or not unit.dimensionless:
+            return 0.0
+    else:
+        check_bare_numbers(name, (wrap(0.0, unit), atol), (unit, own))
     if not own.compatible(unit):
         raise mismatch(name, (Quantity(0.0, unit), atol))
     return convert(magnitude_of(atol), own, unit)
@@ -217,11 +223,11 @@ register_rule(Quantity, eqxi.prevbefore, _next(eqxi.prevbefore))
 
 @rule("jax.numpy.gradient")
 def _gradient(f: Any, *spacings: Any, **options: Any) -> Any:
-    """Of degC it is in delta_degC. Each axis has a spacing of its own."""
+    """Of degC it is in delta_degC, of dBm in dB. Each axis has a spacing of its own."""
     unit = own_unit(f)
-    if not unit.offset:
+    if not unit.offset or unit.gain:
         return NotImplemented
-    differences = wrap(magnitude_of(f), difference_unit(unit))
+    differences = wrap(magnitude_of(f), span_unit(unit))
     return quaxify(jnp.gradient)(differences, *spacings, **options)
 
 

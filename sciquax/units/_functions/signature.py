@@ -8,7 +8,8 @@ Arguments of one letter measure one thing: they are converted to a common unit. 
 reduced (`km/m` by 1000), and `%` one of percent. `*` is any unit, which is passed over (`a:* ->`),
 and an argument that is not named must be plain, or a number if the signature says `*:1`. The
 results: a product, quotient or power of letters, nothing for plain arrays, one for each result, or
-one for all; a capital letter is the unit of differences (`A` for `a`: `delta_degC` for `degC`).
+one for all; a capital letter is the unit of differences (`A` for `a`: `delta_degC` for `degC`, dB
+for dBm).
 
 What computes is JAX's function itself, on magnitudes.
 """
@@ -29,9 +30,9 @@ from .._quantity.arithmetic import as_number, as_plain, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._quantity.quantity import Quantity
 from .._unit.convert import _inexact, convert
-from .._unit.logarithmic import from_linear, to_linear
+from .._unit.logarithmic import from_linear, span_unit, to_linear
 from .._unit.parsing import as_unit
-from .._unit.unit import InternedUnit, difference_unit, dimensionless
+from .._unit.unit import InternedUnit, dimensionless
 
 
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -97,7 +98,7 @@ class Signature:
             own = units.get(letter.lower(), dimensionless())
             if own.unitless:
                 continue
-            own = difference_unit(own) if letter.isupper() else own
+            own = span_unit(own) if letter.isupper() else own
             if power == 1 and unit.unitless:
                 unit = own
             else:
@@ -131,7 +132,7 @@ def enrol(
     `only_nested`, the same for quantities whose magnitude is a value itself (a structured matrix);
     `counts`, arguments that are counts where they are integers (`bins=10`); `averaged`, a letter of
     which means are formed: of levels, in dBm, those of what they are levels of; `moved`, whether
-    the elements are moved, chosen or rounded, so that levels are no matter.
+    the elements are moved, chosen, rounded or subtracted, so that levels are no matter.
     """
     for name in names.split():
         kind = _OffsetRule if only_affine else _NestedRule if only_nested else _Rule

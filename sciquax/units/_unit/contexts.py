@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pint
 
-from sciquax.core import is_value, quaxify, user_line
+from sciquax.core import converter_for, is_value, quaxify, user_line
 from sciquax.core.internal import Tracer
 
 from .errors import DimensionalityError, UnknownContextError
@@ -65,6 +65,15 @@ class Active:
             convert = self.registry.convert
             offset = convert(0.0, source.pint, target.pint)
             return float(convert(1.0, source.pint, target.pint) - offset), float(offset)
+
+    def given(self, last: int, parameters: dict[str, Any]) -> "Active":
+        """The same, with more parameters for the last so many contexts. It has no key."""
+        if not parameters:
+            return self
+        given = {k: _as_pint(v, self.registry) for k, v in parameters.items()}
+        split = len(self.contexts) - last
+        found = [pint.Context.from_context(c, **given) for c in self.contexts[split:]]
+        return Active(self.registry, (*self.contexts[:split], *found))
 
     @contextlib.contextmanager
     def _entered(self) -> Iterator[None]:
@@ -116,11 +125,14 @@ def context(*contexts: Any, **parameters: Any) -> Iterator[None]:
     ```
     """
     together = combine(_active.value, get_registry(), contexts, parameters)
-    if together is not None:
-        key = (id(together.registry), *map(_key, together.contexts))
-        together = dataclasses.replace(together, key=key)
-    with _active(together):
+    with _active(None if together is None else keyed(together)):
         yield
+
+
+def keyed(contexts: Active) -> Active:
+    """The same, with the key that JAX may compare."""
+    key = (id(contexts.registry), *map(_key, contexts.contexts))
+    return dataclasses.replace(contexts, key=key)
 
 
 def combine(
@@ -183,7 +195,10 @@ def _find(c: Any, registry: Any) -> pint.Context:
 
 
 def _as_pint(parameter: Any, registry: Any) -> Any:
-    """A parameter for pint's functions: a quantity of ours as pint's, whatever its magnitude."""
+    """A parameter for pint's functions: a quantity as one of this registry, whatever it holds."""
+    own = isinstance(parameter, pint.Quantity) and parameter._REGISTRY is registry
+    if not own and (taken_over := converter_for(type(parameter))) is not None:
+        parameter = taken_over(parameter)
     unit = getattr(parameter, "_unit", None)
     if isinstance(unit, InternedUnit):
         return registry.Quantity(parameter.magnitude, unit.pint)

@@ -17,7 +17,7 @@ from sciquax.core import is_value, quaxify
 
 from .errors import OffsetUnitCalculusError
 from .parsing import as_unit
-from .unit import InternedUnit
+from .unit import InternedUnit, difference_unit
 
 # The rates of levels whose differences have a unit: 10 dB, or -2.5 mag, for a factor of ten.
 _GAINS = {"decibel": 10.0 / math.log(10.0), "mag": -2.5 / math.log(10.0)}
@@ -54,6 +54,21 @@ def from_linear(magnitude: Any, unit: InternedUnit) -> Any:
     return _call(logarithm, magnitude)
 
 
+def span_unit(unit: InternedUnit) -> InternedUnit:
+    """The unit of differences, of levels too: dB for dBm, delta_degC for degC.
+
+    **Raises** `OffsetUnitCalculusError` for levels whose differences have no unit, such as a pH.
+    """
+    return (_gain(unit) if unit.level else None) or difference_unit(unit)
+
+
+def _gain(level: InternedUnit) -> InternedUnit | None:
+    for name, rate in _GAINS.items():
+        if math.isclose(level.logarithm().rate, rate):
+            return as_unit(name, level.registry)
+    return None
+
+
 def _call(function: Any, x: Any) -> Any:
     return (quaxify(function) if is_value(x) else function)(x)
 
@@ -73,9 +88,8 @@ def add_levels(
             return as_it_is, (a.rate / b.rate, a.rate * math.log(b.scale)), lhs
         if lhs.gain and not subtract:
             return (b.rate / a.rate, b.rate * math.log(a.scale)), as_it_is, rhs
-        for name, rate in _GAINS.items() if subtract and lhs.compatible(rhs) else ():
-            if math.isclose(a.rate, rate) and math.isclose(b.rate, rate):
-                return as_it_is, rhs.conversion(lhs), as_unit(name, lhs.registry)
+        if subtract and lhs.compatible(rhs) and (gain := _gain(lhs)) and gain is _gain(rhs):
+            return as_it_is, rhs.conversion(lhs), gain
     raise OffsetUnitCalculusError(
         f"`{name}` of '{lhs}' and '{rhs}' is ambiguous: a scale is logarithmic.",
         lhs.pint,

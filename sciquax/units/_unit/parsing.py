@@ -137,7 +137,10 @@ def _by_pint(registry: Any, text: str) -> InternedUnit:
     except pint.UndefinedUnitError:
         raise
     except Exception as error:  # pint has no error of its own for most that is no unit
-        raise no_unit(text, error) from None
+        why = str(error)
+        if "scaling factor" in why:
+            why = "it has a factor: `Quantity` reads it as a quantity."
+        raise no_unit(text, why) from None
     return intern(registry, _normal(registry, parsed._units))
 
 

@@ -85,13 +85,17 @@ def _value(exponent: str) -> float:
 
 _TEMPERATURE = re.compile(r"\b[dD]eg(?:ree)?s?[ _]?(C|F|K|[Cc]elsius|[Ff]ahrenheit|[Kk]elvin)\b")
 _SCALES = {"c": "degC", "f": "degF", "k": "kelvin"}
-_OTHERWISE = {"pct": "percent", "cts": "count"}
+_OTHERWISE = {"pct": "percent", "cts": "count", "ph": "photon"}
+_BARE_POINT = re.compile(r"(?<![\w.])(\d+)\.(?=[eE][+-]?\d)")
+"""As in `1.e-8`: pint, and the dots of files, would take an elementary charge out of it."""
+_IN_PARENTHESES = re.compile(r"(?<![\w.])([A-Za-zµμÅ°_]+)\(\s*([+-]?[\d.]+)\s*(/\s*\d+\s*)?\)")
 
 
 def not_as_pint(text: str, registry: Any) -> str:
     """A text that pint would take for something else (degree * coulomb, carats), as it is meant.
 
-    **Raises** ValueError for `ppt`, of two meanings. The user's own units of these names stay.
+    `m(1/2)` is a power, as FITS has it. **Raises** ValueError for `ppt` and `m(2)`, of two
+    meanings. The user's own units of these names stay.
     """
 
     def meant(word: str) -> str:
@@ -102,6 +106,14 @@ def not_as_pint(text: str, registry: Any) -> str:
             raise no_unit(text, why)
         return _OTHERWISE.get(word, word)
 
+    def power(found: re.Match[str]) -> str:
+        name, above, below = found.groups("")
+        if not below:
+            why = f"it has '{found[0]}': write '{name}**{above}' or '{above}*{name}'."
+            raise no_unit(text, why)
+        return f"{name}**({above}{below})"
+
+    text = _IN_PARENTHESES.sub(power, _BARE_POINT.sub(r"\1", text))
     text = _TEMPERATURE.sub(lambda m: _SCALES[m[1][0].lower()], text)
     return _WORD.sub(lambda m: meant(m[0]), text)
 
@@ -203,6 +215,8 @@ _WHOLE = {
 
 _POWERED = re.compile(r"(?<![\w.])([A-Za-zµμÅ°_]+)([+-]?\d+)(?![\w.])")
 _WORD = re.compile(r"[A-Za-zµμÅ°_][\w°]*")  # noqa: RUF001
+_TENS = re.compile(r"^\s*10([+-]\d+)[\s*.]*(?=[A-Za-zµμÅ°])")
+"""FITS's power of ten before a unit, `10-17 erg`."""
 _ZEROTH = re.compile(r"(?<!\w)[A-Za-zµμÅ°_]\w*\s*(?:\*\*|\^)\s*[+-]?0+(?:\.0*)?(?![\w.])")
 """A unit to the power 0, at which pint stumbles."""
 _DOT = re.compile(r"(?<=[A-Za-z\d])\.(?=[A-Za-z])")
@@ -213,7 +227,7 @@ def as_in_files(text: str, registry: Any) -> str | None:
     if (whole := _WHOLE.get(text.strip())) is not None:
         return whole
     known = len(registry._units)
-    out = _ZEROTH.sub("1", _DOT.sub("*", text))
+    out = _ZEROTH.sub("1", _DOT.sub("*", _TENS.sub(r"1e\1 ", text)))
     out = _POWERED.sub(lambda m: m[0] if m[0] in registry._units else f"{m[1]}**({m[2]})", out)
     out = _WORD.sub(lambda m: _named(m[0], registry), out)
     return None if out == text and len(registry._units) == known else out

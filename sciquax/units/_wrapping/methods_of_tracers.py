@@ -13,6 +13,7 @@ from sciquax.core.internal import add_property_of_tracers
 from .._quantity.base import own_unit
 from .._unit.parsing import as_unit, base_unit
 from .._unit.unit import InternedUnit, dimensionless
+from .through_contexts import convert_through
 from .unit_primitives import Role, unit_given_p, unit_taken_p
 
 
@@ -24,17 +25,18 @@ class _BaseUnits(Role):
 
 
 def _to(x: Any, unit: Any, *contexts: Any, **parameters: Any) -> Any:
-    if contexts or parameters:
-        raise TypeError(
-            "Inside a quaxified function `.to` converts within one dimension: convert through a "
-            "context outside of it."
-        )
-    role = Role("to", "its array", True, as_unit(unit))
+    target = as_unit(unit)
+    if (converted := convert_through(x, target, contexts, parameters)) is not None:
+        return converted
+    role = Role("to", "its array", True, target)
     return unit_given_p.bind(unit_taken_p.bind(x, role=role), role=role)
 
 
-def _m_as(x: Any, unit: Any) -> Any:
-    return unit_taken_p.bind(x, role=Role("m_as", "its array", True, as_unit(unit)))
+def _m_as(x: Any, unit: Any, *contexts: Any, **parameters: Any) -> Any:
+    target = as_unit(unit)
+    converted = convert_through(x, target, contexts, parameters)
+    x = x if converted is None else converted
+    return unit_taken_p.bind(x, role=Role("m_as", "its array", True, target))
 
 
 def _to_base_units(x: Any, system: str | None = None) -> Any:

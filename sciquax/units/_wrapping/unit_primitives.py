@@ -61,7 +61,7 @@ class Role(NamedTuple):
         return unit
 
 
-class _UnitPrimitive(Primitive):
+class UnitPrimitive(Primitive):
     """Applied at once, but while a program is staged. What it gives may be a quantity."""
 
     makes_values = True
@@ -154,9 +154,9 @@ def _tangent(operands: Sequence[Any], params: dict[str, Any]) -> Any:
     return UnitPolymorphic(out) if isinstance(t, UnitPolymorphic) else out
 
 
-unit_taken_p = _UnitPrimitive("unit_taken", _unit_taken)
-unit_given_p = _UnitPrimitive("unit_given", _unit_given)
-unit_tangent_p = _UnitPrimitive("unit_tangent", _tangent)
+unit_taken_p = UnitPrimitive("unit_taken", _unit_taken)
+unit_given_p = UnitPrimitive("unit_given", _unit_given)
+unit_tangent_p = UnitPrimitive("unit_tangent", _tangent)
 
 
 def _differentiate(primitive: Any, taken: bool) -> None:
