@@ -1,11 +1,12 @@
 """`named.jit`: compiled once for each program, where `jax.jit` compiles for each set of labels.
 
 `jax.jit` takes coordinates as part of what an argument is, as it must: a function may select by
-them. Most functions never look at a label. So here a function is traced with labels that nobody has
-told, and which tell when one is asked for. Where none is, what was compiled serves whatever the
-labels are. Where one is, the function is traced for each set of labels, which takes milliseconds,
-and compiled only if the program is new; constants that were made of labels, such as the weights of
-an interpolation, are operands of it.
+them, but for single values beside the axes, which it drops. Most functions never look at a label. So
+here a function is traced with labels that nobody has told, and which tell when one is asked for.
+Where none is, what was compiled serves whatever the labels are. Where only those of axes are, it
+serves all single values beside them. Otherwise the function is traced for each set of labels, which
+takes milliseconds, and compiled only if the program is new; constants that were made of labels, such
+as the weights of an interpolation, are operands of it.
 """
 
 import functools
@@ -22,6 +23,7 @@ from sciquax.core.internal import Literal, Tracer, open_jaxpr, trace_context
 from ._array.axes import Axes, axes
 from ._array.base import NamedBase, bare
 from ._array.coordinates import Beside, Coordinate
+from ._array.flattening import _flatten
 
 
 class _Identity:
@@ -44,16 +46,17 @@ class _Asked(Exception):
 
 
 class _Untold(Coordinate):
-    """A coordinate whose labels nobody has told: known is its shape, its unit and who it is.
+    """A coordinate whose labels nobody has told: known is its shape, its kind and who it is.
 
     **Attributes**: `number`, which of the distinct coordinates of a call it stands for; `asked`,
     whether somebody wanted to know a label.
     """
 
-    __slots__ = ("asked", "number", "shape")
+    __slots__ = ("asked", "dtype", "number", "shape")
 
     def __init__(self, number: int, like: Coordinate):
-        self.number, self.shape, self.tree = number, like.values.shape, like.tree
+        self.number, self.tree = number, like.tree
+        self.shape, self.dtype = like.values.shape, like.values.dtype
         self.found: dict[str, Any] = {}
         self.asked = False
 
@@ -69,6 +72,11 @@ class _Untold(Coordinate):
     def __eq__(self, other: object) -> bool:
         return self is other or isinstance(other, Coordinate) and bool(self.digest)
 
+    def same(self, other: Coordinate) -> bool:
+        if isinstance(other, _Untold) and self.like(other) and self.dtype == other.dtype:
+            return self is other  # equal ones have one number
+        return super().same(other)
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -80,51 +88,80 @@ def _is_named(x: Any) -> bool:
     return isinstance(x, NamedBase)
 
 
-def _with_coordinates(tree: Any, put: Callable[[Coordinate], Coordinate]) -> Any:
-    """A tree whose named arrays have other coordinates."""
+class _Whole:
+    """A named array as a pytree with all of its axes, single values beside them included."""
 
-    def layout(known: Axes) -> Axes:
-        if not known.coords and not known.beside:
-            return known
-        coords = {n: put(c) for n, c in known.coords.items()}
-        beside = {n: Beside(b.dims, put(b.held)) for n, b in known.beside.items()}
-        return axes(known.dims, coords, known.attrs, beside)
+    __slots__ = ("array", "axes")
 
+    def __init__(self, array: Any, axes: Axes):
+        self.array, self.axes = array, axes
+
+
+jtu.register_pytree_node(
+    _Whole, lambda x: ((x.array,), x.axes), lambda axes, held: _Whole(held[0], axes)
+)
+
+
+def _with_coordinates(known: Axes, put: Callable[[Coordinate], Coordinate]) -> Axes:
+    """Axes with other coordinates."""
+    if not known.coords and not known.beside:
+        return known
+    coords = {n: put(c) for n, c in known.coords.items()}
+    beside = {n: Beside(b.dims, put(b.held)) for n, b in known.beside.items()}
+    return axes(known.dims, coords, known.attrs, beside)
+
+
+def _flat(tree: Any, put: Callable[[Coordinate], Coordinate] = lambda c: c) -> Any:
+    """The leaves of a tree, and its structure with all that named arrays know."""
+
+    def whole(x: Any) -> Any:
+        if not _is_named(x):
+            return x
+        (array,), _ = _flatten(x)
+        return _Whole(array, _with_coordinates(x._axes, put))
+
+    return jtu.tree_flatten(jtu.tree_map(whole, tree, is_leaf=_is_named))
+
+
+def _built(tree: Any, leaves: Any, put: Callable[[Coordinate], Coordinate] = lambda c: c) -> Any:
     return jtu.tree_map(
-        lambda x: bare(x.array, layout(x._axes.traced)) if _is_named(x) else x,
-        tree,
-        is_leaf=_is_named,
+        lambda x: bare(x.array, _with_coordinates(x.axes, put)) if type(x) is _Whole else x,
+        jtu.tree_unflatten(tree, leaves),
+        is_leaf=lambda x: type(x) is _Whole,
     )
 
 
-class _ByShape:
-    """The programs compiled without their labels, by the shapes of coordinates.
+class _Compiled:
+    """Programs compiled without some labels, by the shapes of those coordinates.
 
-    **Arguments**: the function, and its programs.
+    **Arguments**: the function; its programs; and whether a coordinate's labels are not told.
     """
 
-    def __init__(self, function: Callable[..., Any], programs: dict[Any, Any]):
-        self._function, self._programs = function, programs
+    def __init__(
+        self, function: Callable[..., Any], programs: dict[Any, Any],
+        hidden: Callable[[Coordinate], bool],
+    ):  # fmt: skip
+        self._function, self._programs, self._hidden = function, programs, hidden
         self._untold: dict[Any, _Untold] = {}
         self._calls: dict[Any, Any] = {}
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
-        """The result, or NotImplemented where labels matter."""
+        """The result, or NotImplemented where the labels matter."""
         numbers: dict[Coordinate, _Untold] = {}
 
         def hide(c: Coordinate) -> Coordinate:
+            if not self._hidden(c):
+                return c
             found = numbers.get(c)
             if found is None:
-                key = (len(numbers), c.values.shape, c.tree)
+                key = (len(numbers), c.values.shape, c.values.dtype, c.tree)
                 found = self._untold.get(key)
                 if found is None:
                     found = self._untold[key] = _Untold(len(numbers), c)
                 numbers[c] = found
             return found
 
-        leaves, tree = jtu.tree_flatten(_with_coordinates((args, kwargs), hide))
-        if not numbers:
-            return NotImplemented
+        leaves, tree = _flat((args, kwargs), hide)
         key = (tree, tuple(map(_kind, leaves)), trace_context())
         if key not in self._calls:
             self._calls[key] = self._traced(tree, leaves, numbers)
@@ -133,8 +170,10 @@ class _ByShape:
             return NotImplemented
         program, consts, out_tree = found
         told = list(numbers)
-        out = jtu.tree_unflatten(out_tree, program(consts, leaves))
-        return _with_coordinates(out, lambda c: told[c.number] if isinstance(c, _Untold) else c)
+        return _built(
+            out_tree, program(consts, leaves),
+            lambda c: told[c.number] if isinstance(c, _Untold) else c,
+        )  # fmt: skip
 
     def _traced(self, tree: Any, leaves: list[Any], numbers: dict[Coordinate, _Untold]) -> Any:
         for untold in numbers.values():
@@ -142,6 +181,8 @@ class _ByShape:
         try:
             found = _traced(self._function, tree, leaves, self._programs)
         except Exception:  # an error of the function's own is raised again, with labels
+            if not numbers:
+                raise
             return None
         return None if any(c.asked for c in numbers.values()) else found
 
@@ -164,25 +205,17 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
     ```
     """
-    calls: dict[Any, tuple[Callable[..., Any], list[Any], Any]] = {}
     programs: dict[Any, Callable[..., Any]] = {}
-    by_shape = _ByShape(function, programs)
+    untold = lambda c: True, lambda c: not c.values.shape, lambda c: False
+    stages = [_Compiled(function, programs, hidden) for hidden in untold]
     nested = jax.jit(function)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        leaves, tree = jtu.tree_flatten((args, kwargs))
-        if any(isinstance(x, Tracer) for x in leaves):
+        if any(isinstance(x, Tracer) for x in jtu.tree_leaves((args, kwargs))):
             return nested(*args, **kwargs)
-        out = by_shape(args, kwargs)
-        if out is not NotImplemented:
-            return out
-        key = (tree, tuple(map(_kind, leaves)), trace_context())
-        found = calls.get(key)
-        if found is None:
-            found = calls[key] = _traced(function, tree, leaves, programs)
-        program, consts, out_tree = found
-        return jtu.tree_unflatten(out_tree, program(consts, leaves))
+        outs = (stage(args, kwargs) for stage in stages)
+        return next(out for out in outs if out is not NotImplemented)
 
     return compiled
 
@@ -199,8 +232,8 @@ def _traced(
 
     def flat(*arrays: Any) -> list[Any]:
         nonlocal out_tree
-        args, kwargs = jtu.tree_unflatten(tree, arrays)
-        outs, out_tree = jtu.tree_flatten(function(*args, **kwargs))
+        args, kwargs = _built(tree, arrays)
+        outs, out_tree = _flat(function(*args, **kwargs))
         return outs
 
     closed = jax.make_jaxpr(flat)(*leaves)

@@ -222,3 +222,31 @@ def test_jit_traces_once_where_no_label_is_asked_for():
     for start in (0, 7):
         window = series.isel(t=slice(start, start + 5))
         np.testing.assert_array_equal(late(window).coord("t"), window.coord("t").isel(t=[1, 2]))
+
+
+def test_jit_returns_single_values_and_traces_once_for_them():
+    traced = []
+
+    @named.jit
+    def pair(a, b):
+        traced.append(a.dims)
+        return {"difference": a - b, "last": (a + 1).isel(x=-1), "read": b.sel(x="q")}
+
+    series = NamedArray(
+        jnp.arange(12.0).reshape(6, 2), ("t", "x"),
+        {"t": np.arange(6) * 0.1, "x": ["p", "q"], "run": 3},
+    )  # fmt: skip
+    for i in range(5):
+        a, b = series.isel(t=i), series.isel(t=i + 1)
+        out, expected = pair(a, b), {"difference": a - b, "last": a.isel(x=-1), "read": b.isel(x=1)}
+        for name, value in expected.items():
+            assert set(out[name].coords) == set(value.coords), name
+            for key, coord in value.coords.items():
+                np.testing.assert_array_equal(out[name].coord(key).array, coord.array)
+    assert "t" not in out["difference"].coords and len(traced) == 2  # once with the labels of x
+    equal = pair(a, series.isel(t=4))  # the same value beside both is kept
+    assert float(equal["difference"].coord("t").array) == 0.4 and len(traced) == 4
+    where = named.jit(lambda a: a * float(a.coord("t").array))  # asks: traced for each
+    assert [float(where(series.isel(t=i)).isel(x=1).array) for i in (1, 2)] == pytest.approx(
+        [0.3, 1.0]
+    )

@@ -229,6 +229,8 @@ class Beside(NamedTuple):
 
     def taken(self, index: Mapping[str, Any]) -> "Beside":
         """At places along names, each by itself: an integer (its axis goes), a slice or a list."""
+        if not set(self.dims) & set(index):
+            return self
         values, dims = self.held.values, self.dims
         for i in reversed(range(len(dims))):
             if dims[i] in index:
