@@ -94,9 +94,9 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One environment serves everything; ready-X says that it has what the extra X names, as of this
-# pyproject.toml. PYTHON= makes it anew if it is of another Python; without PYTHON=, it keeps the
+# pyproject.toml and the versions in tools/newest.txt. PYTHON= makes it anew if it is of another Python; without PYTHON=, it keeps the
 # one it has.
-$(READY)-%: pyproject.toml
+$(READY)-%: pyproject.toml tools/newest.txt
 	@python=$$($(FIND_PYTHON)) && \
 	  "$$python" tools/setup_env.py $(VENV) --extras $* $(if $(PYTHON),--this-python)
 	@touch $@

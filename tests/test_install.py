@@ -1,11 +1,14 @@
 """What a new installation says: what is missing, and what is there."""
 
 import importlib.metadata
+import itertools
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import sciquax
 from sciquax import interop, show_versions
@@ -48,3 +51,16 @@ def test_versions(capsys):
     for name in ("jax", "equinox", "plum-dispatch", "numpy"):
         assert lines[name] == importlib.metadata.version(name)
     assert lines["Python"].startswith("{}.{}.".format(*sys.version_info))
+
+
+def test_the_newest_stack_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "tools" / "newest.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    for requirement in map(Requirement, (
+        *project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())
+    )):  # fmt: skip
+        if requirement.name != "sciquax":
+            pin = pins[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(pin), requirement

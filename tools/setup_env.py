@@ -18,7 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEWEST_TESTED = (3, 13)
+# The Pythons of the newest stack, whose packages are pinned; moved by `tools/stacks.py --move`.
+NEWEST_PYTHONS = (3, 12), (3, 13)
+NEWEST_TESTED = NEWEST_PYTHONS[1]
+PINNED = ROOT / "tools" / "newest.txt"
 # The extras whose lower bounds are a promise to users, unlike those of the test tools.
 PROMISED_EXTRAS = ("diffrax", "examples")
 
@@ -211,8 +214,10 @@ def set_up(env: Path, extras: str, *, this_python: bool, versions: str) -> None:
         release = versions.removeprefix("jax-")
         file.write_text(f"jax=={release}.*\njaxlib=={release}.*\n", encoding="utf-8")
         arguments += ["--constraint", file]
-    elif versions == "newest":
+    elif versions == "latest":
         arguments += ["--upgrade", "--upgrade-strategy", "eager"]
+    elif NEWEST_PYTHONS[0] <= sys.version_info[:2] <= NEWEST_PYTHONS[1]:
+        arguments += ["--constraint", PINNED]
     install(env, arguments, wanted)
 
 
@@ -227,10 +232,10 @@ def main() -> None:
     )
     parser.add_argument(
         "--versions",
-        choices=("any", "oldest", "jax-0.11", "newest"),
-        default="any",
-        help="oldest: pyproject.toml's lower bounds; jax-0.11: that release; newest: upgrade what "
-        "is installed already",
+        choices=("oldest", "jax-0.11", "newest", "latest"),
+        default="newest",
+        help="oldest: pyproject.toml's lower bounds; jax-0.11: that release; newest: what "
+        "tools/newest.txt pins, on the Pythons that it is for; latest: what the index has",
     )
     options = parser.parse_args()
     set_up(

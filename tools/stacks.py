@@ -2,6 +2,10 @@
 
     python tools/stacks.py [--same-as .venv] [--also jax-0.11] [--every-case] -- -m pytest -n 2
     python tools/stacks.py --build
+    python tools/stacks.py --move
+
+The newest stack is what `tools/newest.txt` pins, so that nobody else's release fails an unchanged
+tree. `--move` pins what the package index has now; a job does so every week.
 
 What follows `--` is given to the Python of each environment, and after it what the stack adds to
 pytest's arguments. Standard library only.
@@ -13,7 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_env import ROOT, env_python, say
+from setup_env import PINNED, ROOT, env_python, say
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Stack:
     min_python: str
     max_python: str
     arguments: tuple[str, ...] = ()  # for pytest; the last `-m` holds
+    extras: str = "test"
 
     @property
     def env(self) -> Path:
@@ -43,6 +48,8 @@ STACKS = (
     # JAX after 0.10.2 needs Python 3.12.
     Stack("newest", "3.12", "3.13"),
 )
+# What the newest stack moves to, with the tools of CI's other steps.
+LATEST = Stack("latest", "3.12", "3.13", extras="test,lint,docs")
 
 
 def build(stack: Stack) -> bool:
@@ -52,7 +59,7 @@ def build(stack: Stack) -> bool:
     if found.returncode:
         return False
     setup = [found.stdout.strip(), "tools/setup_env.py", str(stack.env.relative_to(ROOT))]
-    setup += ["--extras", "test", "--this-python", "--versions", stack.versions]
+    setup += ["--extras", stack.extras, "--this-python", "--versions", stack.versions]
     return subprocess.run(setup, cwd=ROOT).returncode == 0
 
 
@@ -66,6 +73,19 @@ def installed(env: Path) -> set[str]:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         lines += done.stdout.split()
     return {line for line in lines if line.split("==")[0] not in ("pip", "setuptools")}
+
+
+def move() -> None:
+    """Pin the newest stack at the newest versions of everything."""
+    if not build(LATEST):
+        sys.exit("\nerror: the newest versions could not be installed")
+    before = set(PINNED.read_text(encoding="utf-8").splitlines())
+    pins = {x for x in installed(LATEST.env) if not x.startswith("Python==")}
+    head = sorted(line for line in before if line.startswith("#"))
+    lines = head + sorted(pins, key=str.lower)
+    PINNED.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for line in sorted(pins - before, key=str.lower):
+        say(f"    moved to {line}")
 
 
 def main() -> None:
@@ -84,8 +104,13 @@ def main() -> None:
     parser.add_argument(
         "--build", action="store_true", help="make the environments, and run nothing in them"
     )
+    parser.add_argument(
+        "--move", action="store_true", help="pin the newest stack at the newest versions"
+    )
     parser.add_argument("command", nargs="*", help="arguments for Python, such as -m pytest")
     options = parser.parse_args()
+    if options.move:
+        return move()
 
     tested = installed(ROOT / options.same_as) if options.same_as else None
     failed: list[str] = []

@@ -57,7 +57,7 @@ def _dot_general(primitive: Any, operands: Operands, params: Params) -> Any:
     options = {"precision": params["precision"]}
 
     def update(other: Any) -> Any:
-        if other.dtype != dtype:
+        if aval_of(other).dtype != dtype:  # a Python number may be among them
             other = lax.convert_element_type(other, dtype)
         spec = f"{''.join(others)},{''.join(first_spec)}->{''.join(middle)}"
         partial = jnp.einsum(spec, other, first, **options)

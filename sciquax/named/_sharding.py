@@ -18,6 +18,7 @@ from ._named_array import NamedArray
 
 def partition_spec(a: NamedArray, names: Mapping[Any, Any]) -> PartitionSpec:
     """The `PartitionSpec` of an array for `{name: mesh axis or axes}`; other axes are whole."""
+    wanted("partition_spec", a, NamedArray, "a named array")
     wanted("partition_spec", names, Mapping, "mesh axes by name")
     known = {name_of(k): v for k, v in names.items()}
     return PartitionSpec(*[known.get(d) if d is not None else None for d in a.dims])

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import pytest
 
 from sciquax import explain_rules, quaxify
-from sciquax.named import AxisError, NamedArray
+from sciquax.core import RuleError
+from sciquax.lora import LoraArray
+from sciquax.named import AxisError, NamedArray, median, partition_spec
 from sciquax.structured import (
     KroneckerSumMatrix,
     LowRankPlusDiagonalMatrix,
@@ -87,3 +90,24 @@ def test_long_input_is_cut():
     with pytest.raises(ValueError) as error:
         TridiagonalMatrix(ONES[1:], ONES, ONES[1:], properties={name})
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: NamedArray(ONES, ("x",)).roll(1.5), "`roll` takes values by name, not 1.5."),
+        (lambda: partition_spec(ONES, {"x": "data"}), "`partition_spec` takes a named array, not "),
+        (lambda: median(NamedArray(ONES, ("x",)), "x", 1), "median() takes from 1 to 2 positional"),
+        (lambda: TridiagonalMatrix(ONES, ONES, ONES, properties=1), "`TridiagonalMatrix`: 'int' "),
+    ],
+)
+def test_messages_name_what_was_called(call, message):
+    """They said "'float' object is not iterable", or the name of a function within ours."""
+    with pytest.raises((TypeError, ValueError, RuleError)) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_product_with_a_python_number():
+    adapted = LoraArray(EYE, rank=1, key=jax.random.key(0))
+    assert jnp.array_equal(adapted.dot(2.0), 2 * EYE)

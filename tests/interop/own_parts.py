@@ -247,10 +247,24 @@ class Damped(optx.AbstractRootFinder):
         return y, aux, {}
 
 
-class CappedNewton(optx.Newton):
+class _Capped:
+    cap = staticmethod(lambda y: 0.05)
+
     def step(self, fn, y, args, options, state, tags):
         y1, state, aux = super().step(fn, y, args, options, state, tags)
-        return jnp.clip(y1, y - 0.05, y + 0.05), state, aux
+        return jnp.clip(y1, y - self.cap(y), y + self.cap(y)), state, aux
+
+
+class CappedNewton(_Capped, optx.Newton):
+    pass
+
+
+class CappedGaussNewton(_Capped, optx.GaussNewton):
+    pass
+
+
+class CappedBFGS(_Capped, optx.BFGS):
+    pass
 
 
 class Shifting(diffrax.RecursiveCheckpointAdjoint):

@@ -227,16 +227,21 @@ def test_root_finders_and_adjoints_are_tried_on_quantities():
     implicit = lambda finder: dict(solver=dfx.ImplicitEuler(root_finder=finder))  # noqa: E731
     event = lambda finder: dict(solver=dfx.Heun(), event=dfx.Event(fall, finder))  # noqa: E731
     shifting = lambda shift: dict(solver=dfx.Heun(), adjoint=own.Shifting(shift=shift))  # noqa: E731
-    for given in implicit(own.Damped(1e-4, Q(1.0, "mm"))), event(own.Damped(1e-4, 1e-4)):
+    finders = own.CappedNewton, own.CappedGaussNewton, own.CappedBFGS
+    relative = {"cap": staticmethod(lambda y: 0.1 * abs(y))}
+    harmless = [implicit(type("Relative", (cls,), relative)(1e-4, 1e-4)) for cls in finders]
+    harmless += implicit(own.Damped(1e-4, Q(1.0, "mm"))), event(own.Damped(1e-4, 1e-4))
+    for given in harmless:
         jax.eval_shape(lambda given=given: with_units(**given).ys)
 
     clip = place(own.Damped.step, "increment = jnp.clip", column=24)
     for given, cls, kind, what, where in [
         (implicit(own.Damped(1e-4, 1e-4, 0.05)), own.Damped, "a root finder", "`clip`: 'm'", clip),
         (event(own.Damped(1e-4, 1e-4, 0.05)), own.Damped, "a root finder", "`clip`: 's'", clip),
-        (
-            implicit(own.CappedNewton(1e-4, 1e-4)), own.CappedNewton, "a root finder",
-            "`sub`: 'm'", place(own.CappedNewton.step, "y - 0.05", column=28),
+        *(
+            (implicit(cls(1e-4, 1e-4)), cls, "a root finder", "`sub`: 'm'",
+             place(cls.step, "y - self.cap", column=28))
+            for cls in finders
         ),
         (
             shifting(1.0), own.Shifting, "an adjoint",

@@ -284,9 +284,17 @@ def test_a_band_without_places(lower):
     [
         (lambda: PermutationMatrix([0, 0, 1]), ValueError, "`perm` holds each of 0 to 2 once"),
         (lambda: PermutationMatrix([-1, 0, 1]), ValueError, "`perm` holds each of 0 to 2 once"),
-        (lambda: IdentityMatrix(-1), ValueError, "A size is not negative; got -1."),
+        (
+            lambda: IdentityMatrix(-1),
+            ValueError,
+            "`IdentityMatrix`: A size is not negative; got -1.",
+        ),
         (lambda: IdentityMatrix(2.5), TypeError, "2.5|integer"),
-        (lambda: ScalarMatrix(1.0, -2), ValueError, "A size is not negative; got -2."),
+        (
+            lambda: ScalarMatrix(1.0, -2),
+            ValueError,
+            "`ScalarMatrix`: A size is not negative; got -2.",
+        ),
     ],
 )
 def test_what_is_no_matrix(make, error, message):

@@ -37,8 +37,7 @@ def checked_adjoint(adjoint: Any, working: Working) -> Any:
 
 def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
     """The same of a root finder of the user's that an implicit solver holds."""
-    own = isinstance(finder, optimistix.AbstractRootFinder) and is_own(finder)
-    if not own or working.state.unknown:
+    if not _is_own_finder(finder) or working.state.unknown:
         return finder
     # Those of Runge and Kutta find slopes where the last is the first of the next step.
     slopes = isinstance(solver, diffrax.AbstractRungeKutta)
@@ -48,10 +47,21 @@ def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
 
 def checked_event_finder(finder: Any, time: InternedUnit) -> Any:
     """The same of one that finds the time of an event."""
-    own = isinstance(finder, optimistix.AbstractRootFinder) and is_own(finder)
-    if not own or time.unitless:
+    if not _is_own_finder(finder) or time.unitless:
         return finder
     return _checked(finder, "init", _try_steps, TreeUnits.of(wrap(0.0, time)))
+
+
+# Optimistix finds roots by minimising, too.
+FINDERS = (
+    optimistix.AbstractRootFinder,
+    optimistix.AbstractLeastSquaresSolver,
+    optimistix.AbstractMinimiser,
+)
+
+
+def _is_own_finder(finder: Any) -> bool:
+    return isinstance(finder, FINDERS) and is_own(finder)
 
 
 def _checked(part: Any, name: str, attempt: Callable[..., None], units: Any) -> Any:
@@ -99,11 +109,15 @@ def _try_steps(
     finder: Any, units: TreeUnits, fn: Any, y: Any, args: Any, options: Any, f_struct: Any,
     aux_struct: Any, tags: Any,
 ) -> None:  # fmt: skip
-    """Two steps towards a root of a function whose values are in the units of its unknowns."""
+    """Two steps towards a root of a function whose values are in the units of its unknowns.
+
+    A minimiser is given their norm, if they have one unit.
+    """
     del fn
-    units = _apart(units)
-    if jtu.tree_structure(y) != units.bare:
+    minimises = isinstance(finder, optimistix.AbstractMinimiser)
+    if jtu.tree_structure(y) != units.bare or minimises and len(set(units.units)) > 1:
         return
+    units = _apart(units) if not minimises else units
     options = {k: units.label(options[k]) for k in ("lower", "upper") if k in options}
     aux = jtu.tree_map(lambda x: jnp.zeros(x.shape, x.dtype), aux_struct)
     atol = getattr(finder, "atol", None)
@@ -113,7 +127,10 @@ def _try_steps(
         finder = edited(finder, atol=_of_every_unit(atol))
 
     def residual(y: Any, args: Any) -> Any:
-        return jtu.tree_map(lambda x: x + 0.5 * jnp.abs(x), y), aux
+        y = jtu.tree_map(lambda x: x + 0.5 * jnp.abs(x), y)
+        if not minimises:
+            return y, aux
+        return jnp.sqrt(sum(jnp.sum(x**2) for x in jtu.tree_leaves(y))), aux
 
     def steps(finder: Any, first: Any) -> Any:
         done, y = None, first

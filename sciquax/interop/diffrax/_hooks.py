@@ -35,6 +35,7 @@ from .._solving.tree_units import (
 )
 from .._solving.user_functions import call, keep
 from ..optimistix import root_find
+from ._checked import FINDERS
 from ._controllers import TreePIDController, diffrax_controller
 from ._on_quantities import terms_on_quantities
 from ._own_solver import of
@@ -226,7 +227,7 @@ def _finders_method(original: Callable[..., Any]) -> Callable[..., Any]:
         y = given["y"]
         zeros = jtu.tree_map(lambda x: np.zeros(x.shape, x.dtype), y)
         part = edited(given["self"], rtol=1.0, atol=1.0)
-        function = lambda y, args: (y, given["fn"](zeros, args)[1])  # noqa: E731
+        function = lambda y, args: given["fn"](y, args)  # noqa: E731
         out = original(**dict(given, self=part, fn=function, y=zeros))
         return (y, *out[1:]) if original.__name__ == "step" else out
 
@@ -258,7 +259,5 @@ for _method in _methods(diffrax, {diffrax.AbstractAdjoint: ("loop",)}):
 if _loop_of_all := getattr(diffrax.DirectAdjoint(), "_loop", None):
     add_hook(_loop_of_all, _loop)
 for _module in diffrax, optimistix:
-    for _method in _methods(
-        _module, {optimistix.AbstractRootFinder: ("init", "step", "terminate")}
-    ):
+    for _method in _methods(_module, dict.fromkeys(FINDERS, ("init", "step", "terminate"))):
         add_hook(_method, _finders_method)

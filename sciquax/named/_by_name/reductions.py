@@ -83,7 +83,7 @@ def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[
             return reduce(self, f"nan{what}", without_nans, names, **kwargs)
         return reduce(self, what, function, names, **kwargs)
 
-    method.__name__ = what
+    method.__name__ = method.__qualname__ = what
     skipping = "" if without_nans is None else " `skipna=True` leaves nans out."
     if what in ("sum", "prod"):
         skipping += (

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import jax.numpy as jnp
 
 from sciquax.core import user_line
-from sciquax.core.internal import known_value
+from sciquax.core.internal import known_value, wanted
 
 from .._array.axes import Dims, axes, check_distinct, name_of, sizes_of
 from .._array.base import NamedBase, as_named, bare
@@ -34,6 +34,8 @@ def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
 
 
 def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
+    if given is not None:
+        wanted(what, given, Mapping, "values by name")
     pairs = dict(given or {})
     names = {name_of(k) for k in pairs}
     for name, value in more.items():

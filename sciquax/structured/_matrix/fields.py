@@ -85,7 +85,12 @@ class StructuredMeta(type(ArrayValue)):
     if not TYPE_CHECKING:  # a call makes an instance, as of any class
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            return super().__call__(*args, **kwargs).canonical()
+            try:
+                return super().__call__(*args, **kwargs).canonical()
+            except (TypeError, ValueError) as error:
+                if type(error) in (TypeError, ValueError) and cls.__name__ not in str(error):
+                    error.args = (f"`{cls.__name__}`: {error}",)
+                raise
 
 
 def size(n: Any) -> int:
