@@ -1,12 +1,12 @@
 """`named.jit`: compiled once for each program, where `jax.jit` compiles for each set of labels.
 
-`jax.jit` takes the coordinates of axes as part of what an argument is, since a function may select by
-them, and drops single values beside the axes. Most functions never look at a label. So a function is
-traced here with hidden labels, which are revealed when the function asks for one. If it asks for none,
-the compiled program serves whatever the labels are; if it asks only for those of axes, it serves all
-single values beside them. Otherwise the function is traced for each set of labels, which takes
-milliseconds, and compiled only if the program is new; constants that were made of labels, such as the
-weights of an interpolation, are its operands.
+`jax.jit` takes the coordinates of axes as part of what an argument is, since a function may
+select by them, and drops single values beside the axes. Most functions never look at a label. So
+a function is traced here with hidden labels, which are revealed when the function asks for one.
+If it asks for none, the compiled program serves whatever the labels are; if it asks only for
+those of axes, it serves all single values beside them. Otherwise the function is traced for each
+set of labels, which takes milliseconds, and compiled only if the program is new; constants that
+were made of labels, such as the weights of an interpolation, are its operands.
 """
 
 import functools
