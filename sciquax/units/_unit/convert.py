@@ -57,10 +57,10 @@ _numbers: dict[tuple[float, Any], Any] = {}
 
 def _scaled(x: Any, number: float, over: bool) -> Any:
     """`x * number`, or `x / number`. JAX takes longer to read a Python number than to multiply."""
-    kind = getattr(x, "dtype", None)
-    if kind not in _READ or isinstance(x, (Tracer, np.ndarray)) or not nothing_is_traced():
+    concrete = isinstance(x, jax.Array) and not isinstance(x, Tracer) and nothing_is_traced()
+    if not concrete or x.weak_type or type(x.sharding) is not SingleDeviceSharding:
         return x / number if over else x * number
-    if x.weak_type or type(x.sharding) is not SingleDeviceSharding:
+    if (kind := x.dtype) not in _READ:
         return x / number if over else x * number
     if (known := _numbers.get((number, kind))) is None:
         known = _numbers[number, kind] = jnp.asarray(number, kind)
