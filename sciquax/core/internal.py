@@ -8,6 +8,7 @@ from ._compat.code import (
 )
 from ._compat.execution import (
     default_promotion as default_promotion,
+    nothing_is_traced as nothing_is_traced,
     trace_context as trace_context,
 )
 from ._compat.frames import (

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+import sciquax.numpy as sqnp
 from sciquax import quaxify
 from sciquax.core._compat import jaxprs
 from sciquax.core._functions import call
@@ -286,3 +287,11 @@ def test_captured_arrays_are_not_kept_alive():
     jax.clear_caches()
     gc.collect()
     assert ref() is None
+
+
+def test_a_function_called_again_gives_the_unit_that_its_shapes_make():
+    for _ in range(2):
+        for n in (2, 3, 3, 2):
+            x = Quantity(jnp.arange(1.0, n + 1), "m")
+            assert str(sqnp.prod(x).units) == str(x.prod().units) == f"meter ** {n}"
+            assert sqnp.modf(x)[1].shape == (n,)

@@ -29,11 +29,14 @@ from .quaxify import call
 class _Kept:
     """A function that has been called on some static arguments, and its compiled program."""
 
-    __slots__ = ("function", "program", "pure")
+    __slots__ = ("function", "make", "program", "pure", "tree", "whole")
 
     def __init__(self, function: Callable[..., Any], pure: bool):
         self.function, self.pure = function, pure  # held, since the key has its `id`
         self.program: Callable[..., Any] | None = None
+        self.whole: Any = None  # what is compiled
+        self.tree: Any = None  # of its result
+        self.make: Callable[[list[Any]], Any] | None = None  # makes it of the program's leaves
 
 
 _kept: dict[Any, _Kept] = {}
@@ -42,6 +45,9 @@ _LIMIT = 4096  # entries; distinct static arguments are few, but an index may be
 
 _ARRAYS: set[type] = {np.ndarray}
 """The types of concrete arrays, JAX's as they are met: `isinstance` of it costs ten times that."""
+
+_OF_ONE_LEAF: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+"""How values of one array are taken apart and made: JAX takes as long over them as over a sum."""
 
 _HOUSE = f"{__name__.partition('.')[0]}."
 _DYNAMIC = object()
@@ -82,8 +88,18 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
             x = from_foreign(x)
             kind = type(x)
         if kind in VALUE_TYPES:
+            apart = _OF_ONE_LEAF.get(kind)
+            if apart is not None:
+                (leaf,), static = apart[0](x)
+                if type(leaf) in _ARRAYS:
+                    has_value = True
+                    dynamic.append(leaf)
+                    parts.append((_DYNAMIC, kind, static))
+                    continue
             if not _is_pure(x):
                 return call(fn, args, kwargs)
+            if kind._of_one_leaf is not None:
+                _OF_ONE_LEAF[kind] = kind._of_one_leaf
             has_value = True
         elif not _is_array(x):
             return call(fn, args, kwargs)
@@ -103,11 +119,16 @@ def call_compiled(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         return out
     if kept.program is None:
         given = (*args, *kwargs.values())
-        kinds = parts[len(parts) - len(given) :]
-        statics = [_DYNAMIC if p is _DYNAMIC else x for p, x in zip(kinds, given, strict=True)]
-        kept.program = _compile(kept, statics, list(kwargs))
+        kept.whole = _whole(kept, parts[len(parts) - len(given) :], given, list(kwargs))
+        kept.program = _in_leaves(kept)
     try:
-        return kept.program(*dynamic)
+        out = kept.program(*dynamic)
+        if (make := kept.make) is not None:
+            return make(out)
+        if kept.tree is not None:  # it depends on the shapes, as the unit of a product does
+            kept.program, kept.tree = jax.jit(kept.whole), None
+            out = kept.program(*dynamic)
+        return out
     except LocatedError:  # un-jitted, an exponent that an array holds is known
         pass
     except TypeError:
@@ -167,12 +188,20 @@ def _key(x: Any) -> Any:
 _STATIC = frozenset((int, bool, str, type(None)))
 
 
-def _compile(kept: _Kept, statics: list[Any], names: list[str]) -> Callable:
-    n_args = len(statics) - len(names)
+def _whole(kept: _Kept, parts: list[Any], given: tuple[Any, ...], names: list[str]) -> Callable:
+    """The call as a function of the arrays in it."""
+    n_args = len(parts) - len(names)
 
     def whole(*dynamic: Any) -> Any:
-        given = iter(dynamic)
-        values = [next(given) if x is _DYNAMIC else x for x in statics]
+        arrays = iter(dynamic)
+        values: list[Any] = []
+        for part, x in zip(parts, given, strict=True):
+            if part is _DYNAMIC:
+                x = next(arrays)
+            elif part[:1] == (_DYNAMIC,):
+                _, kind, static = part
+                x = _OF_ONE_LEAF[kind][1](kind, static, [next(arrays)])
+            values.append(x)
         named = dict(zip(names, values[n_args:], strict=True))
         before = MODE.signature_rules_called
         out = call(kept.function, tuple(values[:n_args]), named)
@@ -180,7 +209,32 @@ def _compile(kept: _Kept, statics: list[Any], names: list[str]) -> Callable:
             kept.pure = False
         return out
 
-    return jax.jit(whole)
+    return whole
+
+
+def _in_leaves(kept: _Kept) -> Callable[..., list[Any]]:
+    """What is compiled, which returns arrays. How to make the result of them is noted."""
+
+    def leaves_of(*dynamic: Any) -> list[Any]:
+        out = kept.whole(*dynamic)
+        leaves, tree = jtu.tree_flatten(out)
+        if kept.tree is None:
+            kept.tree, kept.make = tree, _maker(out, leaves, tree)
+        elif kept.tree != tree:
+            kept.make = None
+        return leaves
+
+    return jax.jit(leaves_of)
+
+
+def _maker(out: Any, leaves: list[Any], tree: Any) -> Callable[[list[Any]], Any]:
+    kind = type(out)
+    if len(leaves) == 1 and kind in VALUE_TYPES and kind._of_one_leaf is not None:
+        apart, make = kind._of_one_leaf
+        children, static = apart(out)
+        if children[0] is leaves[0]:
+            return lambda made: make(kind, static, made)
+    return tree.unflatten
 
 
 CALLER.call, CALLER.compiled, CALLER.has_rule = call, call_compiled, has_rule

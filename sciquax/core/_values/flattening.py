@@ -30,6 +30,7 @@ class ValueMeta(ModuleMeta):
 
     _unflattened_by: str | None
     _leaf_names: tuple[str, ...] | None = None
+    _of_one_leaf: tuple[Callable[..., Any], Callable[..., Any]] | None
 
     def __new__(
         cls,
@@ -53,6 +54,9 @@ class ValueMeta(ModuleMeta):
         with registration:
             made: Any = super().__new__(cls, name, bases, namespace, **kwargs)
         made._unflattened_by = unique_static
+        made._of_one_leaf = None  # not inherited
+        if flattening is None and len(leaves) == len(static) == 1:
+            made._of_one_leaf = _flatten_functions(leaves, static)[::2]
         if leaves:
             made._leaf_names = leaves
         add_value_type(made)

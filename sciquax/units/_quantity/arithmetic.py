@@ -90,7 +90,7 @@ def unify(
 
 def whole_numbers(name: str, operands: Sequence[Any]) -> Multiple | None:
     """How the units of two integers count, for what is exact of integers."""
-    if len(operands) != 2:
+    if len(operands) != 2 or getattr(magnitude_of(operands[0]), "dtype", None) in _FLOATS:
         return None
     units = [*map(unit_of, operands)]
     multiple = whole_multiple([*map(magnitude_of, operands)], units)
@@ -110,6 +110,7 @@ def compared(name: str, operands: Sequence[Any]) -> list[Any]:
     return unify(name, operands, finest=True)[0]
 
 
+_FLOATS = (np.dtype("float32"), np.dtype("float64"))
 _ORDERED = ("lt", "le", "gt", "ge", "max", "min", "clamp")
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import SingleDeviceSharding
 
 from sciquax.core import VALUE_TYPES, aval_of, bind, quaxify
+from sciquax.core.internal import Tracer, nothing_is_traced
 
 from .contexts import redefinitions
 from .logarithmic import from_linear, to_linear
@@ -43,10 +45,29 @@ def affine(magnitude: Any, factor: float, offset: float) -> Any:
         # 1500 m / 1000 is 1.5 km exactly, 1500 m * 0.001 is not.
         inverse = 1.0 / factor
         exact = abs(factor) < 1.0 and inverse.is_integer()
-        scaled = magnitude / inverse if exact else magnitude * factor
+        scaled = _scaled(magnitude, inverse if exact else factor, exact)
         # NumPy's bfloat16, of a constant of the program, becomes float32 beside a Python number.
         magnitude = _as(scaled, magnitude)
     return _as(magnitude + offset, magnitude) if offset else magnitude
+
+
+_times, _over = jax.jit(lambda x, c: x * c), jax.jit(lambda x, c: x / c)
+_numbers: dict[tuple[float, Any], Any] = {}
+
+
+def _scaled(x: Any, number: float, over: bool) -> Any:
+    """`x * number`, or `x / number`. JAX takes longer to read a Python number than to multiply."""
+    concrete = isinstance(x, jax.Array) and not isinstance(x, Tracer) and nothing_is_traced()
+    if not concrete or x.weak_type or type(x.sharding) is not SingleDeviceSharding:
+        return x / number if over else x * number
+    if (kind := x.dtype) not in _READ:
+        return x / number if over else x * number
+    if (known := _numbers.get((number, kind))) is None:
+        known = _numbers[number, kind] = jnp.asarray(number, kind)
+    return (_over if over else _times)(x, known)
+
+
+_READ = (np.dtype("float32"), np.dtype("float64"))  # rounded once, as the Python number is
 
 
 def _as(x: Any, other: Any) -> Any:
@@ -64,7 +85,8 @@ def _convert_logarithmic(magnitude: Any, source: InternedUnit, target: InternedU
 
 def _inexact(magnitude: Any) -> Any:
     """An integer as what JAX makes of it beside a Python float: a float of weak type."""
-    if jnp.issubdtype(_dtype(magnitude), jnp.inexact):
+    dtype = _dtype(magnitude)
+    if dtype.kind in "fc" or jnp.issubdtype(dtype, jnp.inexact):
         return magnitude
     return _astype(magnitude, jnp.result_type(float), weak=True)
 
@@ -100,11 +122,21 @@ def convert_all(
     magnitudes: Sequence[Any], sources: Sequence[InternedUnit | None], target: InternedUnit
 ) -> list[Any]:
     """Magnitudes in one unit, and of the dtype that JAX promotes them to. None is any unit."""
-    scaled = [source is not None and changes(source, target) for source in sources]
+    if not _are_floats(magnitudes):
+        scaled = [source is not None and changes(source, target) for source in sources]
+        magnitudes = promote(magnitudes, scaled)
     return [
         x if source is None else convert(x, source, target)
-        for x, source in zip(promote(magnitudes, scaled), sources, strict=True)
+        for x, source in zip(magnitudes, sources, strict=True)
     ]
+
+
+def _are_floats(magnitudes: Sequence[Any]) -> bool:
+    """Whether all are of one dtype, which JAX promotes to itself and no factor changes."""
+    first = getattr(magnitudes[0], "dtype", None)
+    if first is None or first.kind not in "fc":
+        return False
+    return all(getattr(x, "dtype", None) == first for x in magnitudes[1:])
 
 
 _WEAK: dict[str, Any] = {"b": False, "i": 0, "u": 0, "f": 0.0, "V": 0.0, "c": 0j}
@@ -116,9 +148,9 @@ def promote(magnitudes: Sequence[Any], scaled: Sequence[bool] = ()) -> list[Any]
 
     **Arguments**: and which of them are scaled: an integer is then multiplied by a Python float.
     """
-    avals = [aval_of(x) for x in magnitudes]
-    if len({a.dtype for a in avals}) == 1 and avals[0].dtype.kind in "fc":
+    if _are_floats(magnitudes):
         return list(magnitudes)
+    avals = [aval_of(x) for x in magnitudes]
     if any(scaled):
         whole = [not jnp.issubdtype(a.dtype, jnp.inexact) for a in avals]
         becomes_inexact = any(w and s for w, s in zip(whole, scaled, strict=True))

@@ -118,7 +118,9 @@ class InternedUnit:
         """Whether both measure the same thing."""
         if type(other) is not InternedUnit:
             return other.compatible(self)
-        return self is other or self.dimensionality == other.dimensionality
+        if self is other or other in self._conversions:
+            return True
+        return self.dimensionality == other.dimensionality
 
     def require_dimensionless(self) -> bool:
         """Whether this is a number up to a factor, where it has to be."""
