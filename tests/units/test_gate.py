@@ -3,6 +3,7 @@
 import inspect
 
 import astropy.units as au
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +69,15 @@ DOORS = {
     "y0-tree": lambda m: _solved({"x": m(1.0)}),
     "operator": lambda m: lx.linear_solve(lx.MatrixLinearOperator(SQUARE), m(ROW)).value,
     "diagonal": lambda m: lx.DiagonalLinearOperator(m(ROW)).mv(jnp.ones(3)),
+    "SaveAt": lambda m: dfx.SaveAt(ts=m(ROW)).subs.ts,
+    "Diffrax's SaveAt": lambda m: diffrax.SaveAt(ts=[m(1.0), m(2.0)]).subs.ts,
+    "StepTo": lambda m: dfx.StepTo(ts=m(ROW)).ts,
+    "LinearInterpolation": lambda m: dfx.LinearInterpolation(m(ROW), ROW).ts,
+    "CubicInterpolation": lambda m: (
+        dfx.CubicInterpolation(m(ROW), dfx.backward_hermite_coefficients(m(ROW), ROW)).t1
+    ),
+    "rectilinear": lambda m: dfx.rectilinear_interpolation(m(ROW), ROW)[0],
+    "unit of": lambda m: Quantity(2.0, "km").to(m(1.0)),
     "sqnp": lambda m: sqnp.stack([m(1.0), m(2.0)]),
     "set": lambda m: Quantity(ROW, "km").at[0].set(m(2.0)).to("m"),
 }

@@ -333,6 +333,7 @@ class StructureError(LocatedError, ValueError):
         super().__init__(f"{what} must return a tree shaped like `y0`, {expected}, and gave {got}.")
 
 
+@takes_foreign
 def stack_times(ts: Any) -> Any:
     """Times as one array or quantity, from a sequence of either.
 

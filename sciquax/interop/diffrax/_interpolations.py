@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import LocatedError, is_value
+from sciquax.core.internal import takes_foreign
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
@@ -129,7 +130,15 @@ class DenseInterpolation(QuantityPath, diffrax.DenseInterpolation):
 DENSE_FIELDS = tuple(diffrax.DenseInterpolation.__dataclass_fields__)
 
 
-class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
+class _PathMeta(type(diffrax.LinearInterpolation)):
+    """Of paths that the user makes, of quantities of other libraries too."""
+
+    @takes_foreign
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **kwargs)
+
+
+class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation, metaclass=_PathMeta):
     """Interpolates data linearly, as `diffrax.LinearInterpolation`.
 
     **Arguments**: `ts`, increasing times; `ys`, a tree of the data at those times. Both may be
@@ -149,9 +158,10 @@ class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation):
         return diffrax.LinearInterpolation(without_units(self.ts), ys)
 
 
-class _CubicMeta(type(diffrax.CubicInterpolation)):
+class _CubicMeta(_PathMeta):
     """Diffrax compares the sizes of all coefficients as of one tree, which units are a part of."""
 
+    @takes_foreign
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not has_quantity((args, kwargs)):
             return super().__call__(*args, **kwargs)
@@ -218,6 +228,7 @@ def _in_units(coefficient: Any, units: TreeUnits, name: str) -> Any:
 # -- data with missing values ---------------------------------------------------------------------
 
 
+@takes_foreign
 def linear_interpolation(
     ts: Any,
     ys: Any,
@@ -250,6 +261,7 @@ def _linear(ts: Any, ys: Any, start: Any, **options: Any) -> Any:
     return units.label(filled)
 
 
+@takes_foreign
 def rectilinear_interpolation(ts: Any, ys: Any, replace_nans_at_start: Any = None) -> Any:
     """Interpolate in steps, as `diffrax.rectilinear_interpolation`.
 
@@ -270,6 +282,7 @@ def _rectilinear(ts: Any, ys: Any, start: Any) -> Any:
     return wrap(new_ts, own_unit(ts)), units.label(new_ys)
 
 
+@takes_foreign
 def backward_hermite_coefficients(
     ts: Any,
     ys: Any,

@@ -259,7 +259,6 @@ def _of_function(original: Any) -> Any:
     works on quantities where only A and b are given.
     """
     name = original.__name__
-    own, same, ratio = (Role(name, "b", False, dimensionless(), p, not p) for p in _POWERS)
 
     def solve(
         A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
@@ -269,6 +268,7 @@ def _of_function(original: Any) -> Any:
         alone = name == "cg" and exact and x0 is None and M is None
         if known or alone or not isinstance(b, jax.Array):
             return original(A, b, x0, atol=atol, M=M, **options)
+        own, same, ratio = (Role(name, "b", False, dimensionless(), p, not p) for p in _POWERS)
         like = lax.stop_gradient(b), lax.stop_gradient(A(jnp.ones(b.shape, b.dtype)))
 
         def number(argument: str, x: Any, *powers: int) -> Any:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pint
 
-from sciquax.core import LocatedError, user_line
+from sciquax.core import LocatedError, from_foreign, user_line
 
 from .._unit.contexts import active, cannot_convert, combine, context
 from .._unit.convert import convert
@@ -90,6 +90,7 @@ class Conversions(QuantityBase):
 
     def _target(self, unit: Any) -> InternedUnit:
         """The unit that a quantity, a `pint.Unit` or a string, read in our registry, names."""
+        unit = from_foreign(unit)
         if isinstance(unit, QuantityBase):
             return unit._unit
         return as_unit(unit, self._unit.registry)
