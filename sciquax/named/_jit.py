@@ -1,12 +1,12 @@
 """`named.jit`: compiled once for each program, where `jax.jit` compiles for each set of labels.
 
 `jax.jit` takes coordinates as part of what an argument is, as it must: a function may select by
-them, but for single values beside the axes, which it drops. Most functions never look at a label. So
-here a function is traced with labels that nobody has told, and which tell when one is asked for.
+them, but for single values beside the axes, which it drops. Most functions never look at a label.
+So here a function is traced with labels that nobody has told, and which tell when one is asked for.
 Where none is, what was compiled serves whatever the labels are. Where only those of axes are, it
-serves all single values beside them. Otherwise the function is traced for each set of labels, which
-takes milliseconds, and compiled only if the program is new; constants that were made of labels, such
-as the weights of an interpolation, are operands of it.
+serves all single values beside them. Otherwise the function is traced for each set of labels,
+which takes milliseconds, and compiled only if the program is new; constants that were made of
+labels, such as the weights of an interpolation, are operands of it.
 """
 
 import functools
