@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import OutsideQuaxifyError, convert_to, is_value, quaxify, user_line
+from sciquax.core.internal import takes_values_apart
 
 from ._array.axes import Axes, Axis, as_names, axes, name_of
 from ._array.base import bare
@@ -47,6 +48,7 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(function, updated=())
+    @takes_values_apart
     def mapped(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = _flatten((args, kwargs))
         leaves = _named(leaves)
@@ -142,6 +144,7 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
     name = name_of(axis)
 
     @functools.wraps(function, updated=())
+    @takes_values_apart
     def mapped(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = _flatten((args, kwargs))
         leaves = _named(leaves)
@@ -189,6 +192,7 @@ def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:
     return mapped
 
 
+@takes_values_apart
 def scan(
     function: Callable[..., Any],
     init: Any,

@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from sciquax.core import is_value, user_line
-from sciquax.core.internal import taken_apart
+from sciquax.core.internal import taken_apart, takes_values_apart
 
 from ._array.axes import name_of
 from ._array.base import as_named, bare
@@ -51,6 +51,7 @@ def convolve(a: Any, kernel: Any, name: Any, mode: str = "full") -> Any:
     return out
 
 
+@takes_values_apart
 def welch(
     a: Any, name: Any, nperseg: int = 256, noverlap: int | None = None, window: Any = "hann",
     detrend: Any = "constant", scaling: str = "density", into: Any = "frequency",

@@ -95,3 +95,38 @@ def test_medians():
 def test_sums_of_groups_are_refused():
     with pytest.raises(AxisError, match="`sum` of groups takes numbers, and got datetime64"):
         ours().groupby("k").sum()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda t: t.roll(t=2),
+        lambda t: t - t.isel(t=0),
+        lambda t: (t - t.isel(t=0)).sum("t"),
+        lambda t: (t - t.isel(t=0)).cumsum("t"),
+        lambda t: (t - t.isel(t=0)) * 2,
+        lambda t: (t - t.isel(t=0)) / pd.Timedelta("1D"),
+    ],
+)
+def test_spans(program):
+    mine, other = program(ours().isel(x=0)), program(theirs().isel(x=0))
+    np.testing.assert_array_equal(np.asarray(mine.array), other.values)
+
+
+TEXT = "`{}` is computed of numbers, and got an array of datetime64[us]."
+REFUSED = {
+    "sum": lambda t: t.sum("t"),
+    "std": lambda t: t.std(),
+    "exp": named.exp,
+    "mul": lambda t: t * 2,
+    "add": lambda t: named.ones({"t": 12}) + t,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_functions_of_numbers(name):
+    with pytest.raises(CoordinateError) as error:
+        REFUSED[name](ours().isel(x=0))
+    assert str(error.value).splitlines()[0] == TEXT.format(name)
+    with pytest.raises(CoordinateError, match=r"A named array holds numbers, and got .*\[us\]"):
+        NamedArray(DAYS, "t")

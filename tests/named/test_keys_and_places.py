@@ -33,6 +33,12 @@ def whole(a):
     return a.fillna(0.0)
 
 
+def weighted(a):
+    shares = np.array([0.0, 0.5, 2.0], np.float32)
+    made = xr.DataArray if isinstance(a, xr.DataArray) else NamedArray
+    return a.weighted(made(shares, dims=("lat",)))
+
+
 NAN = np.nan
 PROGRAMS = {
     "two keys": lambda a: a.groupby(["lat", "t.month"]).mean(),
@@ -48,6 +54,11 @@ PROGRAMS = {
     "missing": lambda a: a.pad(lat=(1, 2), constant_values=0.0),
     "place in windows": lambda a: a.rolling(t=3, min_periods=2, center=True).argmax(),
     "place in whole windows": lambda a: a.rolling(t=3).argmin(),
+    "over another name": lambda a: a.groupby("t.month").std("lat"),
+    "over another name, keys": lambda a: a.groupby(["kind", "t.month"]).count("lat"),
+    "label of an extreme": lambda a: a.idxmin("lat"),
+    "weighted quantile": lambda a: weighted(a).quantile(0.3, dim="lat"),
+    "weighted quantiles": lambda a: weighted(a).quantile([0.0, 0.6], dim="lat", skipna=False),
     "windows": lambda a: a.rolling(t=4, center=True).construct("w", fill_value=NAN, stride=2),
 }  # fmt: skip
 
@@ -64,6 +75,28 @@ def test_as_in_xarray(name):
     assert int(made.coord("run")) == 5
     if name in ("two keys", "stacked whole", "windows"):
         assert_equal(jax.jit(program)(OURS), expected)
+
+
+def test_arithmetic_of_several_keys():
+    made = jax.jit(lambda a: a.groupby(["kind", "lat"]) - a.groupby(["kind", "lat"]).mean())(OURS)
+    for kind in "abc":
+        chosen = np.array(list("abcabbcc")) == kind
+        mean = np.nanmean(VALUES[:, :, chosen], axis=2, keepdims=True)
+        np.testing.assert_allclose(made.array[:, :, chosen], VALUES[:, :, chosen] - mean, atol=1e-6)
+    assert made.dims == OURS.dims and list(made.coord("kind").array) == list("abcabbcc")
+    with pytest.raises(CoordinateError, match="The operand has nothing for the group c"):
+        OURS.groupby(["kind", "lat"]) * OURS.groupby(["kind", "lat"]).max().isel(kind=[0, 1])
+
+
+def test_weighted_quantiles():
+    program = lambda a: a.weighted(ONES).quantile(0.3, "t")
+    expected = LENGTHS.quantile(0.3, "t").array
+    np.testing.assert_allclose(program(LENGTHS).array.m_as("m"), expected.m_as("m"), rtol=1e-6)
+    slope = grad(lambda a: program(a).sum())(LENGTHS)  # between the two smallest, at 0.9
+    np.testing.assert_allclose(slope.array, [[0.1, 0, 0.9, 0], [0.9, 0.1, 0, 0]], atol=1e-6)
+    assert float(program(LENGTHS).coord("quantile")) == 0.3
+    with pytest.raises(AxisError, match=r"`quantile` got 30\."):
+        LENGTHS.weighted(ONES).quantile(30)
 
 
 def test_labels_of_a_stack():
@@ -103,6 +136,12 @@ SLOPES = {
     "stacked": (lambda a: a.stack(s=("x", "t")).unflatten("s", ("x", "t")).sum(), 1.0),
     "chosen": (lambda a: a.sel(x=Quantity(1000.0, "m")).sum(), [[1.0], [0.0]]),
     "between": (lambda a: a.interp(x=Quantity(1250.0, "m")).sum(), [[0.75], [0.25]]),
+    "convolved": (lambda a: named.convolve(a, ONES, "t").sum(), 4.0),
+    "mapped": (lambda a: named.cmap(lambda v: jnp.sort(v).sum())(a.untag("x")).sum(), 1.0),
+    "each": (lambda a: named.named_vmap(lambda v: v.max("x"), over="t")(a).isel(t=1),
+             [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]),
+    "scanned": (lambda a: named.fold(lambda c, v: c + v, a.isel(t=0), a, "t").isel(x=1),
+                [[0.0] * 4, [2.0, 1.0, 1.0, 1.0]]),
     "weighted": (lambda a: a.weighted(ONES).mean("t").sum(), 0.25),
 }  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Groups by labels, by bins and by periods of time."""
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -8,23 +7,24 @@ import numpy as np
 
 from sciquax.core import user_line
 
-from .._array.axes import axes
-from .._array.base import as_named, bare
-from .._array.coordinates import Beside, Coordinate
+from .._array.base import bare
+from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, CoordinateError
 from .._by_name.concatenation import concatenate, stack
 from .._labels.lookup import index_of, labels_among, pandas
 from .dates import labels_for
-from .groups import GroupReductions, Partition, reduced
+from .group_arithmetic import GroupArithmetic, without_groups
+from .groups import Partition, reduced
 from .several_keys import GroupByKeys, factorised
 
 
-class GroupBy(GroupReductions):
+class GroupBy(GroupArithmetic):
     """`a.groupby("time.month")`: groups of places, to reduce, map or compare with.
 
     Reductions have the groups' name in place of the name that they run along; nans are left out as
-    in xarray, unless `skipna=False`. `a.groupby("time.month") - climatology` takes from each
-    element that of its group. Groups are known when a program is traced.
+    in xarray, unless `skipna=False`. Over other names alone there are no groups, as in xarray.
+    `a.groupby("time.month") - climatology` takes from each element that of its group. Groups are
+    known when a program is traced.
 
     ```python
     >>> import jax.numpy as jnp
@@ -42,7 +42,11 @@ class GroupBy(GroupReductions):
         self._array, self._parts = a, parts
 
     def _reduced(self, kind: str, names: Any, skipna: bool | None, **options: Any) -> Any:
-        return reduced(self._array, self._parts, kind, names, skipna, **options)
+        a, parts = self._array, self._parts
+        out = without_groups(a, [parts.name], kind, names, skipna, options)
+        if out is not NotImplemented:
+            return out
+        return reduced(a, parts, kind, names, skipna, **options)
 
     @property
     def groups(self) -> dict[Any, np.ndarray]:
@@ -113,82 +117,9 @@ class GroupBy(GroupReductions):
             ).at(user_line())
         return self.map(lambda group: getattr(group, what)(name, **options))
 
-    def fillna(self, value: Any) -> Any:
-        """With a number, or what belongs to each place's group, in place of nans."""
-        return self._combined(lambda a, each: a.fillna(each), value)
-
-    def where(self, condition: Any, other: Any = None) -> Any:
-        """The elements of groups where a condition holds, and `other` (nan) elsewhere."""
-        return self._combined(lambda a, each: a.where(each, other), condition)
-
-    def _of_each(self, other: Any) -> Any:
-        """The entry of each place's group, along the name of the places."""
-        if isinstance(other, (bool, int, float, complex)):
-            return other
-        parts, other = self._parts, as_named(other, "groupby")
-        if parts.into not in other._axes.place:
-            return other
-        if (parts.codes < 0).any():
-            raise CoordinateError(
-                f"Some places along {parts.name!r} are in no group.", "Leave them out first."
-            ).at(user_line())
-        labels = parts.labels
-        if parts.into in other._axes.coords:
-            own = other._axes.coords[parts.into]
-            places = index_of(own).get_indexer(pandas().Index(labels.converted(own)))
-            if (places < 0).any():
-                missing = labels.shown(labels.values[np.flatnonzero(places < 0)[0]])
-                raise CoordinateError(f"The operand has nothing for the group {missing}.").at(
-                    user_line()
-                )
-            codes = np.asarray(places)[parts.codes]
-        elif other.sizes[parts.into] == len(labels):
-            codes = parts.codes
-        else:
-            raise CoordinateError(
-                f"The operand has {other.sizes[parts.into]} places along {parts.into!r} for "
-                f"{len(labels)} groups."
-            ).at(user_line())
-        own_name = {parts.name: self._array._axes.coords[parts.name]} if (
-            parts.name in self._array._axes.coords
-        ) else {}  # fmt: skip
-        index = bare(codes, axes((parts.name,), own_name))
-        return other.drop_coords(*[n for n in (parts.into,) if n in other.coords]).isel(
-            {parts.into: index}
-        )
-
-    def _combined(self, op: Callable[..., Any], other: Any, swapped: bool = False) -> Any:
-        parts, each = self._parts, self._of_each(other)
-        out = op(each, self._array) if swapped else op(self._array, each)
-        out = out.transpose(*self._array.dims, ...)
-        if parts.into in out._axes.place or (parts.codes < 0).any():
-            return out
-        group = Beside((parts.name,), parts.labels.take(parts.codes))
-        return bare(out.array, out._axes.with_beside(**{parts.into: group}))
-
-    def __add__(self, other: Any) -> Any:
-        return self._combined(operator.add, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._combined(operator.add, other, True)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._combined(operator.sub, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._combined(operator.sub, other, True)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._combined(operator.mul, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._combined(operator.mul, other, True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._combined(operator.truediv, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._combined(operator.truediv, other, True)
+    def _keys_of_places(self) -> list[tuple[str, np.ndarray, Coordinate, str]]:
+        parts = self._parts
+        return [(parts.name, parts.codes, parts.labels, parts.into)]
 
 
 class Resample(GroupBy):

@@ -18,7 +18,7 @@ from sciquax.core.internal import Tracer, taken_apart
 
 from .._array.axes import Axes, as_names, axes
 from .._array.base import bare
-from .._array.coordinates import Coordinate
+from .._array.coordinates import Coordinate, single
 from .._array.errors import AxisError
 from .._by_name.call_jax import apply
 from .._by_name.concatenation import stack
@@ -308,7 +308,8 @@ class GroupReductions:
     def quantile(self, q: Any, names: Any = None, *, skipna: bool | None = None) -> Any:
         """A quantile of each group; of several, along a new last axis, `quantile`."""
         if np.ndim(q) == 0:
-            return self._reduced("quantile", names, skipna, q=q)
+            one = self._reduced("quantile", names, skipna, q=q)
+            return bare(one.array, one._axes.with_beside(quantile=single(q)))
         known = Coordinate(np.asarray(q, float))
         made = stack(
             [self._reduced("quantile", names, skipna, q=x) for x in known.values], "quantile"

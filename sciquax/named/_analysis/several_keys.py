@@ -11,7 +11,8 @@ from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, repeated
 from .._labels.lookup import pandas
 from .dates import labels_for
-from .groups import GroupReductions, Partition, reduced
+from .group_arithmetic import GroupArithmetic, without_groups
+from .groups import Partition, reduced
 
 _ALONG = "_places"
 
@@ -24,11 +25,12 @@ def factorised(values: np.ndarray, tree: Any) -> tuple[np.ndarray, Coordinate]:
     return np.asarray(codes), Coordinate(np.asarray(uniques), tree)
 
 
-class GroupByKeys(GroupReductions):
+class GroupByKeys(GroupArithmetic):
     """`a.groupby(["place", "time.month"])`: groups by several keys, to reduce.
 
     Reductions have an axis for each key, the last ones, and lack the names that keys run along;
-    nans are left out unless `skipna=False`, and a group without places is nan.
+    nans are left out unless `skipna=False`, and a group without places is nan. Arithmetic takes
+    for each place the operand's element of its groups, as with one key.
     """
 
     def __init__(self, a: Any, keys: Any):
@@ -49,7 +51,13 @@ class GroupByKeys(GroupReductions):
                 ).at(user_line())
         self._array, self._along = a, [d for d in a.dims if d in along]
 
+    def _keys_of_places(self) -> list[tuple[str, np.ndarray, Coordinate, str]]:
+        return self._keys
+
     def _reduced(self, kind: str, names: Any, skipna: bool | None, **options: Any) -> Any:
+        out = without_groups(self._array, self._along, kind, names, skipna, options)
+        if out is not NotImplemented:
+            return out
         sizes = [self._array.sizes[n] for n in self._along]
         codes, inside = np.zeros(sizes, int), np.ones(sizes, bool)
         for name, own, labels, _ in self._keys:

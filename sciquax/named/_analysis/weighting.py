@@ -1,13 +1,19 @@
 """Weighted reductions: `a.weighted(w).mean("x")`."""
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
+from sciquax.core import user_line
 from sciquax.core.internal import taken_apart
 
+from .._array.axes import axes
 from .._array.base import as_named, bare
-from .._array.coordinates import meet
+from .._array.coordinates import Coordinate, meet, single
+from .._array.errors import AxisError
 from .._by_name.call_jax import apply
 from .._by_name.weights import weighted_mean
 from .._labels.distances import inexact, with_leaf
@@ -75,3 +81,59 @@ class Weighted:
         """The square root of `var`."""
         out = self.var(names, skipna=skipna)
         return bare(apply(jnp.sqrt, out.array), out._axes)
+
+    def quantile(self, q: Any, names: Any = None, *, skipna: bool = True) -> Any:
+        """Quantiles in which elements count by their weights, as xarray's.
+
+        Type 7 of Hyndman and Fan, of as many elements as the weights are worth,
+        (sum w)^2 / sum w^2: A. Akinshin, "Weighted quantile estimators", arXiv:2304.07265. Equal
+        weights give what `quantile` does. `q` is a number, or several along the new leading axis
+        `quantile`.
+        """
+        a = self._array
+        over = range(a.ndim) if names is None else a._axes.positions("quantile", names, a)
+        rest = [i for i in range(a.ndim) if i not in over]
+        given = np.asarray(q, float)
+        if given.ndim > 1 or not ((given >= 0) & (given <= 1)).all():
+            raise AxisError(
+                f"`quantile` got {q!r}.", "It takes a number from 0 to 1, or a list of such."
+            ).at(user_line())
+        weights = self._weights.broadcast_like(a).transpose(*a.dims)
+        share = taken_apart(apply(jnp.true_divide, weights.array, apply(jnp.max, weights.array)))
+        count = int(np.prod([a.shape[i] for i in over]))
+
+        def quantiles(x: Any) -> Any:
+            x, w = (
+                jnp.transpose(y, (*rest, *over)).reshape(*(a.shape[i] for i in rest), count)
+                for y in (x, share[0][0])
+            )
+            return _quantiles(x, w, jnp.asarray(given.ravel(), x.dtype), skipna)
+
+        layout = a._axes.keep(rest)
+        out = with_leaf(a, quantiles)
+        if not given.ndim:
+            return bare(out[0], layout.with_beside(quantile=single(given)))
+        coords = {**layout.coords, "quantile": Coordinate(given)}
+        return bare(out, axes(("quantile", *layout.dims), coords, beside=layout.beside))
+
+
+@partial(jax.jit, static_argnames="skipna")
+def _quantiles(x: Any, weights: Any, q: Any, skipna: bool) -> Any:
+    """Weighted quantiles over the last axis, along a new first one."""
+    missing = jnp.isnan(x)
+    weights = jnp.where(jnp.isnan(x), 0, weights)
+    order = jnp.argsort(x, axis=-1)
+    x, weights = (jnp.take_along_axis(y, order, -1) for y in (x, weights))
+    total = weights.sum(-1, keepdims=True)
+    worth = total**2 / (weights**2).sum(-1, keepdims=True)
+    upto = jnp.cumsum(weights, -1) / total
+    upto = jnp.concatenate([jnp.zeros_like(upto[..., :1]), upto], -1)
+    gone = missing.any(-1) & (not skipna) | (total[..., 0] == 0)
+
+    def at(one: Any) -> Any:
+        place = (worth - 1) * one + 1
+        within = jnp.clip(upto, (place - 1) / worth, place / worth)
+        counts = jnp.diff(within * worth - place + 1, axis=-1)
+        return jnp.where(gone, jnp.nan, jnp.where(counts == 0, 0, counts * x).sum(-1))
+
+    return jax.vmap(at)(q)

@@ -31,6 +31,7 @@ from .errors import (
     show_dims,
 )
 from .flattening import _new, _set
+from .host import NO_NUMBERS
 from .known_labels import labels_of
 
 if TYPE_CHECKING:  # what the class of the mixins is
@@ -259,6 +260,12 @@ def _fitting(name: str, value: Any, size: int) -> Coordinate:
 def _as_array(value: Any) -> Any:
     if isinstance(value, (jax.Array, Tracer, jax.ShapeDtypeStruct)):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in NO_NUMBERS:
+        raise CoordinateError(
+            f"A named array holds numbers, and got an array of {value.dtype}.",
+            "Dates and strings are coordinates: `.assign_coords(time=dates)`, and "
+            "`.coord('time')` is a named array of them.",
+        ).at(user_line())
     return jnp.asarray(value)
 
 
@@ -277,7 +284,8 @@ def as_named(x: Any, what: str) -> Any:
                 f"`{what}` got a `{type(x).__name__}`, which is no named array.",
                 "Give it names: `NamedArray(x, ('x', ...))`.",
             ).at(user_line())
-        return bare(jnp.asarray(x), axes(()))
+        known = isinstance(x, np.generic) and x.dtype.kind in "mM"
+        return bare(np.asarray(x) if known else jnp.asarray(x), axes(()))
     if x.shape != ():
         raise plain_operand(what, x)
     return bare(x, axes(()))

@@ -248,6 +248,11 @@ class Beside(NamedTuple):
         return self.dims == other.dims and self.held.same(other.held)
 
 
+def single(value: float) -> Beside:
+    """A number beside an array, such as which quantile it is."""
+    return Beside((), Coordinate(np.asarray(value, float)))
+
+
 def met_beside(*arrays: Mapping[str, Beside]) -> dict[str, Beside]:
     """The coordinates beside arrays that meet. If two of one name differ, both go, as in xarray."""
     known: dict[str, Beside] = {}

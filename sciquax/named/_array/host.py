@@ -7,8 +7,13 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from sciquax.core import is_value
+from sciquax.core import is_value, user_line
 from sciquax.core.internal import taken_apart
+
+from .errors import CoordinateError
+
+NO_NUMBERS = "mMOUS"
+"""The kinds of dtypes of dates, spans of time, objects and strings, which JAX does not hold."""
 
 
 def host_leaf(held: Any) -> np.ndarray | None:
@@ -17,6 +22,20 @@ def host_leaf(held: Any) -> np.ndarray | None:
         return held
     leaf = getattr(held, "magnitude", None)
     return leaf if type(leaf) is np.ndarray else None
+
+
+def check_numbers(dtype: Any, what: str, dims: Any = ()) -> None:
+    """**Raises** `CoordinateError` for dates, spans of time and strings, which are no numbers."""
+    kind = np.dtype(dtype).kind
+    if kind in NO_NUMBERS:
+        first = next((d for d in dims if d is not None), "time")
+        raise CoordinateError(
+            f"{what} is computed of numbers, and got an array of {dtype}.",
+            "Of dates `t`, take the seconds from the first: "
+            f"`(t - t.isel({first}=0)).dt.total_seconds()`."
+            if kind in "mM"
+            else "Select by it, or group by it.",
+        ).at(user_line())
 
 
 def for_jax(x: Any) -> Any:

@@ -21,7 +21,7 @@ from sciquax.core import (
 )
 from sciquax.core.internal import Staged, Tracer, stage, trace_context
 
-from .._array.host import for_jax, host_leaf
+from .._array.host import check_numbers, for_jax, host_leaf
 from .._labels.host_functions import on_host
 
 _STATIC = (bool, int, float, complex, str, type(None), type, np.dtype)
@@ -39,6 +39,10 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         out = on_host(function, args, kwargs)
         if out is not NotImplemented:
             return out
+        for x in (*args, *kwargs.values()):
+            for held in x if type(x) is list else (x,):
+                if (leaf := host_leaf(held)) is not None:
+                    check_numbers(leaf.dtype, f"`{getattr(function, '__name__', 'this')}`")
         args = tuple([*map(for_jax, x)] if type(x) is list else for_jax(x) for x in args)
     if not _holds_value(args) and not (kwargs and _holds_value(kwargs.values())):
         return function(*args, **kwargs)

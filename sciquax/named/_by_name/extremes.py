@@ -40,4 +40,6 @@ def label_of(a: Any, what: str, name: Any, skipna: bool) -> Any:
     places = place_of(a, what, function, name)
     if isinstance(places, dict):
         return {n: label_at(a, what, n, x) for n, x in places.items()}
-    return label_at(a, what, a.dims[a._axes.position(what, name, a)], places)
+    name = a.dims[a._axes.position(what, name, a)]
+    labels, layout = label_at(a, what, name, places), a._axes.without(name)
+    return bare(labels.array, layout.keep(i for i, d in enumerate(a.dims) if d != name))

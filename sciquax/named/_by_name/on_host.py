@@ -16,7 +16,7 @@ from sciquax.core.internal import taken_apart
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import PositionalError
-from .._array.host import host_leaf
+from .._array.host import check_numbers, host_leaf
 from .._array.known_labels import labels_of
 from .._labels.lookup import labels_among, pandas
 from .alignment import alignment
@@ -113,3 +113,30 @@ def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     except (TypeError, np.exceptions.DTypePromotionError):
         return NotImplemented
     return bare(out if made is None else jtu.tree_unflatten(made, [out]), plan.axes)
+
+
+def of_no_numbers(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+    """An operator of dates, spans of time or strings, by NumPy. **Raises** where it has none."""
+    given: list[Any] = []
+    for x in (lhs, rhs):
+        held = x.array if isinstance(x, NamedBase) else x
+        leaf = host_leaf(held)
+        if leaf is None and not isinstance(held, (bool, int, float)) and not is_value(held):
+            leaf = labels_of(held)[0]
+        given.append(held if leaf is None else leaf)
+    named = [x for x in (lhs, rhs) if isinstance(x, NamedBase)]
+    layout = named[0]._axes.plain
+    if len(named) == 2:
+        plan = alignment(what, (lhs._axes, rhs._axes))
+        plan.check(what, [x.shape for x in given])
+        given, layout = [f(x) for f, x in zip(plan.steps, given, strict=True)], plan.axes
+    known = all(isinstance(x, (np.ndarray, bool, int, float)) for x in given)
+    try:
+        if known and (len(named) == 2 or 0 in map(np.ndim, given)):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return bare(np.asarray(op(*given)), layout)
+    except (TypeError, np.exceptions.DTypePromotionError):
+        pass
+    for x in named:
+        check_numbers(x.dtype, f"`{what}`", x.dims)
+    return NotImplemented

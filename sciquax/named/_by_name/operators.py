@@ -17,10 +17,10 @@ from sciquax.core.internal import OPERATORS, Tracer
 
 from .._array.base import N, NamedBase, bare, plain_operand
 from .._array.errors import PositionalError
-from .._array.host import for_jax, host_leaf
+from .._array.host import NO_NUMBERS, for_jax, host_leaf
 from .alignment import _LIMIT, alignment
 from .call_jax import apply
-from .on_host import computed
+from .on_host import computed, of_no_numbers
 
 _fused: dict[Any, Callable] = {}
 
@@ -61,6 +61,8 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
             out = computed(what, op, lhs, rhs)
             if out is not NotImplemented:
                 return out
+            if np.dtype(x.dtype).kind in NO_NUMBERS:
+                return of_no_numbers(what, op, lhs, rhs)
             lhs, rhs = (
                 bare(for_jax(v.array), v._axes) if isinstance(v, NamedBase) else v
                 for v in (lhs, rhs)

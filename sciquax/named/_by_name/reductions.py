@@ -14,7 +14,7 @@ from sciquax.core import is_value, user_line
 
 from .._array.axes import Axis, axes
 from .._array.base import N, NamedBase, as_named, bare
-from .._array.coordinates import Coordinate
+from .._array.coordinates import Coordinate, single
 from .._array.errors import AxisError, AxisSizeError, show_dims
 from .alignment import alignment
 from .call_jax import apply
@@ -309,6 +309,7 @@ def _place(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
 
 
 def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
+    one = float(q) if isinstance(q, (int, float)) and "quantile" in what else None
     if isinstance(q, (list, tuple)) or type(q) is np.ndarray and q.ndim == 1:
         given = np.asarray(q, float)
         q = bare(jnp.asarray(given), axes(("quantile",), {"quantile": Coordinate(given)}))
@@ -325,12 +326,13 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
     known = {**q._axes.coords, **layout.coords}
-    return bare(out, axes((*q.dims, *layout.dims), known, beside=layout.beside))
+    layout = axes((*q.dims, *layout.dims), known, beside=layout.beside)
+    return bare(out, layout if one is None else layout.with_beside(quantile=single(one)))
 
 
 def _cumulated(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
     """Unlike `jnp.cumsum`, which wraps uint8 at 256, in the dtype that `jnp.sum` has."""
-    if not is_value(a.array) and jnp.issubdtype(a.dtype, jnp.integer):
+    if not is_value(a.array) and np.dtype(a.dtype).kind in "iu":
         a = a.astype(jax.eval_shape(jnp.sum, jax.ShapeDtypeStruct((), a.dtype)).dtype)
     return along(a, what, function, only_name(a, what, name))
 

@@ -13,6 +13,7 @@ from sciquax.core.internal import taken_apart
 from .._array.base import NamedBase, bare
 from .._array.coordinates import Coordinate
 from .._array.errors import AxisError, CoordinateError
+from .._array.host import check_numbers
 from .lookup import difference_of
 
 
@@ -91,15 +92,7 @@ def inexact(a: Any) -> Any:
     """
     if jnp.issubdtype(a.dtype, jnp.inexact):
         return a
-    if np.dtype(a.dtype).kind in "mMOUS":
-        first = next((d for d in a.dims if d is not None), "time")
-        raise CoordinateError(
-            f"This is computed of numbers, and got an array of {a.dtype}.",
-            "Of dates `t`, take the seconds from the first: "
-            f"`(t - t.isel({first}=0)).dt.total_seconds()`."
-            if np.dtype(a.dtype).kind in "mM"
-            else "Select by it, or group by it.",
-        ).at(user_line())
+    check_numbers(a.dtype, "This", a.dims)
     return a.astype(jnp.result_type(float))
 
 

@@ -14,13 +14,13 @@ from jax import lax
 from sciquax.core import is_value
 from sciquax.core.internal import Tracer, taken_apart
 
-from .._array.host import host_leaf
+from .._array.host import check_numbers, host_leaf
 
 _KEEPING: dict[Any, Callable[..., Any]] = {
     getattr(jnp, name): getattr(np, name)
     for name in (
-        "abs negative min max mean median nanmin nanmax nanmean nanmedian sort take flip transpose "
-        "expand_dims squeeze reshape broadcast_to moveaxis"
+        "abs negative min max mean median nanmin nanmax nanmean nanmedian sort take flip roll "
+        "transpose expand_dims squeeze reshape broadcast_to moveaxis"
     ).split()
 }
 """Functions whose result is in the unit of their argument, whatever that is."""
@@ -32,6 +32,11 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
         "logical_not logical_and logical_or logical_xor where"
     ).split()
 }
+
+_OF_SPANS: dict[Any, Callable[..., Any]] = {
+    jnp.sum: np.sum, jnp.cumsum: np.cumsum, jnp.nansum: np.nansum, jnp.nancumsum: np.nancumsum
+}  # fmt: skip
+"""What else there is of spans of time."""
 
 _MIDDLES = {jnp.mean: np.mean, jnp.median: np.median} | {
     jnp.nanmean: np.nanmean, jnp.nanmedian: np.nanmedian
@@ -63,7 +68,7 @@ def on_host(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
     """The result by NumPy, if it holds all arrays and has the function; else NotImplemented."""
     try:
         counterpart = _KEEPING.get(function)
-        plain = counterpart or _PLAIN.get(function)
+        plain = counterpart or _PLAIN.get(function) or _OF_SPANS.get(function)
     except TypeError:
         return NotImplemented
     if plain is None or not args:
@@ -79,10 +84,16 @@ def on_host(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
     leaf = host_leaf(first)
     if leaf is None or any(is_value(x) for x in rest):
         return NotImplemented
+    if leaf.dtype.kind != "m" and function in _OF_SPANS:
+        return NotImplemented
     if leaf.dtype.kind in "mM" and function in _MIDDLES:
         return middle(_MIDDLES[function], leaf, **kwargs)
     if not is_value(first):
-        return np.asarray(plain(leaf, *rest, **kwargs))
+        try:
+            return np.asarray(plain(leaf, *rest, **kwargs))
+        except TypeError:  # the largest string, the mean of strings
+            check_numbers(leaf.dtype, f"`{function.__name__}`")
+            raise
     tree = taken_apart(first)[1]
     if function is jnp.diff:
         example = jtu.tree_unflatten(tree, [np.float32(1.0)])
