@@ -34,6 +34,7 @@ from ._matrices.block_tridiagonal import (
 )
 from ._matrices.circulant import CirculantMatrix as CirculantMatrix
 from ._matrices.diagonal import DiagonalMatrix as DiagonalMatrix
+from ._matrices.fourier import FourierMatrix as FourierMatrix
 from ._matrices.identity import IdentityMatrix as IdentityMatrix, ScalarMatrix as ScalarMatrix
 from ._matrices.kronecker import KroneckerMatrix as KroneckerMatrix
 from ._matrices.kronecker_sum import KroneckerSumMatrix as KroneckerSumMatrix

@@ -24,17 +24,32 @@ def common_type(lhs: Any, rhs: Any) -> Any:
     if jtu.tree_structure(lhs) == jtu.tree_structure(rhs) and _shapes(lhs) == _shapes(rhs):
         return lhs
     if not (isinstance(lhs, StructuredMatrix) and isinstance(rhs, StructuredMatrix)):
-        matrices = [x for x in (lhs, rhs) if isinstance(x, StructuredMatrix)]
-        if not allow_both(*matrices):
-            raise Unsettled
-        aval = aval_of(lhs)
-        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-    made = jax.eval_shape(_joined_zeros, lhs, rhs)
+        return _array_of(lhs, rhs)
+    try:
+        made = jax.eval_shape(_joined_zeros, lhs, rhs)
+    except Unsettled:
+        if not _is_small(lhs):
+            raise
+        return _array_of(lhs, rhs)
     return made.rebuild(
         made.arrays(),
         allow_materialise=allow_both(lhs, rhs),
         properties=lhs.known() & rhs.known() - {"unit_diagonal"},
     )
+
+
+def _is_small(matrix: Any) -> bool:
+    """Whether it has one row or column, or none: as an array it is as small."""
+    return min(matrix.shape[-2:]) < 2
+
+
+def _array_of(lhs: Any, rhs: Any) -> Any:
+    """The array that both become. Raises `Unsettled`."""
+    matrices = [x for x in (lhs, rhs) if isinstance(x, StructuredMatrix)]
+    if not all(x.allow_materialise or _is_small(x) for x in matrices):
+        raise Unsettled
+    aval = aval_of(lhs)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
 def _shapes(x: Any) -> list[Any]:
@@ -63,6 +78,8 @@ def convert_to(value: Any, example: Any) -> Any:
     """A matrix as the array that an example is. Raises `Unsettled`."""
     if isinstance(example, StructuredMatrix) or not isinstance(value, StructuredMatrix):
         raise Unsettled
+    if _is_small(value):
+        return value.materialise()
     if not value.allow_materialise:
         raise Unsettled
     return materialised(value, "join")
@@ -79,6 +96,7 @@ def _convert_bands(value: BandMatrix, example: BandMatrix) -> Any:
     """With all the diagonals of the example. Raises `Unsettled`."""
     zeros = _zeros(example)
     own, wanted = value.diagonals(), zeros.diagonals()
+    own = {k: x for k, x in own.items() if abs(k) < value.shape[-1]}
     if not own.keys() <= wanted.keys():
         raise Unsettled  # it has more diagonals
     bands = {k: own[k] if k in own else x for k, x in wanted.items()}

@@ -1,9 +1,11 @@
 """Operations of one matrix for types without a rule of their own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 
+from .._matrices.diagonal import DiagonalMatrix
 from .._matrix import operations
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
@@ -42,6 +44,25 @@ def _eigvals_of_triangle(a: Any) -> Any:
         return NotImplemented
     d = a.diagonal()
     return d.astype(jnp.promote_types(d.dtype, jnp.complex64))
+
+
+@operations.funm.register(StructuredMatrix)
+def _funm(a: Any, function: Callable[..., Any]) -> Any:
+    """V f(D) V^H, for the eigenvectors V."""
+    found = operations.eigh(a) if a.is_hermitian() else NotImplemented
+    if found is NotImplemented:
+        return NotImplemented
+    values, vectors = found
+    dtype = jnp.promote_types(a.dtype, jnp.complex64)
+    middle = DiagonalMatrix(function(values.astype(dtype)), allow_materialise=a.allow_materialise)
+    vectors = vectors.convert(dtype)
+    left = operations.kept_product(vectors, middle)
+    return operations.kept_product(left, vectors.adjoint())
+
+
+@operations.sqrtm.register(StructuredMatrix)
+def _sqrtm(a: Any) -> Any:
+    return operations.funm(a, jnp.sqrt)
 
 
 @operations.svdvals.register(StructuredMatrix)

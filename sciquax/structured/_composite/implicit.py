@@ -26,8 +26,10 @@ class ImplicitMatrix(StructuredMatrix):
         return jnp.moveaxis(lax.map(one, jnp.arange(min(self.shape[-2:]))), 0, -1)
 
     def entries(self, i: Any, j: Any) -> Any:
-        """One element."""
+        """One element, or none."""
         i, j = jnp.broadcast_arrays(i, j)
+        if i.size == 0:
+            return jnp.zeros((*self.batch_shape(), *i.shape), self.dtype)
         if i.ndim > 1 or i.size > 1:
             return NotImplemented
         unit = (jnp.arange(self.shape[-1]) == j.reshape(())).astype(self.dtype)

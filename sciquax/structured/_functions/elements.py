@@ -21,6 +21,8 @@ def _offset_diagonal(a: Any, k: int) -> Any:
     length = min(m, n - k) if k >= 0 else min(m + k, n)
     if k == 0:
         return a.diagonal()
+    if length > 0 and m == n:
+        return a.diagonals_at([k])[k]
     i = np.arange(max(length, 0))
     return a.entries(i + max(0, -k), i + max(0, k))
 

@@ -1,5 +1,6 @@
-"""Powers and exponentials of matrices."""
+"""Powers, exponentials, roots and other functions of matrices."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -26,3 +27,17 @@ def _expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) ->
     if not A.is_square() or upper_triangular and not A.is_triangular(lower=False):
         return NotImplemented
     return operations.expm(_inexact(A), max_squarings)
+
+
+@_rule(jsp.linalg.sqrtm)
+def _sqrtm(A: Any, blocksize: int = 1) -> Any:
+    if not A.is_square() or blocksize > 1:
+        return NotImplemented
+    return operations.sqrtm(_inexact(A))
+
+
+@_rule(jsp.linalg.funm)
+def _funm(A: Any, func: Callable[..., Any], disp: bool = True) -> Any:
+    if not A.is_square() or A.batch_shape() or not disp:
+        return NotImplemented
+    return operations.funm(_inexact(A), func)

@@ -190,6 +190,21 @@ def _expm(a: BlockDiagonalMatrix, max_squarings: int) -> Any:
     return a.each(lambda x: jax.scipy.linalg.expm(x, max_squarings=max_squarings))
 
 
+@operations.sqrtm.register(BlockDiagonalMatrix)
+def _sqrtm(a: BlockDiagonalMatrix) -> Any:
+    return a.each(lambda x: _each_block(jax.scipy.linalg.sqrtm, x))
+
+
+@operations.funm.register(BlockDiagonalMatrix)
+def _funm(a: BlockDiagonalMatrix, function: Callable[..., Any]) -> Any:
+    return a.each(lambda x: _each_block(lambda y: jax.scipy.linalg.funm(y, function), x))
+
+
+def _each_block(function: Callable[..., Any], blocks: Any) -> Any:
+    made = jax.vmap(function)(blocks.reshape(-1, *blocks.shape[-2:]))
+    return made.reshape(blocks.shape)
+
+
 @operations.fitted.register(AnyDiagonal, BlockDiagonalMatrix)
 def _fitted_diagonal(m: Any, example: BlockDiagonalMatrix) -> Any:
     k, size = example.sizes()

@@ -11,7 +11,10 @@ from .._matrix import operations
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .diagonal import as_complex
+from .fourier import FourierMatrix
 from .identity import MULTIPLES
+from .permutation import ascending
 
 
 class CirculantMatrix(StructuredMatrix):
@@ -145,3 +148,19 @@ def _svdvals(a: CirculantMatrix) -> Any:
 operations.eigvals.register(CirculantMatrix)(CirculantMatrix.spectrum)
 operations.eigvalsh.register(CirculantMatrix)(lambda a: jnp.sort(a.spectrum().real, -1))
 operations.expm.register(CirculantMatrix)(lambda a, _: a.apply_spectrum(jnp.exp))
+operations.funm.register(CirculantMatrix)(
+    lambda a, function: as_complex(a).apply_spectrum(function)
+)
+
+
+@operations.eigh.register(CirculantMatrix)
+def _eigh(a: CirculantMatrix) -> tuple[Any, Any]:
+    """The vectors are those of Fourier; of a real matrix, whose values come in pairs, Hartley's."""
+    real = not jnp.issubdtype(a.dtype, jnp.complexfloating)
+    return ascending(a.spectrum().real, FourierMatrix.like(a, a.dtype, hartley=real))
+
+
+@operations.eig.register(CirculantMatrix)
+def _eig(a: CirculantMatrix) -> tuple[Any, Any]:
+    values = a.spectrum()
+    return values, FourierMatrix.like(a, values.dtype)

@@ -23,6 +23,11 @@ def positive_root(d: Any) -> Any:
     return jnp.where(real > 0, root, jnp.nan).astype(d.dtype)
 
 
+def as_complex(a: Any) -> Any:
+    """The same matrix of complex numbers, as functions of matrices are."""
+    return a.convert(jnp.promote_types(a.dtype, jnp.complex64))
+
+
 class AnyDiagonal(BandMatrix):
     """The base of diagonal matrices, whatever they store."""
 
@@ -40,6 +45,7 @@ operations.eigvalsh.register(AnyDiagonal)(lambda a: jnp.sort(a.diagonal().real, 
 operations.svdvals.register(AnyDiagonal)(lambda a: jnp.sort(jnp.abs(a.diagonal()), -1)[..., ::-1])
 operations.expm.register(AnyDiagonal)(lambda a, _: a.apply_spectrum(jnp.exp))
 operations.matrix_power.register(AnyDiagonal)(lambda a, n: a.apply_spectrum(lambda d: d**n))
+operations.funm.register(AnyDiagonal)(lambda a, function: as_complex(a).apply_spectrum(function))
 
 
 class DiagonalMatrix(AnyDiagonal):

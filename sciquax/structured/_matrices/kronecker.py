@@ -298,6 +298,29 @@ def _lu(a: KroneckerMatrix, *factors: Any) -> list[Any]:
     return [a.rebuild(x) for x in factors]
 
 
+@operations.sqrtm.register(KroneckerMatrix)
+def _sqrtm(a: KroneckerMatrix) -> Any:
+    """Of each factor; not a number where the product of their principal roots is another root.
+
+    It is another where the arguments of two eigenvalues make more than half a turn. Both factors
+    may be negative definite.
+    """
+    if not (square(a.a) and square(a.b)) or a.batch_shape():
+        return NotImplemented
+    if a.is_hermitian():  # by the eigenvectors
+        return NotImplemented
+    sign = jnp.where(jnp.trace(dense(a.a)).real < 0, -1, 1).astype(a.dtype)
+    roots = [jax.scipy.linalg.sqrtm(dense(x) * sign) for x in a.arrays()]
+    first, second = map(jnp.linalg.eigvals, roots)
+    size = jnp.abs(outer(first, second))
+    turn = (jnp.angle(first)[:, None] + jnp.angle(second)).reshape(-1)
+    half = np.pi / 2 * (1 + 1e-4)
+    eps = float(jnp.finfo(a.dtype).eps)
+    principal = jnp.abs(turn) <= half
+    principal |= size <= np.sqrt(eps) * jnp.max(size, initial=0)
+    return a.rebuild([roots[0] * jnp.where(jnp.all(principal), 1, jnp.nan), roots[1]])
+
+
 @operations.norm_bound.register(KroneckerMatrix)
 def _norm_bound(a: KroneckerMatrix) -> Any:
     first, second = (linalg(lambda x: jnp.linalg.norm(x, 1, (-2, -1)), x) for x in a.arrays())

@@ -161,6 +161,15 @@ def _expm(a: TriangularMatrix, max_squarings: int) -> TriangularMatrix:
     return a.rebuild([jax.scipy.linalg.expm(a.materialise(), max_squarings=max_squarings)])
 
 
+@operations.sqrtm.register(TriangularMatrix)
+def _sqrtm(a: TriangularMatrix) -> Any:
+    if a.batch_shape():
+        return NotImplemented
+    if a.lower:
+        return operations.sqrtm(a.transpose()).transpose()
+    return a.rebuild([jax.scipy.linalg.sqrtm(a.materialise())])
+
+
 @operations.with_unit_diagonal.register(TriangularMatrix)
 def _with_unit_diagonal(a: TriangularMatrix) -> TriangularMatrix:
     return a.rebuild([a.array], properties=frozenset({"unit_diagonal"}))

@@ -219,6 +219,8 @@ class StructuredMatrix(ValueContract):
 
     def materialise(self) -> Any:
         """The dense array."""
+        if self.dtype == bool:  # which are no numbers to multiply
+            return self.convert(np.int8).materialise().astype(bool)
         columns = self.shape[-1]
         return self.matmat(jnp.eye(columns, dtype=self.dtype))
 

@@ -124,6 +124,11 @@ lu = Operation("lu")
 expm = Operation("expm")
 """`expm(a, max_squarings)`: the exponential of a square matrix; by default an `ExponentialMatrix`.
 """
+sqrtm = Operation("sqrtm")
+"""`sqrtm(a)`: the principal square root of a square matrix, complex; by default `funm`."""
+funm = Operation("funm")
+"""`funm(a, function)`: a function of a square matrix, complex, from that of its eigenvalues; by
+default by the eigenvectors of what is known to be Hermitian."""
 matrix_power = Operation("matrix_power")
 """`matrix_power(a, n)`: the power of a square matrix, n > 0; by default repeated products."""
 norm_bound = Operation("norm_bound")

@@ -97,18 +97,16 @@ def _selected(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> Any:
 
 
 def elements(x: Any, i: Any, j: Any) -> Any:
-    """The block of rows `i` and columns `j`, as an array."""
+    """The block of rows `i` and columns `j`, as an array: by products, where it has no entries."""
     ii, jj = jnp.broadcast_arrays(i[:, None], j[None, :])
     found = x.entries(ii, jj)
     if found is not NotImplemented:
         return found
-    if i.shape[0] == 1:
-        unit = (jnp.arange(x.shape[-2]) == i[0]).astype(x.dtype)
-        return jnp.take(x.transpose().matvec(unit), j, axis=-1)[..., None, :]
-    if j.shape[0] == 1:
-        unit = (jnp.arange(x.shape[-1]) == j[0]).astype(x.dtype)
-        return jnp.take(x.matvec(unit), i, axis=-1)[..., :, None]
-    return NotImplemented
+    if i.shape[0] < j.shape[0]:
+        found = elements(x.transpose(), j, i)
+        return found if found is NotImplemented else jnp.swapaxes(found, -1, -2)
+    units = (jnp.arange(x.shape[-1])[:, None] == j).astype(x.dtype)
+    return jnp.take(x.matmat(units), i, axis=-2)
 
 
 def _in_turn(x: Any, i: Any, j: Any) -> Any:
@@ -167,7 +165,7 @@ def gather(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> A
         (i,) = index
         if sizes[other] != x.shape[other] or len(numbers.offset_dims) != 1:
             return NotImplemented
-        if i.size > 1 and i.size * x.shape[other] > _stored(x):
+        if i.size > 1 and i.size * x.shape[other] > max(_stored(x), 2 * x.shape[other]):
             return NotImplemented
         whole = np.arange(x.shape[other], dtype=np.int32)
         flat = i.reshape(-1)
