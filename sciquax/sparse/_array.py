@@ -25,7 +25,7 @@ from sciquax.core import (
 )
 from sciquax.core.internal import ShapedArray, Tracer
 
-from ._conversions import bcoo_of_jax, distinct, in_order, to_scipy
+from ._conversions import bcoo_of_jax, check, dense, distinct, in_order, in_slices, to_scipy
 from ._row_layout import RowLayout, in_layout_order, most_of, row_layout
 
 _SHORT = 1 << 16
@@ -81,6 +81,7 @@ class BCOO(
     layer: ClassVar[int] = 60  # outside of masks and constants by formula
     payload: ClassVar[str | None] = "data"
     wants_deferred: ClassVar[bool] = True
+    differentiable_rules: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -95,20 +96,9 @@ class BCOO(
         self.data = data if is_value(data) else jnp.asarray(data)
         with jax.ensure_compile_time_eval():  # places that are known stay so, under `jit` too
             self.indices = indices if isinstance(indices, Tracer) else jnp.asarray(indices)
-        n_batch, n_sparse = self.indices.ndim - 2, (0, *self.indices.shape)[-1]
         shape = tuple(int(n) for n in shape)
-        data_shape = aval_of(self.data).shape
-        if n_batch < 0 or not jnp.issubdtype(self.indices.dtype, jnp.integer):
-            raise ValueError(
-                "Indices are integers of shape (*batch, nse, ndim), not "
-                f"{short_aval(aval_of(self.indices))}."
-            )
-        if len(shape) != n_batch + n_sparse or data_shape != self.indices.shape[:-1]:
-            raise ValueError(
-                f"Data {short_aval(aval_of(self.data))} and indices "
-                f"{short_aval(aval_of(self.indices))} do not make an array of shape {shape}."
-            )
-        self.sparse_shape = shape[n_batch:]
+        check(self.data, self.indices, shape)
+        self.sparse_shape = shape[self.indices.ndim - 2 :]
         self.indices_sorted = indices_sorted
         self.unique_indices = unique_indices
         self.allow_materialise = allow_materialise
@@ -220,11 +210,7 @@ class BCOO(
 
     def todense(self) -> jax.Array:
         """The dense array."""
-        mat = self.to_jax()
-        if mat.data.dtype == bool:  # JAX's own kernel adds, which booleans do not
-            counts = jsparse.BCOO((mat.data.astype(jnp.int32), mat.indices), shape=mat.shape)
-            return counts.todense() > 0
-        return mat.todense()
+        return dense(self.to_jax())
 
     def _binary(self, name: str, lhs: Any, rhs: Any) -> Any:
         """Products at once: SciPy's for large matrices, and as long as places are known."""
@@ -250,6 +236,17 @@ class BCOO(
         return self.allow_materialise or short
 
     # -- for the interpreter ----------------------------------------------------------------------
+
+    def as_sliceable(self) -> Any:
+        """The leading axis becomes a batch axis, if it is known how many elements a slice has."""
+        made = None if is_value(self.data) else in_slices(self.to_jax())
+        return super().as_sliceable() if made is None else wrap(made, self)
+
+    def as_point(self) -> "BCOO":
+        """With each place stored once: else a derivative would be added up by place."""
+        if self.unique_indices or self.nse <= 1:
+            return self
+        return wrap(jsparse.bcoo_sum_duplicates(self.to_jax(), nse=self.nse), self)
 
     @staticmethod
     def default(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import sparse as jsparse
 
@@ -26,6 +28,34 @@ def distinct(indices: Any, shape: Sequence[int]) -> tuple[Any, Any]:
     segments[inside] = own
     ordered = np.stack(np.unravel_index(flat, tuple(shape)), axis=-1).astype(places.dtype)
     return segments, ordered
+
+
+def dense(mat: jsparse.BCOO) -> jax.Array:
+    if mat.data.dtype == bool:  # JAX's own kernel adds, which booleans do not
+        counts = jsparse.BCOO((mat.data.astype(jnp.int32), mat.indices), shape=mat.shape)
+        return counts.todense() > 0
+    return mat.todense()
+
+
+def in_slices(mat: jsparse.BCOO) -> jsparse.BCOO | None:
+    """With the leading axis as a batch axis, and room in each slice for the fullest one's elements.
+
+    None where that is not known before the program runs.
+    """
+    if mat.shape[0] == 1 and not mat.n_batch:
+        return jsparse.bcoo_update_layout(mat, n_batch=1)
+    if mat.n_batch or isinstance(mat.indices, Tracer):
+        return None
+    n = mat.shape[0]
+    leading = np.minimum(np.asarray(mat.indices[:, 0]), n)
+    counts = np.bincount(leading, minlength=n + 1)[:n]
+    order = np.argsort(leading, kind="stable")[: counts.sum()]
+    places = np.full((n, counts.max(initial=0)), mat.nse)  # beyond the last: padding
+    places[np.arange(places.shape[1]) < counts[:, None]] = order
+    data = mat.data.at[places].get(mode="fill", fill_value=0)
+    outside = jnp.asarray(mat.shape, mat.indices.dtype)[None]
+    indices = jnp.concatenate([mat.indices, outside])[places][..., 1:]
+    return jsparse.BCOO((data, indices), shape=mat.shape, unique_indices=mat.unique_indices)
 
 
 def in_order(mat: Any) -> Any:
@@ -72,3 +102,16 @@ def _scipy_coo(mat: Any) -> Any:
         raise TypeError(f"`from_jax` takes an array of `jax.experimental.sparse`, not {type(mat)}.")
     arrays = (parts["data"], np.asarray(mat.indices), np.asarray(mat.indptr))
     return make(arrays, shape=mat.shape).tocoo()
+
+
+def check(data: Any, indices: Any, shape: tuple[int, ...]) -> None:
+    """Refuse stored elements, places and a shape that do not fit."""
+    shown = short_aval(aval_of(indices))
+    n_batch, n_sparse = indices.ndim - 2, (0, *indices.shape)[-1]
+    if n_batch < 0 or not jnp.issubdtype(indices.dtype, jnp.integer):
+        raise ValueError(f"Indices are integers of shape (*batch, nse, ndim), not {shown}.")
+    if len(shape) != n_batch + n_sparse or aval_of(data).shape != indices.shape[:-1]:
+        raise ValueError(
+            f"Data {short_aval(aval_of(data))} and indices {shown} do not make an array of shape "
+            f"{shape}."
+        )

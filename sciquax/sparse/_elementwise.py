@@ -157,6 +157,9 @@ def _undefined(number: np.ndarray) -> bool:
 
 def _mul_sparse(primitive: Any, x: BCOO, y: BCOO, params: Params) -> Any:
     """Where both are stored: the elements of the one with fewer, times what the other stores."""
+    batch = next((m.aval().shape[:-2] for m in (x, y) if m.n_batch), ())
+    if x.aval().shape != y.aval().shape and batch:  # one matrix, and a batch of them
+        x, y = (m if (found := in_batch(m, batch)) is None else found for m in (x, y))
     if x.aval().shape != y.aval().shape:
         return _outer_sparse(primitive, x, y, params)
     if x.n_batch != y.n_batch:

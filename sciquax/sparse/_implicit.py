@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 
@@ -39,7 +40,10 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin", "in
         return ShapedArray(self.matrix.aval().shape, jnp.promote_types(self.matrix.dtype, float))
 
     def times(self, x: Any) -> Any:
-        """Its product with columns."""
+        """Its product with columns, in each of its batch."""
+        if self.matrix.n_batch:
+            one = lambda a, x: self._of(a).times(x)  # noqa: E731
+            return jax.vmap(one, in_axes=(0, 0 if x.ndim > 2 else None))(self.matrix, x)
         if self.function == "inverse":
             return solution(self.matrix, x, "inv", incomplete=self.incomplete)
         dtype = jnp.promote_types(self.aval().dtype, x.dtype)
@@ -48,6 +52,9 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin", "in
         norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)), initial=0)
         mean = jnp.mean(diagonal(a))
         return exponential_times(lambda y: _times(a, y), x.astype(dtype), norm, mean)
+
+    def _of(self, matrix: BCOO) -> "OfMatrix":
+        return type(self)(matrix, self.function, self.origin, self.incomplete)
 
     def materialise(self) -> Any:
         if not self.matrix.allow_materialise:
@@ -65,11 +72,11 @@ def _times(a: BCOO, x: Any) -> Any:
 
 
 def _transpose(a: BCOO) -> BCOO:
-    rows, columns = a.sparse_shape
+    *batch, rows, columns = a.aval().shape
     return BCOO(
         data_of(a),
-        a.indices[:, ::-1],
-        (columns, rows),
+        a.indices[..., ::-1],
+        (*batch, columns, rows),
         unique_indices=a.unique_indices,
         allow_materialise=a.allow_materialise,
     )
@@ -90,24 +97,31 @@ def _dot_general(primitive: Any, operands: Sequence[Any], params: dict[str, Any]
     (contract, batch) = params["dimension_numbers"]
     first = isinstance(lhs, OfMatrix)
     mat, other, axes = (lhs, rhs, contract) if first else (rhs, lhs, contract[::-1])
-    if isinstance(other, (OfMatrix, BCOO)) or foreign(other) or batch != ((), ()):
+    n_batch, shared = mat.matrix.n_batch, batch[0 if first else 1]
+    if isinstance(other, (OfMatrix, BCOO)) or foreign(other) or len(axes[0]) != 1:
+        return NotImplemented
+    if tuple(shared) not in ((), tuple(range(n_batch))):
         return NotImplemented
     other = array_of(other)
-    if len(axes[0]) != 1:
-        return NotImplemented
-    mat = mat if axes[0][0] == 1 else _transposed(None, [mat], {"permutation": (1, 0)})
-    front = jnp.moveaxis(other, axes[1][0], 0)
-    out = mat.times(front.reshape(front.shape[0], math.prod(front.shape[1:]))).reshape(front.shape)
-    out = out if first else jnp.moveaxis(out, 0, -1)
+    mat = mat if axes[0][0] == n_batch + 1 else mat._of(_transpose(mat.matrix))
+    leading = (*batch[1 if first else 0], axes[1][0])
+    front = jnp.moveaxis(other, leading, range(len(leading)))
+    rows, columns = front.shape[: len(leading)], front.shape[len(leading) :]
+    out = mat.times(front.reshape(*rows, math.prod(columns)))
+    out = out.reshape(*out.shape[:-1], *columns)
+    if not first:  # the matrix' own axes come last
+        own = range(len(shared), n_batch + 1)
+        out = jnp.moveaxis(out, own, range(-len(own), 0))
     preferred = params.get("preferred_element_type")
     return out if preferred is None else out.astype(preferred)
 
 
 def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     (x,) = operands
-    if tuple(params["permutation"]) != (1, 0):
-        return x
-    return type(x)(_transpose(x.matrix), x.function, x.origin, x.incomplete)
+    batch, permutation = range(x.matrix.n_batch), [*params["permutation"]]
+    if permutation[: len(batch)] != [*batch]:
+        return NotImplemented
+    return x if permutation == sorted(permutation) else x._of(_transpose(x.matrix))
 
 
 def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -117,7 +131,7 @@ def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> 
     if not isinstance(of, OfMatrix) or of.function != "inverse" or aval_of(number).shape != ():
         return NotImplemented
     multiple = of.matrix.with_payload(data_of(of.matrix) / number)
-    return type(of)(multiple, "inverse", of.origin, of.incomplete)
+    return of._of(multiple)
 
 
 register_rule(BCOO, jnp.linalg.inv, _function("inverse"))

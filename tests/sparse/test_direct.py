@@ -65,6 +65,8 @@ PROGRAMS = {
         jax.jacrev(lambda b: solve(A, b))(b),
     ),
     "hessian": lambda A: jax.hessian(lambda d: jnp.sum(solve(A + jnp.diag(d), b) ** 2))(b),
+    "vmap_inverse": lambda A: jax.vmap(lambda t, c: (inv(t * A) @ b, c @ inv(t * A)))(s, V),
+    "scan_of_a_stack": lambda A: jax.lax.scan(lambda x, M: (M @ x, x), b, jnp.stack([A, 2 * A])),
     "scan": lambda A: jax.lax.scan(lambda x, _: (solve(A, x), x[0]), b, length=3),
 }
 
@@ -78,6 +80,17 @@ def test_against_dense(name):
 @pytest.mark.parametrize("name", ["columns", "determinant", "vmap_elements", "upper"])
 def test_under_jit(name):
     f = PROGRAMS[name]
+    close(jax.jit(quaxify(f))(PADDED), f(DENSE))
+
+
+def test_derivatives_of_determinants_within():
+    """Second ones too, of a sum that has places twice; and with one matrix for a batch."""
+
+    def f(A):
+        log = lambda A: jnp.linalg.slogdet(A)[1]  # noqa: E731
+        twice = jax.hessian(lambda d: log(A + jnp.diag(d)))(b**2)
+        return twice, jax.vmap(jax.grad(lambda t: log(t * A)))(s)
+
     close(jax.jit(quaxify(f))(PADDED), f(DENSE))
 
 

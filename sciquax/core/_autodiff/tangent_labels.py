@@ -7,6 +7,7 @@ tangents are brought to the labels of what they belong to by `Value.align`.
 
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from .._functions.rules import labels
@@ -61,9 +62,21 @@ def label_tangent(out: Any, leaves: Any, rate: Any) -> Any:
         n = len(jtu.tree_leaves(value))
         own = leaves[position : position + n]
         position += n
-        tangent = value.as_tangent(own) if type(value) in VALUE_TYPES else own[0]
+        if type(value) in VALUE_TYPES:
+            own = _beside_integers(jtu.tree_leaves(value), own)
+            tangent = value.as_tangent(own)
+        else:
+            tangent = own[0]
         tangents.append(scaled(tangent, rate))
     return jtu.tree_unflatten(tree, tangents)
+
+
+def _beside_integers(leaves: list[Any], tangents: list[Any]) -> list[Any]:
+    """The tangents of a value's leaves, with its own integers, such as places, as they are."""
+    still = [x.dtype == jax.dtypes.float0 for x in tangents]
+    if all(still):
+        return tangents
+    return [x if s else t for x, t, s in zip(leaves, tangents, still, strict=True)]
 
 
 def scaled(value: Any, rate: Any) -> Any:

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 from .._stage.captured_trees import takes_values
 from .._stage.quaxify import _Quaxify, call, call_or_stage
@@ -176,7 +177,9 @@ def jvp(
     """
     primals = tuple(primals)
     tangents, rate = align(primals, tuple(tangents))
-    result = jax.jvp(_flat(fun, {}, has_aux), primals, tangents, has_aux=True)
+    varied, held = _hold_integers(primals)
+    moves = _held_apart(tangents, held)
+    result = jax.jvp(_flat(fun, {}, has_aux, held), varied, moves, has_aux=True)
     leaves, tangent_leaves, (structure, aux) = result
     out = jtu.tree_unflatten(structure.item, leaves)
     tangent = label_tangent(out, tangent_leaves, rate)
@@ -204,15 +207,16 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     **Returns** `(value, pushforward)`, and `aux` with `has_aux`. `pushforward` takes tangents as
     [`sciquax.jvp`][] does, and gives the tangent of the output.
     """
+    varied, held = _hold_integers(primals)
     leaves, linear, (structure, aux) = jax.linearize(
-        _flat(fun, {}, has_aux), *primals, has_aux=True
+        _flat(fun, {}, has_aux, held), *varied, has_aux=True
     )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     @takes_values
     def pushforward(*tangents: Any) -> Any:
         aligned, rate = align(primals, tangents)
-        return label_tangent(out, linear(*aligned), rate)
+        return label_tangent(out, linear(*_held_apart(aligned, held)), rate)
 
     return (out, pushforward, aux) if has_aux else (out, pushforward)
 
@@ -248,13 +252,16 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 
     ```
     """
-    leaves, pullback, (structure, aux) = jax.vjp(_flat(fun, {}, has_aux), *primals, has_aux=True)
+    varied, held = _hold_integers(primals)
+    leaves, pullback, (structure, aux) = jax.vjp(
+        _flat(fun, {}, has_aux, held), *varied, has_aux=True
+    )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     @takes_values
     def pull(cotangents: Any) -> tuple:
         given, scale = align((out,), (cotangents,), inverse=True)
-        grads = pullback(jtu.tree_leaves(given[0]))
+        grads = eqx.combine(pullback(_of_inexact(out, given[0])), held)
         return tuple(
             jtu.tree_map(
                 lambda x, g: scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
@@ -290,11 +297,14 @@ def run(
         return call_or_stage(fun, tuple(args), kwargs)
 
 
-def _flat(fun: Callable, kwargs: dict[str, Any], has_aux: bool) -> Callable:
-    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output."""
+def _flat(fun: Callable, kwargs: dict[str, Any], has_aux: bool, held: Any = None) -> Callable:
+    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output.
 
-    def flat(*args: Any) -> Any:
-        result = run(fun, args, kwargs)
+    It takes what varies of the arguments, if what is `held` of them is given.
+    """
+
+    def flat(*varied: Any) -> Any:
+        result = run(fun, varied if held is None else eqx.combine(varied, held), kwargs)
         out, aux = result if has_aux else (result, None)
         leaves, structure = jtu.tree_flatten(out)
         return leaves, (_Static(structure), aux)
@@ -330,6 +340,24 @@ def _hold_integers(args: tuple) -> tuple[tuple, tuple]:
         return jtu.tree_map(lambda y: y or whole_of_integers, inexact)
 
     return eqx.partition(args, jtu.tree_map(varies, args, is_leaf=is_value))
+
+
+def _held_apart(tangents: tuple, held: tuple) -> tuple:
+    """Tangents of what varies alone."""
+    return jtu.tree_map(lambda x, t: t if x is None else None, held, tangents, is_leaf=_is_none)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _of_inexact(out: Any, cotangents: Any) -> list[Any]:
+    """A cotangent's leaves: of integers in values, such as places, those that say nothing."""
+    held = {id(x) for x in jtu.tree_leaves(_hold_integers((out,))[1])}
+    return [
+        np.zeros(jnp.shape(x), jax.dtypes.float0) if id(x) in held else c
+        for c, x in zip(jtu.tree_leaves(cotangents), jtu.tree_leaves(out), strict=True)
+    ]
 
 
 def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:

@@ -7,6 +7,7 @@ with their units. Where nobody does, the derivative of the function's own jaxpr 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,15 +101,20 @@ class Derivative(LateCall):
         return _pushed_along(results, at, tangents)
 
     def _pulled(self, primals: list[Any], given: list[Any]) -> list[Any]:
-        at = [strip(primals[i]) for i in self.varied]
+        at = [_point(strip(primals[i])) for i in self.varied]
         out, pull = transforms.vjp(self._results(primals, self.varied, self.wanted), *at)
         fit = [i for i, x in enumerate(given) if _fits(x, out[i])]
         if not fit:
             raise Declined
+        wanted = [self.wanted[i] for i in fit]
         if len(fit) < len(given):
-            wanted = [self.wanted[i] for i in fit]
-            _, pull = transforms.vjp(self._results(primals, self.varied, wanted), *at)
-        return list(pull([given[i] for i in fit]))
+            out, pull = transforms.vjp(self._results(primals, self.varied, wanted), *at)
+        cotangents = [given[i] for i in fit]
+        if not all(map(_stored_alike, out, cotangents)):
+            paired = functools.partial(_paired, self._results(primals, self.varied, wanted))
+            out, pull = transforms.vjp(paired, at, cotangents)
+            return list(pull(jnp.ones_like(out))[0])
+        return list(pull(cotangents))
 
     def _results(
         self, primals: Sequence[Any], varied: Sequence[int], wanted: Sequence[int]
@@ -125,18 +131,40 @@ class Derivative(LateCall):
         return results
 
 
+def _paired(results: Callable[..., list[Any]], at: list[Any], cotangents: list[Any]) -> Any:
+    """What cotangents of another type than the results' (dense, of sparse results) say of them."""
+    pair = quaxify(lambda x, c: jnp.sum(x * c))
+    return sum(map(pair, results(*at), cotangents))
+
+
+_paired._takes_values = True  # type: ignore[attr-defined]  # not to be staged once more
+
+
+def _point(x: Any) -> Any:
+    return x.as_point() if type(x) in VALUE_TYPES else x
+
+
 def _stored_alike(primal: Any, tangent: Any) -> bool:
     """Whether the leaves of a tangent belong to those of a primal, whatever labels either has."""
     inside, moved = _innermost(primal), _innermost(tangent)
     if jtu.tree_structure(inside) != jtu.tree_structure(moved):
         return False
     leaves = zip(jtu.tree_leaves(inside), jtu.tree_leaves(moved), strict=True)
-    return all(jnp.shape(x) == jnp.shape(y) for x, y in leaves)
+    return all(jnp.shape(x) == jnp.shape(y) and (x is y or _varies(x)) for x, y in leaves)
+
+
+def _varies(x: Any) -> bool:
+    """Whether a leaf is what a derivative is of, and no place of a sparse element."""
+    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
 
 
 def _innermost(x: Any) -> Any:
+    """What labels are on: a value that has more leaves than the array inside is itself."""
     while type(x := strip(x)) in VALUE_TYPES and x.payload is not None:
-        x = getattr(x, x.payload)
+        inside = getattr(x, x.payload)
+        if len(jtu.tree_leaves(inside)) != len(jtu.tree_leaves(x)):
+            break
+        x = inside
     return x
 
 

@@ -224,6 +224,13 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
         """
         return list(tangents), None
 
+    def as_point(self) -> Any:
+        """The same numbers such that derivatives by the leaves make one by the elements."""
+        inner: Any = None if self.payload is None else getattr(self, self.payload)
+        if type(inner) in VALUE_TYPES:
+            return self.with_payload(inner.as_point())
+        return self
+
     def unclaimed(self) -> Any:
         """The same numbers with nothing claimed of them, as sums and multiples of them are."""
         return self
