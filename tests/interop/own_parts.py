@@ -101,6 +101,24 @@ class Backward(diffrax.AbstractImplicitSolver):
         return y1, error, dict(y0=y0, y1=y1), None, result
 
 
+class Iterated(diffrax.Euler):
+    """An implicit step by another of Optimistix's entry points than `root_find`."""
+
+    minimises: bool = False
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        def following(y1, args):
+            return (y0**ω + terms.vf_prod(t1, y1, args, terms.contr(t0, t1)) ** ω).ω
+
+        if self.minimises:
+            miss = lambda y, args: jnp.sum((y - following(y, args)) ** 2)  # noqa: E731
+            found = optx.minimise(miss, optx.BFGS(1e-5, 1e-5), y0, args, throw=False)
+        else:
+            steps = optx.FixedPointIteration(1e-5, 1e-5)
+            found = optx.fixed_point(following, steps, y0, args, throw=False)
+        return found.value, None, dict(y0=y0, y1=found.value), None, diffrax.RESULTS.successful
+
+
 class Leapfrog(diffrax.AbstractSolver):
     """For a pair of terms: what positions do by velocities, and velocities by positions."""
 

@@ -82,6 +82,15 @@ def test_solvers(solver):
     same((found.ys, found.evaluate(Q(700.0, "ms"))), (expected.ys, expected.evaluate(0.7)))
 
 
+def test_an_implicit_step_by_any_way_of_optimistixs():
+    """Only `root_find` had its units: the others added numbers to metres."""
+    for solver in own.Iterated(), own.Iterated(minimises=True):
+        assert (
+            jax.eval_shape(lambda solver=solver: with_units(solver).ys).units == Q(1.0, "m").units
+        )
+    same(with_units(own.Iterated()).ys, plain(own.Iterated()).ys)
+
+
 def test_an_internal_state_has_units():
     saveat = dfx.SaveAt(t1=True, solver_state=True)
     found = with_units(own.Remembers(), saveat=saveat)

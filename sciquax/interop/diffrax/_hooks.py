@@ -34,7 +34,7 @@ from .._solving.tree_units import (
     working_units,
 )
 from .._solving.user_functions import call, keep
-from ..optimistix import root_find
+from ..optimistix import fixed_point, least_squares, minimise, root_find
 from ._checked import FINDERS
 from ._controllers import TreePIDController, diffrax_controller
 from ._on_quantities import terms_on_quantities
@@ -194,15 +194,18 @@ def _bare_function(func: Callable[..., Any], working: Working) -> Callable[..., 
     return bare
 
 
-def _root_find(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap Optimistix's `root_find` so that a user's solver may find roots of quantities."""
+def _solved(ours: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a hook of one of Optimistix's entry points: a user's solver calls ours."""
 
-    def hook(*args: Any, **kwargs: Any) -> Any:
-        if RUNNING.working is None or not MODE.staging:
-            return original(*args, **kwargs)
-        return root_find(*args, **kwargs)
+    def hook_for(original: Callable[..., Any]) -> Callable[..., Any]:
+        def hook(*args: Any, **kwargs: Any) -> Any:
+            if RUNNING.working is None or not MODE.staging:
+                return original(*args, **kwargs)
+            return ours(*args, **kwargs)
 
-    return hook
+        return hook
+
+    return hook_for
 
 
 def _loop(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -253,7 +256,8 @@ _STEPPING = {
 }
 for _method in _methods(diffrax, _STEPPING):
     add_hook(_method, hook_for)
-add_hook(optimistix.root_find, _root_find)
+for _ours in fixed_point, least_squares, minimise, root_find:
+    add_hook(getattr(optimistix, _ours.__name__), _solved(_ours))
 for _method in _methods(diffrax, {diffrax.AbstractAdjoint: ("loop",)}):
     add_hook(_method, _loop)
 if _loop_of_all := getattr(diffrax.DirectAdjoint(), "_loop", None):
