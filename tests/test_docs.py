@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -74,11 +75,26 @@ def test_docstring_examples(name):
     assert found.failed == 0
 
 
+NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
+
+
 @pytest.mark.same_everywhere
 def test_every_guide_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")]
+    pages += [f"notebooks/{file.stem}.md" for file in NOTEBOOKS]
     assert [page for page in pages if f" {page}\n" not in navigation] == []
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_notebooks_hold_no_outputs(file):
+    """`make docs` executes them: a change shows what somebody wrote, and nothing else."""
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+    assert cells[0]["source"][0].startswith("# ") and "pip install" in "".join(cells[0]["source"])
+    assert any("plot" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
 @pytest.mark.same_everywhere

@@ -29,7 +29,6 @@ PAGES_ALSO = ["sympy2jax", "networkx"]  # pages say to install them
 # What makes an example take seconds where it takes a minute as it is.
 SHORTER = {
     "ensemble": ["--flights", "1024"],
-    "lora_finetune": ["--steps", "20"],
     "solar_system": ["--years", "1"],
 }
 

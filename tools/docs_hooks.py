@@ -2,16 +2,33 @@
 
 import ast
 import logging
+import re
+import sys
 from pathlib import Path
 from typing import Any
+
+from mkdocs.structure.files import File  # pyright: ignore[reportMissingImports]
+
+sys.path.insert(0, str(Path(__file__).parent))
+import notebooks  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs" / "figures"
 log = logging.getLogger("mkdocs.hooks.examples")
 
 
+def on_files(files: Any, config: Any, **_: Any) -> None:
+    """Execute the notebooks, and add a page for each, with its pictures."""
+    for name, content in notebooks.pages().items():
+        files.append(File.generated(config, f"notebooks/{name}", content=content))
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the gallery where a page says `<!-- examples -->`, and `make bench`'s plots, likewise."""
+    """Put the gallery where a page says `<!-- examples -->`, and `make bench`'s plots, likewise.
+
+    Links to notebooks, which GitHub shows, become links to their pages; downloads stay.
+    """
+    markdown = re.sub(r"(?<!this notebook\]\()(?<=\()([\w./-]+)\.ipynb\)", r"\1.md)", markdown)
     if "<!-- examples -->" in markdown:
         files = sorted((ROOT / "examples").glob("*.py"))
         markdown = markdown.replace("<!-- examples -->", "\n".join(map(example, files)))

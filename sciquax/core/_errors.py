@@ -20,6 +20,17 @@ E = TypeVar("E", bound="LocatedError")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+def named_file(file: str) -> str:
+    """A file as its reader knows it: IPython's name of a notebook's cell, `Cell In[3]`.
+
+    Jupyter compiles a cell as a file in /tmp that does not exist.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    named = shell.compile.format_code_name(file) if shell else None
+    return " ".join(named) if named else file
+
+
 class Location:
     """A place in the user's code: `file:line:column (function)`."""
 
@@ -32,7 +43,7 @@ class Location:
         self.function: str = function
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}"
+        place = f"{named_file(self.file)}:{self.line}"
         if self.column:
             place += f":{self.column}"
         return f"{place} ({self.function})"

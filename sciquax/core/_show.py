@@ -18,6 +18,7 @@ import numpy as np
 
 from ._compat.frames import user_location
 from ._compat.jaxprs import Literal, all_inputs, open_jaxpr
+from ._errors import named_file
 from ._facts import Structure, facts_of
 from ._stage.quaxify import Arrays, F, R, _Quaxify, call, stage_and_interpret
 from ._values.captured import inject_p
@@ -317,4 +318,4 @@ def _place(eqn: Any) -> str:
     if place is None:
         return ""
     file, line, _, function = place
-    return f"{os.path.basename(file)}:{line} ({function})"
+    return f"{os.path.basename(named_file(file))}:{line} ({function})"

@@ -1,7 +1,9 @@
 """Whole error messages, with the user's own line."""
 
 import pickle
+import sys
 import traceback
+import types
 from typing import Any
 
 import equinox as eqx
@@ -155,6 +157,24 @@ def test_column_and_function():
     place = info.value.location
     assert place.file == __file__ and "kick" in place.function and place.column > 0
     assert str(place).endswith(f"({place.function})")
+
+
+def test_a_notebooks_cell_has_the_name_that_ipython_shows(monkeypatch, capsys):
+    """Jupyter's file of a cell is a number in /tmp, which no reader has seen."""
+
+    def format_code_name(file):
+        return ("Cell", "In[3]") if file == "/tmp/ipykernel_12/345.py" else None
+
+    shell = types.SimpleNamespace(compile=types.SimpleNamespace(format_code_name=format_code_name))
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)  # pyright: ignore[reportArgumentType]
+    cell: dict[str, Any] = {}
+    exec(compile("\ndef kick(a, b):\n    return a + b", "/tmp/ipykernel_12/345.py", "exec"), cell)
+    with pytest.raises(DimensionalityError) as info:
+        sciquax.show(cell["kick"])(M, S)
+    assert str(info.value) == MISMATCH.format(place="  at Cell In[3]:3:11 (kick)")
+    assert "Cell In[3]:3 (kick)" in capsys.readouterr().out
+    assert str(Location("a.py", 3, 0, "f")) == "a.py:3 (f)"
 
 
 def test_bare_number():

@@ -16,7 +16,6 @@ EXAMPLES = [
     ("robertson", 1e-6, "mistaken_kinetics"),
     ("hodgkin_huxley", 1e-3, "(neuron)"),
     ("ornstein_uhlenbeck", 4.0, "ms**0.5'."),
-    ("spring_fit", 3.0, "true 8 N/m"),
     ("thermostat", 1e-8, "Without the area of the walls"),
 ]
 

@@ -28,7 +28,7 @@ from sciquax.structured import (
 from sciquax.units import DimensionalityError, Quantity
 from tests.helpers import assert_raises
 
-from .specimens import SPECIMENS
+from .specimens import SPECIMENS, largest_intermediate
 
 LOWER, MAIN, UPPER = jnp.array([1.0, 2, 3]), jnp.array([10.0, 11, 12, 13]), jnp.array([2.0, 3, 4])
 b = jnp.array([1.0, 2, 3, 5])
@@ -238,6 +238,25 @@ def test_banded_jacobian_from_products():
     operator = lx.FunctionLinearOperator(lambda x: dense @ x, jax.ShapeDtypeStruct((4,), b.dtype))
     out = lx.linear_solve(operator, b, BandedJacobianSolver(1, 1)).value
     np.testing.assert_allclose(out, jnp.linalg.solve(dense, b), rtol=1e-5)
+
+
+def test_no_dense_array_in_a_stiff_solve():
+    """Nothing in Diffrax's program with a tridiagonal Jacobian grows with the square of n."""
+    dfx = pytest.importorskip("sciquax.interop.diffrax")
+    n = 500
+    stencil = SymmetricTridiagonalMatrix(jnp.full(n, -2.0), jnp.ones(n - 1))
+    A = NamedArray(Quantity(stencil, "1/s"), ("row", "position"))
+
+    def solve(start):
+        finder = dfx.VeryChord(1e-5, 1e-5, linear_solver=BandedJacobianSolver(1, 1))
+        return dfx.diffeqsolve(
+            dfx.ODETerm(lambda t, u, A: A.dot(NamedArray(u, ("position",)), "position").array),
+            dfx.Kvaerno3(root_finder=finder), Quantity(0.0, "s"), Quantity(1.0, "min"),
+            Quantity(1.0, "s"), Quantity(start, "K"), A,
+            stepsize_controller=dfx.PIDController(rtol=1e-4, atol=1e-4),
+        ).ys.magnitude  # fmt: skip
+
+    assert largest_intermediate(jax.make_jaxpr(solve)(jnp.ones(n))) <= 20 * n
 
 
 def test_named_and_measured_matrices_show_their_structure():
