@@ -7,12 +7,12 @@ Read the folders in the order a call travels: `_stage` (from a call to a jaxpr a
 """
 
 from ._annotations import Checked as Checked
+from ._autodiff.calls import run as run
 from ._autodiff.jacobians import hessian as hessian, jacfwd as jacfwd, jacrev as jacrev
 from ._autodiff.transforms import (
     grad as grad,
     jvp as jvp,
     linearize as linearize,
-    run as run,
     value_and_grad as value_and_grad,
     vjp as vjp,
 )

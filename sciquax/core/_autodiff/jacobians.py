@@ -8,8 +8,8 @@ import jax.tree_util as jtu
 
 from .._stage.captured_trees import takes_values
 from .._values.kinds import is_value
+from .calls import flat_outputs, named_like, positions_of
 from .tangent_labels import relabel
-from .transforms import _flat, _like, _positions
 
 
 def jacfwd(
@@ -86,8 +86,8 @@ def _jacobian(
 ) -> Callable:
     @takes_values
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        positions = _positions(argnums, args)
-        flat = _flat(fun, kwargs, has_aux)
+        positions = positions_of(argnums, args)
+        flat = flat_outputs(fun, kwargs, has_aux)
         # JAX puts blocks of other shapes where the arguments' leaves were, which a value's own
         # flattening need not bear: it gets the bare leaves.
         structures = {i: jtu.tree_structure(args[i]) for i in positions}
@@ -121,7 +121,7 @@ def _jacobian(
         result = jtu.tree_unflatten(out_tree, rows)
         return (result, aux) if has_aux else result
 
-    return _like(wrapped, fun)
+    return named_like(wrapped, fun)
 
 
 def _with_primal(result: Any) -> Any:

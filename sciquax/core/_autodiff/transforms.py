@@ -10,16 +10,22 @@ from typing import Any, Literal, TypeVar, overload
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
-import numpy as np
 
 from .._stage.captured_trees import takes_values
-from .._stage.quaxify import _Quaxify, call, call_or_stage
-from .._values.kinds import VALUE_TYPES, is_value
-from .._values.mode import MODE, boundary
-from .._values.unit_polymorphic import strip
+from .._values.kinds import is_value
+from .._values.mode import boundary
 from .._values.value import Value
+from .calls import (
+    Static,
+    flat_outputs,
+    held_apart,
+    hold_integers,
+    named_like,
+    of_inexact,
+    positions_of,
+    run,
+)
 from .tangent_labels import align, derivative, label_tangent, relabel, scaled
 
 V = TypeVar("V", bound=Value)
@@ -74,8 +80,8 @@ def value_and_grad(
 
     @takes_values
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        positions = _positions(argnums, args)
-        varied, held = _hold_integers(args)
+        positions = positions_of(argnums, args)
+        varied, held = hold_integers(args)
 
         def scalar(*varied: Any) -> Any:
             result = run(fun, eqx.combine(varied, held), kwargs)
@@ -88,7 +94,7 @@ def value_and_grad(
                         "not defined. Return one of them, or a number computed from them."
                     )
                 return out, aux  # JAX says that this is not a scalar
-            return leaves[0], (_Static(jtu.tree_structure(out)), aux)
+            return leaves[0], (Static(jtu.tree_structure(out)), aux)
 
         (leaf, (structure, aux)), grads = jax.value_and_grad(
             scalar, tuple(positions), True, holomorphic, allow_int
@@ -99,7 +105,7 @@ def value_and_grad(
         grads = grads[0] if isinstance(argnums, int) else grads
         return ((out, aux), grads) if has_aux else (out, grads)
 
-    return _like(wrapped, fun)
+    return named_like(wrapped, fun)
 
 
 def grad(
@@ -130,7 +136,7 @@ def grad(
         value, grads = both(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads
 
-    return _like(wrapped, fun)
+    return named_like(wrapped, fun)
 
 
 @overload
@@ -177,9 +183,9 @@ def jvp(
     """
     primals = tuple(primals)
     tangents, rate = align(primals, tuple(tangents))
-    varied, held = _hold_integers(primals)
-    moves = _held_apart(tangents, held)
-    result = jax.jvp(_flat(fun, {}, has_aux, held), varied, moves, has_aux=True)
+    varied, held = hold_integers(primals)
+    moves = held_apart(tangents, held)
+    result = jax.jvp(flat_outputs(fun, {}, has_aux, held), varied, moves, has_aux=True)
     leaves, tangent_leaves, (structure, aux) = result
     out = jtu.tree_unflatten(structure.item, leaves)
     tangent = label_tangent(out, tangent_leaves, rate)
@@ -207,16 +213,16 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     **Returns** `(value, pushforward)`, and `aux` with `has_aux`. `pushforward` takes tangents as
     [`sciquax.jvp`][] does, and gives the tangent of the output.
     """
-    varied, held = _hold_integers(primals)
+    varied, held = hold_integers(primals)
     leaves, linear, (structure, aux) = jax.linearize(
-        _flat(fun, {}, has_aux, held), *varied, has_aux=True
+        flat_outputs(fun, {}, has_aux, held), *varied, has_aux=True
     )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     @takes_values
     def pushforward(*tangents: Any) -> Any:
         aligned, rate = align(primals, tangents)
-        return label_tangent(out, linear(*_held_apart(aligned, held)), rate)
+        return label_tangent(out, linear(*held_apart(aligned, held)), rate)
 
     return (out, pushforward, aux) if has_aux else (out, pushforward)
 
@@ -252,16 +258,16 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 
     ```
     """
-    varied, held = _hold_integers(primals)
+    varied, held = hold_integers(primals)
     leaves, pullback, (structure, aux) = jax.vjp(
-        _flat(fun, {}, has_aux, held), *varied, has_aux=True
+        flat_outputs(fun, {}, has_aux, held), *varied, has_aux=True
     )
     out = jtu.tree_unflatten(structure.item, leaves)
 
     @takes_values
     def pull(cotangents: Any) -> tuple:
         given, scale = align((out,), (cotangents,), inverse=True)
-        grads = eqx.combine(pullback(_of_inexact(out, given[0])), held)
+        grads = eqx.combine(pullback(of_inexact(out, given[0])), held)
         return tuple(
             jtu.tree_map(
                 lambda x, g: scaled(derivative(None, x, g), scale), arg, g, is_leaf=is_value
@@ -270,105 +276,3 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         )
 
     return (out, pull, aux) if has_aux else (out, pull)
-
-
-def run(
-    fun: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
-    finish: Callable[[Any], Any] = strip,
-) -> Any:
-    """Call a function on values: quaxified, or directly if it uses the values' own attributes.
-
-    **Arguments**: as for [`sciquax.core.call`][].
-    """
-    if MODE.staging:  # as all that the user's function calls
-        return fun(*args, **kwargs)
-    if isinstance(fun, _Quaxify):
-        return call(fun.fn, tuple(args), kwargs, fun.filter_spec, finish)
-    if getattr(fun, "_takes_values", False):
-        return fun(*args, **kwargs)
-    values = [x for x in _leaves((args, kwargs)) if is_value(x)]
-    if not values or any(type(x).own_operators for x in values):
-        return call_or_stage(fun, tuple(args), kwargs, finish)
-    try:
-        return call(fun, tuple(args), kwargs, finish=finish)
-    except AttributeError:  # a tracer has no `.to`: the function knows of values and wants them
-        return call_or_stage(fun, tuple(args), kwargs)
-
-
-def _flat(fun: Callable, kwargs: dict[str, Any], has_aux: bool, held: Any = None) -> Callable:
-    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output.
-
-    It takes what varies of the arguments, if what is `held` of them is given.
-    """
-
-    def flat(*varied: Any) -> Any:
-        result = run(fun, varied if held is None else eqx.combine(varied, held), kwargs)
-        out, aux = result if has_aux else (result, None)
-        leaves, structure = jtu.tree_flatten(out)
-        return leaves, (_Static(structure), aux)
-
-    return flat
-
-
-@jtu.register_static
-class _Static:
-    """A tree structure on its way through a JAX transformation's auxiliary output."""
-
-    def __init__(self, item: Any):
-        self.item = item
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Static) and self.item == other.item
-
-    def __hash__(self) -> int:
-        return hash(self.item)
-
-
-def _hold_integers(args: tuple) -> tuple[tuple, tuple]:
-    """Arguments without the integers in values, such as the places of sparse elements; and those.
-
-    Nothing is differentiated by them; a gradient has the value's own.
-    """
-
-    def varies(x: Any) -> Any:
-        if type(x) not in VALUE_TYPES:
-            return jtu.tree_map(lambda _: True, x)
-        inexact = jtu.tree_map(lambda y: jnp.issubdtype(jnp.result_type(y), jnp.inexact), x)
-        whole_of_integers = not any(jtu.tree_leaves(inexact))  # which JAX refuses, and says so
-        return jtu.tree_map(lambda y: y or whole_of_integers, inexact)
-
-    return eqx.partition(args, jtu.tree_map(varies, args, is_leaf=is_value))
-
-
-def _held_apart(tangents: tuple, held: tuple) -> tuple:
-    """Tangents of what varies alone."""
-    return jtu.tree_map(lambda x, t: t if x is None else None, held, tangents, is_leaf=_is_none)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
-
-
-def _of_inexact(out: Any, cotangents: Any) -> list[Any]:
-    """A cotangent's leaves: of integers in values, such as places, those that say nothing."""
-    held = {id(x) for x in jtu.tree_leaves(_hold_integers((out,))[1])}
-    return [
-        np.zeros(jnp.shape(x), jax.dtypes.float0) if id(x) in held else c
-        for c, x in zip(jtu.tree_leaves(cotangents), jtu.tree_leaves(out), strict=True)
-    ]
-
-
-def _positions(argnums: int | Sequence[int], args: Sequence[Any]) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
-    return [n % len(args) if -len(args) <= n < len(args) else n for n in numbers]
-
-
-def _like(wrapped: Callable, fun: Callable) -> Callable:
-    try:
-        wrapped = functools.wraps(fun)(wrapped)
-    except (AttributeError, TypeError):
-        pass
-    wrapped._takes_values = True  # type: ignore[attr-defined]
-    return wrapped
