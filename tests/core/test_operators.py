@@ -244,3 +244,43 @@ def test_values_that_are_no_arrays_are_equal_as_trees():
     assert (x == Marked(x.array, "b")) is False
     with pytest.raises(ValueError, match="Not an array"):
         _ = x == 1.0
+
+
+def test_a_class_listed_after_comes_before_the_defaults():
+    """`class T(ArrayValue, Mixin)`: quax's values have no operators, so mixins give theirs."""
+
+    class Mixin:
+        def __mod__(self, other):
+            return "remainder"
+
+        def __len__(self):
+            return 7
+
+        def sum(self):
+            return "total"
+
+    class Mixed(Boxed, Mixin):
+        def __len__(self):
+            return 8
+
+    x = Mixed(jnp.asarray(X))
+    assert (x % 2, x.sum(), len(x)) == ("remainder", "total", 8)
+    assert_same(x + 1, jnp.asarray(X) + 1)
+    assert_same(Boxed(jnp.asarray(X)) % 2, jnp.asarray(X) % 2)
+
+
+def test_a_field_may_hold_what_is_no_array():
+    """The arrays alone say on which devices a value is."""
+
+    class Frozen:
+        def __init__(self, *numbers):
+            self.numbers = numbers
+
+    class Stored(Boxed):
+        def aval(self):
+            return aval_of(jnp.asarray(self.array.numbers))
+
+        def materialise(self):
+            return jnp.asarray(self.array.numbers)
+
+    assert_same(Stored(Frozen(1.0, 2.0)) * jnp.array([3.0, 4.0]), jnp.array([3.0, 8.0]))

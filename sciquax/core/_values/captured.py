@@ -75,7 +75,8 @@ def typeof_aval(value: Any) -> Any:
         aval = aval_of_struct(struct_of(aval))
     if not aval.sharding.mesh.empty:
         return aval
-    return on_mesh_of(aval, [*map(aval_of, taken_apart(value)[0])])
+    arrays = [x for x in taken_apart(value)[0] if isinstance(x, (jax.Array, jax.ShapeDtypeStruct))]
+    return on_mesh_of(aval, [*map(aval_of, arrays)])
 
 
 def _refuse(*_, tree, **__):

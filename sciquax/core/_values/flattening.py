@@ -10,9 +10,10 @@ import jax.tree_util as jtu
 
 from .._compat.modules import ModuleMeta, construct
 from .._compat.registries import dataclass_registration, pytree_registration
-from .array_methods import NAMES
+from .array_methods import NAMES, ArrayMethods
 from .kinds import add_value_type, adopt_arguments
 from .mode import leaving
+from .operators import Operators
 
 
 @dataclass_transform(field_specifiers=(dataclasses.field, eqx.field))
@@ -59,6 +60,7 @@ class ValueMeta(ModuleMeta):
             made._of_one_leaf = _flatten_functions(leaves, static)[::2]
         if leaves:
             made._leaf_names = leaves
+        _prefer_mixins(made)
         add_value_type(made)
         return made
 
@@ -76,6 +78,19 @@ class ValueMeta(ModuleMeta):
             except Exception as error:
                 leaving(error)
                 raise
+
+
+def _prefer_mixins(made: Any) -> None:
+    """Put operators and methods of classes listed after `ArrayValue` before the default ones."""
+    mro = made.__mro__
+    family = next((c for c in mro if ArrayMethods in c.__bases__), made)
+    mixins = [c for c in mro[mro.index(family) :] if c not in family.__mro__]
+    for name in _DEFAULTS.intersection(name for c in mixins for name in vars(c)):
+        if next(c for c in mro if name in vars(c)) in (ArrayMethods, Operators):
+            setattr(made, name, next(vars(c)[name] for c in mixins if name in vars(c)))
+
+
+_DEFAULTS = NAMES | {n for n, x in vars(Operators).items() if n[:2] == "__" and callable(x)}
 
 
 def _annotated(namespace: dict[str, Any]) -> list[str]:
