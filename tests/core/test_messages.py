@@ -92,6 +92,7 @@ def test_long_input_is_cut():
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize(
     "call, message",
     [
