@@ -179,6 +179,24 @@ def test_iterative_solves_of_functions(name):
     assert [(t.value, str(t.unit)) for t in trusted] == [(1e-6, "newton")]
 
 
+def test_iterative_solve_of_a_tree_whose_leaves_measure_different_things():
+    """A force and a torque on a beam's end: coupled, symmetric in energies, a zero cotangent."""
+    force, torque = Quantity(2.0, "kN"), Quantity(jnp.float32(3e3), "N*mm")
+    k, c, d = Quantity(5.0, "N/mm"), Quantity(-7.0, "N/rad"), Quantity(9.0, "N*m/rad")
+
+    def moved(f, m, k, c, d):
+        return iterative.cg(lambda x: (k * x[0] + c * x[1], c * x[0] + d * x[1]), (f, m))[0]
+
+    numbers = [x.to_base_units().m for x in (force, torque, k, c, d)]
+    place, angle = jax.jit(quaxify(moved))(force, torque, k, c, d)
+    K = jnp.array([[numbers[2], numbers[3]], [numbers[3], numbers[4]]])
+    expected = jnp.linalg.solve(K, jnp.array(numbers[:2]))
+    np.testing.assert_allclose([place.m_as("m"), angle.m_as("rad")], expected, rtol=1e-4)
+    slope = jax.jit(quaxify(jax.grad(lambda f, *rest: moved(f, *rest)[0] ** 2)))
+    found = slope(force, torque, k, c, d).m_as("m**2/N")
+    np.testing.assert_allclose(found, 2 * expected[0] * jnp.linalg.inv(K)[0, 0], rtol=1e-4)
+
+
 def test_products_over_windows():
     def product(x, start=1.0, padding="VALID"):
         return lax.reduce_window(x, start, lax.mul, (2,), (1,), padding)

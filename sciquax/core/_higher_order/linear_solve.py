@@ -14,7 +14,7 @@ from .._interpret import interpret
 from .._values.common_type import convert_to
 from .._values.kinds import VALUE_TYPES
 from .._values.types import convert, flatten, regroup, type_of, unflatten
-from .._values.unit_polymorphic import strip
+from .._values.unit_polymorphic import UnitPolymorphic, strip
 
 
 def custom_linear_solve(
@@ -38,6 +38,16 @@ def custom_linear_solve(
         lambda leaves: run(bodies.solve, solve_consts, unflatten(b_types, leaves)), flatten(b)
     )
     x_types = [type_of(x) for x in solution]
+    if any(type(x) is UnitPolymorphic for x in b):  # a cotangent that is zero: as A's image is
+        image = jax.eval_shape(
+            lambda leaves: run(bodies.matvec, matvec_consts, unflatten(x_types, leaves)),
+            [a for x in solution for a in jtu.tree_leaves(x)],
+        )
+        b = [
+            convert_to(x, type_of(y).example()) if type(x) is UnitPolymorphic else x
+            for x, y in zip(b, image, strict=True)
+        ]
+        b_types = [type_of(x) for x in b]
 
     try:
         jax.eval_shape(

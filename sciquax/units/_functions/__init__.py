@@ -8,6 +8,7 @@ from . import (  # enrol their rules
     angles as angles,
     creation as creation,
     histograms as histograms,
+    iterative as iterative,
     linalg as linalg,
     lineax as lineax,
     numpy as numpy,

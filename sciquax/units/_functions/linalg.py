@@ -1,25 +1,20 @@
 """`jax.numpy.linalg` and `jax.scipy.linalg`: a matrix has one unit for all its elements."""
 
 import inspect
-from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg as iterative
-from jax import lax
 
-from sciquax.core import MODE, aval_of, convert_to
-from sciquax.core.internal import add_hook
+from sciquax.core import aval_of, convert_to
 
 from .._quantity.arithmetic import as_number, multiplicative, unify
 from .._quantity.base import magnitude_of, own_unit, wrap
 from .._unit.convert import convert
 from .._unit.errors import DimensionalityError
 from .._unit.unit import dimensionless
-from .._wrapping.unit_primitives import Role, unit_given_p, unit_taken_p, unit_tangent_p
 from .signature import call, enrol, only_nested, rule
 
 LINALG, SCIPY = "jax.numpy.linalg", "jax.scipy.linalg"
@@ -249,61 +244,3 @@ enrol("sciquax.sparse", "incomplete_inverse", "a:a -> 1/a")
 enrol("sciquax.sparse", "eigsh", "a:a, sigma:a -> a,")
 for _name in ("cg", "gmres", "bicgstab"):
     _iterative(_name)
-
-
-def _of_function(original: Any) -> Any:
-    """`gmres(A, b)` of a function: on numbers, in the units that A takes and gives.
-
-    What A makes of numbers says what it multiplies units by: x is in b's unit over that. A tangent
-    and a cotangent, which are such systems too, have units of their own. JAX's own code for `cg`
-    works on quantities where only A and b are given.
-    """
-    name = original.__name__
-
-    def solve(
-        A: Any, b: Any, x0: Any = None, *, atol: Any = 0.0, M: Any = None, **options: Any
-    ) -> Any:
-        exact = isinstance(atol, (int, float)) and atol == 0
-        known = not MODE.staging or hasattr(A, "shape") or not callable(A)
-        alone = name == "cg" and exact and x0 is None and M is None
-        if known or alone or not isinstance(b, jax.Array):
-            return original(A, b, x0, atol=atol, M=M, **options)
-        own, same, ratio = (Role(name, "b", False, dimensionless(), p, not p) for p in _POWERS)
-        like = lax.stop_gradient(b), lax.stop_gradient(A(jnp.ones(b.shape, b.dtype)))
-
-        def number(argument: str, x: Any, *powers: int) -> Any:
-            role = Role(name, argument, True, dimensionless(), powers)
-            return lax.stop_gradient(unit_taken_p.bind(jnp.asarray(x), *like, role=role))
-
-        atol = atol if exact else number("atol", atol, 1, 0)
-        x0 = None if x0 is None else number("x0", x0, 1, -1)
-        given: list[Any] = []
-
-        def of(times: Callable[[Any], Any], b: Any, start: Any = None) -> Any:
-            image = times(jnp.ones(b.shape, b.dtype))
-
-            def precondition(r: Any, M: Any = M) -> Any:
-                apply: Callable[[Any], Any] = M if callable(M) else M.__matmul__
-                return unit_taken_p.bind(apply(unit_given_p.bind(r, b, role=same)), role=own)
-
-            x, info = original(
-                lambda v: unit_tangent_p.bind(times(v), image, role=own, taken=True),
-                unit_taken_p.bind(b, role=own),
-                start,
-                atol=atol,
-                M=None if M is None else precondition,
-                **options,
-            )
-            given.append(info)
-            return unit_given_p.bind(x, b, image, role=ratio)
-
-        x = lax.custom_linear_solve(A, b, partial(of, start=x0), of)
-        info = None if given[0] is None else jnp.where(jnp.isnan(x).any(), -1, 0)
-        return x, info
-
-    return solve
-
-
-_POWERS = ((), (1,), (1, -1))
-for _name in ("cg", "gmres", "bicgstab"):
-    add_hook(getattr(iterative, _name), _of_function)
