@@ -59,10 +59,10 @@ def test_what_is_no_unit_is_refused_at_once(text):
         lambda: Quantity[text],
         lambda: json.loads(in_file, object_hook=decode),
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises((ValueError, TypeError, UndefinedUnitError)) as caught:
             way()
-        assert time.perf_counter() - start < 0.3
+        assert time.process_time() - start < 0.3
         assert len(str(caught.value)) < 500 and not isinstance(caught.value, AssertionError)
 
 

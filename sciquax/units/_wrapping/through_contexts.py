@@ -99,7 +99,7 @@ def _pushforward(primals: Any, tangents: Any, *, order: tuple[int, ...], **param
 
 
 def _batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> Any:
-    if any(dim is not batching.not_mapped for dim in dims[1:]):
+    if any(dim is not None for dim in dims[1:]):  # what JAX calls not mapped
         raise TypeError(
             "A context's parameter that `jax.vmap` maps over is not one number: map over "
             "conversions outside of `quaxify`."
