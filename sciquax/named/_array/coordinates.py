@@ -248,7 +248,7 @@ class Beside(NamedTuple):
         return self.dims == other.dims and self.held.same(other.held)
 
 
-def single(value: float) -> Beside:
+def single(value: Any) -> Beside:
     """A number beside an array, such as which quantile it is."""
     return Beside((), Coordinate(np.asarray(value, float)))
 
