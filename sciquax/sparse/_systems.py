@@ -7,13 +7,14 @@ from typing import Any
 import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
+from jax import lax
 
 from sciquax._storage.lu_factor import Kind, LuFactor
 from sciquax.core import RuleError, describe, register_rule, strip
 
 from ._array import BCOO
 from ._host import direct
-from ._host.factor_cache import Incomplete
+from ._host.factor_cache import Definite
 from ._indices import array_of, data_of, in_batch
 
 Operands = Sequence[Any]
@@ -51,7 +52,7 @@ def solution(
     b: Any,
     function: str,
     transposed: bool = False,
-    incomplete: Incomplete | None = None,
+    incomplete: direct.Kind = None,
 ) -> Any:
     """For right-hand sides of shape (*batch, n, columns)."""
     mat, n = _matrix(a, function), a.aval().shape[-1]
@@ -74,7 +75,7 @@ def solution(
     return x.reshape(*batch, *x.shape[1:]).astype(dtype)
 
 
-def _solve(a: Any, b: Any) -> Any:
+def _solve(a: Any, b: Any, kind: direct.Kind = None) -> Any:
     """Direct, by SuperLU: one factorisation for all right-hand sides of a matrix."""
     if not isinstance(a, BCOO) or isinstance(b, BCOO):
         raise RuleError(
@@ -83,13 +84,38 @@ def _solve(a: Any, b: Any) -> Any:
         )
     b = array_of(b)
     if b.ndim == 1:
-        return solution(a, b[:, None], "solve")[..., 0]
-    return solution(a, b, "solve")
+        return solution(a, b[:, None], "solve", incomplete=kind)[..., 0]
+    return solution(a, b, "solve", incomplete=kind)
 
 
-def _scipy_solve(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
-    """Whatever is assumed of the matrix: both of its triangles are read."""
-    return _solve(a, b)
+def _scipy_solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Any:
+    """Of one triangle, where the caller assumes that it says the whole."""
+    if not isinstance(a, BCOO) or assume_a != "pos":
+        return _solve(a, b)
+    return _solve(_of_triangle(a, lower), b, Definite())
+
+
+def _of_triangle(a: BCOO, lower: bool) -> BCOO:
+    """The Hermitian matrix of one triangle, with the derivative of the whole one, as JAX has it."""
+    half = _half(a, lower, False)
+    inner, data = half.indices[..., 0] != half.indices[..., 1], data_of(half)
+    other = jnp.where(inner, data.conj(), jnp.zeros((), data.dtype))
+    data, indices = [data, other], [half.indices, half.indices[..., ::-1]]
+    data = [lax.stop_gradient(x) for x in data]
+    if jnp.issubdtype(a.dtype, jnp.inexact):
+        data.append(data_of(a) - lax.stop_gradient(data_of(a)))
+        indices.append(a.indices)
+    shape = half.aval().shape
+    return BCOO(jnp.concatenate(data, -1), jnp.concatenate(indices, -2), shape)
 
 
 def _slogdet(a: Any, *, method: str | None = None) -> Any:
@@ -160,7 +186,25 @@ def _lu(primitive: Any, operands: Operands, params: Params) -> Any:
     return [LuFactor(a, _KIND), order, order]
 
 
+_INSTEAD = {
+    "cholesky": "`jax.scipy.linalg.solve(A, b, assume_a='pos')` and `jnp.linalg.slogdet(A)`",
+    "eigh": "`sciquax.sparse.eigsh(A, k)`",
+}
+
+
+def _factored(primitive: Any, operands: Operands, params: Params) -> Any:
+    """What is dense, or whose places nobody knows before."""
+    (a,) = operands
+    if a.may_materialise():
+        return NotImplemented
+    raise RuleError(
+        f"`{primitive.name}` of {describe(a)} would need the elements that are not stored.",
+        f"Use {_INSTEAD[primitive.name]}, pass `allow_materialise=True`, or call its `todense()`.",
+    )
+
+
 register_rule(BCOO, jnp.linalg.solve, _solve)
+register_rule(BCOO, [*_INSTEAD], _factored)
 register_rule(BCOO, jsp.linalg.solve, _scipy_solve)
 register_rule(BCOO, jnp.linalg.slogdet, _slogdet)
 register_rule(BCOO, jnp.linalg.det, _det)

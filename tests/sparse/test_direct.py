@@ -147,6 +147,27 @@ def test_singular():
     close(tuple(quaxify(jnp.linalg.slogdet)(singular)), (jnp.zeros(()), jnp.asarray(-jnp.inf)))
 
 
+def test_positive_definite():
+    """By one triangle, whatever the other one is, with the derivative of the whole matrix."""
+    half = np.tril(FULL, -1)
+    M = half @ half.T + np.diag([2.0, 3.0, 4.0, 5.0, 6.0])
+
+    def f(M, lower):
+        return jnp.sum(jsp.linalg.solve(M, b, lower=lower, assume_a="pos") * V[0])
+
+    def solve_and_grad(lower):
+        return jax.jit(lambda M: sciquax.value_and_grad(lambda M: f(M, lower))(M))
+
+    for lower, given in ((True, np.tril(M)), (False, M + half)):
+        dense, triangle = jnp.asarray(given, jnp.float32), BCOO.from_scipy(sp.coo_array(given))
+        triangle = triangle.with_payload(triangle.data.astype(jnp.float32))
+        value, slope = solve_and_grad(lower)(triangle)
+        expected, whole = jax.value_and_grad(f)(dense, lower)
+        close((value, slope.todense()), (expected, jnp.where(dense == 0, 0, whole)), 1e-3)
+    indefinite = triangle.with_payload(-triangle.data)
+    assert jnp.isnan(solve_and_grad(False)(indefinite)[0])
+
+
 def test_one_factorisation(monkeypatch):
     """For right-hand sides in columns, in turn, by `vmap`, in a loop, and in the backward pass."""
     made = []
@@ -194,6 +215,13 @@ def test_what_is_refused():
         "`solve` takes a sparse matrix and an array, not BCOO(f32[5,5], nse=13) and "
         "BCOO(f32[5,5], nse=13).\n{place}\n"
         "The solution is dense where that is sparse: call its `todense()`.",
+    )
+    assert_raises(
+        RuleError,
+        lambda: quaxify(lambda a: jsp.linalg.cho_factor(a))(A),  # HERE
+        "`cholesky` of BCOO(f32[5,5], nse=13) would need the elements that are not stored.\n"
+        "{place}\nUse `jax.scipy.linalg.solve(A, b, assume_a='pos')` and "
+        "`jnp.linalg.slogdet(A)`, pass `allow_materialise=True`, or call its `todense()`.",
     )
 
 

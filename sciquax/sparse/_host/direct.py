@@ -14,8 +14,11 @@ from jax.interpreters import ad
 
 from sciquax.core.internal import ShapedArray
 
-from .factor_cache import Incomplete, factors
+from .factor_cache import Definite, Incomplete, factors
 from .host_primitive import host_primitive, length
+
+Kind = Incomplete | Definite | None
+"""Of factors: of any matrix, unless it says otherwise."""
 
 _COLUMNS = 64
 """Of the inverse that are computed at a time, for the derivative of a determinant."""
@@ -34,7 +37,7 @@ def _solve_avals(data: Any, places: Any, b: Any, **params: Any) -> list[Any]:
 
 
 def _solve_on_host(
-    data: Any, places: Any, b: Any, *, transposed: bool, incomplete: Incomplete | None
+    data: Any, places: Any, b: Any, *, transposed: bool, incomplete: Kind
 ) -> list[Any]:
     """One factorisation for each matrix; one solution for all right-hand sides of one matrix."""
     n, count = b.shape[1], length(data, places, b)
@@ -58,13 +61,13 @@ def solve(
     places: Any,
     b: Any,
     transposed: bool = False,
-    incomplete: Incomplete | None = None,
+    incomplete: Kind = None,
 ) -> Any:
     """The solution of systems with a sparse matrix, or with its transpose.
 
     With incomplete factors an approximation, which has no derivatives by the elements.
     """
-    if incomplete is not None:
+    if isinstance(incomplete, Incomplete):
         data = lax.stop_gradient(data)
     return solve_p.bind(data, places, b, transposed=transposed, incomplete=incomplete)[0]
 

@@ -22,13 +22,17 @@ class Incomplete(NamedTuple):
     fill_factor: float
 
 
+class Definite(NamedTuple):
+    """Factors of a Hermitian matrix, which is singular to us unless it is positive definite."""
+
+
 class Factors(NamedTuple):
     """A matrix, and SuperLU's object; None if it is singular."""
 
     n: int
     places: np.ndarray
     data: np.ndarray
-    incomplete: Incomplete | None
+    incomplete: Incomplete | Definite | None
     superlu: Any
 
     def are_of(self, n: int, places: np.ndarray, data: np.ndarray, incomplete: Any) -> bool:
@@ -53,7 +57,7 @@ _lock = threading.Lock()
 
 
 def factors(
-    n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | None = None
+    n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | Definite | None = None
 ) -> Factors:
     """The factors of an n x n matrix of these elements. Duplicates add up; padding is left out."""
     with _lock:
@@ -81,7 +85,7 @@ def matrix_of(n: int, places: np.ndarray, data: np.ndarray) -> Any:
     return scipy.sparse.csc_matrix((data, (rows, columns)), shape=(n, n))
 
 
-def _factorised(n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomplete | None) -> Any:
+def _factorised(n: int, places: np.ndarray, data: np.ndarray, incomplete: Any) -> Any:
     from scipy.sparse.linalg import spilu, splu
 
     mat = matrix_of(n, places, data)
@@ -89,11 +93,27 @@ def _factorised(n: int, places: np.ndarray, data: np.ndarray, incomplete: Incomp
     try:
         if incomplete is None:
             return splu(mat, permc_spec=order)
+        if isinstance(incomplete, Definite):
+            return _if_definite(
+                splu(
+                    mat,
+                    permc_spec="MMD_AT_PLUS_A",
+                    diag_pivot_thresh=0.0,
+                    options={"SymmetricMode": True},
+                )
+            )
         # of a symmetric matrix, nearly symmetric factors, as conjugate gradients want
         symmetric = {"diag_pivot_thresh": 0.0} if order == "MMD_AT_PLUS_A" else {}
         return spilu(mat, **incomplete._asdict(), permc_spec=order, **symmetric)
     except RuntimeError:  # exactly singular
         return None
+
+
+def _if_definite(superlu: Any) -> Any:
+    """Factors L and D L*, by pivots on the diagonal: D is positive only of such a matrix."""
+    pivots = superlu.U.diagonal()
+    symmetric = np.array_equal(superlu.perm_r, superlu.perm_c)
+    return superlu if symmetric and (pivots.real > 0).all() else None
 
 
 def _order(mat: Any) -> str:
