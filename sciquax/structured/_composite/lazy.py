@@ -21,6 +21,7 @@ from .._matrix.matrix import aligned
 from .._matrix.properties import surviving
 from .._matrix.solve import solve
 from .implicit import ImplicitMatrix, OfMatrices
+from .product_pair import ProductPair
 from .shifted import ShiftedKronecker
 
 
@@ -143,8 +144,8 @@ class SumMatrix(OfMatrices):
     the bordered systems that they are Schur complements of (the Sherman-Morrison-Woodbury identity,
     Golub and Van Loan, section 2.1.4). A positive definite Toeplitz matrix and a diagonal have one
     by conjugate gradients, which is not a number where these do not converge; a Kronecker product
-    and a multiple of the identity by their factors' spectra. Others are for
-    `jax.scipy.sparse.linalg.cg` and `gmres`.
+    and a multiple of the identity by their factors' spectra, two Kronecker products as one and a
+    Kronecker sum. Others are for `jax.scipy.sparse.linalg.cg` and `gmres`.
     """
 
     left: Any = leaf(core_ndim=2)
@@ -202,16 +203,21 @@ class SumMatrix(OfMatrices):
                     return ShiftedKronecker(matrix, other.diagonal()[..., 0])
         return None
 
+    def by_factors(self) -> ShiftedKronecker | ProductPair | None:
+        """The same as what is solved factor by factor, if it is that."""
+        shifted = self.shifted()
+        return ProductPair.of(self.left, self.right) if shifted is None else shifted
+
     def can_solve(self) -> bool:
-        return any(x() is not None for x in (self.shifted, self._plus_diagonal, self._bordered))
+        return any(x() is not None for x in (self.by_factors, self._plus_diagonal, self._bordered))
 
     def inverse_diagonal(self) -> Any:
         shifted = self.shifted()
         return NotImplemented if shifted is None else shifted.inverse_diagonal()
 
     def solve(self, b: Any) -> Any:
-        if (shifted := self.shifted()) is not None:
-            return shifted.solve(b)
+        if (factors := self.by_factors()) is not None:
+            return factors.solve(b)
         if (definite := self._plus_diagonal()) is not None:
             matrix, d = definite
             x, holds = matrix.iterated(d, b)
@@ -225,8 +231,8 @@ class SumMatrix(OfMatrices):
 
     def slogdet(self) -> Any:
         """By the matrix determinant lemma."""
-        if (shifted := self.shifted()) is not None:
-            return shifted.slogdet()
+        if (factors := self.by_factors()) is not None:
+            return factors.slogdet()
         found = self._bordered()
         own = NotImplemented if found is None else found[0].slogdet()
         if found is None or own is NotImplemented:

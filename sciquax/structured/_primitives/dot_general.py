@@ -144,6 +144,10 @@ def _paired(a: _Side, b: _Side) -> Any:
 
 def _two(lhs: _Side, rhs: _Side) -> Any:
     """Two structured matrices with the same batch axes in front."""
+    if lhs.ndim == rhs.ndim == 2 and len(lhs.batch) == len(lhs.contract) == 1:
+        same_order = lhs.batch == rhs.batch
+        both = operations.hadamard(*aligned(lhs.x, rhs.x if same_order else rhs.x.transpose()))
+        return both if both is NotImplemented else reduce_sum(both, lhs.contract)
     leading = tuple(range(len(lhs.batch)))
     if lhs.batch != leading or rhs.batch != leading:
         return NotImplemented
