@@ -256,15 +256,18 @@ def test_a_class_listed_after_comes_before_the_defaults():
         def __len__(self):
             return 7
 
+        def __abs__(self):
+            return "hidden"
+
         def sum(self):
             return "total"
 
-    class Mixed(Boxed, Mixin):
-        def __len__(self):
-            return 8
+    class Mixed(Boxed, Mixin):  # pyright: ignore[reportIncompatibleMethodOverride]
+        def __abs__(self):
+            return "size"
 
     x = Mixed(jnp.asarray(X))
-    assert (x % 2, x.sum(), len(x)) == ("remainder", "total", 8)
+    assert (x % 2, x.sum(), len(x), abs(x)) == ("remainder", "total", 7, "size")
     assert_same(x + 1, jnp.asarray(X) + 1)
     assert_same(Boxed(jnp.asarray(X)) % 2, jnp.asarray(X) % 2)
 

@@ -236,6 +236,7 @@ def test_jit_returns_single_values_and_traces_once_for_them():
         jnp.arange(12.0).reshape(6, 2), ("t", "x"),
         {"t": np.arange(6) * 0.1, "x": ["p", "q"], "run": 3},
     )  # fmt: skip
+    out: dict[str, NamedArray] = {}
     for i in range(5):
         a, b = series.isel(t=i), series.isel(t=i + 1)
         out, expected = pair(a, b), {"difference": a - b, "last": a.isel(x=-1), "read": b.isel(x=1)}
@@ -244,7 +245,8 @@ def test_jit_returns_single_values_and_traces_once_for_them():
             for key, coord in value.coords.items():
                 np.testing.assert_array_equal(out[name].coord(key).array, coord.array)
     assert "t" not in out["difference"].coords and len(traced) == 2  # once with the labels of x
-    equal = pair(a, series.isel(t=4))  # the same value beside both is kept
+    last = series.isel(t=4)
+    equal = pair(last, last)  # the same value beside both is kept
     assert float(equal["difference"].coord("t").array) == 0.4 and len(traced) == 4
     where = named.jit(lambda a: a * float(a.coord("t").array))  # asks: traced for each
     assert [float(where(series.isel(t=i)).isel(x=1).array) for i in (1, 2)] == pytest.approx(

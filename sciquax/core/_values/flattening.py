@@ -31,7 +31,7 @@ class ValueMeta(ModuleMeta):
 
     _unflattened_by: str | None
     _leaf_names: tuple[str, ...] | None = None
-    _of_one_leaf: tuple[Callable[..., Any], Callable[..., Any]] | None
+    _of_one_leaf: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def __new__(
         cls,
