@@ -85,7 +85,7 @@ def test_checkpoints_of_before(tmp_path):
     )
     tree = before()
     like = {**jax.tree.map(jnp.zeros_like, tree), "number": 0.0}
-    told = "keys, names, structure and units within values are taken from `like`"
+    told = "Keys, names, structure and units within values are taken from `like`"
     with pytest.warns(UserWarning, match=told):
         assert_same(orbax.restore(tmp_path / "a", like), tree)
     with pytest.warns(UserWarning, match=told):

@@ -313,7 +313,7 @@ def test_equinox_files_of_before():
     tree = before()
     like = {**jax.tree.map(jnp.zeros_like, tree), "number": 0.0}
     path = FILES / "before_types.eqx"
-    told = "what they are, their units and names, is taken from `like`.*\\['named'\\] NamedArray"
+    told = "Their types, units and names are taken from `like`.*\\['named'\\] NamedArray"
     with pytest.warns(UserWarning, match=told):
         assert_same(tree_deserialise_leaves(path, like), tree)
     in_metres = {**like, "x": Quantity(jnp.zeros(2), "m")}
