@@ -98,6 +98,15 @@ def test_notebooks_hold_no_outputs(file):
 
 
 @pytest.mark.same_everywhere
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
+def test_code_fits_the_sites_column(page):
+    """What fits at 1280 pixels; `tests/test_site.py` measures it in a browser."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = re.findall(r"^```python[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert [line for block in code for line in block.splitlines() if len(line) > 78] == []
+
+
+@pytest.mark.same_everywhere
 def test_versions_agree():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "version"
