@@ -376,8 +376,8 @@ def test_values_show_their_numbers_and_gradients_of_several_arrays_are_refused()
     with pytest.raises(TypeError) as info:
         sciquax.grad(lambda x: Pair(x, 2 * x))(jnp.float32(1.0))
     assert str(info.value).splitlines()[0] == (
-        "A gradient of `Pair`, which has 2 arrays, is not defined. Return one of them, or what is "
-        "computed of them."
+        "A gradient of `Pair`, which has 2 arrays, is not defined. Return one of them, or a "
+        "number computed from them."
     )
 
 
