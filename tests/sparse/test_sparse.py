@@ -444,7 +444,6 @@ def test_what_is_refused():
         lambda A: jnp.pad(A, 1, constant_values=1.0),
         lambda A: 1.0 / A,
         jnp.linalg.inv,
-        lambda A: lax.scan(lambda c, r: (c, r), 0.0, A),
         lambda A: A**0,
     ):
         with pytest.raises(RuleError):
