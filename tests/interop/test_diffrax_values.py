@@ -173,7 +173,9 @@ def test_structured_state_refuses_what_does_not_fit_in_it():
 )
 def test_values_that_do_not_add_by_parts_are_refused(make):
     value = make()
-    with pytest.raises(RuleError, match=f"got a `{type(value).__name__}` in `y0`: a sum of two is"):
+    with pytest.raises(
+        RuleError, match=f"cannot step a `{type(value).__name__}` in `y0`: the arrays of"
+    ):
         solve(value, 2.0, t0=0.0, t1=1.0, dt0=0.25)
 
 
