@@ -250,20 +250,20 @@ def test_a_class_listed_after_comes_before_the_defaults():
     """`class T(ArrayValue, Mixin)`: quax's values have no operators, so mixins give theirs."""
 
     class Mixin:
-        def __mod__(self, other):
+        def __mod__(self, other) -> Any:
             return "remainder"
 
-        def __len__(self):
+        def __len__(self) -> Any:
             return 7
 
-        def __abs__(self):
+        def __abs__(self) -> Any:
             return "hidden"
 
-        def sum(self):
+        def sum(self) -> Any:
             return "total"
 
     class Mixed(Boxed, Mixin):  # pyright: ignore[reportIncompatibleMethodOverride]
-        def __abs__(self):
+        def __abs__(self) -> Any:
             return "size"
 
     x = Mixed(jnp.asarray(X))
