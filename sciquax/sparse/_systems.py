@@ -98,7 +98,7 @@ def _scipy_solve(
     check_finite: bool = True,
     assume_a: str = "gen",
 ) -> Any:
-    """Of one triangle, where the caller assumes that it says the whole."""
+    """Solve from one triangle if `assume_a="pos"` says that it determines the matrix."""
     if not isinstance(a, BCOO) or assume_a != "pos":
         return _solve(a, b)
     return _solve(_of_triangle(a, lower), b, Definite())
@@ -193,7 +193,7 @@ _INSTEAD = {
 
 
 def _factored(primitive: Any, operands: Operands, params: Params) -> Any:
-    """What is dense, or whose places nobody knows before."""
+    """Leave factors to the default if the matrix may become dense; else say what to call."""
     (a,) = operands
     if a.may_materialise():
         return NotImplemented

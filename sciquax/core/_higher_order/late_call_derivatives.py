@@ -132,7 +132,7 @@ class Derivative(LateCall):
 
 
 def _paired(results: Callable[..., list[Any]], at: list[Any], cotangents: list[Any]) -> Any:
-    """What cotangents of another type than the results' (dense, of sparse results) say of them."""
+    """The sum of results times cotangents of another type, as dense ones of sparse results."""
     pair = quaxify(lambda x, c: jnp.sum(x * c))
     return sum(map(pair, results(*at), cotangents))
 
@@ -159,7 +159,7 @@ def _varies(x: Any) -> bool:
 
 
 def _innermost(x: Any) -> Any:
-    """What labels are on: a value that has more leaves than the array inside is itself."""
+    """The value under labels: a value with more leaves than the array inside is itself."""
     while type(x := strip(x)) in VALUE_TYPES and x.payload is not None:
         inside = getattr(x, x.payload)
         if len(jtu.tree_leaves(inside)) != len(jtu.tree_leaves(x)):

@@ -213,7 +213,7 @@ def _whole(kept: _Kept, parts: list[Any], given: tuple[Any, ...], names: list[st
 
 
 def _in_leaves(kept: _Kept) -> Callable[..., list[Any]]:
-    """What is compiled, which returns arrays. How to make the result of them is noted."""
+    """Compile the call to return arrays, and note how its result is made of them."""
 
     def leaves_of(*dynamic: Any) -> list[Any]:
         out = kept.whole(*dynamic)

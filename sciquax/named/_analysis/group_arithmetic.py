@@ -99,7 +99,7 @@ def without_groups(
 def _of_each(
     a: Any, other: Any, into: str, name: str, codes: np.ndarray, labels: Coordinate
 ) -> Any:
-    """What belongs to each place's group, along the name of the places instead of the groups'."""
+    """The entry of each place's group, along the name of the places instead of the groups'."""
     if (codes < 0).any():
         raise CoordinateError(
             f"Some places along {name!r} are in no group.", "Leave them out first."

@@ -36,7 +36,7 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
 _OF_SPANS: dict[Any, Callable[..., Any]] = {
     jnp.sum: np.sum, jnp.cumsum: np.cumsum, jnp.nansum: np.nansum, jnp.nancumsum: np.nancumsum
 }  # fmt: skip
-"""What else there is of spans of time."""
+"""Further functions of spans of time."""
 
 _MIDDLES = {jnp.mean: np.mean, jnp.median: np.median} | {
     jnp.nanmean: np.nanmean, jnp.nanmedian: np.nanmedian

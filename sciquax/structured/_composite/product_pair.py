@@ -58,7 +58,7 @@ class ProductPair(NamedTuple):
         return pick(a, c), pick(b, d), pick(c, a), pick(d, b)
 
     def _reduced(self) -> tuple[Any, Any, KroneckerSumMatrix]:
-        """What kron(c, b) or its Cholesky factor is made of, and the Kronecker sum."""
+        """The factors of kron(c, b) or of its Cholesky factor, and the Kronecker sum."""
         a, b, c, d = self._ordered()
         if not self._definite():
             inner = [jnp.linalg.solve(c, a), jnp.linalg.solve(b, d)]

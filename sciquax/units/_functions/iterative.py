@@ -56,7 +56,7 @@ def _is_zero(x: Any) -> bool:
 
 
 def _images(times: Callable[[Any], Any], b: Any) -> list[Any]:
-    """What A makes of ones in one leaf and literal zeros in the others, for each leaf."""
+    """The results of A for ones in one leaf and literal zeros in the others, for each leaf."""
     leaves, tree = jtu.tree_flatten(b)
     found: list[Any] = []
     for j in range(len(leaves)):
