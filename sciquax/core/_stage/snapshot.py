@@ -209,7 +209,7 @@ class Snapshot:
         self._vet(found)
 
     def _vet(self, x: Any) -> None:
-        """Accept what cannot change without another check failing."""
+        """Accept an object that cannot change without another check failing."""
         if isinstance(x, _CONSTANTS) or (isinstance(x, jax.Array) and not _is_tracer(x)):
             return
         if type(x) in VALUE_TYPES:
@@ -251,7 +251,7 @@ class Snapshot:
         raise Unseen
 
     def _vet_held(self, x: Any) -> None:
-        """Vet what a library's callable was made of: the functions of a user's that it calls."""
+        """Vet the parts of a library's callable: the user's functions that it calls."""
         if id(x) in self._library:
             return
         self._library.add(id(x))
