@@ -1,4 +1,4 @@
-"""Root finders and adjoints of the user's own: they run on numbers, once it is known that they may.
+"""Root finders and adjoints of the user's own: tried on quantities, they then run on numbers.
 
 Diffrax hands them magnitudes in working units. When JAX traces them they are first tried on
 quantities, whose arithmetic is checked as that of any code: what adds a number of its own to the
@@ -36,7 +36,7 @@ def checked_adjoint(adjoint: Any, working: Working) -> Any:
 
 
 def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
-    """The same of a root finder of the user's that an implicit solver holds."""
+    """A solver whose root finder, if it is the user's, is tried on quantities before it runs."""
     if not _is_own_finder(finder) or working.state.unknown:
         return finder
     # Those of Runge and Kutta find slopes where the last is the first of the next step.
@@ -46,7 +46,7 @@ def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
 
 
 def checked_event_finder(finder: Any, time: InternedUnit) -> Any:
-    """The same of one that finds the time of an event."""
+    """An event whose root finder, if it is the user's, is tried on quantities before it runs."""
     if not _is_own_finder(finder) or time.unitless:
         return finder
     return _checked(finder, "init", _try_steps, TreeUnits.of(wrap(0.0, time)))
@@ -70,7 +70,7 @@ def _checked(part: Any, name: str, attempt: Callable[..., None], units: Any) -> 
 
 @functools.lru_cache(maxsize=256)
 def _checking(cls: type, name: str, attempt: Callable[..., None]) -> type:
-    """A subclass whose method has the part tried on quantities, and then does what it does."""
+    """A subclass whose method first tries the part on quantities, then calls the original."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         attempt(edited(self, cls), self.tried_in, *args, **kwargs)
@@ -144,12 +144,12 @@ def _try_steps(
 
 
 def _of_every_unit(x: Any) -> Any:
-    """A tolerance, which counts in the units of whatever it meets."""
+    """A tolerance as a number of every unit: it counts in the units of whatever it meets."""
     return UnitPolymorphic(jnp.asarray(x))
 
 
 def _apart(units: TreeUnits) -> TreeUnits:
-    """Units of which those of one dimension are the same: numbers in m and in cm do not mix."""
+    """Units made equal within a dimension, since numbers in m and in cm do not mix."""
     seen: list[InternedUnit] = []
 
     def apart(unit: InternedUnit) -> InternedUnit:

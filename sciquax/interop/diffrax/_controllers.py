@@ -155,7 +155,7 @@ class TreePIDController(diffrax.PIDController):
         error_order: Any,
         controller_state: Any,
     ) -> Any:
-        """Scale the error leaf by leaf, and have Diffrax judge it by the tolerance 1."""
+        """Scale the error leaf by leaf, so that Diffrax compares it with the tolerance 1."""
         scaled = y_error
         if y_error is not None:
 
@@ -188,7 +188,7 @@ def bare_controller(controller: Any, working: Working) -> Any:
 
 
 def diffrax_controller(controller: Any, working: Working) -> Any:
-    """The same for what a controller has of Diffrax's: a subclass may hold more."""
+    """The part of a controller that is Diffrax's, on bare magnitudes: a subclass may hold more."""
     name = type(controller).__name__
     if isinstance(controller, diffrax.ClipStepSizeController):
         return eqx.tree_at(

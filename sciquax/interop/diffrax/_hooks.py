@@ -113,7 +113,7 @@ class _Call:
         return state or working_units(given["t0"], given["y0"], [given["t1"]])
 
     def shapes(self, given: dict[str, Any]) -> Any:
-        """The same on bare arrays, before any unit is known."""
+        """The method's result on bare arrays, before any unit is known."""
         given = {k: v if k == "args" else without_units(v) for k, v in given.items()}
         state = dataclasses.replace(TreeUnits.of(given["y0"]), unknown=True)
         if isinstance(given["self"], diffrax.PIDController):

@@ -194,7 +194,7 @@ class CubicInterpolation(QuantityPath, diffrax.CubicInterpolation, metaclass=_Cu
 
 
 def _at_one_time(data: Any) -> Any:
-    """Data at all times as they are at one: the name of the axis of times goes with it."""
+    """Data as at one time: the axis of times goes, and its name with it."""
     if TreeUnits.of(data).bare == jtu.tree_structure(data, is_leaf=is_quantity):
         return data
 

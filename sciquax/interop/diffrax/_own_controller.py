@@ -90,7 +90,7 @@ class OwnController(diffrax.AbstractStepSizeController[Any, Any]):
 
 
 class OwnAdaptiveController(OwnController, diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
-    """The same of one with tolerances, which implicit solvers take over."""
+    """An `OwnController` with tolerances, which implicit solvers take over."""
 
     @property
     def rtol(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -1,4 +1,4 @@
-"""Parts of the user's own, which run on quantities, and what they are told of the solve."""
+"""Running parts of the user's own on quantities, and telling them the units of the solve."""
 
 import contextlib
 import threading
@@ -29,7 +29,7 @@ TRIAL = _Trial()
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Have Diffrax's own loops and root finders give back what they are given for a while."""
+    """While active, Diffrax's own loops and root finders return their input."""
     outer, TRIAL.active = TRIAL.active, True
     try:
         yield
@@ -51,7 +51,7 @@ RUNNING = _Running()
 
 @contextlib.contextmanager
 def running(working: Working | None) -> Iterator[None]:
-    """Have Diffrax's own parts take quantities for a while; or not, for None."""
+    """While active, Diffrax's own parts accept quantities; for None they do not."""
     outer, RUNNING.working = RUNNING.working, working
     try:
         yield
@@ -66,7 +66,7 @@ def is_own(part: Any) -> bool:
 
 
 def runs_on_quantities(solver: Any) -> bool:
-    """Whether a solver, or the one that Diffrax's wrap, is of the user's: it sees his own terms."""
+    """Whether a solver, or the one that Diffrax's wraps, is the user's: it sees his terms."""
     while isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver) and not is_own(
         solver
     ):
@@ -102,7 +102,7 @@ def on_quantities(part: Any, name: str, working: Working, *args: Any) -> Any:
 
 
 def settled(state: Any, following: Callable[[Any], Any]) -> Any:
-    """An internal state to start from, with units for what is zero in every unit.
+    """An initial internal state in which zeros of every unit have units.
 
     **Arguments**: what `init` gave; and what gives the state after it.
     """

@@ -29,7 +29,7 @@ def bare_solver(solver: Any, working: Working) -> Any:
 
 
 def diffrax_solver(solver: Any, working: Working) -> Any:
-    """The same for what a solver has of Diffrax's: a subclass may hold more."""
+    """The part of a solver that is Diffrax's, on bare magnitudes: a subclass may hold more."""
     if isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver):
         return edited(solver, solver=bare_solver(solver.solver, working))
     if isinstance(solver, diffrax.AbstractImplicitSolver):

@@ -60,7 +60,7 @@ def is_term(x: Any) -> bool:
 
 
 def _unplaced(term: Any, working: Working) -> Any:
-    """A term of which Diffrax only asks for shapes: the solver of the user's gets his own."""
+    """A term that only gives Diffrax shapes: the user's solver sees the user's own term."""
     somewhere = dataclasses.replace(working.state, unknown=True)
     if type(term) is diffrax.ODETerm:
         return diffrax.ODETerm(VectorField(term.vector_field, working.time, somewhere, somewhere))
@@ -86,7 +86,7 @@ class UnplacedTerm(diffrax.AbstractTerm):
 
 
 def diffrax_terms(terms: Any, solver: Any, working: Working) -> Any:
-    """The same for what a solver has of Diffrax's."""
+    """The part of the terms that is Diffrax's, on bare magnitudes."""
     if isinstance(terms, diffrax.AbstractTerm):
         return _bare_term(terms, working, working.state, working.rates)
     if crossed(terms, solver) and len(working.state.children()) == 2:

@@ -1,4 +1,4 @@
-"""The four entry points: strip what goes in, solve, label what comes out."""
+"""The four entry points: strip units from the inputs, solve, label the results."""
 
 import dataclasses
 from collections.abc import Callable
