@@ -27,7 +27,7 @@ FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
 
 
 def date_field(values: np.ndarray, field: str) -> np.ndarray:
-    """A part of dates, such as "month" or "season". **Raises** for one that there is not."""
+    """A part of dates, such as "month" or "season". **Raises** for an unknown part."""
     calendar = Coordinate(values).calendar if values.dtype.hasobject else None
     if field not in FIELDS or values.dtype.kind != "M" and calendar is None:
         raise AxisError(
@@ -153,7 +153,7 @@ class Dates:
         return self._indexed("round", freq)
 
     def strftime(self, format: str) -> Any:
-        """Text of dates."""
+        """Format dates as text."""
         return self._indexed("strftime", format)
 
 
