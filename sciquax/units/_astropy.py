@@ -138,7 +138,7 @@ def unit_without_mask(x: Any) -> Any:
     if getattr(x, "mask", None) is None:
         return x.unit
     raise TypeError(
-        "An Astropy quantity with a mask is not taken over, since the mask would be lost. Give "
+        "An Astropy quantity with a mask is not converted, since the mask would be lost. Give "
         "`x.filled(nan)`, or `x.unmasked` and the mask apart."
     )
 

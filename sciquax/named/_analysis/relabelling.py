@@ -153,7 +153,7 @@ class Relabelling(NamedBase):
                 raise AxisError(
                     f"`swap_dims` got {into!r}, a coordinate with the dims "
                     f"{show_dims(other.dims)}, for {old!r}.",
-                    f"It is to have the name {old!r} alone.",
+                    f"Its only name must be {old!r} alone.",
                 ).at(user_line())
             if other is not None:
                 known = known.with_beside(**{into: None})

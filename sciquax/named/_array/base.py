@@ -281,7 +281,7 @@ def as_named(x: Any, what: str) -> Any:
     elif not hasattr(x, "shape"):
         if not isinstance(x, (bool, int, float, complex, np.generic)):
             raise PositionalError(
-                f"`{what}` got a `{type(x).__name__}`, which is no named array.",
+                f"`{what}` got a `{type(x).__name__}`, which is not a named array.",
                 "Give it names: `NamedArray(x, ('x', ...))`.",
             ).at(user_line())
         known = isinstance(x, np.generic) and x.dtype.kind in "mM"
