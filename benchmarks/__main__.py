@@ -1,7 +1,8 @@
 """All measurements: `python -m benchmarks [--output FOLDER]`.
 
-Prints the tables as Markdown; with `--output`, also writes them to FOLDER/benchmarks.txt and two
-plots beside it.
+Prints the tables as Markdown; with `--output`, also writes them to FOLDER/benchmarks.txt, and
+draws them beside it. `--tables benchmarks/README.md --output FOLDER` measures nothing and draws the
+tables of that file.
 """
 
 import argparse
@@ -27,11 +28,16 @@ from . import (
 )
 from ._timing import HEADER
 
+TITLES = ("Against plain JAX", "Structured matrices", "Other libraries of units", "Against xarray")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--output", type=Path, help="a folder for the tables and the plots")
-    output = parser.parse_args().output
+    parser.add_argument("--tables", type=Path, help="draw the tables in this file")
+    output, tables = (options := parser.parse_args()).output, options.tables
+    if tables is not None:
+        return _plots.ratios(tables.read_text(encoding="utf-8"), TITLES, output)
     start = time.perf_counter()
     lines: list[str] = []
 
@@ -44,17 +50,16 @@ def main() -> None:
         f"{jax.devices()[0].platform}, {platform.machine()}\n"
     )
     say(f"`import sciquax` after `import jax, equinox`: {importing.run() * 1e3:.0f} ms\n")
-    found = []
-    for title, modules in (
-        ("Against plain JAX", (eager, dispatch, tracing, named, arrays)),
-        ("Structured matrices", (structured, structures)),
-        ("Other libraries of units", (peers,)),
-        ("Labels, against xarray", (labels,)),
-    ):
+    groups = (
+        (eager, dispatch, tracing, named, arrays),
+        (structured, structures),
+        (peers,),
+        (labels,),
+    )
+    for title, modules in zip(TITLES, groups, strict=True):
         say(f"\n{title}\n\n{HEADER}")
         for module in modules:
             for ratio in module.run():
-                found.append(ratio)
                 say(ratio.row())
     say("\n| optimised program | instructions | ours | flops | ours | |\n|---|---|---|---|---|---|")
     for row in (*tracing.identity(), *named.identity()):
@@ -65,7 +70,7 @@ def main() -> None:
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "benchmarks.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        _plots.ratios(found, output / "benchmarks-ratios.png")
+        _plots.ratios("\n".join(lines), TITLES, output)
         _plots.scaling(output / "benchmarks-scaling.png")
     say(f"\n{time.perf_counter() - start:.0f} s")
 

@@ -1,5 +1,6 @@
 """The tables as pictures: every ratio with its quartiles, and how structure scales."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,70 @@ import numpy as np
 from sciquax import quaxify
 from sciquax.structured import TridiagonalMatrix
 
-from ._timing import Ratio, compare
+from ._timing import compare
+
+ROW = re.compile(r"^\| (.+?) \| [\d.]+ \w+ \| [\d.]+ \w+ \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \|")
+MOST = 13  # rows in a picture
 
 
-def ratios(found: Sequence[Ratio], path: Path) -> None:
-    """A dot for each ratio on a logarithmic axis, a bar for its quartiles; left of 1 we win."""
+def ratios(text: str, titles: Sequence[str], folder: Path) -> None:
+    """A picture for at most thirteen rows of each table of ratios in a Markdown text.
+
+    **Arguments**: `text`; `titles`, one for each table of ratios; the folder of
+    `benchmarks-ratios-1.png` and its like.
+    """
+    tables: list[list[Any]] = []
+    inside = False
+    for line in text.splitlines():
+        if found := ROW.match(line):
+            tables += [] if inside else [[]]
+            tables[-1].append((found[1], *map(float, found.groups()[1:])))
+        inside = line.startswith("|") and bool(found or inside)
+    for old in folder.glob("benchmarks-ratios*.png"):
+        old.unlink()
+    number = 0
+    for title, table in zip(titles, tables, strict=False):
+        pieces = -(-len(table) // MOST)
+        cuts = [len(table) * k // pieces for k in range(pieces + 1)]
+        for k in range(pieces):
+            number += 1
+            part = f" ({k + 1} of {pieces})" if pieces > 1 else ""
+            rows = table[cuts[k] : cuts[k + 1]]
+            _draw(rows, title + part, folder / f"benchmarks-ratios-{number}.png")
+
+
+def _draw(rows: list[tuple[str, float, float, float]], title: str, path: Path) -> None:
+    """A dot for each ratio on a logarithmic axis, a bar for its quartiles, its name above."""
     from matplotlib import pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(8, 0.19 * len(found) + 1), layout="constrained")
-    places = np.arange(len(found))[::-1]
-    for place, ratio in zip(places, found, strict=True):
-        colour = "tab:green" if ratio.ratio <= 1 else "tab:red"
-        axis.plot([ratio.low, ratio.high], [place, place], color=colour, alpha=0.5)
-        axis.plot(ratio.ratio, place, "o", color=colour, markersize=4)
+    height = 0.36 * len(rows) + 1.4
+    figure, axis = plt.subplots(figsize=(5.5, height), layout="constrained")
+    for place, (name, ratio, low, high) in zip(range(len(rows))[::-1], rows, strict=True):
+        colour = "tab:green" if ratio <= 1 else "tab:red"
+        axis.plot([low, high], [place, place], color=colour, alpha=0.5, linewidth=2)
+        axis.plot(ratio, place, "o", color=colour, markersize=5)
+        axis.text(
+            0.01,
+            place + 0.28,
+            name,
+            transform=axis.get_yaxis_transform(),
+            va="center",
+            fontsize=8.5,
+        )
+    least, most = min(0.5, *(row[2] for row in rows)), max(2.0, *(row[3] for row in rows))
+    axis.set(xscale="log", xlim=(least / 1.15, most * 1.15), ylim=(-0.5, len(rows)), title=title)
+    ticks = {0.25: "1/4", 0.33: "1/3", 0.5: "1/2", 1: "1", 2: "2", 3: "3", 4: "4"}
+    axis.set_xticks(list(ticks), list(ticks.values()))
+    axis.set_xlim(least / 1.15, most * 1.15)
+    axis.xaxis.set_minor_locator(plt.NullLocator())
+    axis.set_yticks([])
+    axis.set_xlabel("time of sciquax / time of the other; bars are quartiles")
     axis.axvline(1, color="0.5", linewidth=0.8)
-    axis.set(xscale="log", xlabel="our time for one of the other's", ylim=(-1, len(found)))
-    axis.set_yticks(places, [ratio.name for ratio in found], fontsize=6)
     axis.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=110)
+    axis.plot([], [], "o", color="tab:green", label="sciquax is as fast or faster")
+    axis.plot([], [], "o", color="tab:red", label="slower")
+    figure.legend(loc="outside lower center", ncols=2)
+    figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
@@ -50,11 +97,11 @@ def scaling(path: Path, sizes: Sequence[int] = (100, 300, 1000, 3000, 10_000, 10
         )
         rows.append((n, found.plain if n <= 3000 else np.nan, found.ours))
     n, dense, ours = zip(*rows, strict=True)
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    figure, axis = plt.subplots(figsize=(5.5, 3.8), layout="constrained")
     axis.loglog(n, np.asarray(dense) * 1e3, "s-", label="dense, LAPACK's LU")
     axis.loglog(n, np.asarray(ours) * 1e3, "o-", label="TridiagonalMatrix")
-    axis.set(xlabel="n", ylabel="milliseconds", title="jnp.linalg.solve(A, b), jitted")
+    axis.set(xlabel="unknowns", ylabel="milliseconds", title="jnp.linalg.solve(A, b), jitted")
     axis.legend()
     axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
     plt.close(figure)

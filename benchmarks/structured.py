@@ -85,16 +85,21 @@ def _tridiagonals(n: int) -> list[Ratio]:
         row("tridiagonal solve, lax", gtsv, ours, 1),
         row("tridiagonal solve, SciPy", scipys, ours, 1),
         row("tridiagonal solve, Lineax", _timed(_lineax, A, b), ours, 1),
-        row("the same, diagonally dominant, lax", gtsv, fast, 1 / 1.3),
-        row("the same, diagonally dominant, SciPy", scipys, fast, 1 / 1.3),
-        row("its gradient, lax", _timed(of_lax, A, b), _timed(of_ours, A, b), 1),
+        row("dominant tridiagonal solve, lax", gtsv, fast, 1 / 1.3),
+        row("dominant tridiagonal solve, SciPy", scipys, fast, 1 / 1.3),
+        row("tridiagonal solve's gradient, lax", _timed(of_lax, A, b), _timed(of_ours, A, b), 1),
         row(
-            "the same, diagonally dominant, lax",
+            "dominant tridiagonal solve's gradient, lax",
             _timed(of_lax, A, b),
             _timed(of_ours, dominant, b),
             1,
         ),
-        row("its gradient, Lineax", _timed(_gradient(_lineax), A, b), _timed(of_ours, A, b), 1),
+        row(
+            "tridiagonal solve's gradient, Lineax",
+            _timed(_gradient(_lineax), A, b),
+            _timed(of_ours, A, b),
+            1,
+        ),
     ]
 
 

@@ -129,14 +129,16 @@ def draw(solution, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for species in ("O3", "O"):
-        days = solution.ts.m_as("day")
-        axes.loglog(days, solution.ys[species].m_as(PER_VOLUME), label=species)
-    axes.set(xlabel="time (days)", ylabel="molecules per cm³", title="Chapman's cycle at 30 km")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    from sciquax.interop.matplotlib import plot_units
+
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        for species, label in (("O3", "ozone, O₃"), ("O", "oxygen atoms, O")):
+            axes.loglog(solution.ts.to("day"), solution.ys[species], label=label)
+        axes.set(xlabel="time (days)", ylabel="molecules per cm³", title="Chapman's cycle at 30 km")
+        axes.legend()
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):
@@ -145,7 +147,7 @@ def main(argv=None):
     parser.add_argument("--output", type=Path, default=Path("chapman.png"), help="the picture")
     options = parser.parse_args(argv)
 
-    seconds = np.logspace(-4, np.log10(3.15576e8), 40)
+    seconds = np.logspace(-4, np.log10(3.15576e8), 157)
     times = Quantity(jnp.asarray(seconds), "s")
     solution = simulate(times)
     assert solution.ys is not None  # it is None only where nothing was to be saved

@@ -126,12 +126,13 @@ def draw(distance, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    axes.hist(np.asarray(distance.m_as("m")), bins=60)
-    axes.set_xlabel("distance (m)")
-    axes.set_ylabel("kicks")
-    axes.set_title("Where the ball comes down")
-    figure.savefig(path, dpi=120)
+    from sciquax.interop.matplotlib import plot_units
+
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        axes.hist(distance, bins=60)
+        axes.set(xlabel="distance (m)", ylabel="kicks", title="Where the ball comes down")
+        figure.savefig(path, dpi=180)
 
 
 if __name__ == "__main__":

@@ -141,17 +141,20 @@ def draw(solution, spike, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (top, bottom) = plt.subplots(2, sharex=True, figsize=(7, 5), layout="constrained")
-    ms = solution.ts.m_as("ms")
-    top.plot(ms, solution.ys["V"].m_as("mV"))
-    top.axvline(float(spike.m_as("ms")), color="tab:gray", linestyle=":")
-    top.set(ylabel="membrane voltage (mV)", title="Hodgkin and Huxley's neuron, 10 uA/cm²")
-    for gate in "mhn":
-        bottom.plot(ms, solution.ys[gate], label=gate)
-    bottom.set(xlabel="time (ms)", ylabel="open share of gates")
-    bottom.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    from sciquax.interop.matplotlib import plot_units
+
+    gates = {"m": "m, sodium opens", "h": "h, sodium closes", "n": "n, potassium opens"}
+    with plot_units():
+        figure, (top, bottom) = plt.subplots(2, sharex=True, figsize=(5.5, 5), layout="constrained")
+        top.plot(solution.ts, solution.ys["V"])
+        top.axvline(spike, color="tab:gray", linestyle=":", label="the first spike passes 0 mV")
+        top.set(ylabel="membrane voltage (mV)", title="Hodgkin and Huxley's neuron, 10 µA/cm²")
+        for gate, label in gates.items():
+            bottom.plot(solution.ts, solution.ys[gate], label=label)
+        bottom.set(xlabel="time (ms)", ylabel="open share of gates")
+        figure.legend(loc="outside lower center", ncols=2)
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):
@@ -160,7 +163,7 @@ def main(argv=None):
     parser.add_argument("--output", type=Path, default=Path("hodgkin_huxley.png"))
     options = parser.parse_args(argv)
 
-    times = Quantity(jnp.linspace(0.0, 50.0, 501), "ms")
+    times = Quantity(jnp.linspace(0.0, 50.0, 1001), "ms")
     solution = simulate(times)
     assert solution.ys is not None  # it is None only where nothing was to be saved
     expected = reference(np.asarray(times.m_as("ms")))

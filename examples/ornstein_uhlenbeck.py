@@ -74,19 +74,23 @@ def draw(times, positions, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    ms, um = times.m_as("ms"), np.asarray(positions.m_as("um"))
-    mean, variance = moments(times)
-    mean, spread = mean.m_as("um"), np.sqrt(variance.m_as("um**2"))
-    axes.plot(ms, um[:, :5], linewidth=0.7, alpha=0.7)
-    axes.plot(ms, um.mean(axis=1), "k.", label="mean of all beads")
-    axes.plot(ms, mean, "k", label="analytic mean")
-    axes.fill_between(ms, mean - spread, mean + spread, color="tab:gray", alpha=0.3,
-                      label="analytic standard deviation")  # fmt: skip
-    axes.set(xlabel="time (ms)", ylabel="position (um)", title="Beads in an optical trap")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    from sciquax.interop.matplotlib import plot_units
+
+    fine = Quantity(jnp.linspace(0.0, 2.0, 201), "ms")
+    mean, variance = moments(fine)
+    spread = snp.sqrt(variance)
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.8), layout="constrained")
+        lines = axes.plot(times, positions[:, :5].to("um"), linewidth=0.8, alpha=0.7)
+        lines[0].set_label("five single beads, a colour each")
+        axes.plot(times, positions.mean(axis=1), "k.", label="mean of all beads")
+        axes.plot(fine, mean, "k", label="analytic mean")
+        axes.fill_between(fine, mean - spread, mean + spread, color="tab:gray", alpha=0.3,
+                          label="analytic standard deviation")  # fmt: skip
+        axes.set(xlabel="time (ms)", ylabel="position (µm)", title="Beads in an optical trap")
+        axes.legend()
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):

@@ -100,15 +100,17 @@ def draw(solution, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    seconds = solution.ts.m_as("s")
-    for species, factor in (("A", 1), ("B", 10000), ("C", 1)):
-        label = f"{species} x {factor}" if factor > 1 else species
-        axes.semilogx(seconds, factor * solution.ys[species].m_as("mol/L"), label=label)
-    axes.set(xlabel="time (s)", ylabel="concentration (mol/L)", title="Robertson's reactions")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    from sciquax.interop.matplotlib import plot_units
+
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        for species, factor in (("A", 1), ("B", 10000), ("C", 1)):
+            label = f"{species} × {factor}" if factor > 1 else species
+            axes.semilogx(solution.ts, factor * solution.ys[species], label=label)
+        axes.set(xlabel="time (s)", ylabel="concentration (mol/L)", title="Robertson's reactions")
+        axes.legend()
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):
@@ -117,7 +119,7 @@ def main(argv=None):
     parser.add_argument("--output", type=Path, default=Path("robertson.png"), help="the picture")
     options = parser.parse_args(argv)
 
-    times = Quantity(jnp.logspace(-5, 8, 40), "s")
+    times = Quantity(jnp.logspace(-5, 8, 157), "s")
     solution = simulate(times)
     expected = reference(np.asarray(times.m_as("s")))
     assert solution.ys is not None  # it is None only where nothing was to be saved

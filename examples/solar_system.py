@@ -299,6 +299,8 @@ def plot(times, state, error, output):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from sciquax.interop.matplotlib import plot_units
+
     cosine, sine = quaxify(lambda x: (jnp.cos(x), jnp.sin(x)))(OBLIQUITY)
 
     @quaxify
@@ -306,31 +308,35 @@ def plot(times, state, error, output):
         y, z = position[..., 1], position[..., 2]
         return position[..., 0], y * cosine + z * sine
 
-    x, y = (np.asarray(axis.m_as("au")) for axis in ecliptic_plane(state["position"]))
-    figure, (inner, outer, growth) = plt.subplots(1, 3, figsize=(18, 6), layout="constrained")
-    colours = dict(zip(BODIES, COLOURS, strict=True))
-    for panel, names, radius in (
-        (inner, ("Sun", "Mercury", "Venus", "Earth", "Mars"), 1.8),
-        (outer, ("Sun", "Jupiter", "Saturn", "Uranus", "Neptune", "Pluto"), 33.0),
-    ):
-        for name in names:
-            body = BODIES.index(name)
-            (line,) = panel.plot(x[:, body], y[:, body], lw=0.8, color=colours[name])
-            panel.plot(x[-1, body], y[-1, body], "o", color=line.get_color(), label=name)
-        panel.set(xlim=(-radius, radius), ylim=(-radius, radius), aspect="equal")
-        panel.set(xlabel="ecliptic x (au)", ylabel="ecliptic y (au)")
-        panel.legend(loc="upper right", fontsize="small")
-    years = np.asarray(times.m_as("year"))
-    inner.set_title("Inner planets (the Moon is within the Earth's dot)")
-    outer.set_title(f"Outer planets, {years[-1]:g} years from J2000")
-    error = np.asarray(error.m_as("km"))
-    for body, name in enumerate(BODIES):
-        growth.semilogy(years[1:], error[1:, body], color=colours[name], lw=1, label=name)
-    growth.set(xlabel="time since J2000 (years)", ylabel="distance from DE421 (km)")
-    growth.set(ylim=(1e-3, None), title="Newtonian point masses, against DE421")
-    growth.legend(loc="lower right", ncols=2, fontsize="small")
-    figure.savefig(output, dpi=120)
-    plt.close(figure)
+    x, y = (axis.to("au") for axis in ecliptic_plane(state["position"]))
+    years = times.to("year")
+    with plot_units():
+        figure, (inner, outer, growth) = plt.subplots(
+            3, figsize=(5.5, 13.5), height_ratios=(5, 5, 4), layout="constrained"
+        )
+        colours = dict(zip(BODIES, COLOURS, strict=True))
+        for panel, names, radius in (
+            (inner, ("Sun", "Mercury", "Venus", "Earth", "Mars"), 2.4),
+            (outer, ("Sun", "Jupiter", "Saturn", "Uranus", "Neptune", "Pluto"), 33.0),
+        ):
+            for name in names:
+                body = BODIES.index(name)
+                panel.plot(x[:, body], y[:, body], lw=0.8, color=colours[name])
+                panel.plot(x[-1, body], y[-1, body], "o", color=colours[name], label=name)
+            panel.set(xlim=(-radius, radius), ylim=(-radius, radius), aspect="equal")
+            panel.set(xlabel="ecliptic x (au)", ylabel="ecliptic y (au)")
+            panel.legend(loc="upper right", fontsize="small")
+        inner.set_title("Inner planets (the Moon is within the Earth's dot)")
+        outer.set_title(f"Outer planets, {years[-1].m:g} years from J2000")
+        for body, name in enumerate(BODIES):
+            growth.semilogy(
+                years[1:], error[1:, body].to("km"), color=colours[name], lw=1, label=name
+            )
+        growth.set(xlabel="time since J2000 (years)", ylabel="distance from DE421 (km)")
+        growth.set(ylim=(1e-3, None), title="Newtonian point masses, against DE421")
+        figure.legend(*growth.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.savefig(output, dpi=150)
+        plt.close(figure)
 
 
 def show_unit_mistake(state, gm, times):

@@ -85,17 +85,22 @@ def draw(graph: Any, rank: Any, temperature: Any, path: Path) -> None:
     import networkx
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    places = networkx.spring_layout(graph, seed=1)
-    networkx.draw_networkx_edges(graph, places, ax=left, edge_color="0.8")
-    networkx.draw_networkx_nodes(graph, places, ax=left, node_size=list(8000 * rank))
-    networkx.draw_networkx_labels(graph, places, ax=left, font_size=7)
-    left.set(title="PageRank of the karate club")
-    left.axis("off")
-    image = right.imshow(temperature, origin="lower", cmap="inferno")
-    right.set(title="Temperature of the plate", xlabel="column", ylabel="row")
-    figure.colorbar(image, ax=right, label="mK")
-    figure.savefig(path, dpi=120)
+    from sciquax.interop.matplotlib import plot_units
+
+    with plot_units():
+        figure, (top, bottom) = plt.subplots(2, figsize=(5.5, 9), layout="constrained")
+        places = networkx.kamada_kawai_layout(graph)
+        networkx.draw_networkx_edges(graph, places, ax=top, edge_color="0.8")
+        networkx.draw_networkx_nodes(
+            graph, places, ax=top, node_size=list(6000 * rank), node_color="#9ecae1"
+        )
+        networkx.draw_networkx_labels(graph, places, ax=top, font_size=8)
+        top.set(title="The karate club: the area of a circle is its PageRank")
+        top.axis("off")
+        image = bottom.imshow(temperature, origin="lower", cmap="inferno")
+        bottom.set(title="Temperature of the plate", xlabel="column", ylabel="row")
+        figure.colorbar(image, ax=bottom, label="temperature (mK)")
+        figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

@@ -53,10 +53,11 @@ if "--output" in sys.argv:
     from sciquax.interop.matplotlib import plot_units
 
     fine = Quantity(jnp.linspace(0.0, 4.0, 401), "s")
-    with plot_units():  # quantities as they are; the axes show their units
-        figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    with plot_units():  # matplotlib takes quantities as they are
+        figure, axis = plt.subplots(figsize=(5.5, 3.3), layout="constrained")
         axis.plot(fine, closed_form(fine), label="closed form")
         axis.plot(fine, start * jnp.exp(-decay * fine), "--", label="envelope")
         axis.plot(times, position, "o", label="Diffrax")
+        axis.set(title="A damped spring", xlabel="time (s)", ylabel="position (cm)")
         axis.legend()
-        figure.savefig(sys.argv[sys.argv.index("--output") + 1], dpi=120)
+        figure.savefig(sys.argv[sys.argv.index("--output") + 1], dpi=180)

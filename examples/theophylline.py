@@ -112,15 +112,20 @@ def draw(found, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from sciquax.interop.matplotlib import plot_units
+
     times = Quantity(jnp.linspace(0.0, 25.0, 300), "h")
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    axes.errorbar(TIMES.m_as("h"), SEEN.m_as("mg/L"), ERROR.m_as("mg/L"), fmt="k.", label="seen")
-    axes.plot(times.m, concentrations(MEAN, times).m_as("mg/L"), "--", label="known before")
-    axes.plot(times.m, concentrations(found, times).m_as("mg/L"), label="fit")
-    axes.set(xlabel="time (h)", ylabel="theophylline (mg/L)", title="A dose of 4 mg/kg by mouth")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        axes.plot(times, concentrations(MEAN, times), "--", label="expected from what was known")
+        axes.plot(times, concentrations(found, times), label="fit")
+        axes.errorbar(TIMES, SEEN, ERROR, fmt="k.", label="measured")
+        axes.set(
+            title="A dose of 4 mg/kg by mouth", xlabel="time (h)", ylabel="theophylline (mg/L)"
+        )
+        axes.legend()
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):

@@ -99,15 +99,20 @@ def draw(stretches, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for ts, ys, power in stretches:
-        colour = "C3" if power > 0 * power else "C0"
-        axes.plot(ts.m_as("hour"), ys["room"].m_as("degC"), colour)
-    for threshold in (LOW, HIGH):
-        axes.axhline(threshold.m_as("degC"), color="0.7", linestyle=":", zorder=0)
-    axes.set(xlabel="time (h)", ylabel="room (°C)", title="Heater on (red), off (blue)")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    from sciquax.interop.matplotlib import plot_units
+
+    with plot_units():
+        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        for number, (ts, ys, power) in enumerate(stretches):
+            colour, label = ("C3", "heater on") if power > 0 * power else ("C0", "heater off")
+            label = label if number < 2 else None  # each once in the legend
+            axes.plot(ts.to("hour"), ys["room"].to("degC"), colour, label=label)
+        for threshold in (LOW, HIGH):
+            axes.axhline(threshold, color="0.7", linestyle=":", zorder=0)
+        axes.set(xlabel="time (h)", ylabel="room (°C)", title="Switched at 20 °C and 22 °C")
+        axes.legend()
+        figure.savefig(path, dpi=180)
+        plt.close(figure)
 
 
 def main(argv=None):

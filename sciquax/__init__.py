@@ -7,9 +7,9 @@ values, then flow through it. `sciquax.units`, `sciquax.named`, `sciquax.structu
 other libraries.
 """
 
-import importlib
-import importlib.metadata
-from typing import TYPE_CHECKING, Any
+import importlib.metadata as _metadata
+import typing as _typing
+from importlib import import_module as _import_module
 
 from .core import (
     ArrayValue as ArrayValue,
@@ -32,7 +32,7 @@ from .core import (
 )
 from .versions import show_versions as show_versions
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .named import NamedArray as NamedArray
     from .units import Quantity as Quantity
 
@@ -42,16 +42,16 @@ _LAZY = (
     "sparse", "structured", "testing", "units", "zero",
 )  # fmt: skip
 _FROM = {"NamedArray": "named", "Quantity": "units"}
-_OFFERED = {x for x in globals() if x not in ("Any", "TYPE_CHECKING", "importlib") and x[0] != "_"}
+_OFFERED = {x for x in globals() if x[0] != "_" and x != "versions"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in _FROM:
-        return getattr(importlib.import_module(f".{_FROM[name]}", __name__), name)
+        return getattr(_import_module(f".{_FROM[name]}", __name__), name)
     if name in _LAZY:
-        return importlib.import_module(f".{name}", __name__)
+        return _import_module(f".{name}", __name__)
     if name == "__version__":
-        return importlib.metadata.version("sciquax")
+        return _metadata.version("sciquax")
     raise AttributeError(f"module 'sciquax' has no attribute {name!r}")
 
 

@@ -106,6 +106,28 @@ def test_code_fits_the_sites_column(page):
     assert [line for block in code for line in block.splitlines() if len(line) > 78] == []
 
 
+NO_FIGURE = {"by-hand.md", "sharp-edges.md", "versions.md"}  # pages that explain: tables and prose
+
+
+@pytest.mark.same_everywhere
+def test_every_guide_has_a_figure():
+    """Which `tools/make_figures.py` made from the block above it; and every example has its own."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("- Reference:")[0]
+    guides = {*re.findall(r"([\w-]+\.md)$", navigation, re.MULTILINE)} - NO_FIGURE
+    guides -= {"index.md", *(f"{file.stem}.md" for file in NOTEBOOKS)}  # these have their plots
+    for page in guides - {"examples.md", "benchmarks.md"}:  # made of figures
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        shown = re.findall(r"!\[(.+?)\]\((figures/[\w-]+\.\w+)\)", text)
+        assert shown, f"{page} has no figure"
+        for _, file in shown:
+            assert (ROOT / "docs" / file).exists(), file
+        drawn = re.findall(r"    plt\.show\(\)\n```\n|^plt\.show\(\)\n```\n", text, re.MULTILINE)
+        assert len(drawn) == sum(file.endswith(".png") for _, file in shown), page
+    for example in (ROOT / "examples").glob("*.py"):
+        for suffix in "png", "txt":
+            assert (ROOT / f"docs/figures/{example.stem}.{suffix}").exists(), example
+
+
 @pytest.mark.same_everywhere
 def test_versions_agree():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][

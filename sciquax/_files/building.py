@@ -37,7 +37,7 @@ def assembled(name: Any, static: dict[str, Any], fields: dict[str, Any]) -> Any:
     given = {**fields, **{k: read(x) for k, x in static.items()}}
     known: Any = kind
     if {f.name for f in dataclasses.fields(known)} != set(given):
-        raise ValueError(f"`{name}` has other fields than {', '.join(sorted(given))}.")
+        raise ValueError(f"`{name}` has different fields from {', '.join(sorted(given))}.")
     for field, x in given.items():
         object.__setattr__(value, field, x)
     return value

@@ -105,7 +105,7 @@ def _read(tag: str, x: Any) -> Any:
         return _read_array(x)
     if tag in ("function", "object"):
         raise Unreadable(f"{quoted(x)} cannot be made from a file.")
-    raise ValueError(f"{quoted(tag)} is no kind of static field that this release knows.")
+    raise ValueError(f"{quoted(tag)} is not a kind of static field that this release knows.")
 
 
 def shown(x: Any) -> str:
@@ -127,7 +127,7 @@ def dtype_text(dtype: Any) -> str:
     """A dtype's name, from which `jnp.dtype` makes it."""
     dtype = np.dtype(dtype)
     if dtype.hasobject or dtype.names is not None:
-        raise TypeError(f"A file holds no arrays of the dtype {quoted(str(dtype))}.")
+        raise TypeError(f"A file cannot hold arrays of the dtype {quoted(str(dtype))}.")
     return dtype.str if dtype.kind in "US" else dtype.name
 
 

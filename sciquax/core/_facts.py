@@ -286,7 +286,7 @@ def register_facts(primitive: Any, facts: Facts) -> None:
     name = primitive if isinstance(primitive, str) else primitive.name
     known = FACTS.get(name) or _REGISTERED.setdefault(name, facts)
     if known != facts:
-        raise ValueError(f"Other facts are known of the primitive {name!r}: {known}.")
+        raise ValueError(f"The primitive {name!r} already has other facts: {known}.")
 
 
 def facts_of(primitive: Any) -> Facts:

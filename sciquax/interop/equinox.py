@@ -153,7 +153,7 @@ def _array_before(f: Any, place: str, like: Any) -> Any:
         try:
             return eqx.default_deserialise_filter_spec(f, like)
         except (ValueError, EOFError, TypeError) as error:
-            raise StoredTypeError(f"{place} file is damaged, or ends: {error}") from error
+            raise StoredTypeError(f"{place} file is damaged or truncated: {error}") from error
     name = str(_load(f, place))
     if name != dtype.name:
         raise StoredTypeError(f"{place} file has codes of {name}, `like` of {dtype.name}.")
@@ -164,4 +164,4 @@ def _load(f: Any, place: str) -> np.ndarray:
     try:
         return np.load(f, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise StoredTypeError(f"{place} file is damaged, or ends: {error}") from error
+        raise StoredTypeError(f"{place} file is damaged or truncated: {error}") from error

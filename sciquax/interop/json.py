@@ -108,7 +108,7 @@ def decode(item: dict[str, Any]) -> Any:
     if _QUANTITY in item:
         unit = item[_QUANTITY]
         if not isinstance(unit, str):
-            raise ValueError(f"A quantity in JSON has the unit {quoted(unit)}, which is no text.")
+            raise ValueError(f"A quantity in JSON has the unit {quoted(unit)}, which is not text.")
         return Quantity(_numbers("quantity", item, "magnitude", item.get("dtype")), unit)
     if _ARRAY in item:
         return _numbers("array", item, "numbers", item[_ARRAY])
@@ -206,4 +206,4 @@ def _test_of(dtype: Any) -> Any:
     if jnp.issubdtype(dtype, jnp.floating):
         most = float(jnp.finfo(dtype).max)
         return lambda x: type(x) in (int, float) and (not -1e400 < x < 1e400 or abs(x) <= most)
-    raise ValueError(f"JSON holds no arrays of {dtype}.")
+    raise ValueError(f"JSON cannot hold arrays of {dtype}.")

@@ -16,7 +16,7 @@ from ._named_array import NamedArray
 
 
 def zeros(sizes: Any, dtype: Any = None) -> NamedArray:
-    """Zeros of these sizes: a dictionary of name to size, or `Axis` objects.
+    """Create zeros of these sizes: a dictionary of name to size, or `Axis` objects.
 
     ```python
     >>> from sciquax.named import zeros
@@ -29,12 +29,12 @@ def zeros(sizes: Any, dtype: Any = None) -> NamedArray:
 
 
 def ones(sizes: Any, dtype: Any = None) -> NamedArray:
-    """Ones of these sizes."""
+    """Create ones of these sizes."""
     return _filled("ones", sizes, lambda shape: jnp.ones(shape, dtype))
 
 
 def empty(sizes: Any, dtype: Any = None) -> NamedArray:
-    """An array of these sizes, to be written."""
+    """An array of these sizes whose elements are arbitrary."""
     return _filled("empty", sizes, lambda shape: jnp.empty(shape, dtype))
 
 

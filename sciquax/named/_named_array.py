@@ -144,7 +144,7 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
             plain = [x.to_numpy() if isinstance(x, NamedArray) else x for x in args]
             return function(*plain, **kwargs)
         raise PositionalError(
-            f"`numpy.{function.__name__}` knows no names.",
+            f"`numpy.{function.__name__}` does not know names.",
             "Use a function of `sciquax.named` or a method, or `.array` of each operand.",
         ).at(user_line())
 
@@ -174,7 +174,7 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
     def __len__(self) -> int:
         if self.ndim == 1 and _drawn():
             return self.size
-        raise PositionalError("A named array has no length.", "Ask for `.sizes['x']` by name.").at(
+        raise PositionalError("A named array has no `len`.", "Ask for `.sizes['x']` by name.").at(
             user_line()
         )
 

@@ -35,9 +35,9 @@ _BY_PINT_NAME = {
 
 
 def from_astropy(x: Any) -> Quantity:
-    """The quantity that an `astropy.units.Quantity` (or unxt's) is.
+    """Convert an `astropy.units.Quantity` (or a quantity of unxt's) to ours.
 
-    **Raises** TypeError for logarithmic units, and units that pint has nothing for.
+    **Raises** TypeError for logarithmic units, and units without a counterpart in pint.
 
     ```python
     >>> import astropy.units as u
@@ -138,7 +138,7 @@ def unit_without_mask(x: Any) -> Any:
     if getattr(x, "mask", None) is None:
         return x.unit
     raise TypeError(
-        "An Astropy quantity with a mask is not taken over, since the mask would be lost. Give "
+        "An Astropy quantity with a mask is not converted, since the mask would be lost. Give "
         "`x.filled(nan)`, or `x.unmasked` and the mask apart."
     )
 
@@ -157,9 +157,9 @@ def in_program(value: Any, unit: Any) -> Any:
 
 
 def to_astropy(q: Quantity) -> Any:
-    """An `astropy.units.Quantity`, its value a NumPy array. The inverse of `from_astropy`.
+    """Convert to an `astropy.units.Quantity` of a NumPy array: the inverse of `from_astropy`.
 
-    **Raises** TypeError for units that Astropy has nothing for.
+    **Raises** TypeError for units without a counterpart in Astropy.
 
     ```python
     >>> from sciquax.interop.astropy import to_astropy

@@ -63,7 +63,7 @@ def _refuse_uncertain(x: Any) -> Quantity:
 def _refuse(x: Any) -> Quantity:
     name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
     raise TypeError(
-        f"A `{name}` has a unit that sciquax cannot read, and is not taken for bare numbers. "
+        f"A `{name}` has a unit that sciquax cannot read, and is not treated as bare numbers. "
         "Make a quantity of its parts: `Quantity(value, unit)`."
     )
 

@@ -180,7 +180,7 @@ def test_names():
     assert quaxify(lambda x: np.sin(x))(NamedArray(X, ("t",))).dims == ("t",)
     with pytest.raises(jax.errors.TracerArrayConversionError) as refused:  # and not without names
         quaxify(lambda x: np.asarray(x))(NamedArray(X, ("t",)))
-    note = "Numbers of NamedArray(f32[t=4]) were asked for, which is no plain array."
+    note = "Numbers of NamedArray(f32[t=4]) were needed, which is not a plain array."
     assert refused.value.__notes__[-1] == note
 
 

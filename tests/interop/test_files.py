@@ -258,7 +258,7 @@ def test_a_write_that_fails_leaves_the_file(tmp_path):
     path.chmod(0o600)
     before = path.read_bytes()
     objects = {"x": X, "y": np.array([None, 1])}
-    with pytest.raises(TypeError, match="A file holds no arrays of the dtype 'object'"):
+    with pytest.raises(TypeError, match="A file cannot hold arrays of the dtype 'object'"):
         tree_serialise_leaves(path, objects)
 
     with pytest.raises(Exception):  # noqa: B017  # whatever the device says

@@ -46,7 +46,7 @@ def quantity(**item):
 @pytest.mark.parametrize(
     "item, message",
     [
-        (quantity(__quantity__=None), "A quantity in JSON has the unit None, which is no text."),
+        (quantity(__quantity__=None), "A quantity in JSON has the unit None, which is not text."),
         (quantity(dtype="int32", magnitude=1.5), "A number in JSON is 1.5, which is no int32."),
         (quantity(dtype="int8", magnitude=[1, 300]), "A number in JSON is 300, which is no int8."),
         (quantity(dtype="uint8", magnitude=-1), "A number in JSON is -1, which is no uint8."),

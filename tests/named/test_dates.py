@@ -79,9 +79,9 @@ def test_refused_as_numbers(program):
     with pytest.raises(CoordinateError) as error:
         program(t)
     first, *_, last = str(error.value).splitlines()
-    assert first == "This is computed of numbers, and got an array of datetime64[us]."
+    assert first == "This needs numbers, and got an array of datetime64[us]."
     assert last == (
-        "Of dates `t`, take the seconds from the first: `(t - t.isel(t=0)).dt.total_seconds()`."
+        "For dates `t`, use the seconds since the first: `(t - t.isel(t=0)).dt.total_seconds()`."
     )
 
 
@@ -113,7 +113,7 @@ def test_spans(program):
     np.testing.assert_array_equal(np.asarray(mine.array), other.values)
 
 
-TEXT = "`{}` is computed of numbers, and got an array of datetime64[us]."
+TEXT = "`{}` needs numbers, and got an array of datetime64[us]."
 REFUSED = {
     "sum": lambda t: t.sum("t"),
     "std": lambda t: t.std(),

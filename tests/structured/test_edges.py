@@ -287,13 +287,13 @@ def test_a_band_without_places(lower):
         (
             lambda: IdentityMatrix(-1),
             ValueError,
-            "`IdentityMatrix`: A size is not negative; got -1.",
+            "`IdentityMatrix`: A size must not be negative; got -1.",
         ),
         (lambda: IdentityMatrix(2.5), TypeError, "2.5|integer"),
         (
             lambda: ScalarMatrix(1.0, -2),
             ValueError,
-            "`ScalarMatrix`: A size is not negative; got -2.",
+            "`ScalarMatrix`: A size must not be negative; got -2.",
         ),
     ],
 )

@@ -101,8 +101,8 @@ def test_the_refusal_of_numbers():
     message = (
         "`<lambda>` got `t` as plain numbers (f32[]), and takes 's'.\n"
         "{place}\n"
-        "Give it its unit, `Quantity(x, 's')`; or wrap the function with `strict=False`, by which "
-        "plain numbers count as in the unit that is due."
+        "Give it its unit, `Quantity(x, 's')`; or wrap the function with `strict=False`, "
+        "which takes plain numbers to be in that unit."
     )
     calls = [
         lambda: strict(jnp.float32(2.0)),  # HERE
@@ -117,8 +117,8 @@ def test_the_refusal_of_numbers_within():
         lambda: quaxify(lambda x, t: x + strict(t))(Quantity(1.0, "m"), jnp.ones(3)),  # HERE
         "`<lambda>` got `t` as plain numbers (f32[3]), and takes 's'.\n"
         "{place}\n"
-        "Give it its unit, `Quantity(x, 's')`; or wrap the function with `strict=False`, by which "
-        "plain numbers count as in the unit that is due.",
+        "Give it its unit, `Quantity(x, 's')`; or wrap the function with `strict=False`, "
+        "which takes plain numbers to be in that unit.",
         at=test_the_refusal_of_numbers_within,
     )
     with pytest.raises(DimensionalityError):

@@ -72,7 +72,7 @@ class Program:
         """
         value = self.value_of(tracer)
         if type(value) in VALUE_TYPES:
-            self.refused = f"Numbers of {describe(value)} were asked for, which is no plain array."
+            self.refused = f"Numbers of {describe(value)} were needed, which is not a plain array."
             allowed = getattr(value, "allow_materialise", type(value).default is Value.default)
             if value.shape and not allowed:
                 return None

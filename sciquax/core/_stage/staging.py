@@ -168,8 +168,8 @@ def staging_user_code(apart: bool = False) -> Iterator[None]:
 
 
 _ABSTRACT = (
-    "Under `jax.jit` and the like nobody knows numbers while a function is traced. Use `jnp.where` "
-    "or `lax.cond`, or decide outside."
+    "Under `jax.jit` and its like, numbers are not known while a function is traced. Use "
+    "`jnp.where` or `lax.cond`, or decide outside."
 )
 
 

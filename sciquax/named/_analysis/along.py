@@ -25,7 +25,7 @@ class AlongCoordinates(NamedBase):
         fill_value: Any = None, period: Any = None, kwargs: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> X:  # fmt: skip
-        """Interpolated at values of coordinates along names.
+        """Interpolate at values of coordinates along names.
 
         **Arguments**: for each name a number or date, whose axis goes; a list or array, along which
         the name stays with the new coordinates; or a named array. `method` is "linear", "nearest",
@@ -41,7 +41,7 @@ class AlongCoordinates(NamedBase):
         return out
 
     def interp_like(self: X, other: Any, method: str = "linear", **options: Any) -> X:
-        """Interpolated at the coordinates that another array has along names of this one."""
+        """Interpolate at the coordinates that another array has along names of this one."""
         other = as_named(other, "interp_like")
         shared = {n: other.coord(n) for n in other._axes.coords if n in self._axes.coords}
         return self.interp(shared, method, **options)
@@ -49,7 +49,7 @@ class AlongCoordinates(NamedBase):
     def differentiate(
         self: X, name: Any, edge_order: int = 1, datetime_unit: str | None = None
     ) -> X:
-        """The derivative by the coordinate along a name, of second order, in units per unit.
+        """Differentiate by the coordinate along a name, to second order, in units per unit.
 
         As `numpy.gradient`: central differences, one-sided at the ends, there of `edge_order`.
         A quantity by dates is per second or `datetime_unit`; numbers are per unit of the dates'
@@ -58,32 +58,32 @@ class AlongCoordinates(NamedBase):
         return differentiate(self, name, edge_order, datetime_unit)
 
     def integrate(self: X, names: Any, datetime_unit: str | None = None) -> X:
-        """The integral over the coordinate along a name or several, by the trapezoidal rule.
+        """Integrate over the coordinates along one or more names, by the trapezoidal rule.
 
         Dates count as in `differentiate`.
         """
         return integrate(self, names, datetime_unit)
 
     def cumulative_integrate(self: X, name: Any, datetime_unit: str | None = None) -> X:
-        """The integral up to each place, zero at the first: as `integrate`."""
+        """Integrate up to each place, from zero at the first one; otherwise as `integrate`."""
         return cumulative_integrate(self, name, datetime_unit)
 
     def polyfit(
         self, name: Any, deg: int, into: Any = "degree", *, skipna: bool = False,
         datetime_unit: str = "ns",
     ) -> Any:  # fmt: skip
-        """The best fitting polynomial's coefficients: see [`sciquax.named.polyfit`][]."""
+        """Fit a polynomial and return its coefficients: see [`sciquax.named.polyfit`][]."""
         return polyfit(self, name, deg, into, skipna=skipna, datetime_unit=datetime_unit)
 
     def rank(self: X, name: Any, pct: bool = False) -> X:
-        """The rank of each element along a name, from 1; of equal ones the mean of their ranks.
+        """Rank the elements along a name, from 1; equal elements get the mean of their ranks.
 
         Nans have none, and stay. With `pct`, as a share of the elements that are no nan.
         """
         return rank(self, name, pct)
 
     def groupby(self, group: Any, bins: Any = None, **options: Any) -> Any:
-        """Groups of places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.
+        """Group places: `groupby("time.month")`, `groupby("x", bins=[0, 1, 5])`.
 
         **Arguments**: a name, whose coordinates are the labels; a part of its dates; or a known
         named array along one name. `bins` are edges, in the coordinate's unit if plain, or their
@@ -98,11 +98,11 @@ class AlongCoordinates(NamedBase):
         return grouped(self, group, bins, options)
 
     def groupby_bins(self, group: Any, bins: Any, **options: Any) -> GroupBy:
-        """`groupby` with bins, by xarray's name."""
+        """Group places by bins: `groupby` with `bins`, under xarray's name."""
         return grouped(self, group, bins, options)
 
     def resample(self, periods: Any = None, /, **more: Any) -> Resample:
-        """Groups of periods along dates: `resample(time="1MS")`, as pandas names periods.
+        """Group dates by period: `resample(time="1MS")`, where pandas defines the periods.
 
         `closed`, `label`, `origin` and `offset` are pandas'.
         """
@@ -114,11 +114,11 @@ class AlongCoordinates(NamedBase):
         self, windows: Any = None, /, boundary: str = "exact", side: Any = "left",
         coord_func: Any = "mean", **more: int,
     ) -> Coarsen:  # fmt: skip
-        """Blocks of places along names, to reduce: see [`sciquax.named.Coarsen`][]."""
+        """Divide names into blocks of places, for a reduction: see [`sciquax.named.Coarsen`][]."""
         return Coarsen(self, _pairs("coarsen", windows, more), boundary, side, coord_func)
 
     def weighted(self, weights: Any) -> Weighted:
-        """Reductions by weights, nans left out: see [`sciquax.named.Weighted`][]."""
+        """Weight the elements for a reduction without nans: see [`sciquax.named.Weighted`][]."""
         return Weighted(self, weights)
 
     @property
@@ -127,5 +127,5 @@ class AlongCoordinates(NamedBase):
         return Dates(self)
 
     def rolling(self: X, windows: Any = None, /, **more: Any) -> Rolling[X]:
-        """Windows along names, to reduce: see [`sciquax.named.Rolling`][]."""
+        """Move windows along names, for a reduction: see [`sciquax.named.Rolling`][]."""
         return Rolling(self, pairs_of_windows(windows, more))

@@ -27,7 +27,7 @@ FIELDS = (*_FIELDS, "season", "week", "weekofyear", "date")
 
 
 def date_field(values: np.ndarray, field: str) -> np.ndarray:
-    """A part of dates, such as "month" or "season". **Raises** for one that there is not."""
+    """A part of dates, such as "month" or "season". **Raises** for an unknown part."""
     calendar = Coordinate(values).calendar if values.dtype.hasobject else None
     if field not in FIELDS or values.dtype.kind != "M" and calendar is None:
         raise AxisError(
@@ -102,7 +102,7 @@ class Dates:
         known = isinstance(values, np.ndarray) and values.dtype.kind in "mMO"
         if not known or values.dtype.hasobject and Coordinate(values).calendar is None:
             raise CoordinateError(
-                f"`.dt` is of dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
+                f"`.dt` needs dates, and got {a.dtype}.", "Write `a.coord('time').dt.month`."
             ).at(user_line())
         self._array = a
 
@@ -130,7 +130,7 @@ class Dates:
         """Spans of time in seconds, in double precision on the host."""
         values = self._array.array
         if values.dtype.kind != "m":
-            raise AxisError(f"`total_seconds` is of spans of time, and got {values.dtype}.").at(
+            raise AxisError(f"`total_seconds` needs spans of time, and got {values.dtype}.").at(
                 user_line()
             )
         return self._made(values / np.timedelta64(1, "s"))
@@ -153,7 +153,7 @@ class Dates:
         return self._indexed("round", freq)
 
     def strftime(self, format: str) -> Any:
-        """Text of dates."""
+        """Format dates as text."""
         return self._indexed("strftime", format)
 
 

@@ -26,7 +26,7 @@ class GroupArithmetic(GroupReductions):
         raise NotImplementedError
 
     def fillna(self, value: Any) -> Any:
-        """With a number, or what belongs to each place's group, in place of nans."""
+        """Replace nans by a number, or by the operand's element for each place's group."""
         return self._combined(lambda a, each: a.fillna(each), value)
 
     def where(self, condition: Any, other: Any = None) -> Any:

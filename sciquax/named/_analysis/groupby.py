@@ -70,7 +70,7 @@ class GroupBy(GroupArithmetic):
         return self._array.isel({self._parts.name: self._parts.members()[int(found[0])]})
 
     def map(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """`function` of each group's elements.
+        """Apply `function` to each group's elements.
 
         Results that keep the name are put back in order; those that lack it are put side by side
         along the groups' name.
@@ -106,7 +106,7 @@ class GroupBy(GroupArithmetic):
         return self._along("cumprod", names, skipna=skipna)
 
     def shift(self, by: int = 1, *, fill_value: Any = None) -> Any:
-        """Elements moved by so many places within each group."""
+        """Shift elements by a number of places within each group."""
         return self.map(lambda group: group.shift({self._parts.name: by}, fill_value=fill_value))
 
     def _along(self, what: str, names: Any, **options: Any) -> Any:
@@ -150,11 +150,11 @@ class Resample(GroupBy):
         return self._at("nearest")
 
     def asfreq(self) -> Any:
-        """The value at each label, nan where there is none."""
+        """The value at each label; nan where there is no value."""
         return self._at(None)
 
     def interpolate(self, kind: str = "linear") -> Any:
-        """Values in between at each label."""
+        """Interpolate the values at each label."""
         return self._array.interp({self._parts.name: self._parts.labels.value()}, method=kind)
 
 

@@ -317,7 +317,7 @@ class GroupReductions:
         return bare(made.array, made._axes.with_coord("quantile", known)).transpose(..., "quantile")
 
     def count(self, names: Any = None) -> Any:
-        """The number of elements of each group that are no nan."""
+        """The number of elements of each group that are not nan."""
         return self._reduced("count", names, None)
 
     def any(self, names: Any = None) -> Any:

@@ -22,7 +22,7 @@ class Missing(NamedBase):
     """Methods of [`sciquax.named.NamedArray`][] for missing data, which is nan."""
 
     def isnull(self: W) -> W:
-        """Where elements are nan."""
+        """Test each element for nan."""
         leaf = taken_apart(self.array)[0][0]
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "mM":
             return bare(np.isnat(leaf), self._axes.plain)
@@ -31,15 +31,15 @@ class Missing(NamedBase):
         return bare(jnp.isnan(leaf), self._axes.plain)
 
     def notnull(self: W) -> W:
-        """Where elements are no nan."""
+        """Test that each element is not nan."""
         return bare(~self.isnull().array, self._axes.plain)
 
     def count(self: W, names: Any = None) -> W:
-        """The number of elements that are no nan, over a name or several."""
+        """Count the elements that are not nan, over one or more names."""
         return self.notnull().sum(names)
 
     def fillna(self: W, value: Any) -> W:
-        """With a number, or a named array's elements, in place of nans, aligned by name."""
+        """Replace nans by a number, or by the elements of a named array, aligned by name."""
         own: Any = self if dates_of(self) is not None else inexact(self)
         if own is self and isinstance(value, (np.datetime64, np.timedelta64)):
             value = bare(np.asarray(value), axes(()))
@@ -49,7 +49,7 @@ class Missing(NamedBase):
         return out
 
     def where(self: W, condition: Any, other: Any = None, drop: bool = False) -> W:
-        """The elements where a condition holds, and `other` (nan) elsewhere, by name.
+        """Keep the elements where a condition holds; `other` (nan) replaces the rest.
 
         `drop=True` leaves out the places along names where a known condition never holds.
         """
@@ -62,18 +62,18 @@ class Missing(NamedBase):
         return where(condition, own, other).transpose(*own.dims, ...)
 
     def ffill(self: W, name: Any, limit: int | None = None) -> W:
-        """The last element before that is no nan, in place of each nan along a name.
+        """Replace each nan by the last element before it along a name that is not nan.
 
         At most `limit` of them in a row, if that is given.
         """
         return _carried(self, "ffill", name, limit, False)
 
     def bfill(self: W, name: Any, limit: int | None = None) -> W:
-        """The next element that is no nan, in place of each nan along a name: as `ffill`."""
+        """Replace each nan by the next element along a name that is not nan: as `ffill`."""
         return _carried(self, "bfill", name, limit, True)
 
     def dropna(self: W, name: Any, how: str = "any", thresh: int | None = None) -> W:
-        """Without the places along a name where any element is nan, or all are (`how="all"`).
+        """Drop the places along a name where any element is nan, or all are (`how="all"`).
 
         With `thresh`, without those that have fewer elements which are no nan. The array is to be
         known, as the result's size depends on it.
@@ -102,7 +102,7 @@ class Missing(NamedBase):
         self: W, name: Any, method: str = "linear", limit: int | None = None,
         use_coordinate: bool = True,
     ) -> W:  # fmt: skip
-        """Interpolation along a name's coordinates, in place of nans between others.
+        """Replace nans between other elements by interpolation along a name's coordinates.
 
         `method` is "linear" or "nearest"; at most `limit` nans in a row are filled, the first ones.
         `use_coordinate=False` takes places for one apart.

@@ -27,9 +27,9 @@ class Relabelling(NamedBase):
     def shift(
         self: Y, shifts: Mapping[Any, Any] | None = None, /, fill_value: Any = None, **more: Any
     ) -> Y:
-        """Moved along names: `shift(x=1)`. Coordinates stay; what comes in is nan or `fill_value`.
+        """Shift elements along names: `shift(x=1)`; new ones are nan or `fill_value`.
 
-        Integers become floating point, unless they are given a value to fill in.
+        Coordinates stay. Integers become floating point, unless `fill_value` is given.
         """
         dates = dates_of(self)
         a: Any = inexact(self) if fill_value is None and dates is None else self
@@ -52,7 +52,7 @@ class Relabelling(NamedBase):
         return a
 
     def sortby(self: Y, by: Any, ascending: bool = True) -> Y:
-        """In the order of the coordinates along a name or several, or of known named arrays.
+        """Sort by the coordinates along one or more names, or by known named arrays.
 
         Later keys decide where earlier ones are equal, as in xarray.
         """
@@ -81,7 +81,7 @@ class Relabelling(NamedBase):
         self: Y, labels: Mapping[Any, Any] | None = None, /, method: str | None = None,
         tolerance: Any = None, fill_value: Any = None, **more: Any,
     ) -> Y:  # fmt: skip
-        """The elements at labels along names; nan, or `fill_value`, where there is none.
+        """Take the elements at labels along names; nan, or `fill_value`, where there is none.
 
         `method` is "nearest", "pad" or "backfill" for labels that are not there, at most
         `tolerance` away. Plain labels are in the coordinate's unit.
@@ -92,13 +92,13 @@ class Relabelling(NamedBase):
         return own
 
     def reindex_like(self: Y, other: Any, method: str | None = None, **options: Any) -> Y:
-        """The elements at the labels that another array has along names of this one."""
+        """Take the elements at the labels that another array has along names of this one."""
         other = as_named(other, "reindex_like")
         shared = {n: other.coord(n) for n in other._axes.coords if n in self._axes.coords}
         return self.reindex(shared, method=method, **options)
 
     def drop_sel(self: Y, labels: Mapping[Any, Any] | None = None, /, **more: Any) -> Y:
-        """Without the places of labels: `drop_sel(x=[1.0, 2.0])`.
+        """Drop places by their labels: `drop_sel(x=[1.0, 2.0])`.
 
         **Raises** `CoordinateError` if a label is not there.
         """
@@ -120,7 +120,7 @@ class Relabelling(NamedBase):
         return own
 
     def drop_isel(self: Y, places: Mapping[Any, Any] | None = None, /, **more: Any) -> Y:
-        """Without places along names: `drop_isel(x=[0, -1])`."""
+        """Drop places along names: `drop_isel(x=[0, -1])`."""
         own: Any = self
         for axis, given in _pairs("drop_isel", places, more).items():
             i = own._axes.position("drop_isel", axis, own)
@@ -128,7 +128,7 @@ class Relabelling(NamedBase):
         return own
 
     def drop_duplicates(self: Y, name: Any, keep: Any = "first") -> Y:
-        """Without the places along a name whose label is there before, or after (`keep="last"`).
+        """Drop places along a name whose label occurs earlier, or later (`keep="last"`).
 
         `keep=False` leaves out all places of labels that are there more than once.
         """
@@ -139,7 +139,7 @@ class Relabelling(NamedBase):
         return own.isel({own.dims[i]: np.flatnonzero(~again)})
 
     def swap_dims(self: Y, names: Mapping[Any, Any] | None = None, /, **more: Any) -> Y:
-        """Another coordinate for an axis' own: `swap_dims(time="month")`.
+        """Make another coordinate an axis' own: `swap_dims(time="month")`.
 
         The axis gets its name, and keeps its old coordinates beside it. A name that is no
         coordinate's renames the axis alone.
@@ -153,7 +153,7 @@ class Relabelling(NamedBase):
                 raise AxisError(
                     f"`swap_dims` got {into!r}, a coordinate with the dims "
                     f"{show_dims(other.dims)}, for {old!r}.",
-                    f"It is to have the name {old!r} alone.",
+                    f"Its only name must be {old!r} alone.",
                 ).at(user_line())
             if other is not None:
                 known = known.with_beside(**{into: None})
@@ -165,7 +165,7 @@ class Relabelling(NamedBase):
         return out
 
     def isin(self: Y, values: Any) -> Y:
-        """Where elements are among values: of coordinates in their unit, dates and strings too."""
+        """Test whether elements are among values; coordinates may also be dates or strings."""
         leaf = self.array
         if isinstance(values, NamedBase):
             values = values.array

@@ -222,7 +222,7 @@ class Rolling(Generic[N]):
         return self._reduced(jnp.sum, self._total)
 
     def count(self) -> N:
-        """The number of elements that are no nan in each window, as floating point.
+        """The number of elements in each window that are not nan, as floating point.
 
         As of other reductions it is nan where there are fewer than `min_periods`.
         """

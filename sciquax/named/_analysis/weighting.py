@@ -63,7 +63,7 @@ class Weighted:
         return (a * weights).sum(names)
 
     def sum_of_weights(self, names: Any = None) -> Any:
-        """The sum of the weights of elements that are no nan; nan where there are none."""
+        """The sum of the weights of elements that are not nan; nan where there are none."""
         total = self._counted(True)[1].sum(names)
         return bare(with_leaf(total, lambda w: jnp.where(w == 0, jnp.nan, w)), total._axes)
 

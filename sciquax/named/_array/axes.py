@@ -50,7 +50,7 @@ class Axis:
         object.__setattr__(self, "size", size)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("An `Axis` does not change; make another one.")
+        raise AttributeError("An `Axis` is immutable; make another one.")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Axis):

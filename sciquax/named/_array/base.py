@@ -122,7 +122,7 @@ class NamedBase(_Base):
         return bare(found.value(), axes((name,), {name: found}))
 
     def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
-        """With these coordinates: one known array per name. None removes one.
+        """Assign coordinates: one known array per name. None removes a coordinate.
 
         Under a name that no axis has, a coordinate beside those: one value, `run=5`; a second
         along an axis, `month=("time", months)`; or one of several axes, `lat=(("y", "x"), lats)`.
@@ -133,7 +133,7 @@ class NamedBase(_Base):
         return bare(self.array, _assigned("assign_coords", self._axes, self.array.shape, given))
 
     def drop_coords(self, *names: Any) -> Any:
-        """Without the coordinates of these names, or of all."""
+        """Drop the coordinates of these names, or all coordinates."""
         known = self._axes
         for name in names or (*known.coords, *known.beside):
             if isinstance(name, str) and name in known.beside:
@@ -144,7 +144,7 @@ class NamedBase(_Base):
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """The attributes of the array in a file. Selections keep them, arithmetic does not."""
+        """The array's attributes in a file. Selections keep them; arithmetic drops them."""
         found = self._axes.attrs
         return {} if found is None else dict(found.items)
 
@@ -281,7 +281,7 @@ def as_named(x: Any, what: str) -> Any:
     elif not hasattr(x, "shape"):
         if not isinstance(x, (bool, int, float, complex, np.generic)):
             raise PositionalError(
-                f"`{what}` got a `{type(x).__name__}`, which is no named array.",
+                f"`{what}` got a `{type(x).__name__}`, which is not a named array.",
                 "Give it names: `NamedArray(x, ('x', ...))`.",
             ).at(user_line())
         known = isinstance(x, np.generic) and x.dtype.kind in "mM"

@@ -12,19 +12,19 @@ class AxisError(LocatedError, ValueError):
 
 
 class AxisSizeError(AxisError):
-    """One name, two sizes."""
+    """One name has two sizes."""
 
 
 class CoordinateError(AxisError):
-    """Coordinates that disagree, or that do not hold the value asked for."""
+    """Coordinates disagree, or do not contain the requested value."""
 
 
 class AxisIndexError(AxisError, IndexError):
-    """A place along an axis that does not exist."""
+    """An index is outside of an axis."""
 
 
 class PositionalError(LocatedError, TypeError):
-    """Something without names where names decide."""
+    """An operand has no names, where axes are matched by name."""
 
 
 def show_dims(dims: Sequence[Any]) -> str:

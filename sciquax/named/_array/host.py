@@ -30,8 +30,8 @@ def check_numbers(dtype: Any, what: str, dims: Any = ()) -> None:
     if kind in NO_NUMBERS:
         first = next((d for d in dims if d is not None), "time")
         raise CoordinateError(
-            f"{what} is computed of numbers, and got an array of {dtype}.",
-            "Of dates `t`, take the seconds from the first: "
+            f"{what} needs numbers, and got an array of {dtype}.",
+            "For dates `t`, use the seconds since the first: "
             f"`(t - t.isel({first}=0)).dt.total_seconds()`."
             if kind in "mM"
             else "Select by it, or group by it.",

@@ -70,7 +70,7 @@ class Nesting:
             return strip(convert_to(held, example_held))
         if unified(dims, example_dims) != example_dims:
             raise AxisError(
-                f"A value with the dims {show_dims(dims)} is due as {show_dims(example_dims)}.",
+                f"A value with the dims {show_dims(dims)} cannot have {show_dims(example_dims)}.",
                 "Transpose or rename it.",
             )
         meet("convert", layout.coords, example_layout.coords)

@@ -52,7 +52,7 @@ def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict
 
 
 def concatenate(arrays: Sequence[N | Any], name: Any) -> N:
-    """Arrays one after another along a name that all have; axes are matched by name.
+    """Concatenate arrays along a name that all have; axes are matched by name.
 
     Coordinates along the name are joined. **Raises** `AxisError` if the name is absent or the
     names differ, `AxisSizeError` where other sizes differ, `CoordinateError` if only some arrays
@@ -113,7 +113,7 @@ def _joined(name: str, parts: list[Coordinate]) -> Coordinate:
 
 
 def stack(arrays: Sequence[N | Any], name: Any) -> N:
-    """Arrays side by side along a new name, which leads; their axes are matched by name.
+    """Stack arrays along a new name, which leads; their axes are matched by name.
 
     **Raises** `AxisError` if the name is there already or the names differ.
     """
@@ -150,12 +150,12 @@ def _stacked(given: Sequence[NamedBase], new: str) -> dict[str, Beside]:
 
 
 def unstack(a: N | Any, name: Any) -> list[N]:
-    """One array for each place along a name, without it."""
+    """Return one array for each place along a name; the arrays lack the name."""
     own: Any = _operands("unstack", [a])[0]
     return own.unstack(name)
 
 
 def split(a: N | Any, name: Any, parts: Any) -> list[N]:
-    """Parts along a name: see [`sciquax.named.NamedArray`][]`.split`."""
+    """Split along a name: see [`sciquax.named.NamedArray`][]`.split`."""
     own: Any = _operands("split", [a])[0]
     return own.split(name, parts)

@@ -22,7 +22,7 @@ class Expanding(NamedBase):
     """Methods of [`sciquax.named.NamedArray`][] that add axes along which it is repeated."""
 
     def expand_dims(self: S, axis: Any = None, size: int = 1, **more: Any) -> S:
-        """New leading axes along which the array is repeated: `("w", 2)`, `(run=[1, 2])`.
+        """Add leading axes along which the array is repeated: `("w", 2)`, `(run=[1, 2])`.
 
         **Arguments**: a name and its size; or names with a size, or the coordinates, of each.
 
@@ -39,7 +39,7 @@ class Expanding(NamedBase):
         return _expanded(self, axis, size, None)
 
     def squeeze(self: S, names: Any = None, *, drop: bool = False) -> S:
-        """Without axes of size 1: the ones named, or all of them; and their labels, with `drop`.
+        """Remove axes of size 1: the ones named, or all; with `drop`, also their labels.
 
         **Raises** `AxisSizeError` for an axis of another size.
         """

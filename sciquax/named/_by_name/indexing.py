@@ -45,7 +45,7 @@ class Indexing(NamedBase):
     def isel(
         self: X, indexers: Mapping[Any, Any] | None = None, /, drop: bool = False, **more: Any
     ) -> X:
-        """The elements at places: `isel(x=3, y=slice(0, 2), z=[0, 2])`.
+        """Select the elements at places: `isel(x=3, y=slice(0, 2), z=[0, 2])`.
 
         **Arguments**: for each name an integer, whose axis goes; a slice; a list or array of
         integers, or a mask that is known; or a named array of integers, whose names stand in the
@@ -58,19 +58,19 @@ class Indexing(NamedBase):
         return _dropped(self, isel(self, "isel", _pairs("isel", indexers, more)), drop)
 
     def head(self: X, places: Any = None, /, **more: int) -> X:
-        """The first places along names: `head(time=3)`, or one number for all names."""
+        """Keep the first places along names: `head(time=3)`, or one number for all names."""
         ends = _each(self, "head", places, more, 5)
         return isel(self, "head", {n: slice(0, max(k, 0)) for n, k in ends.items()})
 
     def tail(self: X, places: Any = None, /, **more: int) -> X:
-        """The last places along names: `tail(time=3)`, or one number for all names."""
+        """Keep the last places along names: `tail(time=3)`, or one number for all names."""
         ends = _each(self, "tail", places, more, 5)
         sizes = {n: self.shape[self._axes.position("tail", n, self)] for n in ends}
         kept = {n: slice(max(sizes[n] - k, 0), None) for n, k in ends.items()}
         return isel(self, "tail", kept)
 
     def thin(self: X, steps: Any = None, /, **more: int) -> X:
-        """Every so many places along names: `thin(time=3)`, or one number for all names."""
+        """Keep every nth place along names: `thin(time=3)`, or one number for all names."""
         by = _each(self, "thin", steps, more, None)
         return isel(self, "thin", {n: slice(None, None, k) for n, k in by.items()})
 
@@ -100,7 +100,7 @@ class Indexing(NamedBase):
         self: X, values: Mapping[Any, Any] | None = None, /, method: str | None = None,
         tolerance: Any = None, drop: bool = False, **more: Any,
     ) -> X:  # fmt: skip
-        """The elements at values of coordinates: `sel(time="2001-02")`, `sel(x=slice(1.0, 2.0))`.
+        """Select elements by coordinates: `sel(time="2001-02")`, `sel(x=slice(1.0, 2.0))`.
 
         **Arguments**: for each name a value, whose axis goes; several; a period of dates, such as
         a month, or a value that is there more than once, whose axis stays; a slice, both ends of

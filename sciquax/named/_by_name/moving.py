@@ -24,7 +24,7 @@ class Moving(NamedBase):
     """Methods of [`sciquax.named.NamedArray`][] that move elements along names."""
 
     def flip(self: M, names: Any = None) -> M:
-        """In reverse order along a name or several."""
+        """Reverse the order of elements along one or more names."""
         names = only_name(self, "flip", names)
         positions = self._axes.positions("flip", names, self)
         at = {self.dims[i]: slice(None, None, -1) for i in positions}
@@ -34,7 +34,7 @@ class Moving(NamedBase):
     def roll(
         self: M, shifts: Mapping[Any, Any] | None = None, /, roll_coords: bool = False, **more: Any
     ) -> M:
-        """Rolled along names: `roll(x=2)`. Their coordinates stay where they are.
+        """Roll elements along names: `roll(x=2)`. Their coordinates stay where they are.
 
         With `roll_coords` they are rolled along, which needs known shifts.
         """
@@ -52,7 +52,7 @@ class Moving(NamedBase):
         return bare(out, layout)
 
     def diff(self: M, name: Any = None, n: int = 1, label: str = "upper") -> M:
-        """Differences of neighbours along a name, which is `n` shorter.
+        """Subtract neighbours along a name, which becomes `n` shorter.
 
         Its coordinates are the later ones, or with `label="lower"` the earlier.
         """
@@ -73,10 +73,11 @@ class Moving(NamedBase):
         self: M, widths: Mapping[Any, Any] | None = None, /, mode: str = "constant",
         constant_values: Any = None, **more: Any,
     ) -> M:  # fmt: skip
-        """Longer along names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`.
+        """Pad names: `pad(x=(1, 2))`, or one width for both ends; as `jnp.pad`.
 
-        By zeros in the array's own unit, if `constant_values` is not given. Labels repeat where
-        the elements do; new ones are nan, and strings, which have no nan, go.
+        Pads with zeros in the array's own unit unless `constant_values` is given. Labels repeat
+        where the elements do; new ones are nan. Labels that are strings, which have no nan, are
+        dropped.
         """
         pairs = _pairs("pad", widths, more)
         positions = self._axes.positions("pad", list(pairs), self)

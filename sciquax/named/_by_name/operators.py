@@ -129,7 +129,7 @@ class Operators(NamedBase):
 
     def __matmul__(self, other: Any) -> Any:
         raise PositionalError(
-            "`@` says nothing about names.", "Use `a.dot(b, 'x')` or `named.einsum`."
+            "`@` does not name the axes to contract.", "Use `a.dot(b, 'x')` or `named.einsum`."
         ).at(user_line())
 
     __rmatmul__ = __matmul__

@@ -31,16 +31,16 @@ class PassingThrough(NamedBase):
     """Methods of [`sciquax.named.NamedArray`][] that the array inside answers."""
 
     def to(self: P, unit: Any) -> P:
-        """In another unit. **Raises** `DimensionalityError` for one of another dimension."""
+        """Convert to another unit. **Raises** `DimensionalityError` if dimensions differ."""
         unit = unit.array if type(unit) is type(self) else unit
         return bare(_inner(self, "to").to(unit), self._axes)
 
     def to_base_units(self: P) -> P:
-        """In the registry's base units."""
+        """Convert to the registry's base units."""
         return bare(_inner(self, "to_base_units").to_base_units(), self._axes)
 
     def to_compact(self: P, unit: Any = None) -> P:
-        """With the prefix that makes the largest magnitude readable."""
+        """Convert to the prefix that makes the largest magnitude readable."""
         return bare(_inner(self, "to_compact").to_compact(unit), self._axes)
 
     def m_as(self: P, unit: Any) -> P:
@@ -84,11 +84,11 @@ class PassingThrough(NamedBase):
         return bare(self.array.conj(), self._axes.plain)
 
     def round(self: P, decimals: int = 0) -> P:
-        """Rounded to decimals."""
+        """Round to a number of decimals."""
         return bare(self.array.round(decimals), self._axes.plain)
 
     def clip(self: P, min: Any = None, max: Any = None) -> P:
-        """Between two bounds, which align by name."""
+        """Clip to two bounds, which align by name."""
         return clip(self, min, max)
 
     def dot(self: P, other: Any, names: Any) -> P:
@@ -116,5 +116,5 @@ class PassingThrough(NamedBase):
         return made.to_dataframe(name or made.name or "value")
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
-        """Drawn by matplotlib through xarray, its axes labelled with names and units."""
+        """Draw by matplotlib through xarray; axes are labelled with names and units."""
         return adapter("xarray").to_xarray(self).plot(*args, **kwargs)

@@ -139,8 +139,8 @@ class Reductions(NamedBase):
     median = _reduction("median", jnp.median, "Median")
     nansum = _reduction("nansum", jnp.nansum, "Sum without nans")
     nanmean = _reduction("nanmean", jnp.nanmean, "Mean without nans")
-    nanmax = _reduction("nanmax", jnp.nanmax, "Largest element that is no nan")
-    nanmin = _reduction("nanmin", jnp.nanmin, "Smallest element that is no nan")
+    nanmax = _reduction("nanmax", jnp.nanmax, "Largest element that is not nan")
+    nanmin = _reduction("nanmin", jnp.nanmin, "Smallest element that is not nan")
     nanstd = _reduction("nanstd", jnp.nanstd, "Standard deviation without nans")
     nanvar = _reduction("nanvar", jnp.nanvar, "Variance without nans")
     nanprod = _reduction("nanprod", jnp.nanprod, "Product without nans")
@@ -151,23 +151,23 @@ class Reductions(NamedBase):
     def all(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
-        """Whether all elements are true, over a name or several."""
+        """Whether all elements are true, over one or more names."""
         return reduce(self, "all", jnp.all, _names("all", names, kwargs), **kwargs)
 
     def any(  # pyright: ignore[reportIncompatibleMethodOverride]
         self: R, names: Any = None, **kwargs: Any
     ) -> R:
-        """Whether any element is true, over a name or several."""
+        """Whether any element is true, over one or more names."""
         return reduce(self, "any", jnp.any, _names("any", names, kwargs), **kwargs)
 
     def ptp(self: R, names: Any = None) -> R:
-        """Largest minus smallest element, over a name or several."""
+        """The largest minus the smallest element, over one or more names."""
         return self.max(names) - self.min(names)
 
     def quantile(
         self: R, q: Any, names: Any = None, *, method: str = "linear", skipna: bool = False
     ) -> R:
-        """Quantiles over a name or several; `skipna` leaves nans out.
+        """Quantiles over one or more names; `skipna` ignores nans.
 
         `q` is a number; a list, along the new axis `quantile`; or a named array, whose axes lead.
         """
@@ -223,35 +223,35 @@ class Reductions(NamedBase):
         return _place(self, "argmin", jnp.nanargmin if skipna else jnp.argmin, name)
 
     def nanargmax(self, name: Any = None) -> Any:
-        """The place of the largest element that is no nan along a name; -1 where all are."""
+        """The place of the largest element along a name that is not nan; -1 if all are nan."""
         return _place(self, "nanargmax", jnp.nanargmax, name)
 
     def nanargmin(self, name: Any = None) -> Any:
-        """The place of the smallest element that is no nan along a name; -1 where all are."""
+        """The place of the smallest element along a name that is not nan; -1 if all are nan."""
         return _place(self, "nanargmin", jnp.nanargmin, name)
 
     def idxmax(self, name: Any = None, *, skipna: bool = True) -> Any:
-        """The coordinate of the largest element that is no nan; nan where all are."""
+        """The coordinate of the largest element that is not nan; nan if all are nan."""
         return label_of(self, "idxmax", only_name(self, "idxmax", name), skipna)
 
     def idxmin(self, name: Any = None, *, skipna: bool = True) -> Any:
-        """The coordinate of the smallest element that is no nan; nan where all are."""
+        """The coordinate of the smallest element that is not nan; nan if all are nan."""
         return label_of(self, "idxmin", only_name(self, "idxmin", name), skipna)
 
     def cumsum(self: R, name: Any = None, *, skipna: bool = False) -> R:
-        """Cumulative sum along a name, of small integers in the dtype of their sum."""
+        """The cumulative sum along a name. Small integers are summed in the dtype of `sum`."""
         return _cumulated(self, "cumsum", jnp.nancumsum if skipna else jnp.cumsum, name)
 
     def cumprod(self: R, name: Any = None, *, skipna: bool = False) -> R:
-        """Cumulative product along a name, of small integers in the dtype of their product."""
+        """The cumulative product along a name. Small integers get the dtype of `prod`."""
         return _cumulated(self, "cumprod", jnp.nancumprod if skipna else jnp.cumprod, name)
 
     def cummax(self: R, name: Any = None) -> R:
-        """Largest element so far along a name."""
+        """The largest element up to each place along a name."""
         return along(self, "cummax", _cummax, only_name(self, "cummax", name))
 
     def cummin(self: R, name: Any = None) -> R:
-        """Smallest element so far along a name."""
+        """The smallest element up to each place along a name."""
         return along(self, "cummin", _cummin, only_name(self, "cummin", name))
 
     def cumlogsumexp(self: R, name: Any = None) -> R:
@@ -259,7 +259,7 @@ class Reductions(NamedBase):
         return along(self, "cumlogsumexp", _cumlogsumexp, only_name(self, "cumlogsumexp", name))
 
     def sort(self: R, name: Any = None, *, descending: bool = False) -> R:
-        """In ascending order along a name, whose coordinates are dropped."""
+        """Sort in ascending order along a name, whose coordinates are dropped."""
         name = only_name(self, "sort", name)
         out = along(self, "sort", jnp.sort, name, descending=descending)
         return bare(out.array, out._axes.without(_name(self, "sort", name)))
@@ -295,7 +295,7 @@ class Reductions(NamedBase):
         return bare(apply(jax.nn.softmax, self.array, axis=positions), self._axes.plain)
 
     def log_softmax(self: R, names: Any) -> R:
-        """log of `softmax`."""
+        """The logarithm of `softmax`."""
         positions = self._axes.positions("log_softmax", names, self)
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
 

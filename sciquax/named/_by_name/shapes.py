@@ -107,7 +107,7 @@ class Shapes(NamedBase):
     """The shape operations of [`sciquax.named.NamedArray`][]."""
 
     def transpose(self: S, *names: Any) -> S:
-        """The axes in this order: all names, or some and one `...` for the others. None: reversed.
+        """Order the axes: by all names, or some and `...` for the others. None reverses them.
 
         **Raises** `AxisError` for an absent, repeated or forgotten name.
         """
@@ -138,7 +138,7 @@ class Shapes(NamedBase):
         return self.transpose()
 
     def rename(self: S, names: Mapping[Any, Any] | None = None, /, **more: Any) -> S:
-        """Other names: `rename(x="u")` or `rename({"x": "u"})`. Coordinates move along.
+        """Rename axes: `rename(x="u")` or `rename({"x": "u"})`. Coordinates move along.
 
         **Raises** `AxisError` for an absent name, or where two axes would have one name.
         """
@@ -148,7 +148,7 @@ class Shapes(NamedBase):
         return renamed(self, "rename", pairs)
 
     def flatten(self: S, names: Any, into: Any) -> S:
-        """Several axes as one, the first named varying slowest; it stands where the first stood.
+        """Join several axes to one, where the first axis is. The first name varies slowest.
 
         **Raises** `AxisError` for an absent or repeated name, or if `into` is there already.
         """
@@ -178,7 +178,7 @@ class Shapes(NamedBase):
         return out
 
     def stack(self: S, names: Mapping[Any, Any] | None = None, /, **more: Any) -> S:
-        """Several axes as one, as `flatten`, with their labels: `stack(z=("x", "y"))`.
+        """Join several axes to one, as `flatten`, with their labels: `stack(z=("x", "y"))`.
 
         The labels stand beside the new axis, as coordinates of their names.
         """
@@ -188,7 +188,7 @@ class Shapes(NamedBase):
         return out
 
     def unflatten(self: S, name: Any, into: Any = None, /, **sizes: int) -> S:
-        """One axis as several, the first varying slowest: `unflatten("xy", x=3, y=4)`.
+        """Split an axis into several, the first varying slowest: `unflatten("xy", x=3, y=4)`.
 
         With names alone, `unflatten("z", ("x", "y"))`, by the labels of these names that stand
         beside the axis, as `stack` leaves them: nan where there is no element.
@@ -217,7 +217,7 @@ class Shapes(NamedBase):
         return bare(apply(jnp.reshape, self.array, shape), layout)
 
     def broadcast_to(self: S, sizes: Mapping[Any, int]) -> S:
-        """With these names in this order, repeated along those it lacks.
+        """Give the array these names in this order; it is repeated along those it lacks.
 
         **Raises** `AxisError` if a name of the array's is missing, `AxisSizeError` for a size that
         differs (1 is a size).
@@ -241,7 +241,7 @@ class Shapes(NamedBase):
         return bare(out, self._axes.with_dims(tuple(wanted)))
 
     def broadcast_like(self: S, other: Any) -> S:
-        """With the names of another array, in its order, and its own others in front."""
+        """Give the array the names of another, in that order; its other names lead."""
         other = as_named(other, "broadcast_like")
         if not other._axes.named:
             raise unnamed("broadcast_like", other._axes).at(user_line())
@@ -251,7 +251,7 @@ class Shapes(NamedBase):
         return bare(out.array, axes(out.dims, coords, beside=out._axes.beside))
 
     def untag(self: S, *names: Any) -> S:
-        """These axes without names, in front, in this order: for `cmap`, `jax.vmap`.
+        """Move these axes to the front, in this order, and remove their names: for `cmap`.
 
         **Raises** `AxisError` for an absent or repeated name.
         """
@@ -262,7 +262,7 @@ class Shapes(NamedBase):
         return bare(moved.array, moved._axes.with_dims(dims))
 
     def tag(self: S, *names: Any) -> S:
-        """Names for the axes that have none, in their order: one for each.
+        """Name the axes that have no names, in their order: one name for each.
 
         **Raises** `AxisError` for another number of names, or one that is there already.
         """
@@ -282,17 +282,17 @@ class Shapes(NamedBase):
         return bare(self.array, layout)
 
     def astype(self: S, dtype: Any) -> S:
-        """Converted to another dtype."""
+        """Convert to another dtype."""
         out = self.array.astype(dtype)
         return bare(out, self._axes)
 
     def unstack(self: S, name: Any) -> list[S]:
-        """One array for each place along a name, without it."""
+        """Return one array for each place along a name; the arrays lack the name."""
         place, a = self._axes.position("unstack", name, self), cast(Any, self)
         return [a.isel({self.dims[place]: i}) for i in range(self.shape[place])]
 
     def split(self: S, name: Any, parts: Any) -> list[S]:
-        """Parts along a name: `parts` equal ones, or cut before each of these places.
+        """Split along a name: into `parts` equal parts, or before each of these places.
 
         **Raises** `AxisSizeError` if there is no equal division, `AxisIndexError` for a place
         outside.

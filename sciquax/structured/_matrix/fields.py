@@ -97,7 +97,7 @@ def size(n: Any) -> int:
     """A size as a static field. **Raises** TypeError unless it is an integer, ValueError if it is
     negative."""
     if (n := operator.index(n)) < 0:
-        raise ValueError(f"A size is not negative; got {n}.")
+        raise ValueError(f"A size must not be negative; got {n}.")
     return n
 
 

@@ -53,7 +53,7 @@ def checked(properties: Iterable[str]) -> frozenset[str]:
     given = frozenset((properties,) if isinstance(properties, str) else properties)
     if unknown := given - PROPERTIES:
         raise ValueError(
-            f"{quoted(sorted(map(str, unknown)))} are no properties of matrices; known are "
+            f"{quoted(sorted(map(str, unknown)))} are not properties of matrices; those are "
             f"{sorted(PROPERTIES)}."
         )
     return given | {"hermitian"} if "positive_definite" in given else given

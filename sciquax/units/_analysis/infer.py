@@ -138,7 +138,7 @@ _NOTHING = contextlib.nullcontext()
 def infer(
     fn: Callable[..., Any], returns: Any = None, constants: bool = False
 ) -> Callable[..., Inference]:
-    """Find the units of a function's inputs that its program asks for.
+    """Find the units that a function's program requires of its inputs.
 
     **Arguments**
 

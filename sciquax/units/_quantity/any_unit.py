@@ -10,7 +10,7 @@ from sciquax.core.internal import takes_foreign
 
 @takes_foreign
 def any_unit(x: Any) -> Any:
-    """A bare number that takes the unit of whatever it meets, as literal 0, inf and nan do.
+    """Mark a bare number that takes the unit of any operand, as literal 0, inf and nan do.
 
     For numbers that only keep a masked element harmless, `where(d == 0, 1, d)`: without the mark
     the 1 is refused beside a length.

@@ -110,7 +110,7 @@ def context(*contexts: Any, **parameters: Any) -> Iterator[None]:
     contexts' own parameters. An inner block adds to the outer one and inherits its parameters, as
     in pint.
 
-    Conversions only: `.to`, `.m_as`, `Quantity(q, unit)`. Sums and comparisons still want one
+    Conversions only: `.to`, `.m_as`, `Quantity(q, unit)`. Sums and comparisons still need one
     dimension. Belongs to the thread, works under `jax.jit`, and functions compiled under other
     contexts are not used.
 

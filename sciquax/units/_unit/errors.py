@@ -24,7 +24,7 @@ class DimensionalityError(LocatedError, pint.DimensionalityError):
 
 
 class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
-    """A unit that the registry does not know. **Attributes**: `unit_names`, `suggestions`."""
+    """The registry does not know a unit. **Attributes**: `unit_names`, `suggestions`."""
 
     def __init__(self, unit_names: Any, suggestions: tuple[str, ...] = ()):
         names = [unit_names] if isinstance(unit_names, str) else list(unit_names)
@@ -39,7 +39,7 @@ class UndefinedUnitError(LocatedError, pint.UndefinedUnitError):
 
 
 class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
-    """Ambiguous arithmetic on a scale with an offset, such as degrees Celsius."""
+    """Arithmetic is ambiguous on a scale with an offset, such as degrees Celsius."""
 
     def __init__(self, message: str, units1: Any = "", units2: Any = "", remedy: str = ""):
         super().__init__(message, remedy)
@@ -48,7 +48,7 @@ class OffsetUnitCalculusError(LocatedError, pint.OffsetUnitCalculusError):
 
 
 class UnknownContextError(LocatedError, KeyError):
-    """The name of no context of the unit registry, for which pint raises a KeyError."""
+    """The unit registry has no context of this name; pint raises KeyError here."""
 
 
 class MixedRegistriesError(LocatedError, ValueError):

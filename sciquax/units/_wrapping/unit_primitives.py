@@ -117,7 +117,7 @@ def _unit_taken(operands: Sequence[Any], params: dict[str, Any]) -> Any:
         dimensionless().pint,
         target.pint,
         f"Give it its unit, `Quantity(x, '{target}')`; or wrap the function with `strict=False`, "
-        "by which plain numbers count as in the unit that is due.",
+        "which takes plain numbers to be in that unit.",
     )
 
 

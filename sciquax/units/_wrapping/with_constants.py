@@ -23,7 +23,7 @@ _CONSTANTS = jax.make_user_context(None)
 
 
 class UnknownConstantError(LocatedError, AttributeError):
-    """No module has a constant of that name. **Attributes**: `near`, names that there are."""
+    """No module has a constant of this name. **Attributes**: `near`, similar names."""
 
     near: tuple[str, ...] = ()
 
