@@ -24,7 +24,7 @@ from ._compat.jaxprs import (
 )
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
-from ._dispatch.tables import AFTER_BODY, HIGHER_ORDER, TAKES_STATED
+from ._dispatch.tables import AFTER_BODY, CACHES_TO_CLEAR, HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
@@ -41,12 +41,8 @@ from ._values.trust import (
     place_of,
     read_literals,
 )
-from ._values.unit_polymorphic import (
-    UnitPolymorphic,
-    for_rules,
-    stays_polymorphic,
-    strip,
-)
+from ._values.unit_polymorphic import UnitPolymorphic, for_rules, stays_polymorphic, strip
+from ._weak_cache import WeakCache
 from ._widened import cut_off, promoted
 
 
@@ -170,6 +166,8 @@ class Interpretation:
         trusting = TRUST.value is not None
         for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, freed, strict=True)):
             whole = eqn
+            if needed is None and not observer and _failed_before(eqn):
+                needed = needed_equations(jaxpr)
             if needed is not None and (eqn := needed[i]) is None:
                 continue
             if trusting:
@@ -193,6 +191,8 @@ class Interpretation:
                         raise
                     if needed[i] is None:
                         continue
+                    if not observer and eqn.primitive.name == "jit":
+                        _partly_needed.put(eqn.params["jaxpr"], (), True)
                     eqn = needed[i]
                     outs = step(eqn, env)
             if eqn is whole:
@@ -211,6 +211,15 @@ class Interpretation:
         env = self.env
         env.update((var, x) for var, (x, _) in env.misshapen.items())  # fine if nothing follows
         return tag_literals(outvars, [read(env, var) for var in outvars])
+
+
+_partly_needed = WeakCache()
+CACHES_TO_CLEAR.append(_partly_needed)
+
+
+def _failed_before(eqn: Any) -> bool:
+    """Whether a call could be carried out before only without results that nobody needs."""
+    return eqn.primitive.name == "jit" and _partly_needed.get(eqn.params["jaxpr"], ()) is not None
 
 
 def _may_be_unused(error: Exception, eqn: Any) -> bool:

@@ -3,8 +3,8 @@
 Literal 0, inf and nan belong to every unit, always (`unit_polymorphic.py`). Others are numbers, and
 refused beside a length, unless somebody trusts them: `TRUST` holds who. A type's rules then ask for
 the `literal_numbers` of an operand that they would refuse; conditionals and loops, for those of a
-result or a start that does not join. Only literals count, and what is made of nothing else, picked
-by data or not: arrays are data.
+result or a start that does not join. Only literals count, the program's own small arrays
+(`folding.number_of_constant`), and what is made of nothing else, picked by data or not.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ TRUST = jax.make_user_context(None)
 class LiteralNumber(NamedTuple):
     """A number, and the line of the user's or a library's that states it.
 
-    A place that is `called` is the line that calls a function of JAX's, which states it.
+    A place that is `called` is the line that calls a function of JAX's, or names an array, which
+    states it.
     """
 
     value: Any
@@ -76,6 +77,8 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
     """The literals of which a program makes a variable; no recursion, for it may be long."""
     known: dict[Any, Parts] = {}
     here = _place(numbers.place)
+    named = Place(here)
+    named.called = True
 
     def read(var: Any, eqn: Any = None) -> Parts | None:
         if type(var) is not jaxprs.Literal:
@@ -91,7 +94,9 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
             dtype = waiting[-1].aval.dtype
             given = literals_of(made)
             known[waiting[-1]] = {only(np.asarray(x.value, dtype)): x.place for x in given}
-        elif made is None or isinstance(made, (np.ndarray, jax.Array)):
+        elif isinstance(made, np.ndarray):
+            known[waiting[-1]] = dict.fromkeys(np.asarray(made).flat, named)
+        elif made is None or isinstance(made, jax.Array):
             known[waiting[-1]] = {}
         elif missing := [v for v in made.invars if read(v) is None]:
             waiting += missing
@@ -118,7 +123,7 @@ def _readable(parts: Parts) -> Literals:
 
 
 class Place(str):
-    """The line that states a number, or, if `called`, that calls a function which does."""
+    """The line that states a number; if `called`, calls a function or names an array that does."""
 
     called = False
 
