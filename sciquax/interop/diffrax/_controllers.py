@@ -21,8 +21,8 @@ from sciquax.units.internal import magnitude_of, own_unit, wrap
 from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity, stack_times, time_to_unit
+from .._solving.trial import is_own
 from ._own_controller import own_controller
-from ._running import is_own
 
 
 class StepTo(diffrax.StepTo):

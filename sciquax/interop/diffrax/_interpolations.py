@@ -189,7 +189,7 @@ def _sizes_only(original: Any) -> Any:
 
 
 add_hook(diffrax.CubicInterpolation.__check_init__, _sizes_only, now=True)
-for _cls in DenseInterpolation, LinearInterpolation, CubicInterpolation:
+for _cls in LinearInterpolation, CubicInterpolation:
     methods_go_to(_cls, getattr(diffrax, _cls.__name__), "evaluate", "derivative")
 
 
