@@ -128,4 +128,5 @@ def own_solver(solver: Any, takes: TreeUnits, gives: TreeUnits) -> Any:
     name = type(solver).__name__
     rtol = number(solver.rtol, "rtol", name)
     atol = atol_to_units(solver.atol, Working(dimensionless(), takes), name)
-    return kind(solver, takes, gives, rtol, atol, solver.norm)
+    given = dict(takes=takes, gives=gives, rtol=rtol, atol=atol, norm=solver.norm)
+    return kind(solver=solver, **given)
