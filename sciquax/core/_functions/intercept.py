@@ -83,9 +83,16 @@ def add_hook(
     that is called before anything is staged is hooked at once, `now`.
     """
     if now:
-        pass_through(function, hook_for)
+        _hook(function, hook_for)
     else:
         _hooks.append((function, hook_for))
+
+
+def _hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    named = isinstance(function, str)
+    found = python_function(pkgutil.resolve_name(function) if named else function)
+    assert found is not None
+    pass_through(found, hook_for)
 
 
 def install() -> None:
@@ -95,10 +102,7 @@ def install() -> None:
         return
     with _lock:
         for function, hook_for in _hooks:
-            named = isinstance(function, str)
-            found = python_function(pkgutil.resolve_name(function) if named else function)
-            assert found is not None
-            pass_through(found, hook_for)
+            _hook(function, hook_for)
         _hooks.clear()
         for name in wanted:  # now, for JAX imports its own when they are first asked for
             with contextlib.suppress(ModuleNotFoundError):

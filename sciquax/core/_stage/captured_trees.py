@@ -18,7 +18,7 @@ from .._compat.tracing import StagingTracer, known_value
 from .._compat.trees import intercept_trees, taken_apart
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
-from .._values.masks import is_masked, unmasked
+from .._values.masks import is_masked, is_of_shapes, unmasked
 from .._values.mode import MODE, leaving, not_staging
 
 F = TypeVar("F", bound=Callable)
@@ -36,7 +36,7 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
     if not met or a_module_is_made():
         return tree
-    masks = {i for i in met if is_masked(leaves[i])}
+    masks = {i for i in met if is_masked(leaves[i]) or is_of_shapes(leaves[i])}
     if not MODE.staging:
         if len(masks) == len(met):
             return tree

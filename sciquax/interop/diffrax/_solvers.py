@@ -8,9 +8,9 @@ import equinox as eqx
 from .._solving.edited import edited
 from .._solving.tolerances import atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity
+from .._solving.trial import is_own
 from ._checked import checked_root_finder
 from ._own_solver import own_solver
-from ._running import is_own
 
 
 def bare_solver(solver: Any, working: Working) -> Any:

@@ -1,6 +1,7 @@
 """Terms: the user's vector field sees quantities, the solver sees their magnitudes."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,8 @@ import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
+from sciquax.core import MODE, RuleError
+from sciquax.core.internal import add_hook
 from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.edited import edited
@@ -151,3 +153,29 @@ def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) 
     if takes.unknown:  # for the shapes only, as an ordinary term's
         return diffrax.ODETerm(VectorField(type(term).vf, time, takes, gives))
     return bare_own_term(term, time, takes)
+
+
+def _quaxified(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a term's method: called by hand on quantities it would compare units as it does shapes.
+
+    Within a solve, quantities are in `args` only.
+    """
+    signature = inspect.signature(original)
+
+    def hook(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        measured = [x for name, x in given.items() if name not in ("self", "args")]
+        if MODE.staging or not has_quantity(measured):
+            return original(*args, **kwargs)
+        term = given.pop("self")
+        method = lambda given: original(term, **given)  # noqa: E731
+        method.__wrapped__ = original  # type: ignore[attr-defined]  # errors name it
+        return call(method, given, finish=keep)
+
+    return hook
+
+
+for _kind in diffrax.ODETerm, *diffrax.ControlTerm.__mro__, diffrax.MultiTerm:
+    for _name in ("vf", "prod", "vf_prod"):
+        if _name in vars(_kind) and _kind is not diffrax.AbstractTerm:
+            add_hook(vars(_kind)[_name], _quaxified, now=True)
