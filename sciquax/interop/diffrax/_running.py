@@ -38,7 +38,7 @@ def running(working: Working | None) -> Iterator[None]:
 
 
 def runs_on_quantities(solver: Any) -> bool:
-    """Whether a solver, or the one that Diffrax's wraps, is the user's, which sees the user's terms."""
+    """Whether a solver, or the one that Diffrax's wraps, is the user's: it sees his terms."""
     while isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver) and not is_own(
         solver
     ):
