@@ -79,7 +79,7 @@ each_value_type(_ours_come_first)
 def _astropy_unit(spec: Any) -> InternedUnit | None:
     """The unit that one of Astropy's is. **Raises** TypeError where pint has none of its size."""
     owners = {(base.__module__.partition(".")[0], base.__name__) for base in type(spec).__mro__}
-    if ("astropy", "UnitBase") not in owners:
+    if not owners & {("astropy", "UnitBase"), ("astropy", "FunctionUnitBase")}:
         return None
     found, scale = from_astropy_unit(spec)
     if scale != 1.0:
