@@ -11,6 +11,7 @@ import pytest
 import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
+from sciquax.core import RuleError
 from sciquax.units import DimensionalityError, Quantity, get_registry
 from tests.helpers import assert_same
 
@@ -221,3 +222,24 @@ def test_to_astropy(unit, x64):
     else:
         expected = registry.Quantity(3.0, unit).to_base_units()
         np.testing.assert_allclose(x.si.value, expected.m, rtol=1e-9)
+
+
+CAPTURING = {
+    "sum": lambda x, c: x + c,
+    "where": lambda x, c: jnp.where(x > c, x, 0.0),
+    "vmap": lambda x, c: jax.vmap(lambda e: e + c)(x),
+    "scan": lambda x, c: jax.lax.scan(lambda s, e: (s + e, e - c), x[0], x),
+    "maximum": lambda x, c: jnp.maximum(x, c),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURING)
+@pytest.mark.parametrize("captured", [3.0 * u.km, get_registry().Quantity(3.0, "km")], ids=str)
+def test_captured_quantities_are_refused_in_our_words(captured, name):
+    with pytest.raises(RuleError) as error:
+        quaxify(lambda x: CAPTURING[name](x, captured))(Quantity(jnp.ones(2), "m"))
+    library = type(captured).__module__.partition(".")[0]
+    assert str(error.value).splitlines()[0] == (
+        f"A quaxified function captured a `{library}.Quantity`, which an array of the program "
+        "would read as bare numbers."
+    )
