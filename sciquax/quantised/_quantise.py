@@ -67,9 +67,10 @@ def quantise(
     ```
     """
     if is_value(x) and x.payload in ("magnitude", "array"):
-        options = dict(symmetric=symmetric, clip=clip, straight_through=straight_through, key=key)
-        blocks = dict(axis=axis, block_size=block_size, block_axis=block_axis)
-        return x.with_payload(quantise(getattr(x, x.payload), dtype, **blocks, **options))
+        options: dict[str, Any] = {"axis": axis, "block_size": block_size, "block_axis": block_axis}
+        options |= {"symmetric": symmetric, "clip": clip, "key": key}
+        held = getattr(x, x.payload)
+        return x.with_payload(quantise(held, dtype, straight_through=straight_through, **options))
     x = jnp.asarray(x)
     if dtype not in FORMATS:
         raise ValueError(f"`quantise` knows {', '.join(FORMATS)}, not {dtype!r}.")
