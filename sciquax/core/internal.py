@@ -61,6 +61,7 @@ from ._values.kinds import (
     Guard as Guard,
     adopt_all as adopt_all,
     brief as brief,
+    captured_foreign as captured_foreign,
     each_value_type as each_value_type,
     is_whole as is_whole,
     takes_foreign as takes_foreign,

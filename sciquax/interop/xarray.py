@@ -4,6 +4,7 @@ A unit stands in `attrs["units"]`, of the array and of each coordinate, as pint-
 `dequantify` writes it and `quantify` reads it.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
     `coords=False` leaves coordinates behind.
 
     Coordinates come along, with their units. Dates stay NumPy's. Numbers are converted to JAX's
-    precision.
+    precision. A scale factor before a unit, CF's `1e-3 kg m-2`, multiplies the numbers.
 
     **Raises** `UndefinedUnitError` if a unit cannot be read: give it, or None.
     """
@@ -102,25 +103,26 @@ def from_xarray(data: Any, *, units: Any = "parse", coords: bool = True) -> Any:
         data = _dequantified(data)
     dims = tuple(str(d) for d in data.dims)
     attrs = dict(data.attrs)
-    found = _unit(attrs, units, f"variable {data.name!r}")
+    found, factor = _unit(attrs, units, f"variable {data.name!r}")
     known, items = {}, {}
     own_first = sorted(data.coords, key=lambda name: str(name) not in dims)
     for dim in map(str, own_first) if coords else ():
         variable = data.coords[dim]
         own = dict(variable.attrs)
         try:
-            coordinate_unit = _unit(own, "parse", f"coordinate {dim!r}")
+            coordinate_unit, by = _unit(own, "parse", f"coordinate {dim!r}")
         except UndefinedUnitError:
             if units == "parse" and dim in dims:
                 raise
-            coordinate_unit = None
-        numbers = np.asarray(variable.values)
+            coordinate_unit, by = None, 1.0
+        numbers = _times(np.asarray(variable.values), by)
         value = numbers if coordinate_unit is None else _quantity(numbers, coordinate_unit)
         known[dim] = value if dim in dims else (tuple(map(str, variable.dims)), value)
         items[dim] = own
     values = np.asarray(data.values)
     if values.dtype.kind not in "biufc":
         raise TypeError(f"A named array holds numbers, and {data.name!r} holds {values.dtype}.")
+    values = _times(values, factor)
     array = jax.numpy.asarray(values)
     if values.dtype.kind in "iu" and not np.array_equal(np.asarray(array), values):
         raise OverflowError(
@@ -146,19 +148,44 @@ def _dequantified(data: Any) -> Any:
     )
 
 
-def _unit(attrs: dict[str, Any], units: Any, what: str) -> Any:
-    """The unit, which is taken out of the attributes; None, if there is none."""
+def _times(values: np.ndarray, factor: float) -> np.ndarray:
+    return values if factor == 1.0 else values * factor
+
+
+_FACTOR = re.compile(
+    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"(?:(?:\^|\*\*)([+-]?\d{1,2})|(?<=10)([+-]\d{1,2}))?(?:[\s*.]\s*(?=[^\W\d])|\s*$)"
+)
+"""CF's scale factors, `1e-3 kg m-2`, `10^-3 K` or `10-3 K`."""
+
+
+def _read(text: str) -> tuple[Any, float]:
+    """A unit as a file spells it, and the factor before it."""
+    try:
+        return unit(_CF.get(text, text)), 1.0
+    except Exception:
+        if (scale := _FACTOR.match(text)) is None:
+            raise
+        found = unit(text[scale.end() :])
+        factor = float(scale[1]) ** int(scale[2] or scale[3] or 1)
+        if not 0 < factor < math.inf or Quantity(0.0, found).to_base_units().m != 0:
+            raise  # of a scale with an offset nobody knows what is multiplied
+        return found, factor
+
+
+def _unit(attrs: dict[str, Any], units: Any, what: str) -> tuple[Any, float]:
+    """The unit, which is taken out of the attributes, and a factor; None, if there is none."""
     if units is None:
-        return None
+        return None, 1.0
     text = attrs.get("units")
     if not isinstance(units, str) or units != "parse":
         attrs.pop("units", None)
-        return unit(units)
+        return unit(units), 1.0
     if text is None:
-        return None
-    text = str(text)
+        return None, 1.0
+    text = str(text).strip()
     try:
-        found = unit(_CF.get(text.strip(), text))
+        found, factor = _read(text)
     except Exception as error:
         if not isinstance(error, UndefinedUnitError):
             error = UndefinedUnitError(text)
@@ -167,7 +194,7 @@ def _unit(attrs: dict[str, Any], units: Any, what: str) -> Any:
         )
         raise error.at(user_line()) from None
     attrs.pop("units")
-    return found
+    return found, factor
 
 
 def open_netcdf(path: str | Path, **options: Any) -> dict[str, NamedArray]:

@@ -34,7 +34,8 @@ def quantise(
 
     **Arguments**
 
-    - `x`: a floating point array.
+    - `x`: a floating point array, or a value that holds one: of a quantity or a named array its
+      array is quantised, and it keeps its unit or its names.
     - `dtype`: `"int8"`, `"int4"`, `"nf4"` or `"float8_e4m3fn"`.
     - `axis`: the axis, or axes, with a scale for each index (the output channels of a weight).
       Without it and without `block_size`, one scale serves the whole array.
@@ -65,6 +66,11 @@ def quantise(
 
     ```
     """
+    if is_value(x) and x.payload in ("magnitude", "array"):
+        options: dict[str, Any] = {"axis": axis, "block_size": block_size, "block_axis": block_axis}
+        options |= {"symmetric": symmetric, "clip": clip, "key": key}
+        held = getattr(x, x.payload)
+        return x.with_payload(quantise(held, dtype, straight_through=straight_through, **options))
     x = jnp.asarray(x)
     if dtype not in FORMATS:
         raise ValueError(f"`quantise` knows {', '.join(FORMATS)}, not {dtype!r}.")

@@ -2,7 +2,8 @@
 
 A unit is translated by name where both libraries mean the same by it, which is checked by its size
 in SI base units; and through SI base units where they do not (solar masses differ in the last
-digits by release). What is logarithmic or counts pixels is refused.
+digits by release). Levels that both have, such as `mag(AB)`, are translated too; other logarithms,
+and what counts pixels, are refused.
 """
 
 import math
@@ -33,11 +34,17 @@ _BY_PINT_NAME = {
     "astronomical_unit": "AU", "electron_volt": "eV", "percent": "percent",
 }  # fmt: skip
 
+_LEVELS = {
+    "mag": "mag(1)", "dex": "dex(1)", "dB": "dB(1)", "ABmag": "mag(AB)", "STmag": "mag(ST)",
+    "dBm": "dB(mW)", "dBW": "dB(W)",
+}  # fmt: skip
+"""Astropy's names of levels and gains by pint's."""
+
 
 def from_astropy(x: Any) -> Quantity:
     """Convert an `astropy.units.Quantity` (or a quantity of unxt's) to ours.
 
-    **Raises** TypeError for logarithmic units, and units without a counterpart in pint.
+    **Raises** TypeError for units without a counterpart in pint, such as `dex(cm/s2)`.
 
     ```python
     >>> import astropy.units as u
@@ -56,8 +63,8 @@ def from_astropy(x: Any) -> Quantity:
 
 def from_astropy_unit(unit: Any) -> tuple[InternedUnit, float]:
     """The unit that an Astropy unit is, and a factor that is left over."""
-    if not hasattr(unit, "bases"):
-        raise _refuse(unit)
+    if (level := _level(unit)) is not None:
+        return level, 1.0
     product, scale = dimensionless(), float(unit.scale)
     for base, power in zip(unit.bases, unit.powers, strict=True):
         exponent = rational(power)
@@ -70,6 +77,23 @@ def from_astropy_unit(unit: Any) -> tuple[InternedUnit, float]:
         else:
             product = product * same**exponent
     return product, scale
+
+
+def _level(unit: Any) -> InternedUnit | None:
+    """The level or gain that one of Astropy's is; None for linear units."""
+    import astropy.units as u
+
+    text = unit.to_string()
+    if hasattr(unit, "bases") and text not in ("mag", "dex", "dB"):
+        return None
+    for name, theirs in _LEVELS.items():
+        # As dB(1) and dB, which Astropy has as equal.
+        if (unit == u.Unit(theirs) or name == text) and (found := as_unit(name)).logarithmic:
+            return found
+    raise TypeError(
+        f"The unit {quoted(text)} of Astropy is a logarithm, and no unit of the registry: give "
+        "`x.physical`."
+    )
 
 
 def _same_name(base: Any) -> InternedUnit | None:
@@ -147,7 +171,7 @@ def on_host(value: Any, unit: Any) -> Any:
     """An `astropy.units.Quantity` of an array of NumPy's and a unit of Astropy."""
     import astropy.units as u
 
-    return u.Quantity(value, unit, copy=False)
+    return u.Quantity(value, unit, copy=False, subok=True)  # a Magnitude is one of a subclass
 
 
 def in_program(value: Any, unit: Any) -> Any:
@@ -173,12 +197,16 @@ def to_astropy(q: Quantity) -> Any:
 
     unit, scale = _to_astropy_unit(q._unit)
     value = np.asarray(q.magnitude)
-    return u.Quantity(value if scale == 1.0 else value * scale, unit)
+    return u.Quantity(value if scale == 1.0 else value * scale, unit, subok=True)
 
 
 def _to_astropy_unit(unit: InternedUnit) -> tuple[Any, float]:
     import astropy.units as u
 
+    if unit.logarithmic:
+        for name, theirs in _LEVELS.items():
+            if as_unit(name, unit.registry) is unit:
+                return u.Unit(theirs), 1.0
     product: Any = u.dimensionless_unscaled
     scale = 1.0
     for name, power in unit.container.items():

@@ -12,8 +12,8 @@ import numpy as np
 import pint
 import pint.compat
 
-from sciquax.core import register_foreign
-from sciquax.core.internal import Guard, each_value_type
+from sciquax.core import MODE, register_foreign
+from sciquax.core.internal import Guard, captured_foreign, each_value_type
 
 from ._astropy import from_astropy, from_astropy_unit, in_program, on_host, unit_without_mask
 from ._quantity.conversions import from_pint_quantity
@@ -76,10 +76,20 @@ def _ours_come_first(kind: type) -> None:
 each_value_type(_ours_come_first)
 
 
+def _refuse_captured(x: Any) -> Any:
+    """What JAX finds of a `pint.Quantity` that meets an array: in a staged program, our error."""
+    if MODE.staging:
+        raise captured_foreign(x)
+    raise AttributeError("__jax_array__")
+
+
+pint.Quantity.__jax_array__ = property(_refuse_captured)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _astropy_unit(spec: Any) -> InternedUnit | None:
     """The unit that one of Astropy's is. **Raises** TypeError where pint has none of its size."""
     owners = {(base.__module__.partition(".")[0], base.__name__) for base in type(spec).__mro__}
-    if ("astropy", "UnitBase") not in owners:
+    if not owners & {("astropy", "UnitBase"), ("astropy", "FunctionUnitBase")}:
         return None
     found, scale = from_astropy_unit(spec)
     if scale != 1.0:

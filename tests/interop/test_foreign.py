@@ -11,6 +11,7 @@ import pytest
 import sciquax
 import sciquax.numpy as sqnp
 from sciquax import quaxify
+from sciquax.core import RuleError
 from sciquax.units import DimensionalityError, Quantity, get_registry
 from tests.helpers import assert_same
 
@@ -104,8 +105,8 @@ def test_jax_hands_arrays_of_astropy_on_with_their_unit():
     start = Quantity(0.0, "m")
     last, _ = jax.lax.scan(quaxify(lambda c, x: (c + x, None)), start, x * u.km)
     assert_same(last, Quantity(3000.0, "m"))
-    for refused in (x * u.mag, Masked(x * u.km, mask=[True, False])):
-        with pytest.raises(TypeError, match="has no counterpart|the mask would be lost"):
+    for refused in (x * u.mag(u.ct / u.s), Masked(x * u.km, mask=[True, False])):
+        with pytest.raises(TypeError, match="is a logarithm|the mask would be lost"):
             jax.jit(quaxify(lambda x: x * 2.0))(refused)
     on_host = jax.tree.map(lambda leaf: leaf * 2, {"a": x * u.km})["a"]
     assert isinstance(on_host, u.Quantity) and (on_host == 2 * x * u.km).all()
@@ -172,18 +173,46 @@ def test_astropy_units_that_pint_sizes_otherwise(unit, x64):
     )
 
 
-@pytest.mark.parametrize("unit", [u.mag, u.dex(u.cm / u.s**2), u.pix, u.ABmag, u.dB], ids=str)
-def test_astropy_units_without_counterpart(unit):
+LEVELS = [u.mag, u.Unit("mag(1)"), u.dB, u.dex, u.ABmag, u.STmag, u.dB(u.mW), u.dB(u.W)]
+
+
+@pytest.mark.parametrize("unit", LEVELS, ids=str)
+def test_astropy_levels(unit, x64):
+    x = np.array([3.0, -4.5]) * unit
+    ours = from_astropy(x)
+    assert to_astropy(ours).unit == unit and np.array_equal(to_astropy(ours).value, x.value)
+    assert str(Quantity(3.0, unit).units) == str(Quantity(3.0, str(unit)).units) == str(ours.units)
+    physical = u.Unit("mag(1)") if unit == u.mag else unit
+    physical = getattr(u, f"{unit}")(1) if hasattr(unit, "bases") else physical
+    np.testing.assert_allclose(
+        ours.to_base_units().m, (x.value * physical).physical.si.value, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("unit", [u.dex(u.cm / u.s**2), u.mag(u.ct / u.s), u.dB(u.V)], ids=str)
+def test_astropy_logarithms_without_counterpart(unit):
+    for way in (lambda: from_astropy(3.0 * unit), lambda: Quantity(3.0, unit)):
+        with pytest.raises(TypeError) as error:
+            way()
+        assert str(error.value) == (
+            f"The unit '{unit}' of Astropy is a logarithm, and no unit of the registry: give "
+            "`x.physical`."
+        )
+    with pytest.raises(ValueError, match="is none of mag"):
+        Quantity(3.0, str(unit))
+
+
+def test_astropy_units_without_counterpart():
     with pytest.raises(TypeError, match="has no counterpart in the other library"):
-        from_astropy(u.Magnitude(3.0) if unit is u.mag else 3.0 * unit)
+        from_astropy(3.0 * u.pix)
 
 
-@pytest.mark.parametrize("unit", ["dBm", "smoot", "degC", "planck_length", "acre", "psi"])
+@pytest.mark.parametrize("unit", ["dBu", "smoot", "degC", "planck_length", "acre", "psi"])
 def test_to_astropy(unit, x64):
     registry = get_registry()
     if unit == "smoot":
         unit = "hand"
-    if unit == "dBm":
+    if unit == "dBu":
         with pytest.raises(TypeError, match="has no counterpart"):
             to_astropy(Quantity(1.0, unit))
         return
@@ -193,3 +222,24 @@ def test_to_astropy(unit, x64):
     else:
         expected = registry.Quantity(3.0, unit).to_base_units()
         np.testing.assert_allclose(x.si.value, expected.m, rtol=1e-9)
+
+
+CAPTURING = {
+    "sum": lambda x, c: x + c,
+    "where": lambda x, c: jnp.where(x > c, x, 0.0),
+    "vmap": lambda x, c: jax.vmap(lambda e: e + c)(x),
+    "scan": lambda x, c: jax.lax.scan(lambda s, e: (s + e, e - c), x[0], x),
+    "maximum": lambda x, c: jnp.maximum(x, c),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURING)
+@pytest.mark.parametrize("captured", [3.0 * u.km, get_registry().Quantity(3.0, "km")], ids=str)
+def test_captured_quantities_are_refused_in_our_words(captured, name):
+    with pytest.raises(RuleError) as error:
+        quaxify(lambda x: CAPTURING[name](x, captured))(Quantity(jnp.ones(2), "m"))
+    library = type(captured).__module__.partition(".")[0]
+    assert str(error.value).splitlines()[0] == (
+        f"A quaxified function captured a `{library}.Quantity`, which an array of the program "
+        "would read as bare numbers."
+    )

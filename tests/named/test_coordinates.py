@@ -230,6 +230,32 @@ def test_units_that_cannot_be_read_are_refused():
     assert unnamed.dims == ("dim_0", "x")
 
 
+@pytest.mark.parametrize(
+    "text, factor, units",
+    [
+        ("1e-3 kg m-2", 1e-3, "kilogram / meter ** 2"),
+        ("10^-3", 1e-3, "dimensionless"),
+        ("0.01 K", 0.01, "kelvin"),
+        ("10-3 m", 1e-3, "meter"),
+        ("10**6 m3 s-1", 1e6, "meter ** 3 / second"),
+        ("100 m^2", 100.0, "meter ** 2"),
+        ("1e-3", 1.0, "permille"),
+    ],
+)
+def test_scale_factors_multiply(text, factor, units):
+    data = xr.DataArray([1, 2], dims="x", coords={"x": ("x", [1.0, 3.0], {"units": text})})
+    a = named.from_xarray(data.assign_attrs(units=text))
+    assert str(a.units) == str(a.coord("x").units) == units
+    np.testing.assert_allclose(a.array.m, np.array([1, 2]) * factor, rtol=1e-6)
+    np.testing.assert_allclose(a.coord("x").array.m, np.array([1, 3]) * factor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["0.1 degC", "2 dBm", "0 m", "-1 m", "1e400 m", "3 m 4 s"])
+def test_what_is_no_scale_factor_is_refused(text):
+    with pytest.raises(UndefinedUnitError, match="It is in `attrs\\['units'\\]` of variable 't2m'"):
+        named.from_xarray(sample().assign_attrs(units=text))
+
+
 @pytest.mark.filterwarnings("ignore")  # of netCDF4 and zarr, about themselves
 def test_files(tmp_path):
     from sciquax.interop.xarray import open_netcdf, open_zarr, save_netcdf, save_zarr

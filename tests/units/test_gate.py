@@ -79,6 +79,7 @@ DOORS = {
     "rectilinear": lambda m: dfx.rectilinear_interpolation(m(ROW), ROW)[0],
     "unit of": lambda m: Quantity(2.0, "km").to(m(1.0)),
     "sqnp": lambda m: sqnp.stack([m(1.0), m(2.0)]),
+    "quantise": lambda m: quantise(m(SQUARE), axis=0),
     "set": lambda m: Quantity(ROW, "km").at[0].set(m(2.0)).to("m"),
 }
 
@@ -117,9 +118,8 @@ def test_every_matrix(name, kind, of_metres):
 
 
 def test_refused_or_labelled(of_metres):
-    for refused in (lambda: quantise(of_metres(SQUARE)), lambda: any_unit(of_metres(1.0))):
-        with pytest.raises((TypeError, ValueError)):
-            refused()
+    with pytest.raises((TypeError, ValueError)):
+        any_unit(of_metres(1.0))
     assert to_dataframe({"x": of_metres(ROW)}).columns[0] == ("x", "meter")
     assert to_series(of_metres(ROW)).attrs == {"units": "meter"}
     controller = dfx.PIDController(rtol=1e-3, atol=of_metres(1e-3))

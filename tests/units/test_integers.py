@@ -109,4 +109,8 @@ def test_narrow_integers_do_not_overflow():
     far, near = Quantity(jnp.int8(100), "km"), Quantity(jnp.int8(99), "m")
     assert far > near and not near > far
     assert float((far + near).m_as("m")) == 100099
+    for divided in (far // near, jax.jit(quaxify(lambda x, y: x // y))(far, near)):
+        assert divided == 1010 and divided.dtype == jnp.int32
+    assert sqnp.gcd(far, Quantity(jnp.int8(0), "m")).m_as("m") == 100000
+    assert sqnp.lcm(far, Quantity(jnp.int8(3), "m")).m_as("m") == 300000
     assert float(quaxify(lambda x, y: (y + x) * 2)(far, near).m_as("km")) == pytest.approx(200.198)

@@ -39,7 +39,7 @@ def quoted(text: str) -> str:
 
 def no_unit(text: str, why: Any) -> ValueError:
     """The error for what is not a unit."""
-    why = str(why)
+    why = str(why) or "it cannot be read."
     return ValueError(f"{quoted(text)} is not a unit: {why[:_SHOWN]}")
 
 
@@ -88,6 +88,10 @@ _SCALES = {"c": "degC", "f": "degF", "k": "kelvin"}
 _OTHERWISE = {"pct": "percent", "cts": "count", "ph": "photon"}
 _BARE_POINT = re.compile(r"(?<![\w.])(\d+)\.(?=[eE][+-]?\d)")
 """As in `1.e-8`: pint, and the dots of files, would take an elementary charge out of it."""
+_LEVEL = re.compile(r"(?<![\w.])(mag|dex|dB|bel|neper|decibel)\s*\(\s*([^()]*?)\s*\)")
+_LEVELS = {"mag(AB)": "ABmag", "mag(ST)": "STmag", "dB(mW)": "dBm", "dB(W)": "dBW"}
+_LEVELS |= {f"{name}(1)": name for name in ("mag", "dex", "dB")}
+"""As Astropy spells them, where pint would read a product."""
 _IN_PARENTHESES = re.compile(r"(?<![\w.])([A-Za-zµμÅ°_]+)\(\s*([+-]?[\d.]+)\s*(/\s*\d+\s*)?\)")
 
 
@@ -95,7 +99,7 @@ def not_as_pint(text: str, registry: Any) -> str:
     """A text that pint would take for something else (degree * coulomb, carats), as it is meant.
 
     `m(1/2)` is a power, as FITS has it. **Raises** ValueError for `ppt` and `m(2)`, of two
-    meanings. The user's own units of these names stay.
+    meanings, and for logarithms that are no unit. The user's own units of these names stay.
     """
 
     def meant(word: str) -> str:
@@ -113,6 +117,14 @@ def not_as_pint(text: str, registry: Any) -> str:
             raise no_unit(text, why)
         return f"{name}**({above}{below})"
 
+    def level(found: re.Match[str]) -> str:
+        spelled = f"{found[1]}({found[2]})"
+        if spelled not in _LEVELS:
+            known = ", ".join(_LEVELS)
+            raise no_unit(text, f"'{spelled}' is none of {known}.")
+        return _LEVELS[spelled]
+
+    text = _LEVEL.sub(level, text)
     text = _IN_PARENTHESES.sub(power, _BARE_POINT.sub(r"\1", text))
     text = _TEMPERATURE.sub(lambda m: _SCALES[m[1][0].lower()], text)
     return _WORD.sub(lambda m: meant(m[0]), text)

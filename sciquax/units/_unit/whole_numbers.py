@@ -51,9 +51,12 @@ def _apply(function: Any, *operands: Any) -> Any:
     return (quaxify(function) if values else function)(*operands)
 
 
-def _same_dtype(*operands: Any) -> list[Any]:
+def _same_dtype(*operands: Any, grows: bool = False) -> list[Any]:
+    """Operands of one dtype; if a result `grows` with the multiple, of 32 bits or more."""
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.promote_types(*(aval_of(x).dtype for x in operands))
+    if grows and dtype.itemsize < 4:
+        dtype = jnp.dtype("int32")
     return [jnp.asarray(x, dtype) for x in operands]
 
 
@@ -97,7 +100,7 @@ def divided(x: Any, y: Any, multiple: Multiple) -> tuple[Any, Any]:
         return quotient, x - k * y * quotient  # which wraps around, and back
 
     def coarse_by_fine(x: Any, y: Any) -> tuple[Any, Any]:
-        x, y = _same_dtype(x, y)
+        x, y = _same_dtype(x, y, grows=True)  # 100 km holds 1 m more often than an int8 says
         whole = x // y
         down, size = jnp.where(y < 0, -1, 1).astype(x.dtype), jnp.abs(y)
         quotient, rest = _scaled((x - whole * y) * down, multiple.times, size)
@@ -137,7 +140,7 @@ def common_divisor(x: Any, y: Any, multiple: Multiple) -> Any:
         x, y = y, x
 
     def divisor(x: Any, y: Any) -> Any:
-        x, y = map(jnp.abs, _same_dtype(x, y))
+        x, y = map(jnp.abs, _same_dtype(x, y, grows=True))
         safe = jnp.where(x == 0, 1, x)
         rest = _scaled(y % safe, multiple.times, safe)[1]
         return jnp.where(x == 0, y * multiple.times, jnp.gcd(x, rest))

@@ -69,5 +69,8 @@ def _told(name: str) -> None:
 
 for _name, _function in (("to", _to), ("m_as", _m_as), ("to_base_units", _to_base_units)):
     _method(_name, _function)
-for _name in ("units", "u", "magnitude", "dimensionality", "is_compatible_with"):
+for _name in (
+    *("units", "u", "magnitude", "m", "dimensionality", "is_compatible_with"),
+    *("check", "to_compact", "to_reduced_units", "to_root_units"),
+):
     _told(_name)
