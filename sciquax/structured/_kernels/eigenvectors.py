@@ -23,7 +23,7 @@ def _on_host(bands: np.ndarray) -> list[np.ndarray]:
     return [values, vectors]
 
 
-def _of_one(bands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_one(bands: Any) -> Any:
     from scipy.linalg import eig_banded, eigh_tridiagonal
 
     width, n = bands.shape
