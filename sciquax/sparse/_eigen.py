@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import ad
 
+from sciquax._storage.host_primitive import host_primitive, length
 from sciquax.core import RuleError, describe, register_rule
 from sciquax.core.internal import ShapedArray
 
 from ._array import BCOO
 from ._host import direct
 from ._host.factor_cache import matrix_of
-from ._host.host_primitive import host_primitive, length
 from ._indices import data_of
 
 _DENSE = 48

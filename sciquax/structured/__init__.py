@@ -18,6 +18,7 @@ from ._composite.cholesky_factors import (
     SemiseparableMatrix as SemiseparableMatrix,
     ToeplitzCholeskyMatrix as ToeplitzCholeskyMatrix,
 )
+from ._composite.eigenvectors import EigenvectorsMatrix as EigenvectorsMatrix
 from ._composite.exponential import ExponentialMatrix as ExponentialMatrix
 from ._composite.lazy import (
     InverseMatrix as InverseMatrix,

@@ -15,6 +15,7 @@ from sciquax.quantised import quantise
 from sciquax.sparse import BCOO
 from sciquax.structured import (
     BlockBidiagonalMatrix,
+    EigenvectorsMatrix,
     EliminationMatrix,
     ExponentialMatrix,
     FourierMatrix,
@@ -39,6 +40,7 @@ COMPOSITES = {
     "elimination": EliminationMatrix(True, jnp.array([[0.5], [0.25]]), jnp.array([[1], [2]])),
     "exponential": ExponentialMatrix(T),
     "fourier": FourierMatrix(jnp.ones(()), 3, True),
+    "eigenvectors": EigenvectorsMatrix(jnp.array([[2.0, 3.0], [1.0, 0.0]])),
     "inverse": InverseMatrix(T),
     "outer": LowRankMatrix(jnp.ones((3, 2)), jnp.ones((2, 3))),
     "product": ProductMatrix(T, InverseMatrix(T)),

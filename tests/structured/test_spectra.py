@@ -6,9 +6,11 @@ import jax.scipy as jsp
 import numpy as np
 import pytest
 import scipy.linalg
+from jax import lax
 
 from sciquax import quaxify
 from sciquax.structured import (
+    BandedMatrix,
     BlockDiagonalMatrix,
     BlockTridiagonalMatrix,
     CirculantMatrix,
@@ -17,6 +19,7 @@ from sciquax.structured import (
     KroneckerMatrix,
     KroneckerSumMatrix,
     PermutationMatrix,
+    SymmetricTridiagonalMatrix,
     TriangularMatrix,
     TridiagonalMatrix,
 )
@@ -59,6 +62,56 @@ def test_eigenvectors_of_circulant_matrices(matrix):
     values, vectors = quaxify(jnp.linalg.eig)(matrix)
     close(matrix.materialise() @ vectors.materialise(), vectors.materialise() * values)
     close(quaxify(lambda v: v[1, 2])(vectors), vectors.materialise()[1, 2])
+
+
+off = jnp.array([0.5, 2.0, -1.0, 0.25, 3.0])
+BANDS = {
+    "tridiagonal": TridiagonalMatrix(off, jnp.arange(6.0) ** 2, 2 * off),
+    "complex": TridiagonalMatrix(
+        lax.complex(off, -off), lax.complex(x**2, 0 * x), lax.complex(off, off)
+    ),
+    "banded": BandedMatrix(jnp.outer(jnp.arange(1.0, 6.0), x), lower=2, upper=2),
+    "cyclic": CyclicTridiagonalMatrix(x, x**2, -2 * x),
+    "one": TridiagonalMatrix(off[:0], off[:1], off[:0]),
+}
+
+
+@pytest.mark.parametrize("matrix", BANDS.values(), ids=BANDS)
+def test_eigenvectors_of_band_matrices(matrix):
+    n = matrix.shape[-1]
+    values, vectors = quaxify(jnp.linalg.eigh)(matrix)
+    half = (matrix.materialise() + matrix.materialise().conj().T) / 2
+    v = vectors.materialise()
+    assert v.dtype == matrix.dtype
+    close(v.conj().T @ v, jnp.eye(n, dtype=v.dtype), 1e-6)
+    close(half @ v, v * values, 5e-6)
+    start = jnp.arange(1.0, n + 1)
+
+    def evolved(A):
+        values, vectors = jnp.linalg.eigh(A)
+        return vectors @ (jnp.exp(-values) * (vectors.conj().T @ start))
+
+    close(jax.jit(quaxify(evolved))(matrix), evolved(matrix.materialise()), 1e-4)
+
+
+def test_eigenvectors_of_a_batch_and_their_derivatives():
+    main = jnp.stack([x**2, jnp.cos(x), x])
+
+    def first(main, form=lambda A: A):
+        A = form(SymmetricTridiagonalMatrix(main, off))
+        return quaxify(lambda A: jnp.linalg.eigh(A)[1][0] ** 2)(A) @ jnp.arange(6.0)
+
+    wanted = jax.vmap(jax.grad(lambda main: first(main, dense)))(main)
+    close(jax.vmap(jax.grad(first))(main), wanted, 1e-3)
+
+
+def test_square_root_of_a_band_matrix():
+    A = SymmetricTridiagonalMatrix(jnp.full(6, 9.0), off, properties={"positive_definite"})
+    root = quaxify(jax.scipy.linalg.sqrtm)(A)
+    wanted = A.materialise() @ x
+    close(quaxify(lambda r: r @ (r @ x))(root), wanted.astype(complex), 1e-4)
+    squared = quaxify(lambda A: jsp.linalg.funm(A, jnp.square) @ x)(A)  # a jitted function
+    close(squared, (A.materialise() @ wanted).astype(complex), 1e-4)
 
 
 def test_derivative_through_eigenvectors_of_a_circulant_matrix():

@@ -190,6 +190,8 @@ def _called_now(
 
 def _may_hold_tracers(x: Any) -> bool:
     """Whether an argument is a function that may close over tracers of its own."""
+    if hasattr(x, "lower"):  # jitted, as `jnp.exp` is
+        x = getattr(x, "__wrapped__", x)
     if isinstance(x, types.FunctionType):
         return x.__closure__ is not None or x.__defaults__ is not None
     return callable(x) and not isinstance(x, type)

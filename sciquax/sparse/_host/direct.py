@@ -12,10 +12,10 @@ import numpy as np
 from jax import lax
 from jax.interpreters import ad
 
+from sciquax._storage.host_primitive import host_primitive, length
 from sciquax.core.internal import ShapedArray
 
 from .factor_cache import Definite, Incomplete, factors
-from .host_primitive import host_primitive, length
 
 Kind = Incomplete | Definite | None
 """Of factors: of any matrix, unless it says otherwise."""

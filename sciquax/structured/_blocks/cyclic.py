@@ -141,7 +141,7 @@ class CyclicBandedMatrix(StructuredMatrix):
             [path, column, row, corner], allow_materialise=self.allow_materialise, properties=kept
         )
 
-    def _order(self) -> Any:
+    def order(self) -> Any:
         """The indices 0, n - 1, 1, n - 2, ..., in which the circle is a band."""
         n = self.shape[-1]
         place = np.arange(n)
@@ -149,7 +149,7 @@ class CyclicBandedMatrix(StructuredMatrix):
 
     def folded(self) -> Any:
         """The band matrix of the rows and columns in that order."""
-        n, order = self.shape[-1], self._order()
+        n, order = self.shape[-1], self.order()
         width = 2 * max(self.lower, self.upper)
         bands = {}
         for k in range(-width, width + 1):
@@ -185,7 +185,7 @@ class CyclicBandedMatrix(StructuredMatrix):
         )
 
         def again() -> Any:
-            order = self._order()
+            order = self.order()
             back = np.argsort(order)
             return jnp.take(self.folded().solve(jnp.take(b, order, -2)), back, -2).astype(x.dtype)
 

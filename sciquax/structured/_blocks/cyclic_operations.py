@@ -8,6 +8,7 @@ import numpy as np
 from .._kernels.bands import Bands
 from .._matrices.bands import BandMatrix, rows_of
 from .._matrices.narrowest import from_bands
+from .._matrices.permutation import PermutationMatrix
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.properties import surviving
@@ -116,6 +117,14 @@ def _every_band(a: Any) -> Bands:
 
 
 operations.eigvalsh.register(CyclicBandedMatrix)(lambda a: operations.eigvalsh(a.folded()))
+
+
+@operations.eigh.register(CyclicBandedMatrix)
+def _eigh(a: CyclicBandedMatrix) -> tuple[Any, Any]:
+    """Of the band matrix of the rows and columns in another order."""
+    values, vectors = operations.eigh(a.folded())
+    back = PermutationMatrix(np.argsort(a.order()), a.dtype, allow_materialise=True)
+    return values, operations.kept_product(back, vectors)
 
 
 @operations.svdvals.register(CyclicBandedMatrix)

@@ -40,7 +40,7 @@ def eigenvalues(upper: Bands, first: int = 0) -> Any:
     Their derivatives are v^H dA v, with eigenvectors v by inverse iteration, one at a time; not a
     number where an eigenvalue is not separate from its neighbours.
     """
-    return _values(first, _filled(upper), ())
+    return _values(first, filled(upper), ())
 
 
 def generalised_eigenvalues(stiffness: Bands, mass: Bands) -> Any:
@@ -53,10 +53,10 @@ def generalised_eigenvalues(stiffness: Bands, mass: Bands) -> Any:
     length 1 in the norm of M. Not a number where M is not positive definite.
     """
     dtype = jnp.result_type(*stiffness.values(), *mass.values())
-    return _values(0, _filled(stiffness, dtype), _filled(mass, dtype))
+    return _values(0, filled(stiffness, dtype), filled(mass, dtype))
 
 
-def _filled(upper: Bands, dtype: Any = None) -> tuple[Any, ...]:
+def filled(upper: Bands, dtype: Any = None) -> tuple[Any, ...]:
     """Every diagonal from the main one on, of one dtype and batch shape."""
     n = upper[0].shape[-1]
     dtype = jnp.result_type(*upper.values()) if dtype is None else dtype

@@ -266,6 +266,7 @@ def _by_bands(operation: Any) -> None:
 
 for _operation in (
     operations.eigvalsh,
+    operations.eigh,
     operations.svdvals,
     operations.qr,
     operations.lu,

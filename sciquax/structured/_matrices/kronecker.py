@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from sciquax.core.internal import Tracer
+
 from .._matrix import operations
 from .._matrix.base import allow_both
 from .._matrix.factor import dense, entries, linalg, outer, solve, square, swap, times
@@ -134,6 +136,15 @@ class KroneckerMatrix(StructuredMatrix):
             return self
         if not (square(self.a) and square(self.b)):
             return self
+        halves, holds = self._halves()
+        ok = jnp.where(holds, 1, jnp.nan).astype(self.dtype)[..., None, None]
+        hermitian = self.properties | {"hermitian"}
+        return self.rebuild(
+            [linalg(lambda x, y: x * y, halves[0], ok), halves[2]], properties=hermitian
+        )
+
+    def _halves(self) -> tuple[list[Any], Any]:
+        """Hermitian and skew parts of both factors; whether the skew ones do not matter."""
         halves = [
             linalg(lambda x, sign=sign: (x + sign * jnp.conj(jnp.swapaxes(x, -1, -2))) / 2, x)
             for x in self.arrays()
@@ -141,12 +152,18 @@ class KroneckerMatrix(StructuredMatrix):
         ]
         sizes = [linalg(lambda x: jnp.sum(jnp.abs(x) ** 2, (-2, -1)), x) for x in halves]
         rounding = float(jnp.finfo(self.dtype).eps) ** 2
-        holds = sizes[1] * sizes[3] <= rounding * sizes[0] * sizes[2]
-        ok = jnp.where(holds, 1, jnp.nan).astype(self.dtype)[..., None, None]
-        hermitian = self.properties | {"hermitian"}
-        return self.rebuild(
-            [linalg(lambda x, y: x * y, halves[0], ok), halves[2]], properties=hermitian
-        )
+        return halves, sizes[1] * sizes[3] <= rounding * sizes[0] * sizes[2]
+
+    def hermitian_part(self) -> Any:
+        """As `symmetrised`, but NotImplemented where the numbers show that it is none.
+
+        Or may show it once they are there, if it may be dense.
+        """
+        if not self.is_hermitian() and square(self.a) and square(self.b):
+            holds = self._halves()[1]
+            if self.allow_materialise if isinstance(holds, Tracer) else not jnp.all(holds):
+                return NotImplemented
+        return self.symmetrised()
 
     def map_multiplicative(self, function: Callable[..., Any], zero: bool) -> Any:
         return self.map_factors(function)
@@ -212,7 +229,7 @@ def _part(matrix: KroneckerMatrix, low: int | None, high: int | None) -> Any:
     return matrix if matrix.is_triangular(lower=high == 0) else NotImplemented
 
 
-operations.symmetrised.register(KroneckerMatrix)(KroneckerMatrix.symmetrised)
+operations.symmetrised.register(KroneckerMatrix)(KroneckerMatrix.hermitian_part)
 
 
 @operations.pinv.register(KroneckerMatrix)

@@ -14,6 +14,8 @@ from .._matrix.factor import dense, entries, linalg, square, swap, times
 from .._matrix.fields import leaf
 from .._matrix.matrix import StructuredMatrix
 from .._matrix.properties import surviving
+from .bands import BandMatrix
+from .diagonal import AnyDiagonal
 from .identity import MULTIPLES, ScalarMatrix
 from .kronecker import KroneckerMatrix
 from .permutation import UNITARY, ascending
@@ -192,8 +194,9 @@ def _outer_sum(x: Any, y: Any) -> Any:
 
 
 def _eigh(factor: Any) -> tuple[Any, Any]:
-    """Eigenvalues and eigenvectors, structured if those of the factor are."""
-    if isinstance(factor, StructuredMatrix):
+    """Eigenvalues and eigenvectors, structured if those of the factor are in closed form."""
+    band = isinstance(factor, BandMatrix) and not isinstance(factor, AnyDiagonal)
+    if isinstance(factor, StructuredMatrix) and not band:
         half = operations.symmetrised(factor)
         found = NotImplemented if half is NotImplemented else operations.eigh(half)
         if found is not NotImplemented:
