@@ -37,7 +37,8 @@ def _beside_sparse(primitive: Any, operands: Sequence[Any], params: dict[str, An
         return NotImplemented
     both = [as_sparse(x) if isinstance(x, BandMatrix) else x for x in stripped]
     sparse = [x for x in both if isinstance(x, BCOO)]
-    if any(len(x.aval().shape) > 2 for x in sparse):
+    contracted = primitive.name == "dot_general"  # whose operands have axes of their own
+    if not contracted and any(len(x.aval().shape) > 2 for x in sparse):
         batch = np.broadcast_shapes(*[x.aval().shape[:-2] for x in sparse])
         both = [in_batch(x, batch) if isinstance(x, BCOO) else x for x in both]
         if any(x is None for x in both):

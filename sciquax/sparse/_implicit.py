@@ -10,7 +10,7 @@ import jax.scipy as jsp
 
 from sciquax._storage.exponential import exponential_times
 from sciquax._storage.origin import Origin
-from sciquax.core import ArrayValue, RuleError, aval_of, describe, register_rule, strip
+from sciquax.core import ArrayValue, RuleError, aval_of, describe, is_value, register_rule, strip
 from sciquax.core.internal import ShapedArray
 
 from ._array import BCOO
@@ -52,6 +52,12 @@ class OfMatrix(ArrayValue, leaves=("matrix",), static=("function", "origin", "in
         norm = jnp.max(_times(sizes, jnp.ones((a.aval().shape[0], 1), sizes.dtype)), initial=0)
         mean = jnp.mean(diagonal(a))
         return exponential_times(lambda y: _times(a, y), x.astype(dtype), norm, mean)
+
+    def as_tangent(self, leaves: Any) -> Any:
+        raise RuleError(
+            f"The {self.function} of a sparse matrix has a dense tangent.",
+            "Differentiate in reverse mode (`jax.grad`), or an inverse outside of `quaxify`.",
+        ).at(self.origin.location)
 
     def _of(self, matrix: BCOO) -> "OfMatrix":
         return type(self)(matrix, self.function, self.origin, self.incomplete)
@@ -125,9 +131,11 @@ def _transposed(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
 
 
 def _scaled(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-    """A multiple of an inverse is the inverse of a multiple."""
+    """A multiple of an inverse is the inverse of a multiple; times a dense one, it is dense."""
     x, y = map(strip, operands)
     of, number = (x, y) if isinstance(x, OfMatrix) else (y, x)
+    if isinstance(of, OfMatrix) and not is_value(number) and aval_of(number).shape == of.shape:
+        return of.times(jnp.eye(of.shape[-1], dtype=of.dtype)) * number
     if not isinstance(of, OfMatrix) or of.function != "inverse" or aval_of(number).shape != ():
         return NotImplemented
     multiple = of.matrix.with_payload(data_of(of.matrix) / number)

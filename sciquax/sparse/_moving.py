@@ -55,8 +55,10 @@ _permute = _kernel(jsparse.bcoo_transpose, "permutation")
 
 def _transpose(primitive: Any, operands: Operands, params: Params) -> Any:
     (mat,) = operands
+    if any(axis >= mat.n_batch for axis in params["permutation"][: mat.n_batch]):
+        mat = without_batch(mat)
     if mat.n_batch or tuple(params["permutation"]) != (1, 0):
-        return _permute(primitive, operands, params)
+        return _permute(primitive, [mat], params)
     places = jnp.asarray(mat.indices)[:, ::-1]
     note_transposed(mat.indices, places)
     made = jsparse.BCOO(

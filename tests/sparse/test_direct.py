@@ -94,6 +94,24 @@ def test_derivatives_of_determinants_within():
     close(jax.jit(quaxify(f))(PADDED), f(DENSE))
 
 
+def test_derivatives_within_of_implicit_matrices():
+    """With dense cotangents; tangents, which are dense as well, are refused."""
+    f = lambda A: jax.grad(lambda t: V[1] @ inv(t * A) @ b)(1.3)  # noqa: E731
+    close(quaxify(f)(PADDED), f(DENSE))
+    forward = jax.jacfwd(lambda t, A: inv(t * A) @ b)
+    assert_raises(
+        RuleError,
+        lambda: quaxify(forward)(1.3, A),  # HERE
+        "The inverse of a sparse matrix has a dense tangent.\n{place}\n"
+        "Differentiate in reverse mode (`jax.grad`), or an inverse outside of `quaxify`.",
+    )
+
+
+def test_batches_of_diagonals_times_one_matrix():
+    f = lambda A: jax.vmap(lambda d: jnp.diag(d) @ A @ b)(V)  # noqa: E731
+    close(quaxify(f)(PADDED), f(DENSE))
+
+
 @pytest.mark.parametrize("right", [jnp.int32, bool, jnp.float16, jnp.complex64])
 @pytest.mark.parametrize("left", [jnp.int32, bool, jnp.float32, jnp.complex64])
 def test_promotes_as_dense(left, right):

@@ -7,7 +7,6 @@ with their units. Where nobody does, the derivative of the function's own jaxpr 
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,7 +110,7 @@ class Derivative(LateCall):
             out, pull = transforms.vjp(self._results(primals, self.varied, wanted), *at)
         cotangents = [given[i] for i in fit]
         if not all(map(_stored_alike, out, cotangents)):
-            paired = functools.partial(_paired, self._results(primals, self.varied, wanted))
+            paired = _paired(self._results(primals, self.varied, wanted))
             out, pull = transforms.vjp(paired, at, cotangents)
             return list(pull(jnp.ones_like(out))[0])
         return list(pull(cotangents))
@@ -131,13 +130,15 @@ class Derivative(LateCall):
         return results
 
 
-def _paired(results: Callable[..., list[Any]], at: list[Any], cotangents: list[Any]) -> Any:
+def _paired(results: Callable[..., list[Any]]) -> Callable[[list[Any], list[Any]], Any]:
     """The sum of results times cotangents of another type, as dense ones of sparse results."""
     pair = quaxify(lambda x, c: jnp.sum(x * c))
-    return sum(map(pair, results(*at), cotangents))
 
+    def paired(at: list[Any], cotangents: list[Any]) -> Any:
+        return sum(map(pair, results(*at), cotangents))
 
-_paired._takes_values = True  # type: ignore[attr-defined]  # not to be staged once more
+    paired._takes_values = True  # type: ignore[attr-defined]  # not to be staged once more
+    return paired
 
 
 def _point(x: Any) -> Any:
