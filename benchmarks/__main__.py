@@ -21,6 +21,7 @@ from . import (
     memory,
     named,
     peers,
+    real,
     structured,
     structures,
     tracing,
@@ -50,6 +51,7 @@ def main() -> None:
         ("Structured matrices", (structured, structures)),
         ("Other libraries of units", (peers,)),
         ("Labels, against xarray", (labels,)),
+        ("Other people's functions", (real,)),
     ):
         say(f"\n{title}\n\n{HEADER}")
         for module in modules:
