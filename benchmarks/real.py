@@ -62,7 +62,7 @@ def run() -> list[Ratio]:
     _import_packages()
     found = [_of(call) for call in CALLS[::EVERY] if call.package.installed()]
     medians = [
-        Ratio(f"median {what}", *map(statistics.median, zip(*rows, strict=True)), limit)
+        Ratio(f"median {what}", *map(statistics.median, zip(*rows, strict=True)), limit=limit)
         for what, limit, rows in (
             ("trace", 1.6, [pair[0][1:6] for pair in found]),
             ("un-jitted", 3, [pair[1][1:6] for pair in found]),

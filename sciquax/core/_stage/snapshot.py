@@ -59,7 +59,7 @@ _MISSING = object()
 
 
 _JITTED = type(jax.jit(lambda: None))
-_JIT = (_JITTED, type(eqx.filter_jit(lambda: None)))
+_JIT: tuple[Any, ...] = (_JITTED, type(eqx.filter_jit(lambda: None)))
 FUNCTIONS = (types.FunctionType, _JITTED, *_HOLDERS)
 
 
