@@ -22,13 +22,20 @@ from . import (
     memory,
     named,
     peers,
+    real,
     structured,
     structures,
     tracing,
 )
 from ._timing import HEADER
 
-TITLES = ("Against plain JAX", "Structured matrices", "Other libraries of units", "Against xarray")
+TITLES = (
+    "Against plain JAX",
+    "Structured matrices",
+    "Other libraries of units",
+    "Against xarray",
+    "Other people's functions",
+)
 
 
 def main() -> None:
@@ -55,6 +62,7 @@ def main() -> None:
         (structured, structures),
         (peers,),
         (labels,),
+        (real,),
     )
     for title, modules in zip(TITLES, groups, strict=True):
         say(f"\n{title}\n\n{HEADER}")

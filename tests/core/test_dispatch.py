@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import plum
 import pytest
+from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
@@ -20,6 +21,7 @@ from sciquax.core import (
     bind,
     register_rule,
 )
+from sciquax.core._dispatch.tables import _resolved
 from tests.helpers import Wrapped, assert_raises, assert_same
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
@@ -445,3 +447,21 @@ def test_register_rule_tells_its_targets_apart(tagged):
     with pytest.raises(TypeError) as info:
         register_rule(tagged, 3, on_primitives)
     assert str(info.value) == "A rule is for a family, a primitive or a function, and not 3."
+
+
+def test_a_mirrored_comparison_is_resolved_once():
+    kind = new_type("Compared")
+
+    @register(lax.gt_p)
+    def _greater(x: kind, y: kind) -> Any:
+        return "greater"
+
+    x, y = kind(jnp.ones(2)), kind(jnp.zeros(2))
+    key = (lax.lt_p, kind, kind)
+    assert bind(lax.lt_p, x, y) == "greater" and key in _resolved
+
+    @register(lax.lt_p)
+    def _less(x: kind, y: kind) -> Any:
+        return "less"
+
+    assert bind(lax.lt_p, x, y) == "less"

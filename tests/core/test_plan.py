@@ -71,6 +71,32 @@ def with_control(x, n, weights=(1.0, 2.0)):
     return {"total": total, "sum": jax.lax.scan(inner, 0.0, x)[0], "n": n}
 
 
+class NoArray(Exception):
+    pass
+
+
+def with_checks(x):
+    if not hasattr(x, "shape") or type(x.ndim) is not int:
+        raise NoArray
+    return x * sum(n + 1.0 for n in x.shape)
+
+
+@jax.jit
+def of_a_library(x):  # JAX traces it once, whatever changes then
+    import math
+
+    return x * math.pi * MUTABLE[0]
+
+
+@eqx.filter_jit
+def of_another(x):
+    return of_mutable(x)
+
+
+def with_libraries(x):
+    return of_a_library(x) + of_another(x)
+
+
 def with_compiled(x):
     return jax.jit(lambda y: jnp.linalg.norm(y) * y)(x)
 
@@ -83,9 +109,11 @@ def with_compiled(x):
         (with_constant, (Q,)),
         (with_control, (Q, 2)),
         (with_compiled, (Q,)),
+        (with_checks, (Q,)),
+        (with_libraries, (Q,)),
         (lambda x: x.at[0].set(-x[1]), (Q,)),
     ],
-    ids=["global", "called", "captured", "control", "jit", "index"],
+    ids=["global", "called", "captured", "control", "jit", "checks", "libraries", "index"],
 )
 def test_the_third_call_is_planned_and_the_same(f, args, plans):
     first, second, third = called_thrice(f, *args)

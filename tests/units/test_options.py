@@ -197,6 +197,21 @@ def test_iterative_solve_of_a_tree_whose_leaves_measure_different_things():
     np.testing.assert_allclose(found, 2 * expected[0] * jnp.linalg.inv(K)[0, 0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["cg", "gmres"])
+def test_leaves_coupled_by_bare_numbers_are_named(name):
+    def solved(b):
+        return getattr(iterative, name)(lambda x: (3 * x[0] + x[1], x[0] + 2 * x[1]), b)[0]
+
+    with pytest.raises(DimensionalityError) as info:
+        quaxify(solved)((Quantity(jnp.ones(2), "m"), Quantity(jnp.ones(2), "s")))
+    what, _, remedy = str(info.value).splitlines()
+    assert what == (
+        f"`{name}` got A and b that do not fit: leaf 1 of b is in 's', and A makes 'm' there of "
+        "leaf 0 of x, which is in 'm'."
+    )
+    assert remedy == "What couples leaves that measure different things has a unit itself."
+
+
 def test_products_over_windows():
     def product(x, start=1.0, padding="VALID"):
         return lax.reduce_window(x, start, lax.mul, (2,), (1,), padding)

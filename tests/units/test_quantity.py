@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import operator
 import pickle
 
@@ -489,6 +490,26 @@ def test_float_message():
         "`float` takes numbers, and got Quantity(f32[], 'km') in 'km'.\n{place}\n"
         "Use `.m_as(unit)` for the magnitude in a unit of your choice.",
     )
+
+
+@pytest.mark.parametrize(
+    "call, what, function",
+    [
+        (lambda x: math.sqrt(x[0]), "float", "sqrt"),
+        (lambda x: np.array([x[0], x[1]]), "np.asarray", "stack"),
+    ],
+    ids=["math", "array"],
+)
+def test_what_is_written_in_c_is_found_by_the_users_line(call, what, function):
+    for f in (call, quaxify(call)):
+        with pytest.raises(DimensionalityError) as info:
+            f(Q)
+        said, _, remedy = str(info.value).splitlines()
+        assert said == f"`{what}` takes numbers, and got Quantity(f32[], 'km') in 'km'."
+        assert remedy == (
+            f"Use `jax.numpy.{function}` under `quaxify`, `sciquax.numpy.{function}` elsewhere, "
+            "or `.m_as(unit)` for the magnitude in a unit of your choice."
+        )
 
 
 def test_numpy_protocol():

@@ -95,8 +95,10 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
         if not any(t.polymorphic_constants for t in types):
             rule = _without_polymorphic(rule)
         return (_mark_polymorphic(rule) if stays else rule), keep
-    if (mirrored := _mirrored(primitive, operands)) and not has_rule(primitive, operands):
-        return mirrored, False
+    if (rules := _signature_rules.get(_MIRRORED.get(primitive))) is not None:
+        keep = keep and rules.faithful()
+        if (mirrored := _mirrored(primitive, operands)) and not has_rule(primitive, operands):
+            return mirrored, keep
     return _rule_of_types(types, primitive), keep
 
 

@@ -3,19 +3,16 @@
 An un-jitted quaxified function must notice a global or a closure that has changed since the last
 call, as un-jitted JAX does. So what it staged to is used again only if everything the function can
 see is known and unchanged: its code and that of the functions it calls, the globals and closures
-they name, their defaults. Anything that is not understood (an object with attributes, an import, a
+they name, their defaults. What a jitted function refers to does not count, for JAX does not look at
+that again either. Anything else that is not understood (an object with attributes, an import, a
 `print`) means no: the function is staged anew.
 """
 
 import builtins
-import collections
 import dataclasses
-import dis
 import functools
-import inspect
 import types
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -25,17 +22,17 @@ import numpy as np
 
 from .._compat.jaxprs import Tracer
 from .._values.kinds import VALUE_TYPES
-from .._weak_cache import WeakCache
+from .names_of_code import Unseen, names_of
 
 _PURE_LIBRARIES = frozenset(
-    "jax jaxlib numpy math cmath operator _operator functools itertools collections typing "
+    "jax jaxlib numpy math cmath operator _operator functools itertools collections typing numbers "
     "sciquax".split()
 )
 _IMPURE_MODULES = ("numpy.random", "jax.experimental.io_callback")
 _PURE_BUILTINS = frozenset(
     "abs all any bool complex dict divmod enumerate filter float frozenset int isinstance len list "
     "map max min pow range reversed round set slice sorted str sum tuple zip True False None "
-    "Ellipsis NotImplemented issubclass callable repr type chr ord".split()
+    "Ellipsis NotImplemented issubclass callable repr type chr ord hasattr".split()
 )
 _CONSTANTS = (
     int,
@@ -48,10 +45,6 @@ _CONSTANTS = (
     type(Ellipsis),
     np.generic,
     np.dtype,
-)
-_UNSAFE_OPCODES = frozenset(
-    "STORE_GLOBAL DELETE_GLOBAL STORE_ATTR DELETE_ATTR IMPORT_NAME IMPORT_FROM LOAD_NAME "
-    "LOAD_BUILD_CLASS YIELD_VALUE SEND".split()
 )
 _MAX_FUNCTIONS = 50
 _STRUCTURAL = ("equinox", "abc", "typing", "collections")  # whose classes do nothing by themselves
@@ -66,57 +59,8 @@ _MISSING = object()
 
 
 _JITTED = type(jax.jit(lambda: None))
+_JIT: tuple[Any, ...] = (_JITTED, type(eqx.filter_jit(lambda: None)))
 FUNCTIONS = (types.FunctionType, _JITTED, *_HOLDERS)
-
-
-class Unseen(Exception):
-    """Internal: a function sees something that may change without notice."""
-
-
-_names_of_code = WeakCache()
-
-
-def _names(code: types.CodeType) -> tuple[tuple[str, ...], ...] | None:
-    """The globals that code names, each with the attributes taken of it; inner code included.
-
-    None if it does what cannot be followed.
-    """
-    found = _names_of_code.get(code, ())
-    if found is None:
-        try:
-            found = tuple(dict.fromkeys(_chains(code, code.co_freevars)))
-        except Unseen:
-            found = "unseen"
-        _names_of_code.put(code, (), found)
-    return None if found == "unseen" else found
-
-
-def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    chain: list[str] = []
-    handlers = 0  # of `except` and `finally`, in which what only tracing refuses may end
-    for instruction in dis.get_instructions(code):
-        name = instruction.opname
-        if name in _UNSAFE_OPCODES and (name, code.co_name) != ("YIELD_VALUE", "<genexpr>"):
-            raise Unseen
-        handlers += (name == "PUSH_EXC_INFO") - (name == "WITH_EXCEPT_START")
-        if name == "STORE_DEREF" and instruction.argval in outer_free:
-            raise Unseen
-        if name == "LOAD_GLOBAL":
-            if chain:
-                yield tuple(chain)
-            chain = [instruction.argval]
-        elif name in ("LOAD_ATTR", "LOAD_METHOD") and chain:
-            chain.append(instruction.argval)
-        elif name not in ("CACHE", "PUSH_NULL", "PRECALL", "EXTENDED_ARG") and chain:
-            yield tuple(chain)
-            chain = []
-    if handlers:
-        raise Unseen
-    if chain:
-        yield tuple(chain)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _chains(constant, outer_free)
 
 
 class Snapshot:
@@ -178,7 +122,7 @@ class Snapshot:
         )
         if len(self._functions) > _MAX_FUNCTIONS:
             raise Unseen
-        names = _names(function.__code__)
+        names = names_of(function.__code__)
         if names is None:
             raise Unseen
         for default in (*(function.__defaults__ or ()), *(keywords or {}).values()):
@@ -191,9 +135,12 @@ class Snapshot:
             self._cells.append((reference, i, _held(contents)))
             self._vet(contents)
         for chain in names:
-            self._look_up(function, chain)
+            found = self._look_up(function, chain)
+            if ("hasattr",) in names and isinstance(found, types.FunctionType):
+                raise Unseen  # `hasattr(f, "count")`, which anybody may set
 
-    def _look_up(self, function: types.FunctionType, chain: tuple[str, ...]) -> None:
+    def _look_up(self, function: types.FunctionType, chain: tuple[str, ...]) -> Any:
+        """What a function finds under a name, and under the attributes it takes of modules."""
         name, *attributes = chain
         scope = function.__globals__
         if name in scope:
@@ -204,7 +151,7 @@ class Snapshot:
             if name not in _PURE_BUILTINS and not _is_error(found):
                 raise Unseen
             self._looked_up.append((scope, name, _MISSING))
-            return
+            return found
         for attribute in attributes:
             if isinstance(found, types.FunctionType):  # `f.count`, which anybody may set
                 raise Unseen
@@ -213,6 +160,7 @@ class Snapshot:
             owner, found = found, getattr(found, attribute, _MISSING)
             self._looked_up.append((owner, attribute, _held(found)))
         self._vet(found)
+        return found
 
     def _vet(self, x: Any) -> None:
         """Accept an object that cannot change without another check failing."""
@@ -225,6 +173,8 @@ class Snapshot:
         if isinstance(x, (tuple, frozenset)):
             for item in x:
                 self._vet(item)
+            return
+        if isinstance(x, _JIT):  # JAX does not look at what it refers to again either
             return
         if isinstance(x, _HOLDERS):
             self._vet_held(x)
@@ -242,9 +192,9 @@ class Snapshot:
         if isinstance(x, type):
             if module == "builtins" and x.__name__ in _PURE_BUILTINS or _is_pure_library(module):
                 return
-            if not _is_error(x):
-                self._vet_made(x)
-            return
+            if _is_error(x):
+                return
+            raise Unseen
         if _is_pure_library(module) and callable(x) and not isinstance(x, types.MethodType):
             self._vet_held(x)
             return
@@ -303,18 +253,6 @@ class Snapshot:
         else:
             self._vet(x)
 
-    def _vet_made(self, cls: type) -> None:
-        """Vet a class that is called: a dataclass, or a tuple with names, whose methods are known."""
-        made = vars(cls).get("__init__", vars(cls).get("__new__"))
-        if type(cls).__module__.split(".")[0] not in ("builtins", *_STRUCTURAL):
-            raise Unseen
-        if not (dataclasses.is_dataclass(cls) and _is_generated(made)) and not _is_named_tuple(cls):
-            raise Unseen
-        if hasattr(cls, "__post_init__"):
-            self._vet(cls.__post_init__)
-        for base in cls.__mro__:
-            self._vet_class(base)
-
     def _vet_class(self, cls: type) -> None:
         if cls in self._classes or _is_pure_library(cls.__module__) or cls is object:
             return
@@ -324,9 +262,7 @@ class Snapshot:
             raise Unseen
         self._classes[cls] = {name: _held(x) for name, x in vars(cls).items()}
         for name, x in vars(cls).items():
-            if name in _MADE_BY_PYTHON or _is_generated(x):
-                continue
-            if _is_named_tuple(cls) and (name in cls._fields or name in _OF_TUPLES):
+            if name in _MADE_BY_PYTHON:
                 continue
             if isinstance(x, property):
                 x = x.fget
@@ -337,19 +273,6 @@ class Snapshot:
 
 def _is_error(x: Any) -> bool:
     return isinstance(x, type) and issubclass(x, Exception)
-
-
-def _is_generated(x: Any) -> bool:
-    """Whether a method was written by `dataclasses`."""
-    code = getattr(inspect.unwrap(x) if callable(x) else x, "__code__", None)
-    return getattr(code, "co_qualname", "").startswith("__create_fn__")
-
-
-def _is_named_tuple(cls: Any) -> bool:
-    return cls.__bases__[0] is tuple and type(cls) is type and hasattr(cls, "_fields")
-
-
-_OF_TUPLES = frozenset(vars(collections.namedtuple("_OF_TUPLES", ""))) | {"__orig_bases__"}
 
 
 def _is_tracer(x: Any) -> bool:

@@ -16,6 +16,7 @@ from sciquax.core import MODE, UnitPolymorphic
 from sciquax.core.internal import add_hook
 
 from .._quantity.base import own_unit
+from .._unit.errors import DimensionalityError
 from .._unit.unit import InternedUnit, dimensionless
 from .._wrapping.unit_primitives import Role, unit_given_p, unit_taken_p, unit_tangent_p
 
@@ -43,6 +44,17 @@ class _Due(Role):
                     x_units.setdefault(k, b_units[i] / image)
                 elif k in x_units:
                     b_units[i] = x_units[k] * image
+        for i, k in itertools.product(b_units, x_units):
+            made = None if _is_zero(images[k][i]) else x_units[k] * own_unit(images[k][i])
+            if made is not None and not made.compatible(b_units[i]):
+                raise DimensionalityError(
+                    f"`{self.function}` got A and b that do not fit: leaf {i} of b is in "
+                    f"'{b_units[i]}', and A makes '{made}' there of leaf {k} of x, which is in "
+                    f"'{x_units[k]}'.",
+                    made.pint,
+                    b_units[i].pint,
+                    remedy="What couples leaves that measure different things has a unit itself.",
+                )
         unit, of_b = x_units.get(j, dimensionless()), b_units.get(j, dimensionless())
         if not of_x:
             return of_b

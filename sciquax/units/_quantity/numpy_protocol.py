@@ -1,5 +1,7 @@
 """Quantities among Python's numbers and sequences, and NumPy's arrays."""
 
+import linecache
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,7 +64,7 @@ class NumpyProtocol(QuantityBase):
         try:
             return as_number(what, self)
         except DimensionalityError as error:
-            error.remedy = _instead(type(self))
+            error.remedy = _instead(type(self), what)
             raise error.at(user_line()) from None
 
     def __float__(self) -> float:
@@ -143,8 +145,26 @@ def _key(x: QuantityBase) -> Any:
     return None
 
 
-def _instead(kind: type) -> str:
-    """The remedy where a library asks a quantity for numbers, by the library that asks."""
+_IN_C = {"float": r"\bmath\.(\w+)\(", "np.asarray": r"\bnp\.(as|)array\(\s*[\[(]"}
+
+
+def _instead(kind: type, what: str) -> str:
+    """The remedy where a library asks a quantity for numbers, by the library that asks.
+
+    What is written in C is not on Python's stack: by the user's line.
+    """
+    line = user_line()
+    text = "" if line is None else linecache.getline(line.file, line.line)
+    called = re.search(
+        r"\bmath\.(\w+)\(" if what == "float" else r"\bnp\.(as|)array\(\s*[\[(]", text
+    )
+    if called is not None:
+        function = called[1] if what == "float" else "stack"
+        if hasattr(sqnp, function):
+            return (
+                f"Use `jax.numpy.{function}` under `quaxify`, `sciquax.numpy.{function}` "
+                "elsewhere, or `.m_as(unit)` for the magnitude in a unit of your choice."
+            )
     library, function = library_called() or ("", "")
     place = next((x for x in (sqnp, sqnp.linalg, sqnp.fft) if hasattr(x, function)), None)
     enabled = kind in getattr(sys.modules.get("matplotlib.units"), "registry", ())
