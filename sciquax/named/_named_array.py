@@ -254,7 +254,7 @@ def _has_names(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
     return any(isinstance(x, (str, Axis, Mapping)) for x in given)
 
 
-for _part in NamedArray.__bases__[:9]:
+for _part in NamedArray.__bases__[:11]:
     bound_methods(_part)
 
 for _cls in (GroupReductions, Weighted):

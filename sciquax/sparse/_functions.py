@@ -12,6 +12,11 @@ from ._indices import data_of
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The elements on a diagonal, added up by place."""
+    if not isinstance(a, BCOO) or not all(hasattr(x, "__index__") for x in (offset, axis1, axis2)):
+        raise RuleError(
+            "The diagonal of a sparse matrix takes one, and places that are integers, not "
+            f"{', '.join(map(describe, (a, offset, axis1, axis2)))}."
+        )
     if a.n_batch or len(a.sparse_shape) != 2 or {axis1 % 2, axis2 % 2} != {0, 1}:
         raise RuleError(f"The diagonal of {describe(a)} along these axes is not supported.")
     rows, columns = a.indices[:, axis1 % 2], a.indices[:, axis2 % 2]

@@ -10,6 +10,7 @@ from sciquax import explain_rules, quaxify
 from sciquax.core import RuleError
 from sciquax.lora import LoraArray
 from sciquax.named import AxisError, NamedArray, median, partition_spec
+from sciquax.sparse import BCOO
 from sciquax.structured import (
     KroneckerSumMatrix,
     LowRankPlusDiagonalMatrix,
@@ -100,6 +101,10 @@ def test_long_input_is_cut():
         (lambda: partition_spec(ONES, {"x": "data"}), "`partition_spec` takes a named array, not "),
         (lambda: median(NamedArray(ONES, ("x",)), "x", 1), "median() takes from 1 to 2 positional"),
         (lambda: TridiagonalMatrix(ONES, ONES, ONES, properties=1), "`TridiagonalMatrix`: 'int' "),
+        (lambda: Quantity(ONES, "m").sum(5), "`sum`: axis 5 is out of bounds"),
+        (lambda: NamedArray(EYE, ("x", "y")).compress(3), "`compress`: condition must be"),
+        (lambda: NamedArray(ONES, ("x",)).sortby(None), "`sortby`: 'NoneType' object is not"),
+        (lambda: NamedArray(EYE, ("x", "y")).trace(BCOO.from_dense(EYE)), "The diagonal of a spa"),
     ],
 )
 def test_messages_name_what_was_called(call, message):

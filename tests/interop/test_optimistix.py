@@ -530,9 +530,8 @@ def test_solvers_of_ones_own_run_on_quantities(wrap, in_units):
 
     with pytest.raises(sciquax.core.RuleError) as caught:
         getattr(optx, solve)(fn, wrap(cls(0.02)), y0, wall, **given)
-    kind = "a minimiser" if cls is OwnMinimiser else "a root finder"
     assert str(caught.value).splitlines()[0] == (
-        f"`{cls.__name__}`, {kind} of your own, runs on numbers in working units, and means "
+        f"`{cls.__name__}`, a solver of your own, runs on numbers in working units, and means "
         f"another thing in others. Tried on quantities: `clip` got operands in '{in_units}' and "
         "plain numbers (f32[]); a bare number has no unit."
     )

@@ -121,22 +121,36 @@ def leaving(error: Exception) -> None:
         hide_frames(error, ours=isinstance(error, LocatedError))
 
 
-def boundary(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of functions that users call: errors leave them without our frames."""
+def boundary(function: Callable[..., Any], named: bool = False) -> Callable[..., Any]:
+    """Decorator of functions that users call: errors leave them without our frames.
+
+    If `named`, errors that are not ours name the function.
+    """
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            if named:
+                _name(function.__name__, error)
             leaving(error)
             raise
 
     return called
 
 
+def _name(function: str, error: Exception) -> None:
+    """Have an error of JAX's or of Python's say which method was called, the outermost one."""
+    if type(error) not in (IndexError, NotImplementedError, TypeError, ValueError):
+        return
+    said = vars(error).setdefault("said_by_jax", error.args)
+    if len(said) == 1 and isinstance(said[0], str) and function not in said[0]:
+        error.args = (f"`{function}`: {said[0]}",)
+
+
 def bound_methods(cls: type) -> None:
     """Make a boundary of each operator and public method of a class."""
     for name, method in list(vars(cls).items()):
         if isinstance(method, types.FunctionType) and (name[0] != "_" or name[:2] == "__"):
-            setattr(cls, name, boundary(method))
+            setattr(cls, name, boundary(method, named=name[0] != "_"))

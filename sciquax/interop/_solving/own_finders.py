@@ -29,22 +29,24 @@ FINDERS = (
 )
 
 
-def checked_finder(finder: Any, takes: TreeUnits, gives: TreeUnits) -> Any:
+def checked_finder(finder: Any, takes: TreeUnits, gives: TreeUnits, kind: str = "solver") -> Any:
     """A solver that, if it is the user's, is tried on quantities before it runs.
 
-    **Arguments**: the solver; the units of its unknowns; and those of the function's values.
+    **Arguments**: the solver; the units of its unknowns; those of the function's values; and what
+    errors call it.
     """
     if not (isinstance(finder, FINDERS) and is_own(finder)) or takes.unitless and gives.unitless:
         return finder
-    return checked(finder, "init", _try_steps, (takes, gives))
+    return checked(finder, "init", _try_steps, (takes, gives, kind))
 
 
 def _try_steps(
-    finder: Any, units: tuple[TreeUnits, TreeUnits], fn: Any, y: Any, args: Any, options: Any,
-    f_struct: Any, aux_struct: Any, tags: Any,
+    finder: Any, tried_in: tuple[TreeUnits, TreeUnits, str], fn: Any, y: Any, args: Any,
+    options: Any, f_struct: Any, aux_struct: Any, tags: Any,
 ) -> None:  # fmt: skip
     """Two steps of a solver, on a function in the units of the user's."""
     del fn
+    *units, kind = tried_in
     takes, gives = (units.map(difference_unit) for units in units)
     minimises = isinstance(finder, optimistix.AbstractMinimiser)
     norm_of_many = minimises and len(set(gives.units)) > 1  # which has no unit
@@ -76,16 +78,7 @@ def _try_steps(
             y, state, _ = finder.step(values, y, args, options, state, tags)
         return jtu.tree_map(jnp.add, first, y), done
 
-    attempt(
-        finder,
-        _KINDS[next(k for k in FINDERS if isinstance(finder, k))],
-        steps,
-        finder,
-        takes.label(y),
-    )
-
-
-_KINDS = dict(zip(FINDERS, ("a root finder", "a solver", "a solver", "a minimiser"), strict=True))
+    attempt(finder, f"a {kind}", steps, finder, takes.label(y))
 
 
 def _value(struct: Any, unit: InternedUnit, y: Any, takes: TreeUnits) -> Any:

@@ -32,13 +32,13 @@ def checked_root_finder(solver: Any, finder: Any, working: Working) -> Any:
     # Those of Runge and Kutta find slopes where the last is the first of the next step.
     slopes = isinstance(solver, diffrax.AbstractRungeKutta)
     units = working.rates if slopes else working.differences
-    return checked_finder(finder, units, units)
+    return checked_finder(finder, units, units, "root finder")
 
 
 def checked_event_finder(finder: Any, time: InternedUnit) -> Any:
     """An event whose root finder, if it is the user's, is tried on quantities before it runs."""
     units = TreeUnits.of(wrap(0.0, time))
-    return checked_finder(finder, units, units)
+    return checked_finder(finder, units, units, "root finder")
 
 
 def _try_loop(adjoint: Any, working: Working, *, init_state: Any, **given: Any) -> None:

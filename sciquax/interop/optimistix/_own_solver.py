@@ -128,5 +128,5 @@ def own_solver(solver: Any, takes: TreeUnits, gives: TreeUnits) -> Any:
     name = type(solver).__name__
     rtol = number(solver.rtol, "rtol", name)
     atol = atol_to_units(solver.atol, Working(dimensionless(), takes), name)
-    given = dict(takes=takes, gives=gives, rtol=rtol, atol=atol, norm=solver.norm)
-    return kind(solver=solver, **given)
+    given: dict[str, Any] = dict(takes=takes, gives=gives, norm=solver.norm)
+    return kind(solver=solver, rtol=rtol, atol=atol, **given)

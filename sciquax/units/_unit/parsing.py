@@ -8,7 +8,7 @@ from typing import Any
 
 import pint
 
-from sciquax.core import user_line
+from sciquax.core import RuleError, user_line
 
 from .errors import undefined
 from .registry import PINT, get_registry
@@ -89,9 +89,9 @@ def as_unit(spec: Any, registry: Any = None) -> InternedUnit:
         if (found := read(spec)) is not None:
             return found
     text = type(spec).__name__
-    raise TypeError(
+    raise RuleError(
         f"A unit is a string, a `pint.Unit` or another quantity's `.units`, not {text}."
-    )
+    ).at(user_line())
 
 
 def _parse(registry: Any, text: str) -> InternedUnit:
