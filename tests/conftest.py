@@ -5,6 +5,7 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import tests.environment  # noqa: F401  # isort: skip  # before JAX is imported
 import hypothesis
@@ -36,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="run one test in N, always the same ones",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a file of tests that never says "slow" where only slow tests are to run."""
+    if config.option.markexpr != "slow" or not collection_path.name.startswith("test_"):
+        return None
+    return "slow" not in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

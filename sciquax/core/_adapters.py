@@ -1,11 +1,11 @@
-"""The one look upstairs: adapters to other libraries, found by name."""
+"""Adapters to other libraries, found by name: the only import from a higher floor."""
 
 import importlib
 from typing import Any
 
 
 def adapter(name: str) -> Any:
-    """The module `sciquax.interop.<name>`, for methods of values that hand on to another library.
+    """The module `sciquax.interop.<name>`, for methods of values that call another library.
 
     The values stand below the adapters, and may not import them.
 

@@ -1,4 +1,4 @@
-"""`Checked[Quantity, "m/s"]`: an annotation that all type checkers take."""
+"""`Checked[Quantity, "m/s"]`: an annotation that all type checkers accept."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 else:
 
     class Checked:
-        """`Checked[Quantity, "m/s"]` is `Quantity["m/s"]`, in a spelling that type checkers take.
+        """`Checked[Quantity, "m/s"]` is `Quantity["m/s"]`, in a spelling that type checkers accept.
 
         To pyright and mypy it is `Quantity`. mypy reads what stands in `Quantity["m/s"]` as the
         name of a type, and refuses it; pyright takes both.

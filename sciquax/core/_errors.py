@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import jax.extend.source_info_util as source_info_util
 
-from ._compat.frames import is_library_file, is_user_file, user_location
+from ._compat.frames import is_library_file, is_user_file, outward, user_location
 
 E = TypeVar("E", bound="LocatedError")
 
@@ -21,7 +21,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def named_file(file: str) -> str:
-    """A file as its reader knows it: IPython's name of a notebook's cell, `Cell In[3]`.
+    """The name by which a reader knows a file: for a notebook's cell IPython's, `Cell In[3]`.
 
     Jupyter compiles a cell as a file in /tmp that does not exist.
     """
@@ -170,7 +170,7 @@ class OutsideQuaxifyError(RuleError):
 def wanted(what: str, x: Any, kinds: Any, text: str) -> Any:
     """An argument, if it is of these types. **Raises** `RuleError`.
 
-    **Arguments**: what it was given to; the argument; types; what to call them.
+    **Arguments**: the name of the function; the argument; the types; how to describe them.
     """
     if not isinstance(x, kinds):
         raise RuleError(f"`{what}` takes {text}, not {quoted(x)}.").at(user_line())
@@ -193,9 +193,9 @@ def outside(what: str, called: str | None = None) -> OutsideQuaxifyError:
 
 
 class Unsettled(Exception):
-    """Internal: two values have no common type; the caller knows what they belong to.
+    """Internal: two values have no common type; the caller knows which program they belong to.
 
-    **Arguments**: what makes the error that the caller raises, from a message and a `remedy`.
+    **Arguments**: a function that makes the caller's error from a message and a `remedy`.
     """
 
     def __init__(self, make: Callable[..., LocatedError] = CarryError):
@@ -251,13 +251,12 @@ def user_line(libraries: bool = False) -> Location | None:
     A library that was handed a value, as NumPy and matplotlib are, is passed over, unless there are
     no other lines.
     """
-    frame, innermost = sys._getframe(1), None
-    while frame is not None:
+    innermost = None
+    for frame in outward(sys._getframe(1)):
         file = frame.f_code.co_filename
         if not file.startswith(_PACKAGE) and is_user_file(file, libraries):
             place = Location(file, frame.f_lineno, 0, frame.f_code.co_qualname)
             if libraries or not is_library_file(file):
                 return place
             innermost = innermost or place
-        frame = frame.f_back
     return innermost

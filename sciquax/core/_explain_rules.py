@@ -1,4 +1,4 @@
-"""`explain_rules`: which rule each type has for a primitive or a function, and where it is from."""
+"""`explain_rules`: each type's rule for a primitive or a function, and where it comes from."""
 
 import inspect
 from collections.abc import Callable, Iterable

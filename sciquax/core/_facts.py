@@ -267,7 +267,7 @@ _REGISTERED: dict[str, Facts] = {}  # of primitives that are neither JAX's nor E
 
 
 def register_facts(primitive: Any, facts: Facts) -> None:
-    """Say what is known of a primitive of your own, for every type's rules by family.
+    """Register facts about a primitive of your own, for every type's rules by family.
 
     **Arguments**: the primitive, or its name, and its [`sciquax.core.Facts`][].
 

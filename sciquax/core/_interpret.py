@@ -24,7 +24,7 @@ from ._compat.jaxprs import (
 )
 from ._dispatch.resolve import resolve
 from ._dispatch.signatures import has_signature_rules, plain_rule
-from ._dispatch.tables import AFTER_BODY, HIGHER_ORDER, TAKES_STATED
+from ._dispatch.tables import AFTER_BODY, CACHES_TO_CLEAR, HIGHER_ORDER, TAKES_STATED
 from ._errors import LocatedError, at_equation, code_line, is_librarys
 from ._functions.call import answered, whole_call_in
 from ._values.captured import contains_inject, eject, inject_p
@@ -41,17 +41,13 @@ from ._values.trust import (
     place_of,
     read_literals,
 )
-from ._values.unit_polymorphic import (
-    UnitPolymorphic,
-    for_rules,
-    stays_polymorphic,
-    strip,
-)
+from ._values.unit_polymorphic import UnitPolymorphic, for_rules, stays_polymorphic, strip
+from ._weak_cache import WeakCache
 from ._widened import cut_off, promoted
 
 
 def never_returns(eqn: Any) -> bool:
-    """Whether an equation is the callback with which Equinox raises an error at run time."""
+    """Whether an equation is the callback by which Equinox raises an error at run time."""
     if eqn.primitive.name != "pure_callback":
         return False
     function = getattr(eqn.params["callback"], "callback_func", None)
@@ -59,7 +55,7 @@ def never_returns(eqn: Any) -> bool:
 
 
 def bind_error(eqn: Any, operands: list[Any]) -> list[UnitPolymorphic]:
-    """Bind it on bare arrays; its outputs are of every type."""
+    """Bind the callback of an error on bare arrays; its outputs fit every type."""
     return [UnitPolymorphic(x) for x in bind_equation(eqn, jtu.tree_leaves(operands))]
 
 
@@ -90,7 +86,7 @@ def interpret(
 
 
 class Interpretation:
-    """A program on its way: what its variables stand for, as far as it has been carried out.
+    """A program in progress: the values of its variables, as far as it has been carried out.
 
     Most are carried out at once. A program that is still being staged is carried out so far when
     somebody asks for a number in it (`_stage/numbers_asked.py`), and goes on from there.
@@ -113,7 +109,7 @@ class Interpretation:
         literals: list[Any] | None = None,
         stated: list[Any] | None = None,
     ) -> list[Any]:
-        """The outputs of the program, of which `jaxpr` is what is left."""
+        """The outputs of the program; `jaxpr` is the part that is left to carry out."""
         with not_staging(), self._at_work(jaxpr, consts, data):
             self._carry_out(jaxpr, last_uses(jaxpr), set())
             outs = self._read(jaxpr.outvars)
@@ -125,7 +121,7 @@ class Interpretation:
             return [*map(settle, outs)] if MODE.deferring and not self._kept else outs
 
     def so_far(self, jaxpr: Any, consts: Sequence[Any], data: Any, done: set[int]) -> None:
-        """Carry out a program that is not all staged; `done` is filled with the places.
+        """Carry out a program that is not fully staged; add the places of what was done to `done`.
 
         What its outputs do not need is left if it fails: what follows may not need it either.
         """
@@ -159,7 +155,7 @@ class Interpretation:
                 observer.leave()
 
     def _carry_out(self, jaxpr: Any, freed: Sequence[Sequence[Any]], done: set[int]) -> None:
-        """Carry out the equations, and fill `done` with the places of those that were.
+        """Carry out the equations, and add the places of those that succeeded to `done`.
 
         An error is the caller's: who reads what was to be made gets it again, but nobody else.
         """
@@ -170,6 +166,8 @@ class Interpretation:
         trusting = TRUST.value is not None
         for i, (eqn, dead) in enumerate(zip(jaxpr.eqns, freed, strict=True)):
             whole = eqn
+            if needed is None and not observer and _failed_before(eqn):
+                needed = needed_equations(jaxpr)
             if needed is not None and (eqn := needed[i]) is None:
                 continue
             if trusting:
@@ -193,6 +191,8 @@ class Interpretation:
                         raise
                     if needed[i] is None:
                         continue
+                    if not observer and eqn.primitive.name == "jit":
+                        _partly_needed.put(eqn.params["jaxpr"], (), True)
                     eqn = needed[i]
                     outs = step(eqn, env)
             if eqn is whole:
@@ -213,8 +213,17 @@ class Interpretation:
         return tag_literals(outvars, [read(env, var) for var in outvars])
 
 
+_partly_needed = WeakCache()
+CACHES_TO_CLEAR.append(_partly_needed)
+
+
+def _failed_before(eqn: Any) -> bool:
+    """Whether a call could be carried out before only without results that nobody needs."""
+    return eqn.primitive.name == "jit" and _partly_needed.get(eqn.params["jaxpr"], ()) is not None
+
+
 def _may_be_unused(error: Exception, eqn: Any) -> bool:
-    """Whether what cannot be carried out on these values matters only if it is used.
+    """Whether an equation that fails on these values matters only if its result is used.
 
     Libraries compute what nobody asked for, and XLA drops it: Diffrax a fraction of time done, by
     `where(t0 == t1, 1, t1 - t0)`, whose 1 has no unit; a Gaussian process its density, by the
@@ -226,7 +235,7 @@ def _may_be_unused(error: Exception, eqn: Any) -> bool:
 
 
 def _observed(eqn: Any, env: Environment) -> Sequence[Any]:
-    """`_equation`, with an observer told of it."""
+    """Carry out an equation, and tell the observer."""
     MODE.observer.before(eqn)
     outs = _equation(eqn, env)
     MODE.observer.after(outs)
@@ -294,7 +303,7 @@ _SHORT = 8
 
 
 def _states_numbers(eqn: Any, operands: Sequence[Any]) -> bool:
-    """Whether a call of few equations is given numbers that stand in the program, or formulas.
+    """Whether a call of few equations has operands that the program states, or formulas.
 
     `jnp.where(mask, x, 0.0)` is a call with the zero as an operand, which must stay known as zero.
     """

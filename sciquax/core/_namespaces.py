@@ -82,7 +82,7 @@ class _Ufunc(_Function):
 
 
 class _FunctionMaker(_Function):
-    """`jnp.vectorize` and its kind: what it makes of a function is quaxified."""
+    """`jnp.vectorize` and its kind: the function that it returns is quaxified."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _quaxified(self.fn(*args, **kwargs))

@@ -1,6 +1,6 @@
-"""`show`: what goes in and what comes out at each operation of a function, with types and units.
+"""`show`: the operands and results of each operation of a function, with types and units.
 
-The interpreter tells an observer what it does, equation by equation; here it is written down, and
+The interpreter reports each equation to an observer; this file records the reports, and
 printed when the function returns or is refused.
 """
 
@@ -118,7 +118,7 @@ def _argument_names(fn: Callable, args: tuple, kwargs: dict[str, Any]) -> list[s
 
 
 class Step:
-    """One equation: what it made, and the bodies that were interpreted for it."""
+    """One equation: its results, and the bodies that were interpreted for it."""
 
     def __init__(self, eqn: Any):
         self.eqn = eqn
@@ -245,7 +245,7 @@ _CALLS = {
 
 
 class _Names:
-    """Letters for variables, in the order in which they appear, besides those that have names."""
+    """Letters for variables without names, in the order in which these appear."""
 
     def __init__(self, known: dict[Any, str]):
         taken = set(known.values())

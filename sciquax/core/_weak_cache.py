@@ -1,4 +1,4 @@
-"""A cache that lives no longer than what it is about."""
+"""A cache whose entries live no longer than the objects that they describe."""
 
 import weakref
 from typing import Any

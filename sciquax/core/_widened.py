@@ -1,4 +1,4 @@
-"""Integers that became floating point, of which a staged program knows nothing.
+"""Integers that became floating point, which a staged program does not know about.
 
 Integers that a rule scales (150 cm and 1 m) meet as floats, as in JAX an integer and a Python float
 do. The program was staged with integers: what follows is promoted here as JAX would have promoted
@@ -25,7 +25,7 @@ _APART = (Structure.SORT, Structure.CALL)
 
 
 def promoted(eqn: Any, operands: list[Any]) -> tuple[Any, list[Any]]:
-    """An equation and its operands, the integers beside floating point promoted."""
+    """An equation and its operands, with integers beside floating point promoted."""
     if not any_wider(operands, eqn.invars):
         return eqn, operands
     name, params = eqn.primitive.name, eqn.params
@@ -58,7 +58,7 @@ def _as_dtype(x: Any, dtype: Any, weak: bool) -> Any:
 
 
 def cut_off(eqn: Any, results: Sequence[Any]) -> Sequence[Any]:
-    """A quotient of integers that are floating point, rounded towards zero as integers' are."""
+    """A quotient of integers held in floating point, rounded towards zero as integers are."""
     if eqn.primitive.name != "div" or not any_wider(results, eqn.outvars):
         return results
     (x,) = results

@@ -1,6 +1,6 @@
 """Plots for which matplotlib does not ask for units: colours, arrows, histograms.
 
-The methods of its axes are given numbers instead, as long as quantities are registered with it.
+Its axes' methods are replaced, while quantities are registered, by ones that pass numbers on.
 """
 
 import functools
@@ -21,7 +21,7 @@ from sciquax.units.internal import as_unit
 
 
 def colours(name: str) -> Callable[..., Any]:
-    """A method that maps numbers to colours: they, and their limits, in the unit of the first."""
+    """Wrap a method that maps numbers to colours; limits are converted to the numbers' unit."""
 
     def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         place: Any = _COLOURED[name](args)
@@ -57,7 +57,7 @@ _COLOURED: dict[str, Callable[[Sequence[Any]], Any]] = {
 
 
 def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Arrows: both components in the unit of the first; colours in their own."""
+    """Draw arrows, both components in the unit of the first; colours in their own."""
     first = 2 if len(args) > 3 else 0
     if first:
         _check_points("quiver", ax, args)
@@ -75,7 +75,7 @@ def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> 
 
 
 def _on_axes(name: str, ax: Any, args: list[Any]) -> list[Any]:
-    """Puts the first two arguments in the units of the axes, in place; and those, if any."""
+    """Convert the first two arguments to the units of the axes, in place; return these units."""
     units = []
     for i, axis in enumerate((ax.xaxis, ax.yaxis)):
         _check(name, ax, axis, args[i])
@@ -89,7 +89,7 @@ def _on_axes(name: str, ax: Any, args: list[Any]) -> list[Any]:
 
 
 def _hexagons(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Points, and their limits, in the units of the axes; colours in their own."""
+    """Draw points and limits in the units of the axes, colours in their own."""
     for name in ("x", "y"):
         if name in kwargs:
             args.append(kwargs.pop(name))
@@ -101,7 +101,7 @@ def _hexagons(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -
 
 
 def _streams(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Lines along arrows: their components by the units of the axes, since slopes are drawn."""
+    """Draw lines along arrows, with components divided by the axes' units: slopes are drawn."""
     x, y = _on_axes("streamplot", ax, args)
     u, v = args[2:4]
     if isinstance(u, Quantity) or isinstance(v, Quantity):
@@ -121,7 +121,7 @@ def _streams(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) ->
 
 
 def _spread(along: Callable[[dict[str, Any]], str]) -> Callable[..., Any]:
-    """A histogram and its like: what is counted, and its bins, in the unit of the axis."""
+    """Draw a histogram or its like, the data and its bins in the unit of the axis."""
 
     def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         data = args[0] if args else None
@@ -156,7 +156,7 @@ def _numbers(x: Any, unit: Any) -> Any:
 
 
 def _checked(name: str) -> Callable[..., Any]:
-    """A method that draws points: refused where plain numbers and a unit meet on an axis."""
+    """Wrap a method that draws points to refuse plain numbers on an axis with a unit."""
 
     def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         groups = _groups(args) if name == "plot" else [args[:2]]
@@ -242,7 +242,7 @@ _originals: dict[tuple[Any, str], Any] = {}
 
 
 def install(label: Callable[[Any], str | None]) -> None:
-    """Have the methods of matplotlib's axes take quantities; `label` says what a unit is called."""
+    """Make the methods of matplotlib's axes accept quantities; `label` gives a unit's text."""
     remove()
     axes = matplotlib.axes.Axes
     for name, method in _METHODS.items():
@@ -276,7 +276,7 @@ def _replace(cls: Any, name: str, method: Callable[..., Any]) -> None:
 
 
 def _called_by_matplotlib() -> bool:
-    """Whether one of its methods calls another, and no user or `pyplot` for one."""
+    """Whether matplotlib itself makes the current call, rather than a user or `pyplot`."""
     frame: Any = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith(_BETWEEN):
         frame = frame.f_back
@@ -302,7 +302,7 @@ def _as_one(x: Any) -> Any:
 
 
 def remove() -> None:
-    """Have them as they were."""
+    """Restore the methods of matplotlib's axes."""
     for (cls, name), original in _originals.items():
         setattr(cls, name, original)
     _originals.clear()

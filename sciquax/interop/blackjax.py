@@ -1,4 +1,4 @@
-"""BlackJAX on positions with units.
+"""Run Run BlackJAX on positions with units.
 
 Its samplers take any tree as a position, quantities too, but they add momenta to positions and
 label a gradient as the position: a state's `logdensity_grad` would be in m where it is in 1/m. So

@@ -99,7 +99,7 @@ def tree_deserialise_leaves(path_or_file: Any, like: Any) -> Any:
 
 
 def _warn(leaves: list[tuple[str, Any]]) -> None:
-    """Say of what the file has arrays alone: of values other than quantities of arrays."""
+    """Warn that the file holds only the arrays of values other than quantities of arrays."""
     untold = [
         f"{path} {shown(describe(x)[0])}".strip()
         for path, x in leaves
@@ -147,7 +147,7 @@ def _unit_before(f: Any, place: str, like: Quantity) -> Any:
 
 
 def _array_before(f: Any, place: str, like: Any) -> Any:
-    """As bytes behind the dtype's name, where NumPy's format has none for it: int4, float8."""
+    """An array of int4 or float8, which NumPy's format lacks, as bytes after the dtype's name."""
     dtype = getattr(like, "dtype", None)
     if dtype is None or dtype.itemsize != 1 or np.dtype(dtype).kind in "biuSU":
         try:

@@ -171,7 +171,7 @@ def _numbers(what: str, item: dict[str, Any], key: str, dtype: Any) -> Any:
 
 
 def _of_dtype(numbers: Any, dtype: Any) -> np.ndarray:
-    """Nested lists as an array, each number looked at. **Raises** ValueError."""
+    """Nested lists as an array, with each number checked. **Raises** ValueError."""
     flat = np.array(numbers, dtype=object)
     if jnp.issubdtype(dtype, jnp.complexfloating):
         if flat.size and flat.shape[-1:] != (2,):
@@ -195,7 +195,7 @@ def _of_dtype(numbers: Any, dtype: Any) -> np.ndarray:
 
 
 def _test_of(dtype: Any) -> Any:
-    """Whether a number of JSON is one of a dtype."""
+    """A test whether a number of JSON fits a dtype."""
     if dtype.kind == "b":
         return lambda x: type(x) is bool
     if dtype.kind == "U":

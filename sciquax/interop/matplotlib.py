@@ -25,7 +25,10 @@ from ._drawn import install, remove
 
 
 class QuantityConverter(munits.ConversionInterface):
-    """How matplotlib sees quantities. **Arguments**: `spec`, pint's format of the axis's label."""
+    """The interface through which matplotlib handles quantities.
+
+    **Arguments**: `spec`, pint's format of the axis's label.
+    """
 
     def __init__(self, spec: str = "~P"):
         self.spec = spec
@@ -72,7 +75,7 @@ def _quantities(x: Any) -> list[Quantity]:
 
 
 def enable(spec: str = "~P") -> None:
-    """Have matplotlib convert and label quantities from now on.
+    """Make matplotlib convert and label quantities from now on.
 
     **Arguments**: `spec`, pint's format of units in labels: "~P" for m/s², "P" for names, "L" for
     LaTeX.

@@ -18,7 +18,7 @@ from sciquax.core._functions import call
 from sciquax.core._higher_order import bodies
 from sciquax.core._values import captured
 from sciquax.core._weak_cache import WeakCache
-from sciquax.units import Quantity
+from sciquax.units import DimensionalityError, Quantity
 from tests.helpers import Wrapped, assert_same
 
 X = jnp.asarray(np.array([0.5, -1.25, 2.0], np.float32))
@@ -183,6 +183,20 @@ def test_trace_counts():
     for _ in range(3):
         jitted(Wrapped(X))
     assert traces == {"inner": 1, "outer": 4}
+
+
+def test_what_nobody_needs_fails_once(monkeypatch):
+    """A call of which an unused result has no unit is known the next time, not tried again."""
+    staged = []
+    stage = bodies._stage
+    monkeypatch.setattr(bodies, "_stage", lambda *args: staged.append(args[0]) or stage(*args))
+    fitted = jax.jit(lambda x: (x * x, jnp.log(x)))
+    for expected in (2, 2, 2):  # whole, and without the logarithm
+        out = quaxify(lambda x: fitted(x)[0])(Quantity(X, "m"))
+        assert_same(out, Quantity(X * X, "m**2"))
+        assert len(staged) == expected
+    with pytest.raises(DimensionalityError):
+        quaxify(lambda x: fitted(x)[1])(Quantity(X, "m"))
 
 
 def test_compiled_program_is_the_plain_one():

@@ -3,6 +3,7 @@
 `python -m tests.interop.displays` writes `displays.txt`.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,9 @@ from sciquax.units import Quantity
 from sciquax.zero import Zero
 
 from ..structured import nesting_table
-from .stored_values import VALUES
+from .stored_values import values
 
 PAGE = Path(__file__).with_name("displays.txt")
-DORA = DoraArray(nesting_table.NESTED["LoraArray(QuantisedArray)"](1))
-LARGE = jnp.zeros((2000, 3000))
-MORE = {
-    "number": Quantity(1.5, "m/s**2"),
-    "micro": Quantity(jnp.array([0.0, 1e-8]), "µm"),
-    "not finite": Quantity(jnp.array([[1 - 2j, jnp.nan], [jnp.inf, 3e20]]), "Ω"),
-    "three axes": Quantity(jnp.zeros((1, 2, 2)), "m"),
-    "large": Quantity(LARGE, "K"),
-    "large named": NamedArray(Quantity(LARGE, "K"), ("t", "x"), {"t": np.arange(2000) + 0.5}),
-    "no axes": NamedArray(jnp.float32(2.0), ()),
-    "no elements": NamedArray(Quantity(jnp.zeros((0, 3)), "m"), ("x", None)),
-    "NamedArray(Quantity(DoraArray))": NamedArray(Quantity(DORA, "m"), ("i", "j")),
-    "zeros": Zero((), bool),
-    "no zeros": Zero((2, 0), complex),
-}
 
 
 def in_quarters(x: Any) -> Any:
@@ -43,7 +29,28 @@ def in_quarters(x: Any) -> Any:
     return jnp.round(4 * x) / 4 if random else x
 
 
-SHOWN = {name: jax.tree.map(in_quarters, x) for name, x in VALUES.items()} | MORE
+@functools.cache
+def dora() -> DoraArray:
+    return DoraArray(nesting_table.NESTED["LoraArray(QuantisedArray)"](1))
+
+
+@functools.cache
+def shown() -> dict[str, Any]:
+    """What is shown, by name: stored values with random numbers in quarters, and more."""
+    large = jnp.zeros((2000, 3000))
+    return {name: jax.tree.map(in_quarters, x) for name, x in values().items()} | {
+        "number": Quantity(1.5, "m/s**2"),
+        "micro": Quantity(jnp.array([0.0, 1e-8]), "µm"),
+        "not finite": Quantity(jnp.array([[1 - 2j, jnp.nan], [jnp.inf, 3e20]]), "Ω"),
+        "three axes": Quantity(jnp.zeros((1, 2, 2)), "m"),
+        "large": Quantity(large, "K"),
+        "large named": NamedArray(Quantity(large, "K"), ("t", "x"), {"t": np.arange(2000) + 0.5}),
+        "no axes": NamedArray(jnp.float32(2.0), ()),
+        "no elements": NamedArray(Quantity(jnp.zeros((0, 3)), "m"), ("x", None)),
+        "NamedArray(Quantity(DoraArray))": NamedArray(Quantity(dora(), "m"), ("i", "j")),
+        "zeros": Zero((), bool),
+        "no zeros": Zero((2, 0), complex),
+    }
 
 
 def section(name: str, value: Any) -> str:
@@ -58,7 +65,7 @@ def section(name: str, value: Any) -> str:
 
 def page() -> str:
     """The text of `displays.txt`."""
-    return "\n\n".join(section(*item) for item in SHOWN.items()) + "\n"
+    return "\n\n".join(section(*item) for item in shown().items()) + "\n"
 
 
 if __name__ == "__main__":

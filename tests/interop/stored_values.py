@@ -1,5 +1,6 @@
 """Values of every type and nesting, for the tests of files, copies and processes."""
 
+import functools
 import inspect
 from typing import Any
 
@@ -75,6 +76,13 @@ MORE = {
 }
 
 
+@functools.cache
+def values() -> dict[str, Any]:
+    """Values of all types and nestings, by name; made when a test first asks for them."""
+    with jax.numpy_rank_promotion("allow"):
+        return _made()
+
+
 def _made() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     tables = {**nesting_table.SPECIMENS, **nesting_table.NESTED}
@@ -84,9 +92,6 @@ def _made() -> dict[str, Any]:
     found |= {f"Quantity({name})": Quantity(x, "km") for name, x in matrices.items()}
     return {**found, **MORE}
 
-
-with jax.numpy_rank_promotion("allow"):
-    VALUES = _made()
 
 # Not values that files hold: what stands within a program alone, the bases, and a preconditioner,
 # which is made again from its matrix.

@@ -13,7 +13,7 @@ from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 
 from ..helpers import assert_same
-from .stored_values import VALUES, assert_equal, before, emptied
+from .stored_values import assert_equal, before, emptied, values
 
 pytest.importorskip("orbax.checkpoint")
 from sciquax.interop import orbax  # noqa: E402
@@ -31,11 +31,11 @@ def quiet():
 
 def test_a_checkpoint_gives_back_every_type(tmp_path):
     more = {"key": jax.random.key(3), "n": 3, "f": 0.5, "text": "a", "none": None, "np": np.ones(2)}
-    orbax.save(tmp_path / "all", {**VALUES, **more})
-    like = {name: emptied(x) for name, x in VALUES.items()}
+    orbax.save(tmp_path / "all", {**values(), **more})
+    like = {name: emptied(x) for name, x in values().items()}
     like |= {**more, "key": jax.random.key(0), "n": 0, "text": "b", "np": np.zeros(2)}
     back = orbax.restore(tmp_path / "all", like)
-    for name, value in VALUES.items():
+    for name, value in values().items():
         assert_equal(back[name], value)
     assert (jax.random.key_data(back["key"]) == jax.random.key_data(more["key"])).all()
     assert (back["n"], back["f"], back["text"], back["none"]) == (3, 0.5, "b", None)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from .stored_values import VALUES, assert_equal
+from .stored_values import assert_equal, values
 
 COPIES = {
     "copy": copy.copy,
@@ -33,17 +33,17 @@ def _through(library, x):
 def test_copies(name):
     if name in ("cloudpickle", "dill"):
         pytest.importorskip(name)
-    for value in VALUES.values():
+    for value in values().values():
         assert_equal(COPIES[name](value), value)
-    both = COPIES[name]([VALUES["Quantity"], VALUES["Quantity"]])
-    assert both[0]._unit is VALUES["Quantity"]._unit
+    both = COPIES[name]([values()["Quantity"], values()["Quantity"]])
+    assert both[0]._unit is values()["Quantity"]._unit
 
 
 def test_a_spawned_process_gets_and_gives_every_type():
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        back = pool.apply_async(dict, (VALUES,)).get(120)
-    for name, value in VALUES.items():
+        back = pool.apply_async(dict, (values(),)).get(120)
+    for name, value in values().items():
         assert_equal(back[name], value)
 
 

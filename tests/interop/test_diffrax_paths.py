@@ -355,8 +355,7 @@ def test_controls_must_keep_their_unit():
 # -- interpolations -------------------------------------------------------------------------------
 
 
-def interpolations(lib):
-    q = _q(lib)
+def interpolations(lib, q):
     ts = q(TS, "s")
     ys = {"a": q(YS.at[2].set(jnp.nan), "m"), "b": q(jnp.stack([YS, -YS], -1), "kg")}
     filled = lib.linear_interpolation(ts, ys, fill_forward_nans_at_end=True)
@@ -373,14 +372,38 @@ def interpolations(lib):
     }
 
 
-def test_interpolations():
-    got, expected = interpolations(dfx), interpolations(diffrax)
+@pytest.mark.parametrize("lib", [dfx, diffrax], ids=["ours", "diffrax"])
+def test_interpolations(lib):
+    got, expected = interpolations(lib, Quantity), interpolations(diffrax, _q(diffrax))
     assert_same_numbers(bare(got), expected)
     ys, rates = {"a": "m", "b": "kg"}, {"a": "m/s", "b": "kg/s"}
     assert units_of(got) == {
         "filled": ys, "steps": ("s", ys), "values": [ys, ys], "rates": [rates, rates],
         "ends": [("s", "s"), ("s", "s")],
     }  # fmt: skip
+
+
+def test_parts_of_diffrax_itself_take_quantities():
+    """Called by hand, where Diffrax's own code would compare units as it does shapes."""
+    interval = (Q(0.0, "s"), Q(1.0, "s"), Q(1.0, "ms"), (), jr.key(0))
+    path = diffrax.VirtualBrownianTree(*interval)
+    half = Q(500.0, "ms")
+    assert repr(path.evaluate(half)) == repr(dfx.VirtualBrownianTree(*interval).evaluate(half))
+    unsafe = diffrax.UnsafeBrownianPath((), jr.key(0)).evaluate(Q(0.0, "s"), half)
+    assert unsafe.u == Q(1.0, "s**0.5").u
+
+    drift = diffrax.ODETerm(lambda t, y, rate: -rate * y)
+    noise = diffrax.ControlTerm(lambda t, y, args: Q(0.1, "m/s**0.5"), path)
+    both, given = diffrax.MultiTerm(drift, noise), (Q(0.0, "s"), Q(3.0, "m"), Q(2.0, "1/min"))
+    steps = both.contr(given[0], half)
+    assert units_of(steps) == ("s", "s**0.5") or units_of(steps) == ("ms", "s**0.5")
+    made = both.prod(both.vf(*given), steps)
+    np.testing.assert_allclose(made.m_as("m"), both.vf_prod(*given, steps).m_as("m"), rtol=1e-6)
+    np.testing.assert_allclose(
+        made.m_as("m"), -6.0 / 60 * 0.5 + 0.1 * path.evaluate(given[0], half).m, rtol=1e-5
+    )
+    with pytest.raises(DimensionalityError, match="`add` got operands in 'm' and 's'"):
+        diffrax.ODETerm(lambda t, y, args: y + t).vf(*given)
 
 
 def test_interpolations_within_quaxify():

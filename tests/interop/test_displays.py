@@ -10,8 +10,8 @@ from sciquax.named import NamedArray
 from sciquax.quantised import quantise
 from sciquax.units import Quantity
 
-from .displays import DORA, PAGE, SHOWN, section
-from .stored_values import VALUES
+from .displays import PAGE, dora, section, shown
+from .stored_values import values
 
 TEXTS = {text.partition("\n")[0]: text for text in PAGE.read_text("utf-8").strip().split("\n\n## ")}
 
@@ -19,8 +19,8 @@ TEXTS = {text.partition("\n")[0]: text for text in PAGE.read_text("utf-8").strip
 @pytest.mark.same_everywhere  # but for where pint's older releases break lines of HTML
 def test_every_value():
     """Written by `python -m tests.interop.displays`, and read through."""
-    assert [name.removeprefix("## ") for name in TEXTS] == [*SHOWN]
-    for (name, value), text in zip(SHOWN.items(), TEXTS.values(), strict=True):
+    assert [name.removeprefix("## ") for name in TEXTS] == [*shown()]
+    for (name, value), text in zip(shown().items(), TEXTS.values(), strict=True):
         assert section(name, value).removeprefix("## ") == text.removeprefix("## ")
         assert eqx.tree_pformat(value, width=500).count("\n") == 0
 
@@ -35,14 +35,14 @@ def test_within_jit():
             seen.append([repr(x), eqx.tree_pformat(x), x._repr_html_()])
             seen[-1] += [x._repr_latex_()] if hasattr(x, "_repr_latex_") else []
 
-    tridiagonal = VALUES["TridiagonalMatrix"]
-    f(Quantity(tridiagonal, "m"), DORA, NamedArray(jnp.ones(3), ("x",), {"x": ["a", "b", "c"]}))
+    tridiagonal = values()["TridiagonalMatrix"]
+    f(Quantity(tridiagonal, "m"), dora(), NamedArray(jnp.ones(3), ("x",), {"x": ["a", "b", "c"]}))
     inner = "TridiagonalMatrix(lower_diag=f32[3], main_diag=f32[4], upper_diag=f32[3])"
-    dora = "DoraArray(LoraArray(QuantisedArray(nf4, f32[4,4]), rank=1))"
+    text = "DoraArray(LoraArray(QuantisedArray(nf4, f32[4,4]), rank=1))"
     assert seen == [
         [f"Quantity({inner}, 'm')", "Quantity(TridiagonalMatrix(f32[4,4]), 'm')",
          f"<code>{inner}</code> m", None],
-        [dora, dora, f"<div><code>{dora}</code></div>"],
+        [text, text, f"<div><code>{text}</code></div>"],
         ["NamedArray(f32[x=3])\nx: a to c", "NamedArray(f32[x=3])",
          "<div><code>NamedArray(f32[x=3])</code><table><tr><th>axis</th><th>size</th>"
          "<th>coordinates</th></tr><tr><td><b>x</b></td><td>3</td><td>a to c</td></tr></table>"
@@ -52,7 +52,7 @@ def test_within_jit():
 
 def test_filtered():
     """What `eqx.filter` took arrays from is shown without them, and never fails."""
-    for value in VALUES.values():
+    for value in values().values():
         empty = eqx.filter(value, lambda x: False)
         assert empty._repr_html_()
         for text in (repr(empty), eqx.tree_pformat(empty)):

@@ -31,7 +31,7 @@ from sciquax.structured import BidiagonalMatrix, CirculantMatrix, DiagonalMatrix
 from sciquax.units import DimensionalityError, Quantity
 
 from ..helpers import assert_raises, assert_same
-from .stored_values import VALUES, assert_equal, before, classes_due, classes_within, emptied
+from .stored_values import assert_equal, before, classes_due, classes_within, emptied, values
 
 FILES = Path(__file__).parent / "files"
 X = jnp.array([1.5, 2.0])
@@ -50,35 +50,35 @@ def reread(tree, like):
 
 
 def test_every_type_is_among_the_values():
-    known = set().union(*map(classes_within, VALUES.values()))
+    known = set().union(*map(classes_within, values().values()))
     assert classes_due() <= known
 
 
 def test_equinox_gives_back_every_type():
-    back = reread(VALUES, {name: emptied(x) for name, x in VALUES.items()})
-    for name, value in VALUES.items():
+    back = reread(values(), {name: emptied(x) for name, x in values().items()})
+    for name, value in values().items():
         assert_equal(back[name], value)
 
 
 def test_equinox_function_by_function():
     file = io.BytesIO()
-    eqx.tree_serialise_leaves(file, VALUES, serialise_filter_spec, is_leaf=is_value)
+    eqx.tree_serialise_leaves(file, values(), serialise_filter_spec, is_leaf=is_value)
     file.seek(0)
-    like = {name: emptied(x) for name, x in VALUES.items()}
+    like = {name: emptied(x) for name, x in values().items()}
     # `eqx.tree_deserialise_leaves` compares leaves that it knows; ours it cannot.
     for name in sorted(like):
-        assert_equal(deserialise_filter_spec(file, like[name]), VALUES[name])
+        assert_equal(deserialise_filter_spec(file, like[name]), values()[name])
 
 
 def test_no_type_is_read_as_another():
     """Whatever two values differ in, structure or shapes, the description differs."""
-    nodes = {n: stdlib_json.loads(stdlib_json.dumps(describe(x)[0])) for n, x in VALUES.items()}
-    names = [*VALUES]
+    nodes = {n: stdlib_json.loads(stdlib_json.dumps(describe(x)[0])) for n, x in values().items()}
+    names = [*values()]
     for (i, one), (j, other) in itertools.product(enumerate(names), repeat=2):
-        node, like = nodes[one], VALUES[other]
-        if type(VALUES[one]) is not type(like) and j != (i + 1) % len(names):
+        node, like = nodes[one], values()[other]
+        if type(values()[one]) is not type(like) and j != (i + 1) % len(names):
             continue
-        if is_convertible(VALUES[one], like):
+        if is_convertible(values()[one], like):
             check(node, like, "file")
         else:
             with pytest.raises((StoredTypeError, DimensionalityError)):
@@ -165,7 +165,7 @@ def test_many_differences_are_counted():
 def test_units_are_converted_within_whatever_holds_them():
     like = NamedArray(Quantity(jnp.zeros((2, 3)), "m"), ("x", "y"))
     assert_same(reread(KM, like), NamedArray(Quantity(A * 1000, "m"), ("x", "y")))
-    sparse = VALUES["BCOO(Quantity)"]
+    sparse = values()["BCOO(Quantity)"]
     like = eqx.tree_at(lambda a: a.data, sparse, Quantity(jnp.zeros(2), "mm"))
     assert_same(reread(sparse, like), eqx.tree_at(lambda a: a.data, sparse, sparse.data.to("mm")))
     like = eqx.tree_at(lambda w: w.weight, LORA, Quantity(jnp.zeros((2, 3)), "m"))
@@ -185,7 +185,7 @@ def test_units_are_converted_within_whatever_holds_them():
     assert_same(reread(Quantity(21.5, "degC"), Quantity(0.0, "kelvin")), Quantity(294.65, "K"))
     level = reread(Quantity(30.0, "dBm"), Quantity(0.0, "W"))
     assert_same(level, Quantity(1.0, "W"))
-    coordinates = VALUES["coordinates"]
+    coordinates = values()["coordinates"]
     other = coordinates.assign_coords(x=coordinates.coord("x").array.to("cm"))
     assert_equal(reread(coordinates, emptied(other)), other)
     half = reread(Quantity(jnp.float16(1.5), "km"), Quantity(jnp.float16(0), "m"))

@@ -13,15 +13,15 @@ from sciquax.sparse import BCOO
 from sciquax.units import Quantity, UndefinedUnitError
 
 from ..helpers import assert_same
-from .stored_values import VALUES, assert_equal
+from .stored_values import assert_equal, values
 
 FILES = Path(__file__).parent / "files"
 
 
 def test_json_gives_back_every_type():
-    text = stdlib_json.dumps(VALUES, default=sq_json.encode)
+    text = stdlib_json.dumps(values(), default=sq_json.encode)
     back = stdlib_json.loads(text, object_hook=sq_json.decode)
-    for name, value in VALUES.items():
+    for name, value in values().items():
         assert_equal(back[name], value)
 
 

@@ -479,3 +479,82 @@ def test_refused(refused, text):
 def test_a_root_needs_a_zero():
     with pytest.raises(OffsetUnitCalculusError, match="whose zero is not zero"):
         optx.root_find(lambda T, _: T, NEWTON, Quantity(20.0, "degC"))
+
+
+# -- solvers of the user's own --------------------------------------------------------------------
+
+
+class Own(eqx.Module):
+    """Newton's method for a root, or steps downhill, none of them longer than `cap`."""
+
+    cap: object
+    rtol: float = 1e-3
+    atol: float = 1e-3
+    norm: object = eqx.field(static=True, default=optimistix.max_norm)
+
+    def init(self, fn, y, args, options, f_struct, aux_struct, tags):
+        return jnp.inf * jnp.ones(f_struct.shape)
+
+    def step(self, fn, y, args, options, state, tags):
+        f, slope = jax.value_and_grad(lambda y: fn(y, args)[0])(y)
+        change = slope if isinstance(self, optimistix.AbstractMinimiser) else f / slope
+        return y - jnp.clip(change, -self.cap, self.cap), f, fn(y, args)[1]
+
+    def terminate(self, fn, y, args, options, state, tags):
+        return state == 0, optimistix.RESULTS.successful
+
+    def postprocess(self, fn, y, aux, args, options, state, tags, result):
+        return y, aux, {}
+
+
+class OwnRootFinder(Own, optimistix.AbstractRootFinder):
+    pass
+
+
+class OwnMinimiser(Own, optimistix.AbstractMinimiser):
+    pass
+
+
+@pytest.mark.parametrize("in_units", ["m", "cm"])
+@pytest.mark.parametrize("wrap", [lambda x: x, optimistix.BestSoFarMinimiser, None])
+def test_solvers_of_ones_own_run_on_quantities(wrap, in_units):
+    cls = OwnRootFinder if wrap is None else OwnMinimiser
+    wrap, solve = wrap or (lambda x: x), "root_find" if wrap is None else "minimise"
+    fn = lambda y, wall: (y - wall) ** 2  # noqa: E731
+    given = {"max_steps": 10, "throw": False}
+    plain = getattr(optimistix, solve)(fn, wrap(cls(0.02)), jnp.array(1.0), 2.0, **given)
+    y0, wall = Quantity(1.0, "m").to(in_units), Quantity(2.0, "m")
+    found = getattr(optx, solve)(fn, wrap(cls(Quantity(20.0, "mm"))), y0, wall, **given)
+    assert str(found.value.units) == str(y0.units)
+    np.testing.assert_allclose(found.value.m_as("m"), plain.value, rtol=1e-5)
+
+    with pytest.raises(sciquax.core.RuleError) as caught:
+        getattr(optx, solve)(fn, wrap(cls(0.02)), y0, wall, **given)
+    kind = "a minimiser" if cls is OwnMinimiser else "a root finder"
+    assert str(caught.value).splitlines()[0] == (
+        f"`{cls.__name__}`, {kind} of your own, runs on numbers in working units, and means "
+        f"another thing in others. Tried on quantities: `clip` got operands in '{in_units}' and "
+        "plain numbers (f32[]); a bare number has no unit."
+    )
+
+
+class Downhill(OwnMinimiser):
+    def step(self, fn, y, args, options, state, tags):
+        slopes, aux = jax.grad(fn, has_aux=True)(y, args)
+        return jax.tree.map(lambda y, slope, cap: y - slope * cap, y, slopes, self.cap), state, aux
+
+
+def test_such_a_solver_is_compiled_and_differentiated():
+    def nearest(rate):
+        y0 = {"x": Quantity(jnp.ones(2), "m"), "t": Quantity(2500.0, "ms")}
+        rates = {"x": Quantity(1.0, "m**2"), "t": Quantity(1.0, "s**2")}
+        return optx.minimise(
+            lambda y, rate: jnp.sum((y["x"] / Quantity(3.0, "m") - 1) ** 2)
+            + (y["t"] * rate - 1) ** 2,
+            Downhill(rates), y0, rate, max_steps=50, throw=False,
+            adjoint=optimistix.RecursiveCheckpointAdjoint(),
+        ).value["t"]  # fmt: skip
+
+    rate = Quantity(0.5, "Hz")
+    np.testing.assert_allclose(jax.jit(nearest)(rate).m_as("s"), 2.0, rtol=1e-3)
+    np.testing.assert_allclose(sciquax.grad(nearest)(rate).m_as("s**2"), -4.0, rtol=1e-3)

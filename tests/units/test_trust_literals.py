@@ -54,6 +54,11 @@ TRUSTED = {
     "at-add": (lambda x: x.at[0].add(0.5), [0.5]),
     "at-max": (lambda x: x.at[:2].max(0.5), [0.5]),
     "take-fill": (lambda x: jnp.take(x, jnp.array([9, 1]), mode="fill", fill_value=5.0), [5.0]),
+    "array": (lambda x: jnp.where(x > 0, x, jnp.array([1.0, 2, 1, 3])), [1.0, 2.0, 3.0]),
+    "array-computed": (lambda x: x + 0.5 * jnp.asarray([0.0, 1, 2, 3])[::-1], [0.5, 1.0, 1.5]),
+    "numpy-array": (lambda x: jnp.maximum(x, np.full(4, 0.25, np.float32)), [0.25]),
+    "array-in-jit": (
+        lambda x: jax.jit(jnp.maximum)(x, jnp.array([[0.5, 1.5]] * 2).ravel()), [0.5, 1.5]),
     "pad": (lambda x: jnp.pad(x, 1, constant_values=1.0), [1.0]),
     "concatenate": (lambda x: jnp.concatenate([x, jnp.ones(2)]), [1.0]),
     "full": (lambda x: jnp.maximum(jnp.full((4,), 1e-3), x), [1e-3]),
@@ -152,8 +157,8 @@ def test_eager_operators_and_functions():
 CAPTURED = jnp.float32(1.5)
 REFUSED = {
     "argument": lambda x, y: x + y,
-    "array": lambda x, y: x + jnp.array([1.0, 2.0, 3.0, 4.0]),
-    "numpy-array": lambda x, y: x + np.ones(4, np.float32),
+    "captured-array": lambda x, y: x + CAPTURED[None],
+    "long-array": lambda x, y: jnp.tile(x, 5) + jnp.array([1.0, 2.0] * 10),
     "iota": lambda x, y: x + jnp.arange(4.0),
     "counter": lambda x, y: lax.fori_loop(1, 4, lambda i, c: c + i, x[0]),
     "scan-counter": lambda x, y: lax.scan(lambda c, r: (c * 0.5, r + c), 1.0, x)[1],
@@ -178,6 +183,11 @@ def test_data_stays_refused(name):
     ):
         quaxify(REFUSED[name])(Quantity(X, "m"), jnp.asarray(X))
     assert not trusted or "counter" in name  # which was a literal in its first round
+
+
+def test_a_numpy_array_among_the_arguments_is_data():
+    with trust_literals(), pytest.raises(DimensionalityError):
+        quaxify(jnp.add)(Quantity(X, "m"), np.ones(4, np.float32))
 
 
 def test_numbers_beside_numbers_stay_numbers():

@@ -1,4 +1,4 @@
-"""Calling a function of values for its derivatives: which arguments vary, and flat outputs."""
+"""Calling a function of values to differentiate it: which arguments vary, and flat outputs."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -46,9 +46,9 @@ def run(
 def flat_outputs(
     fun: Callable, kwargs: dict[str, Any], has_aux: bool, held: Any = None
 ) -> Callable:
-    """`fun` giving its output's leaves, and beside them its structure and its auxiliary output.
+    """`fun` as a function that returns its output's leaves, structure and auxiliary output.
 
-    It takes what varies of the arguments, if what is `held` of them is given.
+    Its arguments are the varying parts; `held` are the parts that do not vary.
     """
 
     def flat(*varied: Any) -> Any:
@@ -75,9 +75,9 @@ class Static:
 
 
 def hold_integers(args: tuple) -> tuple[tuple, tuple]:
-    """Arguments without the integers in values, such as the places of sparse elements; and those.
+    """Split arguments into values without integers (places of sparse elements) and those.
 
-    Nothing is differentiated by them; a gradient has the value's own.
+    Integers are not differentiated; a gradient has the value's own.
     """
 
     def varies(x: Any) -> Any:
@@ -91,7 +91,7 @@ def hold_integers(args: tuple) -> tuple[tuple, tuple]:
 
 
 def held_apart(tangents: tuple, held: tuple) -> tuple:
-    """Tangents of what varies alone."""
+    """Tangents of the varying parts alone."""
     return jtu.tree_map(lambda x, t: t if x is None else None, held, tangents, is_leaf=_is_none)
 
 
@@ -100,7 +100,7 @@ def _is_none(x: Any) -> bool:
 
 
 def of_inexact(out: Any, cotangents: Any) -> list[Any]:
-    """A cotangent's leaves: of integers in values, such as places, those that say nothing."""
+    """A cotangent's leaves; those of integers in values, such as places, are empty."""
     held = {id(x) for x in jtu.tree_leaves(hold_integers((out,))[1])}
     return [
         np.zeros(jnp.shape(x), jax.dtypes.float0) if id(x) in held else c

@@ -1,4 +1,4 @@
-"""Labelling derivatives: what JAX gives for the leaves of a value, as the value's type has it.
+"""Labelling derivatives: JAX's derivatives for the leaves of a value, in the form of its type.
 
 JAX differentiates a value as the tree of its leaves and hands back the same tree, so that a
 gradient in J/m would be labelled m. Here each derivative is relabelled by `Value.derivative`, and

@@ -1,7 +1,7 @@
-"""Having calls of a Python function pass through another one, whatever name it is called by.
+"""Redirect the calls of a Python function to another one, whatever name it is called by.
 
-The function object stays what it is, so that every reference to it (imports made before, partials,
-jitted functions, tables of JAX's) calls the other one. What is exchanged is its code.
+The function object stays the same, so that every reference to it (imports made before, partials,
+jitted functions, tables of JAX's) calls the other one. Only its code is exchanged.
 """
 
 import functools
@@ -13,6 +13,8 @@ from collections.abc import Callable, Container
 from typing import Any
 
 import jax.extend.source_info_util as source_info_util
+
+from .frames import module_of, outward
 
 
 def python_function(function: Any) -> types.FunctionType | None:
@@ -36,9 +38,9 @@ _TEMPLATE: types.CodeType = eval(
 def pass_through(
     function: types.FunctionType, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
-    """Have every call of a function go to `hook_for(original)`, `original` doing what it did.
+    """Send every call of a function to `hook_for(original)`; `original` does what the function did.
 
-    Assigning code costs CPython what it has learnt about the function: once, never per call.
+    Assigning code costs CPython what it has learnt about the function, once and not at each call.
     """
     old = function.__code__
     original = types.FunctionType(
@@ -62,7 +64,7 @@ def pass_through(
 
 
 def is_inlined(function: Any) -> bool:
-    """Whether JAX writes what a jitted function does where it is called, and keeps no call of it.
+    """Whether JAX inlines a jitted function where it is called, so that no call of it is left.
 
     JAX 0.10 to 0.12 keep the choice in `_jit_info`, as a bool or as `jax.Inline`.
     """
@@ -83,12 +85,12 @@ _CARRIERS = ("jax._src.numpy.vectorize", "jax._src.lax.control_flow")
 
 
 def called_by_jax(function: types.FunctionType) -> bool:
-    """Whether the call of `function` that is going on is by a function of JAX's, no transform."""
+    """Whether a function of JAX's, not a transform, made the current call of `function`."""
     return _is_jax(_caller_of(function))
 
 
 def called_by_the_user(function: types.FunctionType) -> bool:
-    """Whether it is neither by a function of JAX's nor by this package."""
+    """Whether neither a function of JAX's nor this package made the current call of `function`."""
     caller = _caller_of(function)
     return not _is_jax(caller) and not caller.startswith(_HOUSE)
 
@@ -97,16 +99,14 @@ _HOUSE = f"{__name__.partition('.')[0]}."
 
 
 def _caller_of(function: types.FunctionType) -> str:
-    """The module that the call of `function` that is going on is in."""
-    frame = sys._getframe()
-    while frame is not None and frame.f_code is not function.__code__:
-        frame = frame.f_back
-    caller = None if frame is None else frame.f_back
-    return "" if caller is None else caller.f_globals.get("__name__", "")
+    """The module that made the current call of `function`."""
+    calls = (x for x in outward(sys._getframe()) if x.f_code is function.__code__)
+    call = next(calls, None)
+    return module_of(call and call.f_back)
 
 
 def written_by_jax(traceback: Any) -> bool:
-    """Whether the equation with this traceback is of a function of JAX's that calls another."""
+    """Whether this traceback's equation comes from a function of JAX's that calls another."""
     for frame in () if traceback is None else traceback.frames:
         folder, _, name = frame.file_name.rpartition(f"jax{os.sep}")
         if not folder.endswith(os.sep):
@@ -136,7 +136,7 @@ _LIBRARIES = tuple(
 
 
 def within_library_of_jax() -> bool:
-    """Whether the equation at hand is of JAX's own code for statistics, rotations, networks..."""
+    """Whether JAX's code for statistics, rotations, networks and the like made the equation."""
     traceback = source_info_util.current().traceback
     for frame in () if traceback is None else traceback.frames:
         if any(part in frame.file_name for part in _LIBRARIES):

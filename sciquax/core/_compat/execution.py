@@ -42,7 +42,7 @@ def _is_short(jaxpr: Any) -> bool:
 
 
 def _is_plain_call(params: dict[str, Any]) -> bool:
-    """Whether a call of a compiled function says nothing but which."""
+    """Whether a call of a compiled function has no options of its own."""
     stated = [*params["in_shardings"], *params["out_shardings"]]
     return (
         all(type(x).__name__ == "UnspecifiedValue" for x in stated)
@@ -57,7 +57,7 @@ _NOTHING = contextlib.nullcontext()
 
 
 def current_context() -> Any:
-    """The settings of now that equations carry (compute type, mesh...), an interned object."""
+    """The current settings that equations carry (compute type, mesh...), an interned object."""
     return _jax_core.JaxprEqnContext()
 
 
@@ -93,7 +93,7 @@ def _is_within(trace: Any, outer: Any) -> bool:
 
 
 def equation_context(eqn: Any, here: Any) -> Any:
-    """The context manager of the settings an equation was staged under; none if they are `here`.
+    """A context manager of the settings of an equation's staging; none if they are `here`.
 
     Entering the same settings again is not idle in 0.10: JAX then keys its trace caches apart, and
     compiled functions would not be found.
@@ -102,13 +102,13 @@ def equation_context(eqn: Any, here: Any) -> Any:
 
 
 def trace_context() -> Any:
-    """The settings that change what tracing gives (x64, promotion, matmul precision, mesh...)."""
+    """The settings that change the result of tracing (x64, promotion, precision, mesh...)."""
     return config.trace_context()
 
 
 @contextlib.contextmanager
 def default_promotion() -> Iterator[None]:
-    """Ranks and dtypes promoted as by default: rules' arithmetic is not the user's to check."""
+    """Promote ranks and dtypes as by default: strict settings are not meant for rules."""
     set_to = jax.config.jax_numpy_rank_promotion, jax.config.jax_numpy_dtype_promotion
     if set_to == ("allow", "standard"):
         yield

@@ -1,4 +1,4 @@
-"""Places in the user's code, and who is asking, from JAX's tracebacks and Python's frames."""
+"""Places in the user's code, and callers, found in JAX's tracebacks and on Python's stack."""
 
 import dis
 import functools
@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from .jaxprs import Tracer
 def user_location(source_info: Any, libraries: bool = False) -> tuple[str, int, int, str] | None:
     """File, line, column and function of the user's innermost frame, if one was recorded.
 
-    With `libraries`, or of a library's other than JAX and ours.
+    With `libraries`, also the frame of a library other than JAX and ours.
     """
     for frame in _source_info.user_frames(source_info.traceback):
         if is_user_file(frame.file_name, libraries):
@@ -41,9 +42,9 @@ _CHECKERS, _LIBRARIES = (
 
 
 def is_user_file(filename: str, libraries: bool = False) -> bool:
-    """Whether a source file is the user's: not JAX's, ours, or a library's that calls back.
+    """Whether a source file is the user's: not JAX's, ours, or that of a library that calls back.
 
-    With `libraries`, these last count too, but for those that check types.
+    With `libraries`, files of libraries that call back count too, except those that check types.
     """
     if filename.startswith("<@") or not _source_info.is_user_filename(filename):
         return False
@@ -56,38 +57,48 @@ def is_library_file(filename: str) -> bool:
     return "site-packages" in filename or "dist-packages" in filename
 
 
+def outward(frame: types.FrameType | None) -> Iterator[types.FrameType]:
+    """The frames of Python's stack from this one on, the innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def module_of(frame: types.FrameType | None) -> str:
+    """The name of the module whose code a frame runs; "" for no frame."""
+    return "" if frame is None else frame.f_globals.get("__name__", "")
+
+
 def called_of_jax() -> str | None:
     """The public function of JAX that the user's line calls, `jax.numpy.sin`, if one is known.
 
-    The outermost one on Python's stack that is above any line of the user's.
+    It is the outermost one on Python's stack above the user's innermost line.
     """
-    frame, called = sys._getframe(1), None
-    while frame is not None:
+    called = None
+    for frame in outward(sys._getframe(1)):
         file = frame.f_code.co_filename
-        if frame.f_globals.get("__name__", "").startswith("jax."):
+        if module_of(frame).startswith("jax."):
             called = _public_name(frame) or called
         elif is_user_file(file) and not file.startswith(_PACKAGE):
-            return called
-        frame = frame.f_back
+            break
     return called
 
 
 def library_called() -> tuple[str, str] | None:
-    """The library that a line of the user's calls, above us on Python's stack, and its function.
+    """The library that the user's line calls and through which we were called, and its function.
 
     `("numpy", "diff")`; None where the user's line calls us, or a function written in C.
     """
-    frame, outermost = sys._getframe(1), None
-    while frame is not None:
+    outermost = None
+    for frame in outward(sys._getframe(1)):
         file = frame.f_code.co_filename
         if is_user_file(file) and not file.startswith(_PACKAGE):
             if not is_library_file(file):
                 break
             outermost = frame
-        frame = frame.f_back
-    if frame is None or outermost is None:
+    else:
         return None
-    return outermost.f_globals.get("__name__", "").partition(".")[0], outermost.f_code.co_name
+    return outermost and (module_of(outermost).partition(".")[0], outermost.f_code.co_name)
 
 
 def _public_name(frame: Any) -> str | None:
@@ -109,7 +120,7 @@ _NAMESPACES = ("jax.numpy", "jax.lax", "jax.nn", "jax.scipy", "jax.random", "jax
 
 
 def asked_what_it_is(operators: bool = True) -> bool:
-    """Whether the caller's caller asks for `__jax_array__` to learn what it has before it.
+    """Whether `__jax_array__` is read only to find out what kind of object this is.
 
     `array + value` asks the right operand for `__jax_array__` before Python can try
     `value.__radd__`; an operator that finds none returns NotImplemented, which is what we want.
@@ -142,36 +153,34 @@ _WRAPPERS = (f"{os.sep}equinox{os.sep}", *_TYPE_CHECKERS)
 
 
 def a_module_is_made() -> bool:
-    """Whether it is Equinox that asks for leaves, of what a module is about to be made of.
+    """Whether Equinox asks for the leaves of the parts that it is about to make a module of.
 
-    It looks through them for functions that JAX has wrapped (0.11 to 0.13).
+    It searches them for functions that JAX has wrapped (0.11 to 0.13).
     """
     frame: Any = sys._getframe(1)
     while frame is not None and (
-        frame.f_globals.get("__name__", "").startswith(("sciquax.", "jax._src.tree_util"))
+        module_of(frame).startswith(("sciquax.", "jax._src.tree_util"))
         or frame.f_code.co_filename.startswith("<@")
         or any(name in frame.f_code.co_filename for name in _TYPE_CHECKERS)
     ):
         frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__", "").startswith("equinox._module")
+    return module_of(frame).startswith("equinox._module")
 
 
 def asked_by_the_user() -> bool:
-    """Whether it is a line of the user's that calls `isinstance`, where a metaclass asks.
+    """Whether the user's own line calls `isinstance`, asked within a metaclass.
 
-    And no annotation that is checked, which may name other classes too, or predicate that a tree
-    function calls, to which what is no value is a leaf anyway.
+    Neither a checked annotation, which may name other classes too, nor a predicate that a tree
+    function calls, for which anything but a value is a leaf anyway, counts.
     """
     frame: Any = sys._getframe(1)
     while frame.f_code.co_name in _ASKING or any(
         name in frame.f_code.co_filename for name in _TYPE_CHECKERS
     ):
         frame = frame.f_back
-    caller = "" if frame.f_back is None else frame.f_back.f_globals.get("__name__", "")
     filename = frame.f_code.co_filename
-    return (
-        is_user_file(filename) and not is_library_file(filename) and not caller.startswith(_TREES)
-    )
+    of_the_user = is_user_file(filename) and not is_library_file(filename)
+    return of_the_user and not module_of(frame.f_back).startswith(_TREES)
 
 
 _ASKING = ("__instancecheck__", "_check_asked", "asked_by_the_user")
@@ -252,7 +261,7 @@ def axes_of_outputs() -> list[int] | None:
     JAX 0.10 to 0.12 do so in `vmap_f`, and tell an output nothing of where its new axis is.
     """
     frame = sys._getframe(1)
-    while frame is not None and not frame.f_globals.get("__name__", "").startswith("jax."):
+    while frame is not None and not module_of(frame).startswith("jax."):
         frame = frame.f_back  # the type's own, and what checks its annotations
     if frame is not None and frame.f_code.co_name == "tree_unflatten":
         frame = frame.f_back
@@ -268,25 +277,23 @@ _IN_BETWEEN = ("jax", "equinox", "sciquax")
 def within_filter_vmap() -> bool:
     """Whether Equinox's `filter_vmap` is taking an argument or a result apart.
 
-    It compares trees from before and after an axis is taken or put (`_vmap_pmap.py`), until its
+    It compares trees from before and after it removes or adds an axis (`_vmap_pmap.py`), until its
     `combine` puts them together.
     """
-    frame = sys._getframe(1)
-    while frame is not None:
-        module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+    for frame in outward(sys._getframe(1)):
+        module, name = module_of(frame), frame.f_code.co_name
         if not module.startswith(_IN_BETWEEN) or module == "equinox._filters" and name == "combine":
             return False
         if module == "equinox._vmap_pmap" and name == "__call__":
             return True
-        frame = frame.f_back
     return False
 
 
 def hide_frames(error: BaseException, ours: bool) -> None:
-    """Take JAX's frames and ours out of an error's traceback, as JAX does where errors leave it.
+    """Remove JAX's frames and ours from an error's traceback, as JAX does where errors leave it.
 
-    **Arguments**: the error, which is about to be raised again; and whether ours go too where the
-    error arose in one. JAX 0.10 to 0.12 hide frames or remove them, by `jax_traceback_filtering`.
+    **Arguments**: the error, which is about to be raised again; and whether ours go
+    too where it arose in one. JAX 0.10 to 0.12 hide or remove them by `jax_traceback_filtering`.
     """
     mode, frames = traceback_util._filtering_mode(), list(traceback.walk_tb(error.__traceback__))
     if mode == "off" or not frames or not ours and _is_ours(frames[-1][0]):
@@ -304,7 +311,7 @@ def hide_frames(error: BaseException, ours: bool) -> None:
 
 
 def _is_ours(frame: Any) -> bool:
-    """Whether a frame is of this package, or of what checks its annotations."""
+    """Whether a frame belongs to this package, or to the library that checks its annotations."""
     file = frame.f_code.co_filename
     return file.startswith((_PACKAGE, "<@")) or any(name in file for name in _CHECKERS)
 

@@ -42,7 +42,7 @@ _NUMBERS = (*SCALARS, np.ndarray)
 
 
 def as_array(x: Any) -> Any:
-    """Python's and NumPy's numbers, which literals of jaxprs are, as JAX's; all else as it is."""
+    """Convert Python's and NumPy's numbers, as in literals of jaxprs, to JAX's; keep all else."""
     if not isinstance(x, _NUMBERS) or getattr(x, "dtype", None) == jax.dtypes.float0:
         return x
     return jax.numpy.asarray(x)
@@ -167,9 +167,9 @@ def last_uses(jaxpr: Any) -> list[list[Any]]:
 
 
 def needed_equations(jaxpr: Any) -> list[Any]:
-    """The equations that have an effect, or on which the outputs depend; None for each other one.
+    """The equations that have an effect or that the outputs depend on; None for each other one.
 
-    Of a call with results that nobody needs, the call that gives the others alone.
+    A call of which some results are not needed is replaced by one that returns only the others.
     """
     pruned, _ = pe.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), True)
     made = {var: eqn for eqn in pruned.eqns for var in eqn.outvars}
@@ -187,7 +187,7 @@ def needed_equations(jaxpr: Any) -> list[Any]:
 
 
 def placed(aval: Any) -> Any:
-    """An abstract value with what JAX tells types apart by: no sharding over automatic axes.
+    """An abstract value with only what JAX distinguishes types by: no sharding over automatic axes.
 
     Over explicit axes the sharding is of the type, within `shard_map` the axes it varies along.
     """
@@ -202,14 +202,14 @@ def _in_types(mesh: Any) -> bool:
 
 
 def placed_alike(lhs: Any, rhs: Any) -> bool:
-    """Whether two types differ in nothing of where they are; on no mesh is anywhere."""
+    """Whether two types are placed alike on devices; a type on no mesh fits anywhere."""
     if lhs.sharding.mesh.empty or rhs.sharding.mesh.empty:
         return lhs.manual_axis_type == rhs.manual_axis_type
     return lhs.sharding == rhs.sharding and lhs.manual_axis_type == rhs.manual_axis_type
 
 
 def struct_of(aval: Any) -> jax.ShapeDtypeStruct:
-    """The shape of an array of this type, which `aval_of_struct` makes the type of again."""
+    """The shape and dtype of an array of this type; `aval_of_struct` is the inverse."""
     sharding = getattr(aval, "sharding", None)
     if sharding is None or sharding.mesh.empty:
         return jax.ShapeDtypeStruct(
@@ -235,9 +235,9 @@ def aval_of_struct(struct: jax.ShapeDtypeStruct) -> Any:
 
 
 def on_mesh_of(aval: Any, parts: Sequence[Any]) -> Any:
-    """The abstract value of what is made of parts: on their mesh, varying along all their axes.
+    """The abstract value of an object made of parts: on their mesh, varying along all their axes.
 
-    **Arguments**: what it is on no mesh, and the abstract values of the parts.
+    **Arguments**: the abstract value on no mesh, and those of the parts.
     """
     parts = [a for a in map(placed, parts) if not a.sharding.mesh.empty]
     if not parts:

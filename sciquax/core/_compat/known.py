@@ -1,4 +1,4 @@
-"""The releases of JAX that are known, and what of theirs is used that they do not export."""
+"""The known releases of JAX, and the names of theirs that we use although they are not exported."""
 
 import importlib
 import importlib.metadata

@@ -33,7 +33,7 @@ _constructions: dict[type, _Construction | None] = {}
 def construct(cls: Any, slow: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """`cls(*args, **kwargs)` for an Equinox module, without most of Equinox's checks of it.
 
-    Rules build values all the time, and the checks are nine tenths of that. They also flatten the
+    Rules build values all the time, and checks take nine tenths of that time. They also flatten the
     arguments, of which a static one need not be a pytree. Kept: abstract classes, missing fields,
     converters, `__check_init__`, and the warning about arrays in static fields. Private: Equinox
     0.13's set of the instances that may assign their fields.

@@ -43,7 +43,7 @@ def counterpart(function: Callable[..., Any], namespace: Any) -> Callable[..., A
 
 
 def elementwise(ufunc: Any, method: str, kwargs: Any, namespace: Any) -> Callable[..., Any] | None:
-    """The same of an elementwise function or a method of one's, `np.add.reduce`."""
+    """The counterpart of an elementwise function or of its method, such as `np.add.reduce`."""
     like = getattr(namespace, ufunc.__name__, None)
     kwargs = {k: v for k, v in kwargs.items() if v is not None and not (k == "where" and v is True)}
     if method != "__call__":
@@ -56,7 +56,7 @@ def elementwise(ufunc: Any, method: str, kwargs: Any, namespace: Any) -> Callabl
 
 
 def asks_for_numbers(function: Callable[..., Any]) -> bool:
-    """Whether a function of NumPy's looks at more than shapes and dtypes."""
+    """Whether a function of NumPy's reads more than shapes and dtypes."""
     return function not in _SHAPES
 
 

@@ -16,7 +16,7 @@ is_weakly_typed = dtypes.is_weakly_typed
 
 
 def admit_operand(cls: type, aval: Callable[[Any], Any], convert: Callable[[Any], Any]) -> None:
-    """Let instances of `cls` be given to `primitive.bind` and `lax` functions as they are.
+    """Make `primitive.bind` and `lax` functions accept instances of `cls` as they are.
 
     These do not ask for `__jax_array__`; they look types up in two tables (0.10 to 0.12), which
     say what the type's abstract value is and what array or tracer stands for it. `convert` may
@@ -51,7 +51,7 @@ _jax_core.pytype_aval_mappings[_Refused] = lambda x: x.aval
 
 
 def guard_array_type(kind: type, check: Callable[[Any], None]) -> None:
-    """Have `check(x)` called on every `kind`, a subclass of NumPy's array, that JAX takes in.
+    """Call `check(x)` on every `kind`, a subclass of NumPy's array, that JAX receives.
 
     JAX looks a class up by its bases (`pytype_aval_mappings`, private, 0.10 to 0.12): what is not
     its own counts as an array of bare numbers.
@@ -67,7 +67,7 @@ def guard_array_type(kind: type, check: Callable[[Any], None]) -> None:
 
 
 def add_property_of_tracers(name: str, get: Callable[[Any], Any]) -> None:
-    """Give every tracer a property; where `get` raises AttributeError it has none.
+    """Give every tracer a property; a tracer for which `get` raises AttributeError has none.
 
     JAX asks the abstract value's class for what a tracer lacks (0.10 to 0.12).
     """

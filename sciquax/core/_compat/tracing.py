@@ -1,4 +1,4 @@
-"""Tracing a function to a jaxpr, and a trace that knows what its variables are."""
+"""Tracing a function to a jaxpr, and a trace that knows the values of its variables."""
 
 import operator
 import os
@@ -20,6 +20,7 @@ from jax._src import (
 )
 from jax._src.interpreters import partial_eval as pe  # private: 0.10 to 0.12
 
+from .frames import outward
 from .jaxprs import ClosedJaxpr, Literal, ShapedArray, Tracer, typeof
 from .numpys_functions import (
     OfType,
@@ -90,32 +91,32 @@ def trace_to_jaxpr(
 
 @runtime_checkable
 class Asked(Protocol):
-    """A source of the values of variables in a program that is being staged.
+    """The source of the values of variables in a program that is being staged.
 
-    `refused` says which value was asked for numbers that it does not give, if one was.
+    `refused` is the value, if any, that was asked for numbers and refused to give them.
     """
 
     refused: str | None
 
     def value_of(self, tracer: "StagingTracer") -> Any:
-        """The value, array or tracer that a variable is."""
+        """The value, array or tracer that a variable stands for."""
 
     def number_of(self, tracer: "StagingTracer") -> Any:
-        """The concrete array that a variable is, or None."""
+        """The concrete array that a variable stands for, or None."""
 
     def operand_of(self, tracer: "StagingTracer", operation: str) -> Any:
         """The operand that a method of Python's or NumPy's converts, or None."""
 
     def is_value(self, tracer: "StagingTracer") -> bool:
-        """Whether a variable is a value, no array."""
+        """Whether a variable stands for a value rather than an array."""
         ...
 
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function where the program is carried out."""
+        """Call a function under the trace in which the program is carried out."""
 
 
 def _converted(operation: str, convert: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that needs the number of a variable; a value does it, or refuses, itself."""
+    """A method that needs the number of a variable; a value answers or refuses by itself."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         known = self._trace.asked.operand_of(self, operation)
@@ -129,7 +130,7 @@ def _converted(operation: str, convert: Callable[..., Any]) -> Callable[..., Any
 
 
 def _shown(convert: Callable[[Any], str]) -> Callable[[Any], str]:
-    """A method for `print`, which shows what a variable is where that is known."""
+    """A method for `print`, which shows the number of a variable where that is known."""
 
     def method(self: Any) -> str:
         try:
@@ -145,7 +146,7 @@ def _shown(convert: Callable[[Any], str]) -> Callable[[Any], str]:
 def _function_of_numpys(
     self: Any, function: Callable[..., Any], _: Any, args: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """A function of NumPy's: JAX's of the same name on values, and else NumPy's, on numbers."""
+    """Call a function of NumPy's: JAX's of the same name on values, else NumPy's, on numbers."""
     like = counterpart(function, jnp)
     if like is not None and asks_for_numbers(function) and not calls_a_method(function):
         if _holds_a_value((args, kwargs)):
@@ -155,7 +156,7 @@ def _function_of_numpys(
 
 @OfType
 def _ufunc_of_numpys(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """The same of `np.sqrt` and its like, which NumPy's arrays call for operators too.
+    """Call a ufunc such as `np.sqrt` likewise; NumPy's arrays call these for operators too.
 
     For these, `array * variable`, nobody asks for numbers. Objects of a stranger's class that take
     such functions themselves go first.
@@ -181,7 +182,7 @@ def _holds_a_value(tree: Any) -> bool:
 
 
 class StagingTracer(pe.DynamicJaxprTracer):
-    """A variable of a program that is being staged. It has a number for who cannot do without."""
+    """A variable of a program that is being staged. It gives its number to code that needs one."""
 
     __slots__ = ()
 
@@ -207,10 +208,9 @@ class StagingTracer(pe.DynamicJaxprTracer):
 
 
 def _is_wanted() -> bool:
-    """Whether JAX asks for a number because it needs it, not only to take a shorter way with it."""
-    frame = sys._getframe()
-    while frame is not None:
-        code, frame = frame.f_code, frame.f_back
+    """Whether JAX needs the number that it asks for, and does not only take a shortcut with it."""
+    for frame in outward(sys._getframe()):
+        code = frame.f_code
         if code.co_filename.startswith(_JAX) and code.co_name not in _PASSES_ON:
             return code.co_name in _NEEDS_IT
     return False
@@ -227,7 +227,7 @@ _jax_core.pytype_aval_mappings[StagingTracer] = lambda x: x.aval
 
 
 class StagingTrace(pe.DynamicJaxprTrace):
-    """Stages a program that may be carried out in part meanwhile, as far as its numbers are asked.
+    """Stages a program that may be carried out in part meanwhile, where its numbers are asked for.
 
     What has been carried out is no longer part of the program.
     """

@@ -1,4 +1,4 @@
-"""Pytrees that JAX is about to take apart."""
+"""Intercepting pytrees that JAX is about to flatten."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,9 +28,9 @@ def with_arrays(x: Any) -> Any:
 def intercept_trees(
     changed: Callable[[Any, Callable[[Any], bool] | None], Any], known: Callable[[Any], Any]
 ) -> None:
-    """Have JAX take apart `changed(tree, is_leaf)` where it is given `tree`.
+    """Make JAX flatten `changed(tree, is_leaf)` where it is given `tree`.
 
-    A static argument of `jit` becomes `known(tree)`: it is not taken apart.
+    A static argument of `jit` becomes `known(tree)`: it is not flattened.
 
     JAX's Python code asks registries, which are C++ objects that take attributes. `jit` hands one
     of them to C++ itself, so what it is called on is changed before.

@@ -101,7 +101,7 @@ def _resolve(primitive: Any, operands: Sequence[Any]) -> tuple[Rule, bool]:
 
 
 def has_rule(primitive: Any, operands: Sequence[Any]) -> bool:
-    """Whether there is a rule for these operands beside what their types do by default."""
+    """Whether there is a rule for these operands other than the default of their types."""
     rules = _signature_rules.get(primitive)
     if rules is not None and rules.find(operands) is not None:
         return True
@@ -109,7 +109,7 @@ def has_rule(primitive: Any, operands: Sequence[Any]) -> bool:
 
 
 def _mirrored(primitive: Any, operands: Sequence[Any]) -> Rule | None:
-    """The rule on a signature for the comparison that is this one read from the right."""
+    """The rule by signature for the mirrored comparison: `b > a` for `a < b`."""
     other = _MIRRORED.get(primitive)
     rules = _signature_rules.get(other)
     found = None if rules is None else rules.find(operands[::-1])
@@ -134,7 +134,7 @@ def _bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any])
 
 
 def _mark_polymorphic(rule: Rule) -> Rule:
-    """The outputs of zeros, infinities and nans are such too; to the power of 0 they are 1."""
+    """Mark outputs of polymorphic operands as such; to the power of 0 they are 1 and plain."""
 
     def marked(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         out = rule(primitive, operands, params)
@@ -150,7 +150,7 @@ def _mark_polymorphic(rule: Rule) -> Rule:
 
 
 def _exponent_is_not_zero(operands: Sequence[Any], params: dict[str, Any]) -> bool:
-    """Whether the program states an exponent, and not zero."""
+    """Whether the program states an exponent that is not zero."""
     if "y" in params:
         return params["y"] != 0
     return stated_number(operands[1], vanishes, data=True) is False
@@ -172,7 +172,7 @@ def _first_that_applies(candidates: Sequence[Rule], types: Sequence[type[Value]]
 
 
 def default_rule(types: Sequence[type[Value]], primitive: Any) -> Rule:
-    """The default rule of the outermost type. Two of one layer that disagree are an error."""
+    """The default rule of the outermost type. Two types of one layer that disagree are an error."""
     outer = [t for t in types if t.layer == types[0].layer]
     own = {t.default: t for t in outer if t.default is not Value.default}
     if len(own) > 1:

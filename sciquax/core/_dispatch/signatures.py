@@ -17,18 +17,18 @@ _signature_rules: dict[Any, "SignatureRules"] = {}
 
 
 def has_signature_rules(primitive: Any) -> bool:
-    """Whether anybody registered a rule by signature, which may be for plain arrays."""
+    """Whether any rule is registered by signature, perhaps for plain arrays."""
     return primitive in _signature_rules
 
 
 def signature_rules(primitive: Any) -> list[Callable[..., Any]]:
-    """The rules that somebody registered for a primitive by signature."""
+    """The rules registered by signature for a primitive."""
     rules = _signature_rules.get(primitive)
     return [] if rules is None else rules.all()
 
 
 def plain_rule(primitive: Any, operands: Sequence[Any]) -> Rule | None:
-    """The rule that somebody registered for plain arrays like these, or None."""
+    """The rule registered by signature for plain arrays like these, or None."""
     rules = _signature_rules.get(primitive)
     return None if rules is None else rules.find(operands)
 
@@ -107,7 +107,7 @@ class SignatureRules:
         return list(self._rules)
 
     def faithful(self) -> bool:
-        """Whether the classes of the operands alone decide, so that a resolution may be kept."""
+        """Whether the operands' classes alone determine the rule, which then is cached."""
         if self._faithful is None:
             hints = [
                 hint
@@ -122,7 +122,7 @@ class SignatureRules:
 
 
 def _taking_what_it_names(rule: Callable) -> Callable:
-    """A rule without `**params` is spared the parameters that it does not name and that are None.
+    """Wrap a rule without `**params` so that parameters that it does not name may be None.
 
     JAX adds parameters from release to release (`accuracy`, `out_sharding`, `out_dtype`); None is
     what such a one is for programs written before.
@@ -140,7 +140,7 @@ def _taking_what_it_names(rule: Callable) -> Callable:
 
 
 def _converted(result: Any, annotation: Any) -> Any:
-    """A rule's result in the type that it is annotated to return, if plum can convert it to that.
+    """A rule's result, converted to the annotated return type where plum can do that.
 
     What it cannot convert goes as it is: an annotation is no check, and rules for several results
     are often annotated with the type of each.

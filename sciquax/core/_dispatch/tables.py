@@ -51,7 +51,7 @@ def add_family_rule(cls: type[Value], key: Key | Primitive, rule: Rule) -> None:
 
 
 def find_family_rule(cls: type[Value], primitive: Any) -> tuple[type, Key, Rule] | None:
-    """A type's rule for a primitive, with the class that it was given to and for what."""
+    """A type's rule for a primitive, the class that it was registered for, and its target."""
     facts = facts_of(primitive)
     for key in (primitive.name, facts.scaling, facts.structure):
         for parent in cls.__mro__:

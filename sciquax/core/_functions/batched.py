@@ -35,7 +35,7 @@ class Declined(Exception):
 
 
 def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., Any]:
-    """A rule on the operands of a function, as one on those of the function under `vmap`."""
+    """Turn a rule for a function's operands into one for those of the function under `vmap`."""
 
     def apply(operands: Sequence[Any]) -> Any:
         operands = [
@@ -78,7 +78,7 @@ def mapped(rule: Callable[[Sequence[Any]], Any], batch: Batch) -> Callable[..., 
 
 
 def mapped_derivative(derivative: Callable[..., Any], batch: Batch) -> Callable[..., Any]:
-    """The derivative of a call, a program, as that of the call under `vmap`."""
+    """Turn the derivative of a call, a program, into that of the call under `vmap`."""
 
     def apply(operands: Sequence[Any], given: dict[int, Any], transposed: bool) -> Any:
         axes = {i: (batch.out_dims if transposed else batch.dims)[i] for i in given}

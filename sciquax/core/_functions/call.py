@@ -69,7 +69,7 @@ class LateCall:
 
 
 class _WholeCall(Primitive):
-    """A call to be carried out by the interpreter. Outside of staging it waits for nothing."""
+    """A call that the interpreter carries out. Outside of staging it runs at once."""
 
     multiple_results = True
 
@@ -112,7 +112,7 @@ def _abstract(*_, call, body, avals):
 
 
 def _batch(operands, dims, *, call, body, avals):
-    """Stay one equation: a call under one more map."""
+    """Batch the call by one more map; it stays one equation."""
     (size,) = {x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None}
     dims = tuple(dims)
     batch = Batch(size, dims, (0,) * len(avals))

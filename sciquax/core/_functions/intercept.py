@@ -44,7 +44,7 @@ _lock = threading.RLock()
 
 
 def add_named_rule(cls: type, name: str, rule: Callable[..., Any], direct_only: bool) -> None:
-    """A type's rule for a function by its public name: see `register_rule`."""
+    """Register a type's rule for a function by its public name: see `register_rule`."""
     module, _, attribute = name.rpartition(".")
     _pending.setdefault(module, []).append((attribute, cls, rule, direct_only))
 
@@ -77,28 +77,32 @@ def add_hook(
     hook_for: Callable[[Callable[..., Any]], Callable[..., Any]],
     now: bool = False,
 ) -> None:
-    """Have calls of a function of JAX's go to `hook_for(function)`, from the first staging on.
+    """Send calls of a function of JAX's to `hook_for(function)`, from the first staging on.
 
     It may be named, `"jax.scipy.stats:gaussian_kde.evaluate"`, so as not to be imported before. One
     that is called before anything is staged is hooked at once, `now`.
     """
     if now:
-        pass_through(function, hook_for)
+        _hook(function, hook_for)
     else:
         _hooks.append((function, hook_for))
 
 
+def _hook(function: Any, hook_for: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    named = isinstance(function, str)
+    found = python_function(pkgutil.resolve_name(function) if named else function)
+    assert found is not None
+    pass_through(found, hook_for)
+
+
 def install() -> None:
-    """Have the calls of every function that has rules pass through a hook."""
+    """Send the calls of every function that has rules through a hook."""
     wanted = [name for name in _pending if name.startswith("jax.") or name in sys.modules]
     if not wanted and not uninstalled and not _hooks:
         return
     with _lock:
         for function, hook_for in _hooks:
-            named = isinstance(function, str)
-            found = python_function(pkgutil.resolve_name(function) if named else function)
-            assert found is not None
-            pass_through(found, hook_for)
+            _hook(function, hook_for)
         _hooks.clear()
         for name in wanted:  # now, for JAX imports its own when they are first asked for
             with contextlib.suppress(ModuleNotFoundError):
@@ -166,7 +170,7 @@ def stage_whole(
 def _called_now(
     rules: FunctionRules, leaves: Sequence[Any], tree: Any, operands: dict[int, Any]
 ) -> Any:
-    """The rule's answer on what the operands are, where that is known while a function is staged.
+    """The rule's answer for the operands' numbers, where they are known while a function is staged.
 
     Such is a function whose result has a shape that depends on numbers. NotImplemented, if there
     is no rule or something is not known; then the function asks for itself.
@@ -192,7 +196,7 @@ def _may_hold_tracers(x: Any) -> bool:
 
 
 def _of_values(original: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """JAX's question whether a type is weak, asked of a captured value before of its array."""
+    """Answer JAX's question whether a type is weak: a captured value is asked before its array."""
     return lambda x: aval_of(x).weak_type if is_value(x) else original(x)
 
 

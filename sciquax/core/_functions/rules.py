@@ -1,6 +1,6 @@
 """Rules for whole JAX functions: `register(jnp.linalg.solve)`.
 
-How a call of one is recognised is told in `intercept.py`. Here is which rules there are, and which
+`intercept.py` recognises calls of such functions. This file holds the rules, and decides which
 of them is for what operands.
 """
 
@@ -60,7 +60,7 @@ class FunctionRules(SignatureRules):
     def _rule_beneath(
         self, outer: type[Value], operands: Sequence[Any], willing: bool
     ) -> Callable | None:
-        """The rule of what the outermost values hold, between their labels taken off and put on."""
+        """The rule of the arrays inside, applied without the outermost values' labels."""
         if self.direct_only:
             return None
         beneath = self.rule([payload_of(x, outer) for x in operands], willing)
@@ -70,7 +70,7 @@ class FunctionRules(SignatureRules):
 
 
 class _Chosen:
-    """A family's rule, called with arguments as they are; and its own derivative, if it has one."""
+    """A family's rule, called with unchanged arguments; and its own derivative, if it has one."""
 
     def __init__(self, rule: Callable[..., Any]):
         self._rule = rule
@@ -155,5 +155,5 @@ def register_labelling(cls: type[Value], through: Callable[..., Any]) -> Callabl
 
 
 def labels(cls: type[Value]) -> bool:
-    """Whether values of this type only label what they hold."""
+    """Whether values of this type only label the array that they hold."""
     return cls in _labelling

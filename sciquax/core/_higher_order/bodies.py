@@ -103,7 +103,7 @@ def stated_outputs(body: Any, types: Sequence[Type]) -> list[Any]:
 
 
 def _hashable(answer: Any) -> Any:
-    """An answer as a key, numbers to the last bit."""
+    """An answer as a hashable key; numbers count to the last bit."""
     is_array = isinstance(answer, (np.ndarray, np.generic))
     return (answer.dtype, answer.shape, answer.tobytes()) if is_array else answer
 
@@ -124,9 +124,9 @@ def minding(a: Type | None, b: Type) -> list[Any]:
 def check_number(
     number: Any, beside: Sequence[Any], what: str, made_of: Literals | None = None
 ) -> None:
-    """Ask the values that might stand in its place whether they accept a number that is stated.
+    """Ask the values that might stand in the place of a stated number whether they accept it.
 
-    Of what literals it is made counts where these are trusted.
+    The literals that it is made of count where literals are trusted.
     """
     for example in beside if number is not None else ():
         try:

@@ -1,4 +1,4 @@
-"""Calls: `jit`, `remat`, and calls that are only a name."""
+"""Calls: `jit`, `remat`, and calls that only carry a name."""
 
 from collections.abc import Sequence
 from typing import Any

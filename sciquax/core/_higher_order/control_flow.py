@@ -31,7 +31,7 @@ from .bodies import Staged, check_number, minding, restage, stated_outputs
 
 
 def cond(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    """The branch that is taken, where the program states the index; no other counts then.
+    """Interpret only the branch that is taken, where the program states the index.
 
     Else every branch on the values; where the outputs differ in type they are joined.
     """
@@ -188,7 +188,7 @@ def _of_every_unit(t: Type) -> bool:
 
 
 def _join(before: Type, after: Type, literals: Sequence[Any]) -> Type:
-    """Constants of every unit that were made of other literals become what came out."""
+    """Constants of every unit that were made of other literals take the type of the result."""
     try:
         return join_types(before, after, literals)
     except Unsettled:

@@ -1,4 +1,4 @@
-"""Functions with derivative rules of their own: the rules are kept, and interpreted too."""
+"""Functions with derivative rules of their own: these rules are kept and are interpreted too."""
 
 import functools
 from collections.abc import Callable, Sequence

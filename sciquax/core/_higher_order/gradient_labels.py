@@ -48,7 +48,7 @@ class _Labels(LateCall):
 
 
 class _GradientLabels(_Labels):
-    """Of gradients, the arguments, the outputs, and their cotangents."""
+    """Labels of gradients. Operands: gradients, the arguments, the outputs, their cotangents."""
 
     def labelled(self, *operands: Any) -> Any:
         n = self.count
@@ -76,7 +76,7 @@ def _gradient(outs: Sequence[Any], arg: Any, grad: Any) -> Any:
 
 
 class _TangentLabels(_Labels):
-    """Of tangents of outputs, the outputs, the arguments, and their tangents."""
+    """Labels of tangents. Operands: tangents, the outputs, the arguments, their tangents."""
 
     def labelled(self, *operands: Any) -> Any:
         n = self.count
@@ -176,7 +176,7 @@ def _inexact_pairs(points: Any, directions: Any) -> list[Any]:
 def _leave(
     kind: type[_Labels], found: list[Any], values: list[Any], rest: Sequence[Any]
 ) -> list[Any]:
-    """Leave a call that labels derivatives of, or by, these values."""
+    """Leave a call that labels derivatives of these values, or by them."""
     places = [i for i, x in enumerate(found) if is_inexact(x)]
     operands = [*(found[i] for i in places), *(values[i] for i in places), *rest]
     if not places or not MODE.staging or MODE.transposing or not has_tracer(operands):
@@ -198,7 +198,7 @@ def is_inexact(x: Any) -> bool:
 
 
 def _replace_zero(original: Callable[..., Any]) -> Callable[..., Any]:
-    """JAX's derivative of `abs` divides by one where it would by zero: one of the same unit."""
+    """JAX's derivative of `abs` divides by one where `abs` is zero: that one has the same unit."""
 
     def replace_zero(x: Any) -> Any:
         return jnp.where(x == 0, jnp.ones_like(x), x) if MODE.staging else original(x)

@@ -19,7 +19,7 @@ from .custom_derivatives import with_jvp
 
 
 def hi_primitive(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    """Interpret what it expands to; its derivative is interpreted too."""
+    """Interpret the expansion of the primitive; its derivative is interpreted too."""
     avals = [aval_of(x) for x in operands]
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
     with staging():

@@ -1,4 +1,4 @@
-"""A call that was kept as one equation, and that nobody carries out: what the function does."""
+"""A call that was kept as one equation and that no rule answers: interpret the function's body."""
 
 from collections.abc import Sequence
 from typing import Any

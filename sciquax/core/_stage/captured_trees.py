@@ -18,7 +18,7 @@ from .._compat.tracing import StagingTracer, known_value
 from .._compat.trees import intercept_trees, taken_apart
 from .._values.captured import CapturedValue, inject
 from .._values.kinds import VALUE_TYPES, adopt_all
-from .._values.masks import is_masked, unmasked
+from .._values.masks import is_masked, is_of_shapes, unmasked
 from .._values.mode import MODE, leaving, not_staging
 
 F = TypeVar("F", bound=Callable)
@@ -36,7 +36,7 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
         met = [i for i, x in enumerate(leaves) if type(x) in VALUE_TYPES and not is_leaf(x)]
     if not met or a_module_is_made():
         return tree
-    masks = {i for i in met if is_masked(leaves[i])}
+    masks = {i for i in met if is_masked(leaves[i]) or is_of_shapes(leaves[i])}
     if not MODE.staging:
         if len(masks) == len(met):
             return tree
@@ -47,7 +47,7 @@ def arrays_for_values(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -
 
 
 def values_for_variables(tree: Any) -> Any:
-    """A pytree, with what the variables of programs in it are known to be: a static argument."""
+    """A static argument, with the known values in place of variables of the program."""
     leaves, treedef = taken_apart(tree)
     if not any(isinstance(x, Tracer) for x in leaves):
         return tree
@@ -66,7 +66,7 @@ def _is_value(x: Any) -> bool:
 
 
 def takes_values_apart(function: F) -> F:
-    """Decorator of functions of our own that take values apart, and know what they do.
+    """Decorator of our own functions that flatten values deliberately.
 
     A quaxified function that was called directly, for want of values, goes on as it does with them.
     """
@@ -83,7 +83,7 @@ def takes_values_apart(function: F) -> F:
 
 
 def takes_values(function: F) -> F:
-    """Decorator of transformations of our own, which take values apart.
+    """Decorator of our own transformations, which flatten values.
 
     While a function of the user's is staged they are given arrays of the program instead, as all of
     JAX is, and objects of other libraries are taken over in any case.
@@ -108,5 +108,5 @@ def takes_values(function: F) -> F:
 
 @functools.cache
 def install_tree_hook() -> None:
-    """Have JAX take apart no value while a function is staged, from now on."""
+    """From now on, keep JAX from flattening values while a function is staged."""
     intercept_trees(arrays_for_values, values_for_variables)

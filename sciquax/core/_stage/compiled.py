@@ -1,4 +1,4 @@
-"""JAX's own functions on concrete values, called again without staging again.
+"""JAX's own functions on concrete values, which are staged once and called again from a cache.
 
 `sciquax.numpy.sqrt(q)` needs no tracing at every call: `jnp.sqrt` closes over nothing of the
 user's, so what it does to given types is known after the first. Called a second time alike, it is
@@ -189,7 +189,7 @@ _STATIC = frozenset((int, bool, str, type(None)))
 
 
 def _whole(kept: _Kept, parts: list[Any], given: tuple[Any, ...], names: list[str]) -> Callable:
-    """The call as a function of the arrays in it."""
+    """The call as a function of the arrays among its arguments."""
     n_args = len(parts) - len(names)
 
     def whole(*dynamic: Any) -> Any:

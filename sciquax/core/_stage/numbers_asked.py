@@ -39,7 +39,7 @@ class Program:
         self.refused: str | None = None
 
     def finish(self, staged: Staged) -> list[Any]:
-        """The outputs, of what is left of the program. It keeps nothing then.
+        """Carry out the rest of the program and return its outputs. Nothing of it is kept.
 
         JAX keeps the trace of a staged function for as long as the jaxpr of a derivative in it.
         """
@@ -49,7 +49,7 @@ class Program:
             self._run, self._leaves, self._trace = Interpretation(()), (), None
 
     def value_of(self, tracer: StagingTracer) -> Any:
-        """The value of a variable that the function holds as a tracer."""
+        """The value that a tracer of the function stands for."""
         trace, var = tracer._trace, tracer.val
         if (constant := trace.get_const(tracer)) is not None:
             return constant
@@ -65,7 +65,7 @@ class Program:
         return strip(self.outside(settle, self._run.env[var]))
 
     def number_of(self, tracer: StagingTracer) -> Any:
-        """The array that a variable is, or None if that is not known, or no plain array.
+        """The array that a variable stands for, or None if it is unknown or no plain array.
 
         What any operation without a rule would make a plain array, or what says that it may be
         made one (`allow_materialise`), is made one here too.
@@ -96,11 +96,11 @@ class Program:
         return value
 
     def is_value(self, tracer: StagingTracer) -> bool:
-        """Whether a variable is a value, no array."""
+        """Whether a variable stands for a value rather than an array."""
         return type(self.value_of(tracer)) in VALUE_TYPES
 
     def outside(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function where the program is carried out."""
+        """Call a function under the trace in which the program is carried out."""
         self.in_parts = True
         with not_staging(), under(self._trace):
             return function(*args)

@@ -46,7 +46,7 @@ class _Quaxify(eqx.Module):
 
     @classmethod
     def around(cls, fn: Callable, filter_spec: Any = True) -> Any:
-        """One with the name and the documentation of `fn`.
+        """A quaxified function with the name and the documentation of `fn`.
 
         Without Equinox's warning that `jax.vmap(layer)` has no parameters: it is called here, not
         kept to be trained.
@@ -85,7 +85,7 @@ def quaxify(
 @overload
 def quaxify(fn: F, filter_spec: Any = ...) -> F: ...
 def quaxify(fn: Callable[..., Any], filter_spec: Any = True) -> Callable[..., Any]:
-    """`fn` as it was, for arguments that hold custom array-ish values.
+    """Make `fn` accept arguments that hold custom array-ish values.
 
     The function is traced once to a jaxpr, in which every [`sciquax.Value`][] found anywhere in
     `(fn, args, kwargs)` is an abstract array, and the jaxpr is interpreted: each operation by the
@@ -202,7 +202,7 @@ def stage_and_interpret(
     finish: Callable[[Any], Any] = strip,
     apart: bool = False,
 ) -> Any:
-    """A call whose leaves at `chosen` are values; or what is kept of it, done again."""
+    """Stage and interpret a call whose leaves at `chosen` are values, or replay it."""
     values = [leaves[i].canonical() for i in chosen]
     kept = None if apart or finish is not strip else kept_for(leaves, treedef, chosen)
     if kept is not None and (out := kept.again(leaves, treedef, chosen, values)) is not kept:

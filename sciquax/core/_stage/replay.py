@@ -1,4 +1,4 @@
-"""Un-jitted calls that need no staging: the operations of the last call, again.
+"""Un-jitted calls that need no staging: the operations of the last call are replayed.
 
 Calling a quaxified function stages and interprets it. Where everything that the function sees is
 known and unchanged (`snapshot.py`), and the operands are of the same types, the operations on bare
@@ -100,7 +100,7 @@ class Plan:
 
 
 class Unplannable(Exception):
-    """Internal: what a call does cannot be kept."""
+    """Internal: the program of a call cannot be kept."""
 
 
 class Kept:
@@ -116,7 +116,7 @@ class Kept:
         self._hopeless = False
 
     def remember(self, staged: Any, read: int) -> None:
-        """A call that was staged; not what plain arrays it was given.
+        """Remember a call that was staged, without the plain arrays that it was given.
 
         **Arguments**: `read`, what `MODE.arrays_read` was before.
         """

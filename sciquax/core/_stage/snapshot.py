@@ -8,9 +8,11 @@ they name, their defaults. Anything that is not understood (an object with attri
 """
 
 import builtins
+import collections
 import dataclasses
 import dis
 import functools
+import inspect
 import types
 import weakref
 from collections.abc import Iterator
@@ -25,12 +27,15 @@ from .._compat.jaxprs import Tracer
 from .._values.kinds import VALUE_TYPES
 from .._weak_cache import WeakCache
 
-_PURE_LIBRARIES = ("jax", "jaxlib", "numpy", "math", "cmath", "operator", "functools", "sciquax")
+_PURE_LIBRARIES = frozenset(
+    "jax jaxlib numpy math cmath operator _operator functools itertools collections typing "
+    "sciquax".split()
+)
 _IMPURE_MODULES = ("numpy.random", "jax.experimental.io_callback")
 _PURE_BUILTINS = frozenset(
     "abs all any bool complex dict divmod enumerate filter float frozenset int isinstance len list "
     "map max min pow range reversed round set slice sorted str sum tuple zip True False None "
-    "Ellipsis NotImplemented ValueError TypeError AssertionError issubclass callable repr".split()
+    "Ellipsis NotImplemented issubclass callable repr type chr ord".split()
 )
 _CONSTANTS = (
     int,
@@ -91,7 +96,7 @@ def _chains(code: types.CodeType, outer_free: tuple[str, ...]) -> Iterator[tuple
     handlers = 0  # of `except` and `finally`, in which what only tracing refuses may end
     for instruction in dis.get_instructions(code):
         name = instruction.opname
-        if name in _UNSAFE_OPCODES:
+        if name in _UNSAFE_OPCODES and (name, code.co_name) != ("YIELD_VALUE", "<genexpr>"):
             raise Unseen
         handlers += (name == "PUSH_EXC_INFO") - (name == "WITH_EXCEPT_START")
         if name == "STORE_DEREF" and instruction.argval in outer_free:
@@ -195,7 +200,8 @@ class Snapshot:
             found = scope[name]
             self._looked_up.append((scope, name, _held(found)))
         else:
-            if name not in _PURE_BUILTINS or not hasattr(builtins, name):
+            found = getattr(builtins, name, _MISSING)
+            if name not in _PURE_BUILTINS and not _is_error(found):
                 raise Unseen
             self._looked_up.append((scope, name, _MISSING))
             return
@@ -209,7 +215,7 @@ class Snapshot:
         self._vet(found)
 
     def _vet(self, x: Any) -> None:
-        """Accept what cannot change without another check failing."""
+        """Accept an object that cannot change without another check failing."""
         if isinstance(x, _CONSTANTS) or (isinstance(x, jax.Array) and not _is_tracer(x)):
             return
         if type(x) in VALUE_TYPES:
@@ -236,7 +242,9 @@ class Snapshot:
         if isinstance(x, type):
             if module == "builtins" and x.__name__ in _PURE_BUILTINS or _is_pure_library(module):
                 return
-            raise Unseen
+            if not _is_error(x):
+                self._vet_made(x)
+            return
         if _is_pure_library(module) and callable(x) and not isinstance(x, types.MethodType):
             self._vet_held(x)
             return
@@ -251,7 +259,7 @@ class Snapshot:
         raise Unseen
 
     def _vet_held(self, x: Any) -> None:
-        """Vet what a library's callable was made of: the functions of a user's that it calls."""
+        """Vet the parts of a library's callable: the user's functions that it calls."""
         if id(x) in self._library:
             return
         self._library.add(id(x))
@@ -295,6 +303,18 @@ class Snapshot:
         else:
             self._vet(x)
 
+    def _vet_made(self, cls: type) -> None:
+        """Vet a class that is called: a dataclass or a named tuple, whose methods are known."""
+        made = vars(cls).get("__init__", vars(cls).get("__new__"))
+        if type(cls).__module__.split(".")[0] not in ("builtins", *_STRUCTURAL):
+            raise Unseen
+        if not (dataclasses.is_dataclass(cls) and _is_generated(made)) and not _is_named_tuple(cls):
+            raise Unseen
+        if hasattr(cls, "__post_init__"):
+            self._vet(cls.__post_init__)
+        for base in cls.__mro__:
+            self._vet_class(base)
+
     def _vet_class(self, cls: type) -> None:
         if cls in self._classes or _is_pure_library(cls.__module__) or cls is object:
             return
@@ -304,13 +324,32 @@ class Snapshot:
             raise Unseen
         self._classes[cls] = {name: _held(x) for name, x in vars(cls).items()}
         for name, x in vars(cls).items():
-            if name in _MADE_BY_PYTHON:
+            if name in _MADE_BY_PYTHON or _is_generated(x):
+                continue
+            if _is_named_tuple(cls) and (name in cls._fields or name in _OF_TUPLES):
                 continue
             if isinstance(x, property):
                 x = x.fget
             elif isinstance(x, (staticmethod, classmethod)):
                 x = x.__func__
             self._vet(x)
+
+
+def _is_error(x: Any) -> bool:
+    return isinstance(x, type) and issubclass(x, Exception)
+
+
+def _is_generated(x: Any) -> bool:
+    """Whether a method was written by `dataclasses`."""
+    code = getattr(inspect.unwrap(x) if callable(x) else x, "__code__", None)
+    return getattr(code, "co_qualname", "").startswith("__create_fn__")
+
+
+def _is_named_tuple(cls: Any) -> bool:
+    return cls.__bases__[0] is tuple and type(cls) is type and hasattr(cls, "_fields")
+
+
+_OF_TUPLES = frozenset(vars(collections.namedtuple("_OF_TUPLES", ""))) | {"__orig_bases__"}
 
 
 def _is_tracer(x: Any) -> bool:

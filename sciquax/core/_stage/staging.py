@@ -39,7 +39,7 @@ class BuiltOutput:
 
 
 def template_of(leaf: Any, traced: list[Any]) -> Any:
-    """How an output is made after interpretation; what was not traced passes through."""
+    """How an output is made after interpretation; outputs that were not traced pass through."""
     if type(leaf) in VALUE_TYPES:
         leaves, tree = jtu.tree_flatten(leaf)
         return BuiltOutput([template_of(x, traced) for x in leaves], tree)
@@ -160,7 +160,7 @@ def _is_among(const: Any, passed: Sequence[Any]) -> bool:
 
 @contextlib.contextmanager
 def staging_user_code(apart: bool = False) -> Iterator[None]:
-    """Trace what follows as a function of the user's: whole functions leave one equation each."""
+    """While active, a user's function is traced: whole functions leave one equation each."""
     install()
     install_tree_hook()
     with staging(apart):

@@ -34,9 +34,9 @@ _JAX = os.path.dirname(jax.__file__)
 
 
 def rules_may_answer(error: BaseException, values: Iterable[Any]) -> bool:
-    """Whether a function that could not be staged or interpreted may do with rules at once.
+    """Whether rules may be applied at once to a function that could not be staged or interpreted.
 
-    Not if the function itself raised: it is not called twice for that.
+    They may not if the function itself raised, since it would be called twice.
     """
     if any(has_family_rules(type(x)) for x in values):
         return False

@@ -19,7 +19,7 @@ else:
 
 
 def _of_array(name: str) -> Callable[..., Any]:
-    """A method of `jax.Array` as a function, where `jnp`'s takes something else."""
+    """A method of `jax.Array` as a function, where the arguments of `jnp`'s differ."""
 
     def function(x: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(x, name)(*args, **kwargs)

@@ -40,7 +40,7 @@ inject_p = Primitive("inject")
 
 
 def inject(value: Any) -> Any:
-    """A tracer that stands for `value` in the program being staged, or the array that it is."""
+    """A tracer that stands for `value` in the program being staged, or for the array in it."""
     leaves, tree = taken_apart(value)
     if value.is_array():
         with under_trace_of(leaves, MODE.trace):
@@ -129,7 +129,7 @@ def _is_linear(value: Any) -> bool:
 
 
 def _inject_transpose(cotangent, *operands, tree):
-    """Of a label that is a factor, as a unit is: the product with it."""
+    """The transpose for a label that is a factor, as a unit is: the product with that factor."""
     (operand,) = operands
     try:
         one = inject_p.bind(jnp.ones((), operand.aval.dtype), tree=tree)
@@ -166,5 +166,5 @@ def _jaxpr_contains_inject(body: Any) -> bool:
 
 
 def _makes_values(primitive: Any) -> bool:
-    """Whether a primitive gives values where no operand is one."""
+    """Whether a primitive may return values where no operand is one."""
     return primitive is inject_p or getattr(primitive, "makes_values", False)

@@ -74,7 +74,7 @@ def _shaped(x: Any) -> Any:
 
 
 def _form(x: Any) -> Any:
-    """The structure and its leaves' shapes: types may store what they stand for in more or less."""
+    """The structure and its leaves' shapes: a type may store one array in more or fewer leaves."""
     leaves, structure = jtu.tree_flatten(x)
     return structure, [getattr(leaf, "shape", ()) for leaf in leaves]
 

@@ -46,7 +46,7 @@ def is_wider(x: Any, var: Any) -> bool:
 
 
 def any_wider(values: Sequence[Any], variables: Sequence[Any]) -> bool:
-    """The same of several."""
+    """Whether any array is floating point where the program has an integer."""
     return any(map(is_wider, values, variables))
 
 
@@ -56,7 +56,7 @@ def is_integer(aval: Any) -> bool:
 
 
 def checked(eqn: Any, results: Any, env: Environment) -> Sequence[Any]:
-    """A rule's results: as many as JAX's, each an array or a value. Other shapes are put aside."""
+    """A rule's checked results, each an array or a value. Other shapes than JAX's are noted."""
     outvars = eqn.outvars
     if not isinstance(results, (list, tuple)):
         results = list(results) if hasattr(type(results), "__iter__") else [results]

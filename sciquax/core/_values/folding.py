@@ -1,4 +1,4 @@
-"""Equations whose inputs the program states, computed on the host exactly as JAX would.
+"""Computing equations whose inputs the program states, on the host and exactly as JAX would.
 
 A number here is a NumPy array of the equation's dtype and of few elements: it has length one along
 axes that it repeats along, so that a constant of a million elements is one number.
@@ -302,7 +302,7 @@ Parts = dict[Any, Any]
 
 
 def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
-    """Of what numbers an equation's outputs consist, given its inputs'. Empty if not known."""
+    """The numbers that an equation's outputs consist of, given its inputs'. Empty if unknown."""
     name = eqn.primitive.name
     if (body := eqn.params.get(_BODIES.get(name))) is not None:
         return _combined_body(body, inputs)
@@ -332,7 +332,7 @@ def combined(eqn: Any, inputs: Sequence[Parts]) -> Sequence[Parts]:
 
 
 def _either(parts: Sequence[Parts]) -> Parts:
-    """The numbers that an array chosen from these may hold; nothing if not all are known."""
+    """The numbers that an array chosen from these may hold; none if not all are known."""
     return {k: x for part in parts for k, x in part.items()} if all(parts) else {}
 
 

@@ -1,4 +1,4 @@
-"""Plain arrays that are known by a formula, kept as the formula while structured types are about.
+"""Plain arrays that are known by a formula, kept as the formula where structured types take part.
 
 `jnp.eye(n)` is two `iota`s and a comparison; `jnp.where(mask, x, 0)` fills an array with zeros. To
 a matrix that stores its diagonals, meeting these as arrays of all elements would be the end of its
@@ -22,7 +22,7 @@ _makers: dict[str, Maker] = {}
 
 
 def register_deferred(name: str, maker: Maker) -> Maker:
-    """Have the result of a primitive kept as a formula for types that want formulas.
+    """Keep the result of a primitive as a formula for types that ask for formulas.
 
     Masks and constants are arrays of n x n elements that a structured matrix would rather not see.
 
@@ -34,7 +34,7 @@ def register_deferred(name: str, maker: Maker) -> Maker:
 
 
 def wants_deferred(x: Any) -> bool:
-    """Whether a value, or one nested in it, would rather meet formulas than arrays."""
+    """Whether a value, or one nested in it, asks for formulas in place of arrays."""
     if type(x) not in VALUE_TYPES:
         return False
     return x.wants_deferred or any(map(wants_deferred, vars(x).values()))
@@ -56,7 +56,7 @@ def bind_plain(primitive: Any, operands: Sequence[Any], params: dict[str, Any]) 
 
 
 def settle(x: Any) -> Any:
-    """`x` with what is transient in it as plain arrays."""
+    """`x` with its formulas computed as plain arrays."""
     if type(x) not in VALUE_TYPES:
         return x
     return jtu.tree_map(
@@ -65,12 +65,12 @@ def settle(x: Any) -> Any:
 
 
 def is_transient(x: Any) -> bool:
-    """Whether a value is a formula, perhaps as a constant of every unit."""
+    """Whether a value is a formula, perhaps within a constant of every unit."""
     x = strip(x)
     return type(x) in VALUE_TYPES and x.transient
 
 
 def grows(eqn: Any) -> bool:
-    """Whether a call on plain operands gives more elements than it gets, as `jnp.diag` does."""
+    """Whether a call on plain operands returns more elements than it gets, as `jnp.diag` does."""
     given = max((var.aval.size for var in eqn.invars), default=0)
     return any(len(var.aval.shape) >= 2 and var.aval.size > given for var in eqn.outvars)

@@ -24,7 +24,7 @@ class At(Generic[A]):
 
 
 class IndexedUpdate(Generic[A]):
-    """`x.at[index]`: what to do there. Keywords (`mode=` and so on) are JAX's."""
+    """`x.at[index]`: its methods update or read elements. Keywords (`mode=` etc.) are JAX's."""
 
     __slots__ = ("_index", "_value")
 
@@ -62,7 +62,7 @@ class IndexedUpdate(Generic[A]):
         return self._update("max", values, **kwargs)
 
     def apply(self, function: Callable[..., Any], **kwargs: Any) -> A:
-        """`function` of the elements there, which must be elementwise."""
+        """Apply `function`, which must be elementwise, to the elements there."""
         return self._update("apply", function, **kwargs)
 
     def get(self, **kwargs: Any) -> A:

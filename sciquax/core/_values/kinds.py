@@ -1,4 +1,4 @@
-"""Which objects count as values: our types, and other libraries' objects that become one."""
+"""Which objects count as values: our types, and objects of other libraries that become values."""
 
 import functools
 import html
@@ -83,7 +83,7 @@ _SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 
 
 def brief(x: Any) -> str:
-    """An array as its numbers, where it has few of them, else as dtype and shape; or a value."""
+    """A short text of a value or an array: its numbers if they are few, else dtype and shape."""
     if type(x) in VALUE_TYPES or not hasattr(x, "dtype"):
         return repr(x)
     if isinstance(x, (Tracer, jax.ShapeDtypeStruct)) or np.size(x) > 8:
@@ -156,7 +156,7 @@ def register_foreign(find: Callable[[type], Taker | None], guards: Sequence[Guar
 
 
 def guard_foreign(anew: bool = False) -> None:
-    """Guard the classes that the user has imported since; and if `anew`, those made of them."""
+    """Guard the classes imported since the last call; with `anew`, also their subclasses."""
     for guard in list(_guards):
         if guard.module in sys.modules:
             kind = getattr(sys.modules[guard.module], guard.name)
@@ -170,7 +170,7 @@ def guard_foreign(anew: bool = False) -> None:
 
 
 def _register(kind: type, guard: Guard) -> None:
-    """Make pytrees of a class of arrays.
+    """Register a class of arrays as pytrees.
 
     `jax.jit(quaxify(f))(x)` would otherwise hand `f` a tracer in which nothing is left of a unit.
     So JAX keeps what `x` is beside its numbers apart, as it does a shape, and gives the function a
@@ -284,7 +284,7 @@ _on_new_type: list[Callable[[type], None]] = []
 
 
 def each_value_type(tell: Callable[[type], None]) -> None:
-    """Have `tell` called with each type of values, and with those that are still to come."""
+    """Call `tell` with each type of values, now and when later types are defined."""
     for kind in VALUE_TYPES:
         tell(kind)
     _on_new_type.append(tell)
@@ -298,7 +298,7 @@ def add_value_type(kind: type) -> None:
 
 
 def adopt_all(tree: Any) -> Any:
-    """A tree with all objects of other libraries in it taken over."""
+    """A tree in which objects of other libraries are replaced by values."""
     leaves, treedef = jtu.tree_flatten(tree, is_leaf=is_value_or_foreign)
     if all(converter_for(type(x)) is None for x in leaves):
         return tree

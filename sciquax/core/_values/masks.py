@@ -9,6 +9,9 @@ None or the bool, since the value that they mask is one array to it.
 import functools
 from typing import Any
 
+import jax
+
+from .._compat.jaxprs import struct_of
 from .._compat.trees import taken_apart
 from .kinds import VALUE_TYPES
 
@@ -56,8 +59,18 @@ def without_masks(leaves: list[Any], chosen: list[int]) -> list[int]:
     return [i for i in chosen if i not in masked]
 
 
+def is_of_shapes(value: Any) -> bool:
+    """Whether a value has shapes in place of arrays, as `jax.eval_shape` returns them."""
+    return any(isinstance(x, jax.ShapeDtypeStruct) for x in _marks(value))
+
+
 def unmasked(mask: Any) -> Any:
-    """The mask of a whole value, or the tree itself if it masks a part and leaves arrays."""
+    """The mask of a whole value, or the tree itself if it masks a part and leaves arrays.
+
+    Of shapes, the shape of the array that the value stands for.
+    """
+    if is_of_shapes(mask):
+        return struct_of(mask.aval())
     marks = [x for x in _marks(mask) if x is not None]
     if any(type(x) is not bool for x in marks):
         return mask

@@ -122,7 +122,7 @@ def leaving(error: Exception) -> None:
 
 
 def boundary(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of what users call."""
+    """Decorator of functions that users call: errors leave them without our frames."""
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:

@@ -65,7 +65,7 @@ class AboutProgram(NamedTuple):
     answer: Callable[["Numbers", Any], Any]
 
     def __call__(self, number: Number) -> None:
-        """Of the number alone nothing is known."""
+        """Return None: from the number alone nothing is known."""
 
 
 @runtime_checkable
@@ -93,7 +93,7 @@ jtu.register_pytree_node(
 
 
 def bare(x: Any) -> Any:
-    """An operand of a body without what is known of it."""
+    """An operand of a body without the facts known about it."""
     return x.inner if type(x) is Stated else x
 
 
@@ -154,7 +154,7 @@ class Numbers:
         return values
 
     def note(self, eqn: Any) -> bool:
-        """An equation was carried out: whether the program states a result of it."""
+        """Note an equation that was carried out: whether the program states a result of it."""
         made = self.made
         if eqn.primitive.name not in HOLDS_BODIES:  # the shortest way for nearly all equations
             for v in eqn.invars:
@@ -211,7 +211,7 @@ class Numbers:
         return roots
 
     def own_number(self, var: Any) -> Number | None:
-        """The number that a variable is, whoever calls the program; None for all others."""
+        """The number of a variable that is the same for every caller of the program; else None."""
         own = type(var) is Literal or (var in self.made and not self._roots(var))
         return self.number(var, self._known[False], False) if own else None
 
@@ -240,7 +240,7 @@ class Numbers:
 
 
 class _Folded(NamedTuple):
-    """A question about a variable as a question about the one operand that it is made of."""
+    """Turns a question about a variable into one about the single operand that it is made of."""
 
     numbers: Numbers
     var: Any
@@ -287,7 +287,7 @@ class Asked:
         return self.answers[key]
 
     def end(self) -> None:
-        """The body is staged."""
+        """End the questions: the body is staged."""
         self.source = None
 
 

@@ -1,10 +1,10 @@
-"""Numbers that the program states and that take the type of their partner, if a type allows it.
+"""Numbers that the program states and that take the type of their partner where a type allows it.
 
 Literal 0, inf and nan belong to every unit, always (`unit_polymorphic.py`). Others are numbers, and
 refused beside a length, unless somebody trusts them: `TRUST` holds who. A type's rules then ask for
 the `literal_numbers` of an operand that they would refuse; conditionals and loops, for those of a
-result or a start that does not join. Only literals count, and what is made of nothing else, picked
-by data or not: arrays are data.
+result or a start that does not join. Only literals count, the program's own small arrays
+(`folding.number_of_constant`), and what is made of nothing else, picked by data or not.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ TRUST = jax.make_user_context(None)
 class LiteralNumber(NamedTuple):
     """A number, and the line of the user's or a library's that states it.
 
-    A place that is `called` is the line that calls a function of JAX's, which states it.
+    A place that is `called` is the line that calls a function of JAX's, or names an array, which
+    states it.
     """
 
     value: Any
@@ -73,9 +74,11 @@ def literals_of(source: Source | None) -> Literals:
 
 
 def _of_variable(numbers: Numbers, var: Any) -> Literals:
-    """The literals of which a program makes a variable; without recursion, since it may be long."""
+    """The literals of which a program makes a variable; no recursion, for it may be long."""
     known: dict[Any, Parts] = {}
     here = _place(numbers.place)
+    named = Place(here)
+    named.called = True
 
     def read(var: Any, eqn: Any = None) -> Parts | None:
         if type(var) is not jaxprs.Literal:
@@ -91,7 +94,9 @@ def _of_variable(numbers: Numbers, var: Any) -> Literals:
             dtype = waiting[-1].aval.dtype
             given = literals_of(made)
             known[waiting[-1]] = {only(np.asarray(x.value, dtype)): x.place for x in given}
-        elif made is None or isinstance(made, (np.ndarray, jax.Array)):
+        elif isinstance(made, np.ndarray):
+            known[waiting[-1]] = dict.fromkeys(np.asarray(made).flat, named)
+        elif made is None or isinstance(made, jax.Array):
             known[waiting[-1]] = {}
         elif missing := [v for v in made.invars if read(v) is None]:
             waiting += missing
@@ -106,7 +111,7 @@ _literals = AboutProgram(_of_variable)
 
 
 def _readable(parts: Parts) -> Literals:
-    """Numbers as they are written: single precision's 1e-3 is 0.001, not 0.0010000000474974513."""
+    """Numbers as they are written: 1e-3 in single precision is 0.001, not 0.0010000000474974513."""
     found: list[LiteralNumber] = []
     for number, place in parts.items():
         if number.dtype.kind not in "iufcV":
@@ -118,7 +123,7 @@ def _readable(parts: Parts) -> Literals:
 
 
 class Place(str):
-    """The line that states a number, or, if `called`, that calls a function which does."""
+    """The line that states a number; if `called`, calls a function or names an array that does."""
 
     called = False
 
@@ -141,7 +146,7 @@ def _place(known: str | None) -> str:
 
 
 def read_literals(primitive: Any, operands: list[Any], has_value: bool) -> tuple[list[Any], bool]:
-    """The operands of an equation as who trusts reads them, and whether a value is among them.
+    """The operands of an equation as the truster reads them, and whether a value is among them.
 
     What the program makes of numbers that it states alone is such a number again.
     """
@@ -165,7 +170,7 @@ def output_literals(numbers: Numbers, jaxpr: Any) -> list[Literals]:
 
 
 def output_numbers(numbers: Numbers, jaxpr: Any) -> list[Any]:
-    """The number that each output of a jaxpr is, whoever calls it; None for what is none."""
+    """The number of each output of a jaxpr that is the same for every caller, else None."""
     return [numbers.own_number(var) for var in jaxpr.outvars]
 
 
@@ -194,7 +199,7 @@ def are_trusted(numbers: Literals, example: Any) -> bool:
 
 
 def asked_at_once(operands: Sequence[Any]) -> list[Any]:
-    """Operands of a body that may be staged later, when nobody can be asked: they are now."""
+    """Operands of a body that may be staged later, asked now because they cannot be asked then."""
     for x in operands:
         if type(x) is Stated:
             x.source.ask(whole, False)

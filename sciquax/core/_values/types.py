@@ -19,9 +19,9 @@ from .unit_polymorphic import UnitPolymorphic, strip
 
 
 class Type(NamedTuple):
-    """The type of an operand: its tree structure and its leaves' abstract values. Hashable.
+    """The hashable type of an operand: its tree structure and its leaves' abstract values.
 
-    Of an operand of a body, perhaps also `source`: who knows what number it is, see `stated.py`.
+    The operand of a body may have a `source`, which knows its number; see `stated.py`.
     """
 
     tree: Any
@@ -186,7 +186,7 @@ def describe_type(t: Type) -> str:
 
 
 def describe_types(lhs: Type, rhs: Type) -> tuple[str, str]:
-    """Two types that differ, described so that one sees in what."""
+    """Descriptions of two types that show how they differ."""
     short = describe_type(lhs), describe_type(rhs)
     if short[0] != short[1]:
         return short

@@ -67,7 +67,7 @@ def strip(x: Any) -> Any:
 
 
 def for_rules(operands: Sequence[Any]) -> Sequence[Any]:
-    """Operands as rules see them: without marks, unless a type among them wants to see these."""
+    """Operands as rules see them: without marks, unless a type among them asks to see the marks."""
     if any(type(x) in VALUE_TYPES and x.polymorphic_constants for x in map(strip, operands)):
         return operands
     return [*map(strip, operands)]
@@ -93,7 +93,7 @@ def is_polymorphic_literal(x: Any) -> bool:
 
 
 def is_polymorphic_constant(x: np.ndarray) -> bool:
-    """Whether an array that the program itself states has no elements but such."""
+    """Whether an array that the program itself states consists of zeros, infinities and nans."""
     return all(map(is_polymorphic_literal, x.flat))
 
 

@@ -1,4 +1,4 @@
-"""`Value`: what a custom array-ish object is to the interpreter."""
+"""`Value`: the contract between a custom array-ish object and the interpreter."""
 
 import abc
 import dataclasses
@@ -92,7 +92,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
         return primitive.bind(*arrays, **primitive.get_bind_params(params))
 
     def is_array(self) -> bool:
-        """Whether this is its one leaf in every respect: a number without a unit."""
+        """Whether this value is equivalent to its one leaf, as a number without a unit is."""
         return False
 
     # -- common types: loops and conditionals -----------------------------------------------------
@@ -141,7 +141,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
     # -- leading axes: scans, and functions under `vmap` ------------------------------------------
 
     def as_sliceable(self) -> Any:
-        """This value such that its leaves' slices along their leading axes make its slices.
+        """This value in a form whose leaves' slices along their leading axes make its slices.
 
         Asked where they do not as it is. The array inside is, of what has one; else it is
         materialised, or refuses.
@@ -177,7 +177,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
     def canonical(self) -> Any:
         """The same value in canonical nesting order, its invariants checked.
 
-        What sits further out by its `layer` is taken out of the `payload` of what does not.
+        A value of an outer `layer` is moved out of the `payload` of one of an inner layer.
         """
         inner: Any = None if self.payload is None else getattr(self, self.payload)
         if type(inner) not in VALUE_TYPES:
@@ -225,14 +225,14 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
         return list(tangents), None
 
     def as_point(self) -> Any:
-        """The same numbers such that derivatives by the leaves make one by the elements."""
+        """The same numbers in a form where derivatives by the leaves make one by the elements."""
         inner: Any = None if self.payload is None else getattr(self, self.payload)
         if type(inner) in VALUE_TYPES:
             return self.with_payload(inner.as_point())
         return self
 
     def unclaimed(self) -> Any:
-        """The same numbers with nothing claimed of them, as sums and multiples of them are."""
+        """The same numbers without claimed properties, as their sums and multiples have none."""
         return self
 
     # -- looks ------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ class ArrayValue(ArrayMethods, Value):
 
 
 def _materialise(x: Any, primitive: Any, values: Sequence[Any]) -> Any:
-    """`x` as a plain array for a primitive that has no rule; an error says so."""
+    """`x` as a plain array for a primitive that has no rule; an error that arises says so."""
     if type(x) not in VALUE_TYPES:
         return x
     if type(x).materialise is Value.materialise:

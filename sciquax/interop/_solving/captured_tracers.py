@@ -1,4 +1,4 @@
-"""Functions that captured tracers of the program being staged, with these made arguments."""
+"""Functions that captured tracers of the program being staged, turned into arguments."""
 
 import contextlib
 import inspect
@@ -14,7 +14,7 @@ from sciquax.core.internal import Staged, Tracer, is_masked, stage
 
 
 class Traced(eqx.Module):
-    """A function that captured tracers of the program being staged, as a jaxpr and those.
+    """A function that captured tracers of the program being staged, as a jaxpr and these tracers.
 
     What the tracers stand for arrives in `captured`, and the leaves of the function, if it is a
     pytree itself, in `own`.
@@ -39,7 +39,7 @@ class Traced(eqx.Module):
 
 
 def without_captured_tracers(fn: Any, *args: Any, place: Any = None) -> Any:
-    """`fn`, or if it captured tracers of the program being staged, what is the same without.
+    """`fn`, or an equal function without tracers if it captured some of the program being staged.
 
     **Arguments**: the function; arguments as it will be called with, arrays as their shapes; and
     where it is defined.

@@ -22,7 +22,7 @@ from sciquax.core.internal import LateCall, ShapedArray, Tracer, leave_call, tak
 
 
 class _Place(threading.local):
-    """Whether this thread carries out a deferred call, whose user is not on the Python stack."""
+    """Whether this thread carries out a deferred call: the user's line is not on the stack."""
 
     deferred = False
 
@@ -32,7 +32,7 @@ PLACE = _Place()
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class DeferredCall(LateCall):
-    """A call of a Python function, which takes the operands and gives a list."""
+    """A call of a Python function, which takes the operands and returns a list."""
 
     function: Callable[..., list[Any]]
 
@@ -77,7 +77,7 @@ def deferred(
     argument: Any,
     keep: Sequence[str] = (),
 ) -> Any:
-    """Have `function(argument)` called when values have arrived.
+    """Call `function(argument)` once values have arrived.
 
     **Arguments**: what is called, in words; the function; one that gives the same tree on bare
     arrays, whatever the units; a dictionary of arguments, with tracers for values in it; and which

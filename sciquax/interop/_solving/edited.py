@@ -1,4 +1,4 @@
-"""Parts of a solve with other contents, of the class that they are of."""
+"""Copies of parts of a solve with other contents and of the same class."""
 
 from typing import Any, TypeVar
 

@@ -42,7 +42,7 @@ class Storage(eqx.Module):
         return cls(tree, tuple((x.shape, jnp.dtype(x.dtype)) for x in leaves))
 
     def parts(self, value: Any) -> list[Any] | None:
-        """The arrays of a value that can be had in this form; None for another."""
+        """The arrays of a value that has this form; None for any other."""
         if not is_value(value):
             return None
         value = value.unclaimed()
@@ -83,7 +83,7 @@ class Storage(eqx.Module):
 
 
 def _sums(jaxpr: Any) -> dict[int, frozenset[int]]:
-    """What a program finds that only adds: for a variable's id, of which inputs it is the sum."""
+    """An additive program: maps a variable's id to the inputs that it is the sum of."""
     sums = {id(var): frozenset([i]) for i, var in enumerate(jaxpr.invars)}
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "broadcast_in_dim" and _is_zero(eqn.invars[0]):
@@ -100,7 +100,7 @@ def _is_zero(x: Any) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """A value's class, and of a banded matrix how many diagonals it has."""
+    """A value's class, and for a banded matrix its numbers of diagonals."""
     name = type(value).__name__
     if not value.sums_by_parts:
         return name
@@ -117,7 +117,7 @@ class Packed(eqx.Module):
 
 
 def pack(tree: Any) -> Any:
-    """A tree with its values `Packed`, but for quantities of arrays."""
+    """A tree with its values `Packed`, except quantities of arrays."""
 
     def pack_leaf(x: Any) -> Any:
         if not is_value(x) or isinstance(x, Quantity) and not is_value(x.magnitude):
@@ -128,7 +128,7 @@ def pack(tree: Any) -> Any:
 
 
 def unpack(tree: Any) -> Any:
-    """A tree with what was `Packed` as it was, with the axes that its arrays gained."""
+    """A tree with `Packed` values unpacked, with the axes that their arrays gained."""
 
     def unpack_leaf(x: Any) -> Any:
         return x.tree.unflatten(x.arrays) if isinstance(x, Packed) else x

@@ -1,4 +1,4 @@
-"""Quantities in static fields of modules, as fields like any other.
+"""Moving quantities out of the static fields of modules.
 
 JAX tells programs apart by the static fields of what they are called on, and compares those by `==`
 while it traces. Two quantities it cannot compare then. So the modules that a solve is given have

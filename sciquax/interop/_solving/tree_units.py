@@ -41,7 +41,7 @@ from .user_functions import caller_line, definition_of, line_of_output
 
 
 def is_quantity(x: Any) -> bool:
-    """Whether `x` is a leaf for us: a quantity, or a constant that belongs to every unit."""
+    """Whether `x` counts as a leaf: a quantity, or a constant that belongs to every unit."""
     return isinstance(x, Quantity) or type(x) is UnitPolymorphic
 
 
@@ -81,7 +81,7 @@ class TreeUnits:
 
     @functools.cached_property
     def bare(self) -> Any:
-        """The structure of trees of bare arrays, in which values are tuples of theirs."""
+        """The structure of trees of bare arrays, in which a value is a tuple of its arrays."""
         indices = self.tree.unflatten(range(len(self.units)))
         named = jtu.tree_map(
             lambda x: tuple(jtu.tree_leaves(x)) if is_value(x) else x, indices, is_leaf=is_value
@@ -202,7 +202,7 @@ def working_units(t0: Any, y0: Any, other_times: Sequence[Any]) -> Working:
 
 @takes_foreign
 def without_units(tree: Any) -> Any:
-    """A tree with its quantities' magnitudes in their place, whatever the units."""
+    """A tree with quantities replaced by their magnitudes, whatever the units."""
     return jtu.tree_map(magnitude_of, tree, is_leaf=is_quantity)
 
 

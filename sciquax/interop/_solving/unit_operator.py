@@ -1,4 +1,4 @@
-"""Lineax operators between quantities: a bare operator, and units of what it takes and gives.
+"""Lineax operators between quantities: a bare operator with units of its inputs and outputs.
 
 An operator between trees of quantities has one unit for each leaf that goes in and each that comes
 out: the block that leads from one to the other is in their quotient. Lineax's own operators whose

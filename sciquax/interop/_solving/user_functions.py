@@ -47,7 +47,7 @@ def call(
 
 
 def keep(constant: Any) -> Any:
-    """As `finish` of a `call`: a derivative or a residual of literal 0 belongs to every unit."""
+    """For `finish` of a `call`: keep a derivative or residual of literal 0 as of every unit."""
     return constant
 
 

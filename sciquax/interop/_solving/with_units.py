@@ -1,4 +1,4 @@
-"""Lineax's own operators, whose arrays may be quantities, with their units apart."""
+"""Lineax's own operators, whose arrays may be quantities, split into numbers and units."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from .user_functions import call, caller_line, definition_of
 
 
 def labelled(operator: Any) -> UnitLinearOperator:
-    """Any operator of Lineax's, whose arrays may be quantities, with its units apart.
+    """Split any operator of Lineax's, whose arrays may be quantities, into numbers and units.
 
     **Raises** `RuleError` for a class of operators that holds quantities and is not known.
     """
@@ -55,7 +55,7 @@ def kind_of_operator(operator: Any) -> type:
 
 
 def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLinearOperator:
-    """A bare operator, all of which is in one unit."""
+    """An operator made of a bare one whose elements all have one unit."""
     unit = linear(type(operator).__name__, unit)
     takes = _units_like(operator.in_structure(), dimensionless(), INPUT)
     gives = _units_like(operator.out_structure(), unit, OUTPUT)
@@ -63,7 +63,7 @@ def with_unit(operator: lx.AbstractLinearOperator, unit: InternedUnit) -> UnitLi
 
 
 def fitted(operator: UnitLinearOperator, gives: TreeUnits) -> UnitLinearOperator:
-    """The same, for what it gives in other units.
+    """An operator converted to other units of its outputs.
 
     A diagonal operator takes each leaf on its own: its units need no common factor.
     """
@@ -98,7 +98,7 @@ def between(
 
 
 def weighed_alike(operator: UnitLinearOperator) -> UnitLinearOperator:
-    """The same, what measures one thing in one unit, where least squares or a least norm are due.
+    """Bring leaves that measure one thing to one unit, for least squares or a least norm.
 
     0.5 s and 500 ms would else weigh differently.
     """
@@ -116,7 +116,7 @@ def weighed_alike(operator: UnitLinearOperator) -> UnitLinearOperator:
 
 
 def _alike(units: TreeUnits) -> TreeUnits:
-    """Leaves that measure one thing in the unit of the first of them."""
+    """Units in which leaves of one dimension have the unit of the first of them."""
     return units.map(lambda unit: next(u for u in units.units if u.compatible(unit)))
 
 

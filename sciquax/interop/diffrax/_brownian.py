@@ -15,6 +15,7 @@ from sciquax.core import MODE
 from sciquax.units import Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
 
+from .._solving.by_hand import methods_go_to
 from .._solving.deferred_calls import deferrable
 from .._solving.edited import edited
 from .._solving.tolerances import number
@@ -139,6 +140,8 @@ OURS = {
     UnsafeBrownianPath: diffrax.UnsafeBrownianPath,
     VirtualBrownianTree: diffrax.VirtualBrownianTree,
 }
+for _ours, _theirs in OURS.items():
+    methods_go_to(_ours, _theirs, "evaluate")
 
 
 def _on_magnitudes(path: Any, time: InternedUnit) -> Any:

@@ -3,6 +3,8 @@
 The classes only hold quantities; `bare_controller` makes of one what Diffrax steps with.
 """
 
+import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +21,8 @@ from sciquax.units.internal import magnitude_of, own_unit, wrap
 from .._solving.edited import edited
 from .._solving.tolerances import TreeTolerance, atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity, stack_times, time_to_unit
+from .._solving.trial import is_own
 from ._own_controller import own_controller
-from ._running import is_own
 
 
 class StepTo(diffrax.StepTo):
@@ -28,8 +30,6 @@ class StepTo(diffrax.StepTo):
 
     **Arguments**: `ts`, the times, in any unit of time: one quantity, or a sequence of them.
     """
-
-    ts: Any = eqx.field(converter=lambda ts: _as_array(stack_times(ts)))
 
 
 class _PIDMeta(type(diffrax.PIDController)):
@@ -135,6 +135,11 @@ def _turning_times(original: Callable[..., Any]) -> Callable[..., Any]:
     return hook
 
 
+# Where a module is made, Equinox asks the field, of Diffrax's class and all that it is the base of.
+for _field in dataclasses.fields(diffrax.StepTo):
+    if _field.name == "ts":
+        _in_any_unit = {"converter": lambda ts: _as_array(stack_times(ts))}
+        _field.metadata = types.MappingProxyType({**_field.metadata, **_in_any_unit})
 add_hook(diffrax.ClipStepSizeController.__init__, _with_times, now=True)
 add_hook(diffrax.ClipStepSizeController.wrap, _turning_times, now=True)
 
@@ -155,7 +160,7 @@ class TreePIDController(diffrax.PIDController):
         error_order: Any,
         controller_state: Any,
     ) -> Any:
-        """Scale the error leaf by leaf, and have Diffrax judge it by the tolerance 1."""
+        """Scale the error leaf by leaf, so that Diffrax compares it with the tolerance 1."""
         scaled = y_error
         if y_error is not None:
 
@@ -188,7 +193,7 @@ def bare_controller(controller: Any, working: Working) -> Any:
 
 
 def diffrax_controller(controller: Any, working: Working) -> Any:
-    """The same for what a controller has of Diffrax's: a subclass may hold more."""
+    """The part of a controller that is Diffrax's, on bare magnitudes: a subclass may hold more."""
     name = type(controller).__name__
     if isinstance(controller, diffrax.ClipStepSizeController):
         return eqx.tree_at(

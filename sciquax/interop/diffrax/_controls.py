@@ -161,7 +161,7 @@ class Diffusion(eqx.Module):
         )
 
     def _leaf(self, x: Any, unit: InternedUnit | None) -> Any:
-        """One array in its due unit; None where that is not known, and only numbers may pass."""
+        """One array in its required unit; where that is None, unknown, only numbers may pass."""
         if unit is None:
             if isinstance(x, Quantity) or not self._plain:
                 raise self._unknown()

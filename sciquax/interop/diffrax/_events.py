@@ -62,7 +62,7 @@ class SteadyState(eqx.Module):
     norm: Callable | None
 
     def in_units(self, working: Working) -> "SteadyState":
-        """The same in working units.
+        """This condition in working units.
 
         **Raises** `DimensionalityError` for tolerances that measure something else.
         """
@@ -107,7 +107,7 @@ class SteadyState(eqx.Module):
         self, working: Working, t: Any, y: Any, args: Any, *, terms: Any, solver: Any,
         stepsize_controller: Any, **_: Any,
     ) -> Any:  # fmt: skip
-        """Whether it holds, asked within a condition of the user's."""
+        """Whether the condition holds, asked within a condition of the user's."""
         given = dict(event=self, y=y, controller=stepsize_controller)
         given["change"] = solver.func(terms, t, y, args)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import diffrax
 import jax.tree_util as jtu
-import numpy as np
 import optimistix
 
 from sciquax.core import MODE
@@ -23,6 +22,7 @@ from sciquax.units.internal import dimensionless, wrap
 
 from .._solving.deferred_calls import deferred
 from .._solving.edited import edited
+from .._solving.own_finders import hook_finders, methods_of
 from .._solving.tolerances import TreeTolerance
 from .._solving.tree_units import (
     TreeUnits,
@@ -33,13 +33,13 @@ from .._solving.tree_units import (
     without_units,
     working_units,
 )
+from .._solving.trial import TRIAL
 from .._solving.user_functions import call, keep
 from ..optimistix import fixed_point, least_squares, minimise, root_find
-from ._checked import FINDERS
 from ._controllers import TreePIDController, diffrax_controller
 from ._on_quantities import terms_on_quantities
 from ._own_solver import of
-from ._running import RUNNING, TRIAL, running
+from ._running import RUNNING, running
 from ._solution import WorkingState, units_of_state, without_working
 from ._solvers import diffrax_solver
 from ._staged import terms_without_tracers
@@ -113,7 +113,7 @@ class _Call:
         return state or working_units(given["t0"], given["y0"], [given["t1"]])
 
     def shapes(self, given: dict[str, Any]) -> Any:
-        """The same on bare arrays, before any unit is known."""
+        """The method's result on bare arrays, before any unit is known."""
         given = {k: v if k == "args" else without_units(v) for k, v in given.items()}
         state = dataclasses.replace(TreeUnits.of(given["y0"]), unknown=True)
         if isinstance(given["self"], diffrax.PIDController):
@@ -219,49 +219,16 @@ def _loop(original: Callable[..., Any]) -> Callable[..., Any]:
     return hook
 
 
-def _finders_method(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap Optimistix's method so that a trial of a user's finder runs on zeros and keeps `y`."""
-    signature = inspect.signature(original)
-
-    def hook(*args: Any, **kwargs: Any) -> Any:
-        if not TRIAL.active:
-            return original(*args, **kwargs)
-        given = signature.bind(*args, **kwargs).arguments
-        y = given["y"]
-        zeros = jtu.tree_map(lambda x: np.zeros(x.shape, x.dtype), y)
-        part = edited(given["self"], rtol=1.0, atol=1.0)
-        function = lambda y, args: given["fn"](y, args)  # noqa: E731
-        out = original(**dict(given, self=part, fn=function, y=zeros))
-        return (y, *out[1:]) if original.__name__ == "step" else out
-
-    return hook
-
-
-def _methods(module: Any, kinds: dict[type, tuple[str, ...]]) -> list[Callable[..., Any]]:
-    """A module's own methods of these names in classes of these kinds, each once."""
-    found = {}
-    for public in vars(module).values():
-        for kind, names in kinds.items():
-            if isinstance(public, type) and issubclass(public, kind):
-                for cls in public.__mro__:
-                    for method in filter(None, map(vars(cls).get, names)):
-                        if not getattr(method, "__isabstractmethod__", False):
-                            found[id(method)] = method
-    return list(found.values())
-
-
 _STEPPING = {
     diffrax.AbstractSolver: ("init", "step"),
     diffrax.AbstractStepSizeController: ("init", "adapt_step_size"),
 }
-for _method in _methods(diffrax, _STEPPING):
+for _method in methods_of(diffrax, _STEPPING):
     add_hook(_method, hook_for)
 for _ours in fixed_point, least_squares, minimise, root_find:
     add_hook(getattr(optimistix, _ours.__name__), _solved(_ours))
-for _method in _methods(diffrax, {diffrax.AbstractAdjoint: ("loop",)}):
+for _method in methods_of(diffrax, {diffrax.AbstractAdjoint: ("loop",)}):
     add_hook(_method, _loop)
 if _loop_of_all := getattr(diffrax.DirectAdjoint(), "_loop", None):
     add_hook(_loop_of_all, _loop)
-for _module in diffrax, optimistix:
-    for _method in _methods(_module, dict.fromkeys(FINDERS, ("init", "step", "terminate"))):
-        add_hook(_method, _finders_method)
+hook_finders(diffrax)

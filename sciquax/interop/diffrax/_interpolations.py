@@ -4,7 +4,6 @@ A path holds quantities. To evaluate it, the same path of Diffrax's is made of t
 and what it gives is labelled.
 """
 
-import inspect
 from typing import Any
 
 import diffrax
@@ -12,17 +11,17 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from sciquax.core import LocatedError, is_value
-from sciquax.core.internal import takes_foreign
+from sciquax.core.internal import add_hook, takes_foreign
 from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import InternedUnit, own_unit, wrap
 
+from .._solving.by_hand import function_goes_to, methods_go_to
 from .._solving.deferred_calls import deferrable
 from .._solving.edited import edited
 from .._solving.tree_units import (
     TreeUnits,
     Working,
-    has_quantity,
     is_quantity,
     leaves_to_units,
     time_to_unit,
@@ -158,20 +157,7 @@ class LinearInterpolation(QuantityPath, diffrax.LinearInterpolation, metaclass=_
         return diffrax.LinearInterpolation(without_units(self.ts), ys)
 
 
-class _CubicMeta(_PathMeta):
-    """Diffrax compares the sizes of all coefficients as of one tree, which units are a part of."""
-
-    @takes_foreign
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if not has_quantity((args, kwargs)):
-            return super().__call__(*args, **kwargs)
-        given = inspect.signature(diffrax.CubicInterpolation).bind(*args, **kwargs).arguments
-        coeffs = tuple(TreeUnits.of(x).strip(x) for x in given["coeffs"])
-        checked = diffrax.CubicInterpolation(without_units(given["ts"]), coeffs)
-        return edited(checked, cls, **given)
-
-
-class CubicInterpolation(QuantityPath, diffrax.CubicInterpolation, metaclass=_CubicMeta):
+class CubicInterpolation(QuantityPath, diffrax.CubicInterpolation, metaclass=_PathMeta):
     """Piecewise cubic polynomials, as `diffrax.CubicInterpolation`.
 
     **Arguments**: `ts`, increasing times; `coeffs`, the trees `(d, c, b, a)` that
@@ -193,8 +179,22 @@ class CubicInterpolation(QuantityPath, diffrax.CubicInterpolation, metaclass=_Cu
         return diffrax.CubicInterpolation(without_units(self.ts), coeffs)
 
 
+def _sizes_only(original: Any) -> Any:
+    """Wrap the check of coefficients, which maps over them as trees of one structure."""
+
+    def hook(path: Any) -> None:
+        original(edited(path, coeffs=tuple(map(without_units, path.coeffs))))
+
+    return hook
+
+
+add_hook(diffrax.CubicInterpolation.__check_init__, _sizes_only, now=True)
+for _cls in LinearInterpolation, CubicInterpolation:
+    methods_go_to(_cls, getattr(diffrax, _cls.__name__), "evaluate", "derivative")
+
+
 def _at_one_time(data: Any) -> Any:
-    """Data at all times as they are at one: the name of the axis of times goes with it."""
+    """Data as at one time: the axis of times goes, and its name with it."""
     if TreeUnits.of(data).bare == jtu.tree_structure(data, is_leaf=is_quantity):
         return data
 
@@ -339,3 +339,7 @@ def _like(given: Any, units: TreeUnits, owner: str, name: str) -> Any:
         return error.at(caller_line())
 
     return units.bare.unflatten(units.parts(leaves_to_units(given, units, complain)))
+
+
+for _ours in backward_hermite_coefficients, linear_interpolation, rectilinear_interpolation:
+    function_goes_to(_ours, getattr(diffrax, _ours.__name__))

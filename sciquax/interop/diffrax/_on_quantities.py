@@ -1,4 +1,4 @@
-"""Parts of a solve as the user knows them: what was made bare for Diffrax, on quantities again."""
+"""Turning the bare parts that Diffrax holds back into the user's parts on quantities."""
 
 from typing import Any
 

@@ -9,12 +9,14 @@ from sciquax.core import LocatedError
 from sciquax.units import DimensionalityError
 from sciquax.units.internal import own_unit, wrap
 
+from .._solving.internal_states import as_before, settled
 from .._solving.tolerances import atol_to_units, number
 from .._solving.tree_units import Working, how_given, to_unit
+from .._solving.trial import is_own
 from .._solving.user_functions import definition_of
 from ._on_quantities import controller_on_quantities, terms_on_quantities
 from ._own_solver import OwnSolver
-from ._running import as_before, is_own, on_quantities, running, settled
+from ._running import on_quantities, running
 
 
 class OwnController(diffrax.AbstractStepSizeController[Any, Any]):
@@ -90,7 +92,7 @@ class OwnController(diffrax.AbstractStepSizeController[Any, Any]):
 
 
 class OwnAdaptiveController(OwnController, diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
-    """The same of one with tolerances, which implicit solvers take over."""
+    """An `OwnController` with tolerances, which implicit solvers take over."""
 
     @property
     def rtol(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -13,9 +13,11 @@ import equinox as eqx
 
 from sciquax.units.internal import wrap
 
+from .._solving.internal_states import as_before, settled
 from .._solving.tree_units import TreeUnits, Working, tree_to_units
+from .._solving.trial import is_own
 from ._on_quantities import terms_on_quantities
-from ._running import as_before, is_own, on_quantities, settled
+from ._running import on_quantities
 
 
 class OwnSolver(diffrax.AbstractWrappedSolver):

@@ -140,7 +140,7 @@ def times_of(saveat: diffrax.SaveAt) -> list[Any]:
 
 
 def bare_saveat(saveat: diffrax.SaveAt, working: Working) -> diffrax.SaveAt:
-    """The same request for Diffrax, on bare magnitudes.
+    """The `SaveAt` for Diffrax, on bare magnitudes.
 
     **Raises** `DimensionalityError` for times that are none.
     """

@@ -30,7 +30,7 @@ class WorkingState(eqx.Module):
     units: TreeUnits | None = eqx.field(static=True)
 
     def known(self) -> "WorkingState":
-        """The same with bare magnitudes and units, whichever way it is given."""
+        """This state as bare magnitudes and units, whichever way it is held."""
         if self.units is not None:
             return self
         known = units_of_state(self.state)
@@ -39,7 +39,7 @@ class WorkingState(eqx.Module):
         return WorkingState(without_working(self.state), known.time, known.state)
 
     def by_leaf(self) -> "WorkingState":
-        """The same with each array saying what units it is in."""
+        """This state with the units held by each array."""
 
         def say(x: Any) -> Any:
             return WorkingArray(x, self.time, self.units) if eqx.is_array(x) else x

@@ -1,4 +1,4 @@
-"""`diffeqsolve` on quantities: strip what goes in, solve, label what comes out."""
+"""`diffeqsolve` on quantities: strip units from the inputs, solve, label the results."""
 
 import dataclasses
 from typing import Any
@@ -155,7 +155,7 @@ _NUMBERS = ("t0", "t1", "dt0", "y0", "solver", "saveat", "stepsize_controller", 
 
 
 def _shapes(given: dict[str, Any]) -> diffrax.Solution:
-    """The same solve without any units, for the shapes of what comes out of it."""
+    """The same solve without units, which gives the shapes of the results."""
     given = {k: without_units(v) if k in _NUMBERS else v for k, v in given.items()}
     state = dataclasses.replace(TreeUnits.of(given["y0"]), unknown=True)
     return _solve_in(Working(dimensionless(), state), **given)

@@ -8,9 +8,9 @@ import equinox as eqx
 from .._solving.edited import edited
 from .._solving.tolerances import atol_to_units, number, refuse_quantities
 from .._solving.tree_units import Working, has_quantity
+from .._solving.trial import is_own
 from ._checked import checked_root_finder
 from ._own_solver import own_solver
-from ._running import is_own
 
 
 def bare_solver(solver: Any, working: Working) -> Any:
@@ -29,7 +29,7 @@ def bare_solver(solver: Any, working: Working) -> Any:
 
 
 def diffrax_solver(solver: Any, working: Working) -> Any:
-    """The same for what a solver has of Diffrax's: a subclass may hold more."""
+    """The part of a solver that is Diffrax's, on bare magnitudes: a subclass may hold more."""
     if isinstance(getattr(solver, "solver", None), diffrax.AbstractSolver):
         return edited(solver, solver=bare_solver(solver.solver, working))
     if isinstance(solver, diffrax.AbstractImplicitSolver):

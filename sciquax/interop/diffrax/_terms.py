@@ -1,6 +1,7 @@
 """Terms: the user's vector field sees quantities, the solver sees their magnitudes."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,8 @@ import diffrax
 import equinox as eqx
 import jax.tree_util as jtu
 
-from sciquax.core import RuleError
+from sciquax.core import MODE, RuleError
+from sciquax.core.internal import add_hook
 from sciquax.units.internal import InternedUnit, wrap
 
 from .._solving.edited import edited
@@ -60,7 +62,7 @@ def is_term(x: Any) -> bool:
 
 
 def _unplaced(term: Any, working: Working) -> Any:
-    """A term of which Diffrax only asks for shapes: the solver of the user's gets his own."""
+    """A term that only gives Diffrax shapes: the user's solver sees the user's own term."""
     somewhere = dataclasses.replace(working.state, unknown=True)
     if type(term) is diffrax.ODETerm:
         return diffrax.ODETerm(VectorField(term.vector_field, working.time, somewhere, somewhere))
@@ -86,7 +88,7 @@ class UnplacedTerm(diffrax.AbstractTerm):
 
 
 def diffrax_terms(terms: Any, solver: Any, working: Working) -> Any:
-    """The same for what a solver has of Diffrax's."""
+    """The part of the terms that is Diffrax's, on bare magnitudes."""
     if isinstance(terms, diffrax.AbstractTerm):
         return _bare_term(terms, working, working.state, working.rates)
     if crossed(terms, solver) and len(working.state.children()) == 2:
@@ -151,3 +153,29 @@ def _bare_term(term: Any, working: Working, takes: TreeUnits, gives: TreeUnits) 
     if takes.unknown:  # for the shapes only, as an ordinary term's
         return diffrax.ODETerm(VectorField(type(term).vf, time, takes, gives))
     return bare_own_term(term, time, takes)
+
+
+def _quaxified(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a term's method: called by hand on quantities it would compare units as it does shapes.
+
+    Within a solve, quantities are in `args` only.
+    """
+    signature = inspect.signature(original)
+
+    def hook(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        measured = [x for name, x in given.items() if name not in ("self", "args")]
+        if MODE.staging or not has_quantity(measured):
+            return original(*args, **kwargs)
+        term = given.pop("self")
+        method = lambda given: original(term, **given)  # noqa: E731
+        method.__wrapped__ = original  # type: ignore[attr-defined]  # errors name it
+        return call(method, given, finish=keep)
+
+    return hook
+
+
+for _kind in diffrax.ODETerm, *diffrax.ControlTerm.__mro__, diffrax.MultiTerm:
+    for _name in ("vf", "prod", "vf_prod"):
+        if _name in vars(_kind) and _kind is not diffrax.AbstractTerm:
+            add_hook(vars(_kind)[_name], _quaxified, now=True)

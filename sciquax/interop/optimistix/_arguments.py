@@ -24,10 +24,6 @@ def bare_solver(solver: Any, takes: TreeUnits, gives: TreeUnits, may_be_tree: bo
     """
     if not has_quantity(solver):
         return solver
-    inner = getattr(solver, "solver", None)
-    if isinstance(inner, eqx.Module):  # `BestSoFarMinimiser` and its like
-        inner = bare_solver(inner, takes, gives, may_be_tree)
-        return eqx.tree_at(lambda s: s.solver, solver, inner)
     name, rtol, given = type(solver).__name__, solver.rtol, solver.atol
     atol = atol_to_units(given, Working(dimensionless(), takes), name)
     if isinstance(atol, TreeTolerance) and (not may_be_tree or takes.bare != gives.bare):

@@ -1,4 +1,4 @@
-"""The four entry points: strip what goes in, solve, label what comes out."""
+"""The four entry points: strip units from the inputs, solve, label the results."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,10 +16,14 @@ from sciquax.core.internal import adopt_all, takes_values_apart
 
 from .._solving.captured_tracers import without_captured_tracers
 from .._solving.deferred_calls import deferred
+from .._solving.edited import edited
+from .._solving.own_finders import checked_finder
 from .._solving.tree_units import TreeUnits, is_quantity, without_units
+from .._solving.trial import is_own
 from .._solving.user_functions import definition_of, place_of
 from ._arguments import bare_options, bare_solver
 from ._functions import BareFunction, units_returned
+from ._own_solver import own_solver
 
 _IMPLICIT = optimistix.ImplicitAdjoint()
 
@@ -208,7 +212,7 @@ def _solve(
     gives = units_returned(kind, fn, y0, args, has_aux)
     solution = getattr(optimistix, kind)(
         BareFunction(fn, takes, gives, kind, has_aux),
-        bare_solver(solver, takes, gives, _compares_steps(kind, solver)),
+        _bare_solver(kind, solver, takes, gives),
         takes.strip(y0),
         args,
         bare_options(options, takes, kind),
@@ -216,6 +220,25 @@ def _solve(
         **rest,
     )
     return dataclasses.replace(solution, value=takes.label(solution.value))
+
+
+def _bare_solver(kind: str, solver: Any, takes: TreeUnits, gives: TreeUnits) -> Any:
+    inner = getattr(solver, "solver", None)
+    if isinstance(inner, eqx.Module) and not is_own(solver):  # `BestSoFarMinimiser` and its like
+        return edited(solver, solver=_bare_solver(kind, inner, takes, gives))
+    seen = _values(kind, solver, gives)
+    if (own := own_solver(solver, takes, seen)) is not None:
+        return own
+    return checked_finder(
+        bare_solver(solver, takes, gives, _compares_steps(kind, solver)), takes, seen
+    )
+
+
+def _values(kind: str, solver: Any, gives: TreeUnits) -> TreeUnits:
+    """The units of what a solver sees of the function: a minimiser a sum of squares, or a norm."""
+    if kind == "least_squares" and isinstance(solver, optimistix.AbstractMinimiser):
+        return gives.map(lambda unit: unit**2)
+    return gives
 
 
 def _compares_steps(kind: str, solver: Any) -> bool:

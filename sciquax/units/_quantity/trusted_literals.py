@@ -99,8 +99,9 @@ def trust_literals(trusted: TrustedLiterals | None = None) -> Iterator[TrustedLi
     its value, its unit, and the line that states it, the user's or a library's.
 
     A literal is a Python or NumPy number, or what the program makes of such alone (`2 * 1e-10`,
-    `jnp.full(3, 1e-3)`, `where(mask, 1e-3, 0.0)`). A number that `quaxify` is handed is one too: it
-    stands in the traced program. Arrays are data, and refused as ever; so is a literal in a
+    `jnp.full(3, 1e-3)`, `where(mask, 1e-3, 0.0)`), or an array of up to 16 numbers that it states,
+    `jnp.array([1.0, 2.0])`: each is listed. A number that `quaxify` is handed is one too: it stands
+    in the traced program. Other arrays are data, and refused as ever; so is a literal in a
     sum with a temperature in degC, where it is not known whether a difference is meant. In products
     and powers, and beside ratios, a literal is a number as ever; so it is beside percent and
     angles, unless it would be refused there, as 1e-6 beside arcseconds. `ones_like(q)` is the
