@@ -67,7 +67,7 @@ def _draw(rows: list[tuple[str, float, float, float]], title: str, path: Path) -
     ticks = {0.25: "1/4", 0.33: "1/3", 0.5: "1/2", 1: "1", 2: "2", 3: "3", 4: "4"}
     axis.set_xticks(list(ticks), list(ticks.values()))
     axis.set_xlim(least / 1.15, most * 1.15)
-    axis.xaxis.set_minor_locator(plt.NullLocator())
+    axis.minorticks_off()
     axis.set_yticks([])
     axis.set_xlabel("time of sciquax / time of the other; bars are quartiles")
     axis.axvline(1, color="0.5", linewidth=0.8)

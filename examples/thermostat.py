@@ -108,7 +108,7 @@ def draw(stretches, path):
             label = label if number < 2 else None  # each once in the legend
             axes.plot(ts.to("hour"), ys["room"].to("degC"), colour, label=label)
         for threshold in (LOW, HIGH):
-            axes.axhline(threshold, color="0.7", linestyle=":", zorder=0)
+            axes.axhline(threshold.m_as("degC"), color="0.7", linestyle=":", zorder=0)
         axes.set(xlabel="time (h)", ylabel="room (°C)", title="Switched at 20 °C and 22 °C")
         axes.legend()
         figure.savefig(path, dpi=180)

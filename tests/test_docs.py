@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import jax
@@ -104,6 +105,25 @@ def test_code_fits_the_sites_column(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     code = re.findall(r"^```python[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert [line for block in code for line in block.splitlines() if len(line) > 78] == []
+
+
+@pytest.mark.parametrize("package", ["sciquax", "sciquax.structured", "sciquax.units"])
+def test_the_reference_lists_every_name_in_a_readers_order(package):
+    page = f"docs/api/{package.rpartition('.')[2]}.md"
+    (block,) = re.findall(
+        rf"^::: {package}\n.*?members:\n((?: +- \w+\n)+)",
+        (ROOT / page).read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    module = importlib.import_module(package)
+    public = {
+        name
+        for name, x in vars(module).items()
+        if name[0] != "_" and name != "PROPERTIES" and not isinstance(x, types.ModuleType)
+    }
+    assert set(re.findall(r"\w+", block)) - {"Quantity", "NamedArray"} == public - {
+        "Quantity", "NamedArray"
+    }  # fmt: skip
 
 
 NO_FIGURE = {"by-hand.md", "sharp-edges.md", "versions.md"}  # pages that explain: tables and prose

@@ -15,6 +15,7 @@ import numpy as np
 import pint
 
 from sciquax.core import user_line
+from sciquax.named import NamedArray
 from sciquax.units import DimensionalityError, Quantity
 from sciquax.units.internal import as_unit
 
@@ -24,6 +25,8 @@ def colours(name: str) -> Callable[..., Any]:
 
     def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         place: Any = _COLOURED[name](args)
+        if name not in ("scatter", "hexbin") and place == 2:
+            _check_points(name, ax, args)
         holder: Any = kwargs if place not in range(len(args)) else args
         z = holder.get(place) if holder is kwargs else holder[place]
         if not isinstance(z, Quantity):
@@ -54,13 +57,21 @@ _COLOURED: dict[str, Callable[[Sequence[Any]], Any]] = {
 
 
 def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Draw arrows, both components in the unit of the first."""
+    """Draw arrows, both components in the unit of the first; colours in their own."""
     first = 2 if len(args) > 3 else 0
+    if first:
+        _check_points("quiver", ax, args)
     u, v = args[first : first + 2]
     if isinstance(u, Quantity) or isinstance(v, Quantity):
         unit = u.units if isinstance(u, Quantity) else v.units
         args[first : first + 2] = [_numbers(x, unit) for x in (u, v)]
-    return original(ax, *args, **kwargs)
+    last = args[-1]
+    if len(args) % 2 and isinstance(last, Quantity):  # colours
+        args[-1] = _numbers(last, last.units)
+    drawn = original(ax, *args, **kwargs)
+    if len(args) % 2 and isinstance(last, Quantity):
+        drawn.sciquax_unit = last.units
+    return drawn
 
 
 def _on_axes(name: str, ax: Any, args: list[Any]) -> list[Any]:
@@ -118,6 +129,7 @@ def _spread(along: Callable[[dict[str, Any]], str]) -> Callable[..., Any]:
         if not isinstance(several, (list, tuple)) or not any(
             isinstance(x, Quantity) for x in several
         ):
+            _check("hist", ax, getattr(ax, along(kwargs)), data)
             return original(ax, *args, **kwargs)
         axis = getattr(ax, along(kwargs))
         axis.update_units(next(x for x in several if isinstance(x, Quantity)))
@@ -151,6 +163,7 @@ def _checked(name: str) -> Callable[..., Any]:
         if kwargs.get("data") is None:
             for group in groups:
                 axes = (ax.yaxis,) if len(group) == 1 else (ax.xaxis, ax.yaxis)
+                axes = axes[::-1] if name in _LYING else axes
                 for axis, x in zip(axes, group, strict=True):
                     _check(name, ax, axis, x)
         draw = colours(name) if name in _COLOURED else None
@@ -168,6 +181,11 @@ def _groups(args: Sequence[Any]) -> list[list[Any]]:
         if not isinstance(x, str):
             groups[-1].append(x)
     return [group for group in groups if group]
+
+
+def _check_points(name: str, ax: Any, args: Sequence[Any]) -> None:
+    for axis, x in zip((ax.xaxis, ax.yaxis), args, strict=False):
+        _check(name, ax, axis, x)
 
 
 def _check(name: str, ax: Any, axis: Any, x: Any) -> None:
@@ -204,8 +222,10 @@ def _upright(kwargs: dict[str, Any]) -> bool:
 
 _POINTS = (
     "plot", "scatter", "errorbar", "fill_between", "step", "stem", "bar", "loglog", "semilogx",
-    "semilogy",
+    "semilogy", "barh", "fill_betweenx", "hlines", "vlines",
+    "hist2d",
 )  # fmt: skip
+_LYING = ("barh", "fill_betweenx", "hlines")  # `y` comes first
 _METHODS: dict[str, Callable[..., Any]] = {
     **{name: colours(name) for name in _COLOURED},
     **{name: _checked(name) for name in _POINTS},
@@ -245,7 +265,12 @@ def _replace(cls: Any, name: str, method: Callable[..., Any]) -> None:
     def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _called_by_matplotlib():  # on numbers
             return original(self, *args, **kwargs)
-        return method(original, self, [*map(_as_one, args)], kwargs)
+        one = ("levels",)  # others may be of several units, as `extent`
+        named = {
+            key: _as_one(x) if key in one or isinstance(x, NamedArray) else x
+            for key, x in kwargs.items()
+        }
+        return method(original, self, [*map(_as_one, args)], named)
 
     setattr(cls, name, replaced)
 
@@ -263,7 +288,11 @@ _BETWEEN = (__name__, "jaxtyping", "beartype")
 
 
 def _as_one(x: Any) -> Any:
-    """A list of scalar quantities as one quantity."""
+    """A list of scalar quantities as one quantity; a named array as the array in it."""
+    if isinstance(x, NamedArray):
+        return x.array
+    if isinstance(x, (list, tuple)) and any(isinstance(y, NamedArray) for y in x):
+        return [*map(_as_one, x)]
     scalars = (
         isinstance(x, (list, tuple))
         and x

@@ -29,7 +29,7 @@ DRAWN = {
     "stem": lambda ax, x, y: ax.stem(x, y),
 }
 OF_NUMBERS = {
-    "quiver": lambda ax, x, y: ax.quiver(x, y, y, x, y),
+    "quiver": lambda ax, x, y: ax.quiver(x, y, y, 2 * y, y),
     "colours": lambda ax, x, y: ax.scatter(x, y, c=y),
     "hist": lambda ax, x, y: ax.hist(y),
     "imshow": lambda ax, x, y: ax.imshow(y.expand_dims("a") if hasattr(y, "dims") else y[None]),
@@ -50,11 +50,34 @@ def test_drawn_as_numbers(name):
     draw = {**DRAWN, **OF_NUMBERS}[name]
     _, expected = limits(draw, TIMES, VALUES)
     np.testing.assert_allclose(limits(draw, PLAIN.coord("time"), PLAIN)[1], expected)
+    with plot_units():
+        ax, found = limits(draw, HEIGHT.coord("time"), HEIGHT)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
     if name in DRAWN:
-        with plot_units():
-            ax, found = limits(draw, HEIGHT.coord("time"), HEIGHT)
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("s", "m")
+
+
+REFUSED = {
+    **{name: lambda ax, n, name=name: getattr(ax, name)(n, n) for name in (
+        "plot", "bar", "barh", "errorbar", "fill_between", "fill_betweenx", "hexbin", "hist2d",
+        "scatter", "step")},
+    **{name: lambda ax, n, name=name: getattr(ax, name)(n, n, n[:, None] * n) for name in (
+        "contour", "contourf", "pcolor", "pcolormesh")},
+    "hist": lambda ax, n: ax.hist(n),
+    "hlines": lambda ax, n: ax.hlines(n, 0, 1),
+    "quiver": lambda ax, n: ax.quiver(n, n, n, n),
+    "vlines": lambda ax, n: ax.vlines(n, 0, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_plain_numbers_on_axes_with_units(name):
+    with plot_units():
+        ax = Figure().subplots()
+        ax.xaxis.update_units(Quantity(1.0, "s"))
+        ax.yaxis.update_units(Quantity(1.0, "m"))
+        with pytest.raises(DimensionalityError, match=f"`{name}` got plain numbers for the . axis"):
+            REFUSED[name](ax, VALUES)
 
 
 def test_units():
