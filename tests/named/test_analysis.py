@@ -123,6 +123,7 @@ def test_medians_of_windows(n, size, least, center):
     close(ours.rolling(**options).median(), theirs.rolling(**options).median())
 
 
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")  # of older xarray
 @pytest.mark.parametrize("least", [None, 2])
 def test_windows(least):
     values = np.random.default_rng(0).normal(size=(3, 11)).round(1) + 1e4
