@@ -24,6 +24,7 @@ from ._array.axes import Axes, axes
 from ._array.base import NamedBase, bare
 from ._array.coordinates import Beside, Coordinate
 from ._array.flattening import _flatten
+from ._array.host import NO_NUMBERS
 
 
 class _Identity:
@@ -102,6 +103,18 @@ jtu.register_pytree_node(
 )
 
 
+class _Held:
+    """Dates or strings, which JAX does not hold: part of what a tree is, as coordinates are."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Coordinate):
+        self.values = values
+
+
+jtu.register_pytree_node(_Held, lambda x: ((), x.values), lambda values, _: _Held(values))
+
+
 def _with_coordinates(known: Axes, put: Callable[[Coordinate], Coordinate]) -> Axes:
     """Axes with other coordinates."""
     if not known.coords and not known.beside:
@@ -118,17 +131,22 @@ def _flat(tree: Any, put: Callable[[Coordinate], Coordinate] = lambda c: c) -> A
         if not _is_named(x):
             return x
         (array,), _ = _flatten(x)
+        if type(array) is np.ndarray and array.dtype.kind in NO_NUMBERS:
+            array = _Held(Coordinate(array))
         return _Whole(array, _with_coordinates(x._axes, put))
 
     return jtu.tree_flatten(jtu.tree_map(whole, tree, is_leaf=_is_named))
 
 
 def _built(tree: Any, leaves: Any, put: Callable[[Coordinate], Coordinate] = lambda c: c) -> Any:
-    return jtu.tree_map(
-        lambda x: bare(x.array, _with_coordinates(x.axes, put)) if type(x) is _Whole else x,
-        jtu.tree_unflatten(tree, leaves),
-        is_leaf=lambda x: type(x) is _Whole,
-    )
+    def named(x: Any) -> Any:
+        if type(x) is not _Whole:
+            return x
+        array = x.array.values.value() if type(x.array) is _Held else x.array
+        return bare(array, _with_coordinates(x.axes, put))
+
+    is_whole = lambda x: type(x) is _Whole  # noqa: E731
+    return jtu.tree_map(named, jtu.tree_unflatten(tree, leaves), is_leaf=is_whole)
 
 
 class _Compiled:
@@ -190,8 +208,9 @@ class _Compiled:
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, compiled: as by `jax.jit`, but for other coordinates not compiled again.
 
-    **Arguments**: a function of arrays, named arrays and trees of these. Within another
-    transformation it is `jax.jit(function)`.
+    **Arguments**: a function of arrays, named arrays and trees of these. Its results may be dates
+    and strings too, which are known when it is traced. Within another transformation it is
+    `jax.jit(function)`.
 
     ```python
     >>> import jax.numpy as jnp

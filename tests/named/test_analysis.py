@@ -123,6 +123,36 @@ def test_medians_of_windows(n, size, least, center):
     close(ours.rolling(**options).median(), theirs.rolling(**options).median())
 
 
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")  # of older xarray
+@pytest.mark.parametrize("least", [None, 2])
+def test_windows(least):
+    values = np.random.default_rng(0).normal(size=(3, 11)).round(1) + 1e4
+    values[0, 3], values[1, 5], values[2] = np.nan, 2e4, values[2, 0]
+    ours, theirs = both(values, ("a", "t"))
+    for kind in ("mean", "std", "prod", "min", "argmax", "count"):
+        options = {"t": 6, "center": True, "min_periods": least}
+        made, expected = (getattr(x.rolling(**options), kind)() for x in (ours, theirs))
+        rtol = 0.02 if kind in ("std", "var") else 1e-6  # in single precision around 10000
+        np.testing.assert_allclose(made.array, expected.values, rtol=rtol, atol=1e-3, err_msg=kind)
+    spread = ours.rolling(t=3, a=2, min_periods=least).std(ddof=1)
+    expected = theirs.rolling(t=3, a=2, min_periods=least).std(ddof=1)
+    np.testing.assert_allclose(spread.array, expected.values, rtol=0.02, atol=1e-3)
+
+
+def test_derivative_of_windows():
+    def total(values, kind):
+        windows = NamedArray(values, "t").rolling(t=3, min_periods=2)
+        return getattr(windows, kind)().array[1:].sum()
+
+    values = jnp.array([3.0, 1.0, jnp.nan, 5.0, 4.0, 6.0])
+    for kind, expected in {
+        "max": [2.0, 0.0, 0.0, 2.0, 0.0, 1.0],
+        "var": [2.0, -4.0, 0.0, 2.5, -7 / 6, 2 / 3],
+    }.items():
+        derivative = jax.grad(total)(values, kind)
+        np.testing.assert_allclose(derivative, expected, rtol=1e-5, err_msg=kind)
+
+
 def test_derivative_of_medians():
     def total(values, size):
         return NamedArray(values, "t").rolling(t=size, valid=True).median().array.sum()

@@ -47,7 +47,8 @@ class GroupArithmetic(GroupReductions):
         out = out.transpose(*self._array.dims, ...)
         layout = out._axes
         for name, codes, labels, into in keys:
-            if into not in layout.place and (codes >= 0).all():
+            own_label = each is other and into in self._array._axes.beside
+            if into not in layout.place and not own_label and (codes >= 0).all():
                 group = Beside((name,), labels.take(codes))
                 layout = layout.with_beside(**{into: group})
         return bare(out.array, layout)

@@ -69,15 +69,17 @@ class GroupBy(GroupArithmetic):
             raise CoordinateError(f"There is no group {label!r}.").at(user_line())
         return self._array.isel({self._parts.name: self._parts.members()[int(found[0])]})
 
-    def map(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Apply `function` to each group's elements.
+    def map(
+        self, function: Callable[..., Any], *more: Any, args: tuple[Any, ...] = (), **kwargs: Any
+    ) -> Any:
+        """Apply `function` to each group's elements, and to the other arguments.
 
         Results that keep the name are put back in order; those that lack it are put side by side
         along the groups' name.
         """
         parts, a = self._parts, self._array
         members = [m for m in parts.members() if len(m)]
-        outs = [function(a.isel({parts.name: m}), *args, **kwargs) for m in members]
+        outs = [function(a.isel({parts.name: m}), *more, *args, **kwargs) for m in members]
         if not outs:
             raise AxisError("`map` of no groups.").at(user_line())
         if all(parts.name in out._axes.place for out in outs):
@@ -105,17 +107,39 @@ class GroupBy(GroupArithmetic):
         """Cumulative products within each group."""
         return self._along("cumprod", names, skipna=skipna)
 
-    def shift(self, by: int = 1, *, fill_value: Any = None) -> Any:
-        """Shift elements by a number of places within each group."""
-        return self.map(lambda group: group.shift({self._parts.name: by}, fill_value=fill_value))
+    def shift(self, by: Any = None, *, fill_value: Any = None, **more: int) -> Any:
+        """Shift elements within each group: `shift(1)`, `shift(time=1)`."""
+        if by is None and not more:
+            by = 1
+        given = {self._parts.name: by} if isinstance(by, (int, np.integer)) else by
+        self._whole()
+        return self.map(lambda group: group.shift(given, fill_value=fill_value, **more))
+
+    def ffill(self, name: Any = None, limit: int | None = None) -> Any:
+        """Replace nans by the last element before them in the group."""
+        self._whole()
+        return self.map(lambda group: group.ffill(name or self._parts.name, limit))
+
+    def bfill(self, name: Any = None, limit: int | None = None) -> Any:
+        """Replace nans by the next element in the group."""
+        self._whole()
+        return self.map(lambda group: group.bfill(name or self._parts.name, limit))
+
+    def assign_coords(self, coords: Any = None, /, **more: Any) -> Any:
+        """Return the array with these coordinates."""
+        return self._array.assign_coords(coords, **more)
 
     def _along(self, what: str, names: Any, **options: Any) -> Any:
         name = self._parts.name if names is None else names
+        self._whole()
+        return self.map(lambda group: getattr(group, what)(name, **options))
+
+    def _whole(self) -> None:
+        """**Raises** `CoordinateError` where a place is in no group."""
         if (self._parts.codes < 0).any():
             raise CoordinateError(
                 f"Some places along {self._parts.name!r} are in no group.", "Leave them out first."
             ).at(user_line())
-        return self.map(lambda group: getattr(group, what)(name, **options))
 
     def _keys_of_places(self) -> list[tuple[str, np.ndarray, Coordinate, str]]:
         parts = self._parts

@@ -87,7 +87,11 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
         ).at(user_line())
     at = from_first(known, labels.values)
     slack = labels.rounding * np.abs(labels.values) if labels.rounding else 0.0
-    out = _at(source, name, grid, bare(at, layout), slack, options)
+    shares = _shares(name, grid, at, slack, options)
+    out = _at(source, name, shares, layout, options)
+    own = {n: c for n, c in a._axes.beside.items() if name in c.dims}
+    moved = {n: _beside_at(c, name, shares, layout, options) for n, c in own.items()}
+    out = bare(out.array, out._axes.with_beside(**moved))
     new = Coordinate(exact(leaf), tree if tree is not None else known.tree)
     if layout.dims == (name,):
         return bare(out.array, out._axes.with_coord(name, new))
@@ -133,10 +137,22 @@ def _layout(name: str, value: Any) -> tuple[Axes, Any]:
     return axes((name,) if ndim else ()), value
 
 
-def _at(source: Any, name: str, grid: _Grid, at: Any, slack: Any, options: Options) -> Any:
-    """At known places."""
+class _Shares(NamedTuple):
+    """What elements along a name known places are made of.
+
+    **Attributes**: the place before and the place after each, by their position in the grid, and
+    the share of the latter; or a matrix, of a spline; and what lies beyond the coordinates.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    share: np.ndarray
+    matrix: np.ndarray | None
+    beyond: np.ndarray
+
+
+def _shares(name: str, grid: _Grid, x: np.ndarray, slack: Any, options: Options) -> _Shares:
     points, places, period = grid
-    x, layout = at.array, at._axes
     if period is not None:
         x = points[1] + (x - points[1]) % period
     inside = (x >= points[0] - slack) & (x <= points[-1] + slack)
@@ -144,22 +160,76 @@ def _at(source: Any, name: str, grid: _Grid, at: Any, slack: Any, options: Optio
     clipped = x if extrapolate else np.clip(x, points[0], points[-1])
     unknown = np.isnan(x)
     clipped = np.where(unknown, points[0], clipped)
+    matrix = None
     if options.method in _DEGREES:
-        out = _spline(source, name, grid, bare(clipped, layout), _DEGREES[options.method])
-    else:
-        low = np.clip(np.searchsorted(points, clipped, side="right") - 1, 0, len(points) - 2)
-        share = (clipped - points[low]) / (points[low + 1] - points[low])
-        if options.method == "nearest":
-            share = np.where(share > 0.5, 1.0, 0.0)
-        if np.isin(share, (0.0, 1.0)).all():
-            out = source.isel({name: bare(places[np.where(share == 1.0, low + 1, low)], layout)})
-        else:
-            before = source.isel({name: bare(places[low], layout)})
-            after = source.isel({name: bare(places[low + 1], layout)})
-            weights = jnp.asarray(share, jnp.finfo(source.dtype).dtype)
-            out = mixed(before, after, bare(weights, layout.plain))
+        matrix = _spline(name, grid, clipped, _DEGREES[options.method])
+    low = np.clip(np.searchsorted(points, clipped, side="right") - 1, 0, len(points) - 2)
+    share = (clipped - points[low]) / (points[low + 1] - points[low])
+    if options.method == "nearest":
+        share = np.where(share > 0.5, 1.0, 0.0)
     beyond = unknown | (~inside if not extrapolate else False)
+    return _Shares(places[low], places[low + 1], share, matrix, beyond)
+
+
+def _at(source: Any, name: str, shares: _Shares, layout: Axes, options: Options) -> Any:
+    """At known places."""
+    low, high, share, matrix, beyond = shares
+    if matrix is not None:
+        out = _product(source, name, matrix, bare(share, layout))
+    elif np.isin(share, (0.0, 1.0)).all():
+        out = source.isel({name: bare(np.where(share == 1.0, high, low), layout)})
+    else:
+        before, after = (source.isel({name: bare(at, layout)}) for at in (low, high))
+        weights = jnp.asarray(share, jnp.finfo(source.dtype).dtype)
+        out = mixed(before, after, bare(weights, layout.plain))
     return _filled(out, bare(beyond, layout.plain), options.fill) if beyond.any() else out
+
+
+def _beside_at(
+    own: Beside, name: str, shares: _Shares, layout: Axes, options: Options
+) -> Beside | None:
+    """A coordinate along the name and perhaps others at known places, on the host.
+
+    Numbers and dates are interpolated as the elements are, in double precision. Of others that at
+    the nearest place is taken, for a list of places, as in xarray.
+    """
+    low, high, share, matrix, beyond = shares
+    known, axis = own.held.values, own.dims.index(name)
+    if None in layout.dims or set(layout.dims) & (set(own.dims) - {name}):
+        return None
+    values = np.moveaxis(known, axis, 0)
+    if known.dtype.kind in "iufcmM":
+        out = _between(values, shares)
+        if beyond.any():
+            fill = np.nan if isinstance(options.fill, str) else options.fill
+            out[beyond] = np.array("NaT", known.dtype) if known.dtype.kind in "mM" else fill
+    elif layout.dims == (name,) and not np.isnan(share).any():
+        out = values[np.where(share >= 0.5, high, low)]
+    else:
+        return None
+    made = np.moveaxis(out, range(share.ndim), range(axis, axis + share.ndim))
+    dims: Any = (*own.dims[:axis], *layout.dims, *own.dims[axis + 1 :])
+    return Beside(dims, Coordinate(made, own.held.tree))
+
+
+def _between(values: np.ndarray, shares: _Shares) -> np.ndarray:
+    """Between the first axis' entries, as `mixed` has it."""
+    low, high, share, matrix, _ = shares
+    if values.dtype.kind in "mM":
+        first = values[np.isfinite(values)].min(initial=values.ravel()[0])
+        apart = (values - first).astype(np.float64)
+        apart[np.isnat(values)] = np.nan
+        out = _between(apart, shares)
+        ticks = np.round(np.where(np.isnan(out), 0, out)).astype(np.int64)
+        found = first + ticks.astype(f"m8[{np.datetime_data(values.dtype)[0]}]")
+        return np.where(np.isnan(out), np.array("NaT", values.dtype), found)
+    if matrix is not None:
+        out = np.tensordot(matrix, values, axes=(1, 0))
+        return out.reshape(share.shape + values.shape[1:])
+    share = share.reshape(share.shape + (1,) * (values.ndim - 1))
+    before, after = values[low], values[high]
+    out = before * (1 - share) + after * share
+    return np.where(share == 0, before, np.where(share == 1, after, out))
 
 
 def _filled(out: Any, beyond: Any, fill: Any) -> Any:
@@ -173,8 +243,8 @@ def _filled(out: Any, beyond: Any, fill: Any) -> Any:
     return bare(with_leaf(out, fill_in), out._axes)
 
 
-def _spline(source: Any, name: str, grid: _Grid, at: Any, degree: int) -> Any:
-    """By a spline through all points: a matrix, as its values are linear in those of the array."""
+def _spline(name: str, grid: _Grid, x: np.ndarray, degree: int) -> np.ndarray:
+    """A spline through all points as a matrix: its values are linear in those of the array."""
     n = len(grid.points)
     if n <= degree:
         raise CoordinateError(
@@ -184,15 +254,18 @@ def _spline(source: Any, name: str, grid: _Grid, at: Any, degree: int) -> Any:
     from scipy.interpolate import make_interp_spline  # which JAX needs; 0.1 s to import
 
     spline = make_interp_spline(grid.points, np.eye(n), k=degree)
-    x = at.array
-    weights = np.zeros((np.size(x), source.sizes[name]))
+    weights = np.zeros((np.size(x), int(grid.places.max()) + 1))
     np.add.at(weights.T, grid.places, spline(np.ravel(x)).T)
+    return weights
+
+
+def _product(source: Any, name: str, weights: np.ndarray, at: Any) -> Any:
     axis = source._axes.place[name]
 
     def product(values: Any) -> Any:
         matrix = jnp.asarray(weights, values.dtype)
         out = jnp.tensordot(matrix, values, axes=(1, axis))
-        return out.reshape(x.shape + out.shape[1:])
+        return out.reshape(at.shape + out.shape[1:])
 
     rest = [d for i, d in enumerate(source.dims) if i != axis]
     made = with_leaf(source, product)

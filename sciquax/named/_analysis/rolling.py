@@ -1,12 +1,11 @@
 """Windows along names: rolling means and their kind.
 
-Sums, means and extremes are XLA's windowed reductions; medians along one name are found by ranks;
-others are made of the windows themselves, a block of them at a time.
+Medians along one name are found by ranks, those along several names from the windows themselves, a
+block of them at a time; other reductions combine windows of half the size.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Generic
 
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from .._by_name.call_jax import apply
 from .._by_name.shapes import _pairs
 from .._labels.distances import inexact, with_leaf
 from .order_in_windows import median
+from .sliding import counted, sliding, whole
 
 _BLOCK = 2**22  # elements of windows at a time
 
@@ -150,132 +150,95 @@ class Rolling(Generic[N]):
             out = bare(with_leaf(out, lambda x, mask=mask: jnp.where(mask, x, jnp.nan)), out._axes)
         return bare(out.array, a._axes.plain)
 
-    def _reduced(self, kind: Callable[..., Any], of_windows: Callable[[Any, Any], Any]) -> N:
-        """`of_windows(values, count)`, where there are enough elements that are no nan.
-
-        **Arguments**: JAX's function, which says what the result's unit is; and what makes the
-        results of the numbers and of the number of elements, or None where all windows count whole.
-        """
+    def _reduced(
+        self, kind: str, of_windows: Callable[[Any], Any] | None = None, **options: Any
+    ) -> N:
+        """JAX's function of this name for each window, where there are enough elements."""
         a: Any = inexact(self._array)
         leaves, tree = taken_apart(a.array)
         if len(leaves) != 1 or leaves[0].shape != a.shape:
             raise AxisError(f"`rolling` cannot take a {type(a.array).__name__} in windows.").at(
                 user_line()
             )
-        x, whole = jnp.asarray(leaves[0]), math.prod(self._windows.values())
-        if is_value(a.array):
-            example = jtu.tree_unflatten(tree, [jnp.ones((whole,), x.dtype)])
-            tree = taken_apart(apply(kind, example))[1]
-        if self._least is None:
-            known = np.ones(a.shape, bool)
-            for name in self._windows:
-                i, inside = a._axes.place[name], np.zeros(a.sizes[name], bool)
-                inside[self._kept(name)] = True
-                known &= inside.reshape([-1 if k == i else 1 for k in range(a.ndim)])
-            out = jnp.where(known, of_windows(x, None), jnp.nan)
+        x = jnp.asarray(leaves[0])
+        if is_value(a.array) and kind not in ("argmax", "argmin"):
+            shape = (math.prod(self._windows.values()),)
+            example = jtu.tree_unflatten(tree, [jnp.ones(shape, x.dtype)])
+            tree = taken_apart(apply(getattr(jnp, kind), example))[1]
+        if of_windows is None:
+            out = sliding(x, kind, self._places(), self._least, **options)
         else:
-            count = self._slid(_valid(x).astype(x.dtype), 0, lax.add)
-            out = jnp.where(count >= self._least, of_windows(x, count), jnp.nan)
-        made: Any = bare(jtu.tree_unflatten(tree, [out]), a._axes.plain)
+            enough = whole(x.shape, self._places())
+            if self._least is not None:
+                enough = counted(_valid(x), self._places()) >= self._least
+            out = jnp.where(enough, of_windows(x), jnp.nan)
+        if kind in ("argmax", "argmin"):
+            return self._made(out)
+        return self._made(jtu.tree_unflatten(tree, [out]))
+
+    def _made(self, out: Any) -> N:
+        made: Any = bare(out, self._array._axes.plain)
         return made.isel({n: self._kept(n) for n in self._windows}) if self._valid else made
 
-    def _places(self) -> list[tuple[int, int, int]]:
+    def _places(self) -> tuple[tuple[int, int, int], ...]:
         """The axis, the size and the places before its own of each window."""
         place = self._array._axes.place
-        return [(place[n], size, self._before(n)) for n, size in self._windows.items()]
-
-    def _slid(self, x: Any, start: Any, combine: Any) -> Any:
-        """XLA's reduction of each place's window, in which `start` stands beyond the array."""
-        sizes, padding = [1] * x.ndim, [(0, 0)] * x.ndim
-        for i, size, before in self._places():
-            sizes[i], padding[i] = size, (before, size - 1 - before)
-        first = np.asarray(start, x.dtype)
-        return lax.reduce_window(x, first, combine, sizes, (1,) * x.ndim, padding)
-
-    def _total(self, x: Any, count: Any) -> Any:
-        return self._slid(x if count is None else jnp.where(_valid(x), x, 0), 0, lax.add)
-
-    def _mean(self, x: Any, count: Any) -> Any:
-        whole = math.prod(self._windows.values())
-        return self._total(x, count) / (whole if count is None else jnp.maximum(count, 1))
-
-    def _extreme(self, kind: Callable[..., Any], start: float, combine: Any) -> N:
-        def extreme(x: Any, count: Any) -> Any:
-            x = x if count is None else jnp.where(_valid(x), x, start)
-            return self._slid(x, start, combine)
-
-        return self._reduced(kind, extreme)
-
-    def _each(
-        self, kind: Callable[..., Any], without_nans: Callable[..., Any], **options: Any
-    ) -> N:
-        def each(x: Any, count: Any) -> Any:
-            function = partial(kind if count is None else without_nans, **options)
-            return _over_windows(x, self._places(), lambda w, over: function(w, axis=over))
-
-        return self._reduced(kind, each)
+        return tuple((place[n], size, self._before(n)) for n, size in self._windows.items())
 
     def mean(self) -> N:
-        return self._reduced(jnp.mean, self._mean)
+        return self._reduced("mean")
 
     def sum(self) -> N:
-        return self._reduced(jnp.sum, self._total)
+        return self._reduced("sum")
 
     def count(self) -> N:
         """The number of elements in each window that are not nan, as floating point.
 
         As of other reductions it is nan where there are fewer than `min_periods`.
         """
-        known = _valid(taken_apart(self._array.array)[0][0]).astype(jnp.result_type(float))
-        counted: Any = Rolling.__new__(Rolling)
-        counted.__dict__.update(self.__dict__, _array=bare(known, self._array._axes.plain))
+        known = _valid(taken_apart(self._array.array)[0][0])
         least = math.prod(self._windows.values()) if self._least is None else self._least
-        total = counted._slid(known, 0, lax.add)
-        made: Any = bare(jnp.where(total >= least, total, jnp.nan), counted._array._axes)
-        return made.isel({n: self._kept(n) for n in self._windows}) if self._valid else made
+        total = counted(known, self._places())
+        return self._made(jnp.where(total >= least, total.astype(jnp.result_type(float)), jnp.nan))
 
     def max(self) -> N:
-        return self._extreme(jnp.max, -np.inf, lax.max)
+        return self._reduced("max")
 
     def min(self) -> N:
-        return self._extreme(jnp.min, np.inf, lax.min)
+        return self._reduced("min")
 
     def prod(self) -> N:
-        return self._each(jnp.prod, jnp.nanprod)
+        return self._reduced("prod")
 
     def median(self) -> N:
-        (axis, size, before), *more = self._places()
+        (axis, size, before), *more = places = self._places()
+        skip = self._least is not None
         if more:
-            return self._each(jnp.median, jnp.nanmedian)
-        return self._reduced(
-            jnp.median, lambda x, count: median(x, axis, size, before, count is not None)
-        )
+            function = jnp.nanmedian if skip else jnp.median
+            return self._reduced(
+                "median",
+                lambda x: _over_windows(x, places, lambda w, over: function(w, axis=over)),
+            )
+        return self._reduced("median", lambda x: median(x, axis, size, before, skip))
 
     def argmax(self) -> N:
         """The place within each window of its largest element, as floating point."""
-        return self._each(*self._placed(jnp.argmax, jnp.nanargmax))
+        return self._placed("argmax")
 
     def argmin(self) -> N:
         """The place within each window of its smallest element, as floating point."""
-        return self._each(*self._placed(jnp.argmin, jnp.nanargmin))
+        return self._placed("argmin")
 
-    def _placed(self, *functions: Callable[..., Any]) -> list[Callable[..., Any]]:
+    def _placed(self, kind: str) -> N:
         if len(self._windows) > 1:
             raise AxisError("The places within windows are along one name.").at(user_line())
-        return [partial(_place_in_window, function) for function in functions]
+        return self._reduced(kind)
 
     def std(self, ddof: int = 0) -> N:
-        return self._each(jnp.std, jnp.nanstd, ddof=ddof)
+        return self._reduced("std", ddof=ddof)
 
     def var(self, ddof: int = 0) -> N:
-        return self._each(jnp.var, jnp.nanvar, ddof=ddof)
-
-
-def _place_in_window(function: Callable[..., Any], w: Any, axis: tuple[int, ...] = (0,)) -> Any:
-    place = function(w, axis=axis[0]).astype(jnp.result_type(float))
-    if function in (jnp.nanargmax, jnp.nanargmin):
-        return place
-    return jnp.where(~_valid(w).all(axis[0]), jnp.nan, place)
+        return self._reduced("var", ddof=ddof)
 
 
 def _filled(a: Any, name: str, widths: tuple[int, int], value: Any) -> Any:

@@ -105,12 +105,13 @@ class NamedBase(_Base):
 
         Comparing them with numbers, which count in their unit, with dates or strings gives a mask
         that is known when a program is traced. A coordinate that is no axis' own comes with its
-        axes. **Raises** `AxisError` if there are none.
+        axes. Other coordinates along these axes come with either. **Raises** `AxisError` if there
+        are none.
         """
         own = self._axes.beside.get(name) if isinstance(name, str) else None
         if own is not None:
             along = {n: c for n, c in self._axes.coords.items() if n in own.dims}
-            return bare(own.held.value(), axes(own.dims, along))
+            return bare(own.held.value(), axes(own.dims, along, beside=self._axes.beside))
         place = self._axes.position("coord", name, self)
         name = self._axes.dims[place]
         found = self._axes.coords.get(name)
@@ -119,7 +120,7 @@ class NamedBase(_Base):
                 f"{name!r} has no coordinates.",
                 f"Give them with `.assign_coords({name}=values)`.",
             ).at(user_line())
-        return bare(found.value(), axes((name,), {name: found}))
+        return bare(found.value(), axes((name,), {name: found}, beside=self._axes.beside))
 
     def assign_coords(self, coords: Mapping[Any, Any] | None = None, /, **more: Any) -> Any:
         """Assign coordinates: one known array per name. None removes a coordinate.
