@@ -34,8 +34,8 @@ class Constructors(griffe.Extension):
 
 
 def give_one(described: griffe.Class) -> None:
-    module = importlib.import_module(described.parent.canonical_path)
-    here = getattr(module, described.name, None)
+    folder, _, name = described.canonical_path.rpartition(".")
+    here = getattr(importlib.import_module(folder), name, None)
     if not isinstance(here, type) or here.__init__ is object.__init__:
         return
     try:

@@ -167,13 +167,13 @@ class OutsideQuaxifyError(RuleError):
     """A JAX function received a value outside of `quaxify`."""
 
 
-def wanted(what: str, x: Any, kinds: Any, text: str) -> Any:
+def wanted(op: str, x: Any, kinds: Any, text: str) -> Any:
     """An argument, if it is of these types. **Raises** `RuleError`.
 
     **Arguments**: the name of the function; the argument; the types; how to describe them.
     """
     if not isinstance(x, kinds):
-        raise RuleError(f"`{what}` takes {text}, not {quoted(x)}.").at(user_line())
+        raise RuleError(f"`{op}` takes {text}, not {quoted(x)}.").at(user_line())
     return x
 
 

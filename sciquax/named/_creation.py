@@ -49,8 +49,8 @@ def full(sizes: Any, fill_value: Any, dtype: Any = None) -> NamedArray:
     return bare(jnp.full(tuple(known.values()), given, dtype), axes(tuple(known)))
 
 
-def _filled(what: str, sizes: Any, make: Any) -> NamedArray:
-    known = sizes_of(what, sizes)
+def _filled(op: str, sizes: Any, make: Any) -> NamedArray:
+    known = sizes_of(op, sizes)
     return bare(make(tuple(known.values())), axes(tuple(known)))
 
 

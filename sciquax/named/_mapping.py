@@ -106,14 +106,14 @@ def cmap(function: Callable[..., Any]) -> Callable[..., Any]:
     return mapped
 
 
-def _common(what: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, Coordinate]]:
+def _common(op: str, arrays: list[NamedArray]) -> tuple[list[str], dict[str, Coordinate]]:
     """All names in order of first appearance, their sizes checked, and their coordinates."""
     sizes: dict[str, int] = {}
     for a in arrays:
         for name, size in a.sizes.items():
             if sizes.setdefault(name, size) != size:
-                raise size_mismatch(what, name, [sizes[name], size]).at(user_line())
-    return list(sizes), meet(what, *[a._axes.coords for a in arrays])
+                raise size_mismatch(op, name, [sizes[name], size]).at(user_line())
+    return list(sizes), meet(op, *[a._axes.coords for a in arrays])
 
 
 def named_vmap(function: Callable[..., Any], over: Any) -> Callable[..., Any]:

@@ -148,10 +148,10 @@ class NamedArray(  # pyright: ignore[reportIncompatibleMethodOverride]  # by nam
             "Use a function of `sciquax.named` or a method, or `.array` of each operand.",
         ).at(user_line())
 
-    def _scalar(self, what: str) -> Any:
+    def _scalar(self, op: str) -> Any:
         if self.size != 1 or self.ndim > 0:
             raise PositionalError(
-                f"`{what}` takes one number, and this array has the dims {show_dims(self.dims)}.",
+                f"`{op}` takes one number, and this array has the dims {show_dims(self.dims)}.",
                 "Reduce or select by name first.",
             ).at(user_line())
         return self.array

@@ -33,27 +33,27 @@ class _Shift(Protocol):
     def __call__(self, a: Any, names: Any) -> NamedArray: ...
 
 
-def _transform(what: str) -> _Transform:
-    function = getattr(jnp.fft, what)
+def _transform(op: str) -> _Transform:
+    function = getattr(jnp.fft, op)
 
     def transform(
         a: Any, name: Any, into: Any = None, n: int | None = None, norm: str | None = None
     ) -> NamedArray:
-        a = as_named(a, what)
-        i = a._axes.position(what, name, a)
+        a = as_named(a, op)
+        i = a._axes.position(op, name, a)
         out = apply(function, a.array, n=n, axis=i, norm=norm)
         made = bare(out, a._axes.without(a.dims[i]))
         if into is None:
             return made
         made = made.rename({a.dims[i]: into})
-        frequencies = frequencies_of(what, a, i, n)
+        frequencies = frequencies_of(op, a, i, n)
         if frequencies is None:
             return made
         return bare(made.array, made._axes.with_coord(name_of(into), frequencies))
 
-    transform.__name__ = transform.__qualname__ = what
+    transform.__name__ = transform.__qualname__ = op
     transform.__doc__ = (
-        f"`jnp.fft.{what}` along a name, which becomes `into` if that is given.\n\n"
+        f"`jnp.fft.{op}` along a name, which becomes `into` if that is given.\n\n"
         "Of evenly spaced coordinates, `fft` and `rfft` give the axis `into` its frequencies. "
         "`n` is the transform's length, `norm` its normalisation, as in JAX."
     )
@@ -68,17 +68,17 @@ hfft: _Transform = _transform("hfft")
 ihfft: _Transform = _transform("ihfft")
 
 
-def _transform_several(what: str) -> _TransformSeveral:
-    function = getattr(jnp.fft, what)
+def _transform_several(op: str) -> _TransformSeveral:
+    function = getattr(jnp.fft, op)
 
     def transform(a: Any, names: Any, norm: str | None = None) -> NamedArray:
-        a = as_named(a, what)
-        positions = a._axes.positions(what, names, a)
+        a = as_named(a, op)
+        positions = a._axes.positions(op, names, a)
         out = apply(function, a.array, axes=positions, norm=norm)
         return bare(out, a._axes.without(*[a.dims[i] for i in positions]))
 
-    transform.__name__ = transform.__qualname__ = what
-    transform.__doc__ = f"`jnp.fft.{what}` along several names; `norm` as in JAX."
+    transform.__name__ = transform.__qualname__ = op
+    transform.__doc__ = f"`jnp.fft.{op}` along several names; `norm` as in JAX."
     return transform
 
 
@@ -88,17 +88,17 @@ rfftn: _TransformSeveral = _transform_several("rfftn")
 irfftn: _TransformSeveral = _transform_several("irfftn")
 
 
-def _shift(what: str) -> _Shift:
-    function = getattr(jnp.fft, what)
+def _shift(op: str) -> _Shift:
+    function = getattr(jnp.fft, op)
 
     def shift(a: Any, names: Any) -> NamedArray:
-        a = as_named(a, what)
-        positions = a._axes.positions(what, names, a)
+        a = as_named(a, op)
+        positions = a._axes.positions(op, names, a)
         out = apply(function, a.array, axes=positions)
         return bare(out, a._axes.without(*[a.dims[i] for i in positions]))
 
-    shift.__name__ = shift.__qualname__ = what
-    shift.__doc__ = f"`jnp.fft.{what}` along a name or several."
+    shift.__name__ = shift.__qualname__ = op
+    shift.__doc__ = f"`jnp.fft.{op}` along a name or several."
     return shift
 
 

@@ -22,13 +22,13 @@ from ._labels.distances import inexact
 from ._named_array import NamedArray
 
 
-def _matrix(what: str, a: Any, row: Any, column: Any, square: bool) -> NamedArray:
+def _matrix(op: str, a: Any, row: Any, column: Any, square: bool) -> NamedArray:
     """`a` with its row and column axes last."""
-    (a,) = _operands(what, [a])
-    places = a._axes.positions(what, (row, column), a)
+    (a,) = _operands(op, [a])
+    places = a._axes.positions(op, (row, column), a)
     if square and a.shape[places[0]] != a.shape[places[1]]:
         raise AxisSizeError(
-            f"`{what}` needs a square matrix, and {name_of(row)!r} has size "
+            f"`{op}` needs a square matrix, and {name_of(row)!r} has size "
             f"{a.shape[places[0]]}, {name_of(column)!r} {a.shape[places[1]]}."
         ).at(user_line())
     rest = tuple(i for i in range(a.ndim) if i not in places)

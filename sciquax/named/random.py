@@ -18,23 +18,23 @@ from ._by_name.call_jax import apply
 from ._named_array import NamedArray
 
 
-def _parameter(what: str, value: Any, sizes: dict[str, int]) -> Any:
+def _parameter(op: str, value: Any, sizes: dict[str, int]) -> Any:
     """A parameter's array, with the axes of the result."""
     if not isinstance(value, NamedArray):
-        return as_named(value, what).array
+        return as_named(value, op).array
     for name in value.dims:
         if name not in sizes:
             raise AxisError(
-                f"`{what}` got a parameter with the dims {show_dims(value.dims)} for the sizes "
+                f"`{op}` got a parameter with the dims {show_dims(value.dims)} for the sizes "
                 f"{sizes}.",
                 "Parameters have no other names than the result.",
             ).at(user_line())
     return value.broadcast_to(sizes).array
 
 
-def _labels(what: str, parameters: list[Any]) -> dict[str, Any]:
+def _labels(op: str, parameters: list[Any]) -> dict[str, Any]:
     """The coordinates that the parameters give the result."""
-    return meet(what, *[p._axes.coords for p in parameters if isinstance(p, NamedArray)])
+    return meet(op, *[p._axes.coords for p in parameters if isinstance(p, NamedArray)])
 
 
 @runtime_checkable
@@ -65,13 +65,13 @@ def _sampler(name: str, parameters: tuple[str, ...], has_dtype: bool = True) -> 
 
 
 def _split_sizes(
-    what: str, parameters: tuple[str, ...], args: tuple, kwargs: dict[str, Any]
+    op: str, parameters: tuple[str, ...], args: tuple, kwargs: dict[str, Any]
 ) -> tuple[dict[str, int], tuple]:
     if "sizes" in kwargs:
-        return sizes_of(what, kwargs.pop("sizes")), args
+        return sizes_of(op, kwargs.pop("sizes")), args
     if not args:
-        raise TypeError(f"`{what}` needs the sizes of the result, such as {{'x': 3}}.")
-    return sizes_of(what, args[0]), args[1:]
+        raise TypeError(f"`{op}` needs the sizes of the result, such as {{'x': 3}}.")
+    return sizes_of(op, args[0]), args[1:]
 
 
 def normal(key: Any, sizes: Any, loc: Any = None, scale: Any = None, dtype: Any = float) -> Any:

@@ -122,7 +122,7 @@ def minding(a: Type | None, b: Type) -> list[Any]:
 
 
 def check_number(
-    number: Any, beside: Sequence[Any], what: str, made_of: Literals | None = None
+    number: Any, beside: Sequence[Any], op: str, made_of: Literals | None = None
 ) -> None:
     """Ask the values that might stand in the place of a stated number whether they accept it.
 
@@ -130,7 +130,7 @@ def check_number(
     """
     for example in beside if number is not None else ():
         try:
-            example.check_number(number, what)
+            example.check_number(number, op)
         except LocatedError:
             if made_of is None or not are_trusted(made_of, example):
                 raise

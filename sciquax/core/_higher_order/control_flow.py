@@ -96,7 +96,7 @@ _MAX_ROUNDS = 8
 def _settle(
     step: Callable[[list[Type], Sequence[Type]], Staged],
     carry: list[Type],
-    what: str,
+    op: str,
     names: Sequence[str | None],
     starts: Sequence[Source | None],
     sources: Sequence[Source | None],
@@ -143,13 +143,13 @@ def _settle(
         joined = []
         for i, (a, b) in enumerate(zip(carry, staged.outs[:n], strict=True)):
             if (known := sources[i]) is not None and (found := minding(a, b)):
-                check_number(known.ask(whole, False), found, what, literals[i])
+                check_number(known.ask(whole, False), found, op, literals[i])
             try:
                 joined.append(_join(a, b, (literals[i], staged.literals[i])))
             except Unsettled as unsettled:
                 before, after = describe_types(a, b)
                 raise unsettled.make(
-                    f"The `{what}` carry changed structure: {_called(names[i], i)} goes in as "
+                    f"The `{op}` carry changed structure: {_called(names[i], i)} goes in as "
                     f"{before} and comes out of the body as {after}, which have no common type.",
                     remedy="Start the loop with the type that its body returns, or convert in the "
                     "body. A loop cannot carry a value whose type grows in every step.",
@@ -168,7 +168,7 @@ def _settle(
         staged = run(carry)
     i = next(i for i in range(n) if rounds[-1][i] != rounds[-2][i])
     raise CarryError(
-        f"The `{what}` carry changed structure at every step: {_called(names[i], i)} became "
+        f"The `{op}` carry changed structure at every step: {_called(names[i], i)} became "
         f"{', '.join(describe_type(types[i]) for types in rounds[:4])}, ....",
         "Write the loop in Python if it is short, or carry something whose type does not grow.",
     )

@@ -48,7 +48,7 @@ def _element(t: Type) -> Type:
 
 
 def _combine(
-    params: dict[str, Any], starts: Sequence[Any], items: Sequence[Any], what: str
+    params: dict[str, Any], starts: Sequence[Any], items: Sequence[Any], op: str
 ) -> tuple[list[Type], Callable]:
     """The accumulator's element types, and the function on leaves that combines two elements."""
     body = params["jaxpr"]
@@ -58,17 +58,17 @@ def _combine(
         body = trace_to_jaxpr(lambda *args: jaxprs.eval_jaxpr(jaxpr, consts, *args), scalars)
     for a, b in zip(starts, items, strict=True):
         if found := minding(type_of(a), type_of(b)):
-            check_number(stated_number(a, whole), found, what, literal_numbers(a))
+            check_number(stated_number(a, whole), found, op, literal_numbers(a))
     acc = [
-        _join(type_of(a), _element(type_of(b)), what, (literal_numbers(a), ()))
+        _join(type_of(a), _element(type_of(b)), op, (literal_numbers(a), ()))
         for a, b in zip(starts, items, strict=True)
     ]
     staged = restage(body, [*acc, *acc])
-    acc = [_join(a, b, what) for a, b in zip(acc, staged.outs, strict=True)]
+    acc = [_join(a, b, op) for a, b in zip(acc, staged.outs, strict=True)]
     staged = restage(body, [*acc, *acc], acc)
     if list(staged.outs) != acc:
         raise CarryError(
-            f"The function of a `{what}` changes the type of what it accumulates at every step: "
+            f"The function of a `{op}` changes the type of what it accumulates at every step: "
             + ", ".join(map(describe_type, staged.outs))
             + ".",
             "A product of quantities over an axis has no unit that an accumulator could carry.",
@@ -81,12 +81,12 @@ def _combine(
     return acc, combine
 
 
-def _join(a: Type, b: Type, what: str, literals: Sequence[Literals] = ((), ())) -> Type:
+def _join(a: Type, b: Type, op: str, literals: Sequence[Literals] = ((), ())) -> Type:
     try:
         return join_types(a, b, literals)
     except Unsettled as unsettled:
         raise unsettled.make(
-            f"The function of a `{what}` takes {describe_type(a)} and {describe_type(b)}, which "
+            f"The function of a `{op}` takes {describe_type(a)} and {describe_type(b)}, which "
             "have no common type.",
             remedy="Start from the kind of value that is reduced, and return it.",
         ) from None

@@ -112,8 +112,8 @@ class ArrayMethods(Operators):
         call = CALLER.compiled if function in _COMPILED else CALLER.call
         return call(function, (self, *args), kwargs)
 
-    def _update(self, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return CALLER.call(indexed_update, (self, index, what, args, kwargs), {})
+    def _update(self, index: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return CALLER.call(indexed_update, (self, index, op, args, kwargs), {})
 
     # -- array methods ----------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ from typing import Any, Generic, TypeVar
 A = TypeVar("A")
 
 
-def indexed_update(x: Any, index: Any, what: str, args: Any, kwargs: Any) -> Any:
+def indexed_update(x: Any, index: Any, op: str, args: Any, kwargs: Any) -> Any:
     """`x.at[index].what(*args, **kwargs)`, as a function."""
-    return getattr(x.at[index], what)(*args, **kwargs)
+    return getattr(x.at[index], op)(*args, **kwargs)
 
 
 class At(Generic[A]):
@@ -31,9 +31,9 @@ class IndexedUpdate(Generic[A]):
     def __init__(self, value: A, index: Any):
         self._value, self._index = value, index
 
-    def _update(self, what: str, *args: Any, **kwargs: Any) -> Any:
+    def _update(self, op: str, *args: Any, **kwargs: Any) -> Any:
         value: Any = self._value
-        return value._update(self._index, what, args, kwargs)
+        return value._update(self._index, op, args, kwargs)
 
     def set(self, values: Any, **kwargs: Any) -> A:
         return self._update("set", values, **kwargs)

@@ -131,7 +131,7 @@ class Value(Display, eqx.Module, metaclass=ValueMeta):
         """Whether `check_number` would refuse any, of an example of a value."""
         return False
 
-    def check_number(self, number: Any, what: str) -> None:
+    def check_number(self, number: Any, op: str) -> None:
         """Refuse a number that the program states where this might stand as well.
 
         Asked of an example of what a branch, or a loop's body, gives. **Arguments**: what another

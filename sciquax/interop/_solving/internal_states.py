@@ -31,7 +31,7 @@ def settled(state: Any, following: Callable[[Any], Any]) -> Any:
     return tree.unflatten(leaves)
 
 
-def as_before(new: Any, old: Any, method: Callable[..., Any], what: str) -> Any:
+def as_before(new: Any, old: Any, method: Callable[..., Any], op: str) -> Any:
     """An internal state with its leaves in the units that they had before.
 
     **Raises** `DimensionalityError` where one measures something else now.
@@ -48,7 +48,7 @@ def as_before(new: Any, old: Any, method: Callable[..., Any], what: str) -> Any:
 
         def complain(x: Any) -> LocatedError:
             error = DimensionalityError(
-                f"{what} returned {how_given(x)} in its internal state, which was in '{unit}'.",
+                f"{op} returned {how_given(x)} in its internal state, which was in '{unit}'.",
                 own_unit(x).pint,
                 unit.pint,
                 "A state keeps what it measures from step to step, and so must what `init` gives.",

@@ -57,8 +57,8 @@ def differentiate(a: Any, name: Any, edge_order: int, unit: str | None) -> Any:
     return bare(out.array, a._axes.plain)
 
 
-def _areas(a: Any, what: str, name: Any, unit: str | None) -> tuple[str, Any]:
-    n, known = coordinate_along(a, what, name, 0)
+def _areas(a: Any, op: str, name: Any, unit: str | None) -> tuple[str, Any]:
+    n, known = coordinate_along(a, op, name, 0)
     y = inexact(a.drop_coords(n))
     pairs = (y.isel({n: slice(None, -1)}) + y.isel({n: slice(1, None)})) / 2
     return n, pairs * _steps(y, known, n, np.diff(from_first(known)), unit)

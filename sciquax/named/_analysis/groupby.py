@@ -129,10 +129,10 @@ class GroupBy(GroupArithmetic):
         """Return the array with these coordinates."""
         return self._array.assign_coords(coords, **more)
 
-    def _along(self, what: str, names: Any, **options: Any) -> Any:
+    def _along(self, op: str, names: Any, **options: Any) -> Any:
         name = self._parts.name if names is None else names
         self._whole()
-        return self.map(lambda group: getattr(group, what)(name, **options))
+        return self.map(lambda group: getattr(group, op)(name, **options))
 
     def _whole(self) -> None:
         """**Raises** `CoordinateError` where a place is in no group."""
@@ -157,13 +157,13 @@ class Resample(GroupBy):
         parts = self._parts
         return self._array.reindex({parts.name: parts.labels.value()}, method=method)
 
-    def ffill(self) -> Any:
+    def ffill(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The last value before each label."""
         return self._at("pad")
 
     pad = ffill
 
-    def bfill(self) -> Any:
+    def bfill(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The next value after each label."""
         return self._at("backfill")
 

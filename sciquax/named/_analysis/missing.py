@@ -151,8 +151,8 @@ def _distance(a: Any, i: int, use_coordinate: bool) -> Any:
     return since
 
 
-def _carried(a: Any, what: str, name: Any, limit: int | None, backwards: bool) -> Any:
-    i = a._axes.position(what, name, a)
+def _carried(a: Any, op: str, name: Any, limit: int | None, backwards: bool) -> Any:
+    i = a._axes.position(op, name, a)
     a = inexact(a)
     n = a.shape[i]
     valid = a.notnull().array

@@ -21,11 +21,11 @@ from .._labels.distances import coordinate_along, inexact
 from .._labels.lookup import difference_of
 
 
-def _pair(what: str, a: Any, b: Any) -> tuple[Any, Any, Any]:
+def _pair(op: str, a: Any, b: Any) -> tuple[Any, Any, Any]:
     """Two arrays of common axes, and where both are no nan."""
-    a, b = (inexact(as_named(x, what)) for x in (a, b))
-    plan = alignment(what, (a._axes, b._axes))
-    plan.check(what, (a.shape, b.shape))
+    a, b = (inexact(as_named(x, op)) for x in (a, b))
+    plan = alignment(op, (a._axes, b._axes))
+    plan.check(op, (a.shape, b.shape))
     first, second = plan.steps[0](a.array), plan.steps[1](b.array)
     shape = np.broadcast_shapes(first.shape, second.shape)
     x, y = (bare(apply(jnp.broadcast_to, v, shape), plan.axes) for v in (first, second))

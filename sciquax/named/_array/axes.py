@@ -99,7 +99,7 @@ def as_names(names: Any) -> tuple[Any, ...]:
     return tuple(names)
 
 
-def sizes_of(what: str, sizes: Any) -> dict[str, int]:
+def sizes_of(op: str, sizes: Any) -> dict[str, int]:
     """`{"x": 3}`, `Axis("x", 3)` or a sequence of such axes, as a dictionary."""
     if isinstance(sizes, Mapping):
         pairs = [(name_of(k), size_given(k), v) for k, v in sizes.items()]
@@ -109,13 +109,13 @@ def sizes_of(what: str, sizes: Any) -> dict[str, int]:
     for name, stated, size in pairs:
         if size is None:
             raise AxisError(
-                f"`{what}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`."
+                f"`{op}` needs the size of axis {name!r}.", f"Write `{{{name!r}: 3}}`."
             ).at(user_line())
-        size = wanted(what, size, (int, np.integer), "sizes that are integers").__index__()
+        size = wanted(op, size, (int, np.integer), "sizes that are integers").__index__()
         if name in found:
-            raise repeated(what, name).at(user_line())
+            raise repeated(op, name).at(user_line())
         if size < 0 or stated is not None and stated != size:
-            raise AxisSizeError(f"`{what}` got the size {size} for axis {name!r}.").at(user_line())
+            raise AxisSizeError(f"`{op}` got the size {size} for axis {name!r}.").at(user_line())
         found[name] = size
     return found
 
@@ -169,7 +169,7 @@ class Axes:
         extra = f", coords={sorted(self.coords)}" if self.coords else ""
         return f"Axes({show_dims(self.dims)}{extra})"
 
-    def position(self, what: str, axis: Any, array: Any = None) -> int:
+    def position(self, op: str, axis: Any, array: Any = None) -> int:
         """Where a name is. **Raises** `AxisError` if it is absent or of another size."""
         name = name_of(axis)
         found = self.place.get(name)
@@ -177,29 +177,28 @@ class Axes:
             if name in self.beside:
                 along = self.beside[name].dims
                 raise AxisError(
-                    f"`{what}` got {name!r}, a coordinate with the dims "
-                    f"{show_dims(along)}: no axis.",
+                    f"`{op}` got {name!r}, a coordinate with the dims {show_dims(along)}: no axis.",
                     f"Choose by a mask: `a.sel({along[0]}=a.coord({name!r}) == 3)`."
                     if len(along) == 1
                     else "Name an axis.",
                 ).at(user_line())
-            raise absent(what, name, self.dims).at(user_line())
+            raise absent(op, name, self.dims).at(user_line())
         if array is not None and isinstance(axis, Axis) and axis.size is not None:
             size = array.shape[found]
             if size != axis.size:
                 raise AxisSizeError(
-                    f"`{what}` got {axis!r}, and the array's {name!r} has size {size}.",
+                    f"`{op}` got {axis!r}, and the array's {name!r} has size {size}.",
                     "Give the name alone, or the right size.",
                 ).at(user_line())
         return found
 
-    def positions(self, what: str, names: Any, array: Any = None) -> tuple[int, ...]:
+    def positions(self, op: str, names: Any, array: Any = None) -> tuple[int, ...]:
         """Where names are. **Raises** `AxisError` if one is absent or repeated."""
         found: list[int] = []
         for axis in as_names(names):
-            position = self.position(what, axis, array)
+            position = self.position(op, axis, array)
             if position in found:
-                raise repeated(what, name_of(axis)).at(user_line())
+                raise repeated(op, name_of(axis)).at(user_line())
             found.append(position)
         return tuple(found)
 
@@ -305,16 +304,16 @@ def axes(
     return found
 
 
-def met(what: str, dims: Dims, *layouts: Axes) -> Axes:
+def met(op: str, dims: Dims, *layouts: Axes) -> Axes:
     """The axes of a result of these dims, with what the coordinates of operands come to.
 
     **Raises** `CoordinateError` where two of one name differ.
     """
-    coords = meet(what, *[x.coords for x in layouts], keep=dims)
+    coords = meet(op, *[x.coords for x in layouts], keep=dims)
     return axes(dims, coords, beside=met_beside(*[x.beside for x in layouts]))
 
 
-def check_distinct(what: str, dims: Sequence[str | None]) -> None:
+def check_distinct(op: str, dims: Sequence[str | None]) -> None:
     """**Raises** `AxisError` if a name is on two axes."""
     seen: set[str] = set()
     for name in dims:
@@ -322,7 +321,7 @@ def check_distinct(what: str, dims: Sequence[str | None]) -> None:
             continue
         if name in seen:
             raise AxisError(
-                f"`{what}` would put the name {name!r} on two axes: {show_dims(dims)}.",
+                f"`{op}` would put the name {name!r} on two axes: {show_dims(dims)}.",
                 f"Rename one first: `.rename({name}='{name}2')`.",
             ).at(user_line())
         seen.add(name)

@@ -205,14 +205,14 @@ def checked_axes(
     return _assigned("NamedArray", axes(names), shape, coords)
 
 
-def _assigned(what: str, known: Axes, shape: tuple[int, ...], coords: Mapping[Any, Any]) -> Axes:
+def _assigned(op: str, known: Axes, shape: tuple[int, ...], coords: Mapping[Any, Any]) -> Axes:
     for key, value in coords.items():
         name = name_of(key)
         if name not in known.place and (name in known.beside or value is not None):
-            made = None if value is None else _beside(what, known, shape, name, value)
+            made = None if value is None else _beside(op, known, shape, name, value)
             known = known.with_beside(**{name: made})
             continue
-        place = known.position(what, key)
+        place = known.position(op, key)
         if isinstance(value, tuple) and len(value) == 2 and np.ndim(value[1]) == 1:
             value = value[1] if value[0] in (name, (name,), [name]) else value  # as xarray has it
         made = None if value is None else _fitting(name, value, shape[place])
@@ -220,7 +220,7 @@ def _assigned(what: str, known: Axes, shape: tuple[int, ...], coords: Mapping[An
     return known
 
 
-def _beside(what: str, known: Axes, shape: tuple[int, ...], name: str, value: Any) -> Beside:
+def _beside(op: str, known: Axes, shape: tuple[int, ...], name: str, value: Any) -> Beside:
     """A coordinate that is no axis' own."""
     dims: tuple[Any, ...] = ()
     if isinstance(value, NamedBase) or is_value(value):
@@ -233,8 +233,8 @@ def _beside(what: str, known: Axes, shape: tuple[int, ...], name: str, value: An
     if leaf is None:
         raise _untold(name)
     if leaf.ndim and not dims:
-        raise absent(what, name, known.dims).at(user_line())
-    if leaf.shape != tuple(shape[known.position(what, d)] for d in dims):
+        raise absent(op, name, known.dims).at(user_line())
+    if leaf.shape != tuple(shape[known.position(op, d)] for d in dims):
         raise CoordinateError(
             f"The coordinate {name!r} along {show_dims(dims)} has the shape {leaf.shape}, and the "
             f"array's dims are {show_dims(known.dims)} of shape {shape}."
@@ -270,7 +270,7 @@ def _as_array(value: Any) -> Any:
     return jnp.asarray(value)
 
 
-def as_named(x: Any, what: str) -> Any:
+def as_named(x: Any, op: str) -> Any:
     """`x`, if it has names, or a number. **Raises** `PositionalError` for a plain array."""
     x = from_foreign(strip(x))
     if isinstance(x, NamedBase):
@@ -282,19 +282,19 @@ def as_named(x: Any, what: str) -> Any:
     elif not hasattr(x, "shape"):
         if not isinstance(x, (bool, int, float, complex, np.generic)):
             raise PositionalError(
-                f"`{what}` got a `{type(x).__name__}`, which is not a named array.",
+                f"`{op}` got a `{type(x).__name__}`, which is not a named array.",
                 "Give it names: `NamedArray(x, ('x', ...))`.",
             ).at(user_line())
         known = isinstance(x, np.generic) and x.dtype.kind in "mM"
         return bare(np.asarray(x) if known else jnp.asarray(x), axes(()))
     if x.shape != ():
-        raise plain_operand(what, x)
+        raise plain_operand(op, x)
     return bare(x, axes(()))
 
 
-def plain_operand(what: str, x: Any) -> PositionalError:
+def plain_operand(op: str, x: Any) -> PositionalError:
     return PositionalError(
-        f"`{what}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
+        f"`{op}` aligns by name, and got an array of shape {tuple(x.shape)} without names.",
         "Name its axes, `NamedArray(x, ('x', ...))`; or run positional code under `quaxify`.",
     ).at(user_line())
 

@@ -265,7 +265,7 @@ def met_beside(*arrays: Mapping[str, Beside]) -> dict[str, Beside]:
     return {n: c for n, c in known.items() if n not in gone} if gone else known
 
 
-def meet(what: str, *arrays: Coordinates, keep: Iterable[Any] | None = None) -> dict:
+def meet(op: str, *arrays: Coordinates, keep: Iterable[Any] | None = None) -> dict:
     """The coordinates of arrays that meet: by name, the first one's, checked against the others'.
 
     **Arguments**: the function that they meet in; each array's coordinates; the names to `keep`
@@ -278,16 +278,16 @@ def meet(what: str, *arrays: Coordinates, keep: Iterable[Any] | None = None) -> 
         for name, coordinate in own.items():
             first = known.setdefault(name, coordinate)
             if first is not coordinate and not first.same(coordinate):
-                raise differ(what, name, first, coordinate).at(user_line())
+                raise differ(op, name, first, coordinate).at(user_line())
     if keep is None:
         return known
     kept = set(keep)
     return {n: c for n, c in known.items() if n in kept}
 
 
-def differ(what: str, name: Any, lhs: Coordinate, rhs: Coordinate) -> CoordinateError:
+def differ(op: str, name: Any, lhs: Coordinate, rhs: Coordinate) -> CoordinateError:
     return CoordinateError(
-        f"`{what}` got two coordinates for {name!r}: {_difference(lhs, rhs)}.",
+        f"`{op}` got two coordinates for {name!r}: {_difference(lhs, rhs)}.",
         "Select the same places first (`sel`, `isel`, `interp`), or drop one with "
         f"`.drop_coords({name!r})`.",
     )

@@ -41,14 +41,14 @@ def suggestion(name: Any, known: Iterable[Any]) -> str:
     return f"It has {', '.join(map(repr, names))}." if names else "It has no named axes."
 
 
-def absent(what: str, name: Any, dims: Sequence[Any]) -> AxisError:
+def absent(op: str, name: Any, dims: Sequence[Any]) -> AxisError:
     return AxisError(
-        f"`{what}` got the name {name!r}, and the array's dims are {show_dims(dims)}.",
+        f"`{op}` got the name {name!r}, and the array's dims are {show_dims(dims)}.",
         suggestion(name, dims),
     )
 
 
-def repeated(what: str, name: Any) -> AxisError:
+def repeated(op: str, name: Any) -> AxisError:
     return AxisError(
-        f"`{what}` got the name {name!r} twice.", "Give each name once; `rename` tells axes apart."
+        f"`{op}` got the name {name!r} twice.", "Give each name once; `rename` tells axes apart."
     )

@@ -24,13 +24,13 @@ def host_leaf(held: Any) -> np.ndarray | None:
     return leaf if type(leaf) is np.ndarray else None
 
 
-def check_numbers(dtype: Any, what: str, dims: Any = ()) -> None:
+def check_numbers(dtype: Any, op: str, dims: Any = ()) -> None:
     """**Raises** `CoordinateError` for dates, spans of time and strings, which are no numbers."""
     kind = np.dtype(dtype).kind
     if kind in NO_NUMBERS:
         first = next((d for d in dims if d is not None), "time")
         raise CoordinateError(
-            f"{what} needs numbers, and got an array of {dtype}.",
+            f"{op} needs numbers, and got an array of {dtype}.",
             "For dates `t`, use the seconds since the first: "
             f"`(t - t.isel({first}=0)).dt.total_seconds()`."
             if kind in "mM"

@@ -48,18 +48,18 @@ class Alignment(NamedTuple):
     steps: tuple[Step, ...]
     shared: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
 
-    def check(self, what: str, shapes: Sequence[tuple[int, ...]]) -> None:
+    def check(self, op: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """**Raises** `AxisSizeError` where a name has two sizes; a size of 1 is a size."""
         for name, places in self.shared:
             sizes = [shapes[operand][axis] for operand, axis in places]
             if sizes.count(sizes[0]) != len(sizes):
-                raise size_mismatch(what, name, sizes).at(user_line())
+                raise size_mismatch(op, name, sizes).at(user_line())
 
 
-def size_mismatch(what: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
+def size_mismatch(op: str, name: str | None, sizes: Sequence[int]) -> AxisSizeError:
     shown = " and ".join(map(str, dict.fromkeys(sizes)))
     return AxisSizeError(
-        f"`{what}` got the axis {name!r} with the sizes {shown}.",
+        f"`{op}` got the axis {name!r} with the sizes {shown}.",
         "Select the same places of both first (`isel`); an axis of size 1 goes with `squeeze`.",
     )
 
@@ -67,23 +67,23 @@ def size_mismatch(what: str, name: str | None, sizes: Sequence[int]) -> AxisSize
 _alignments: dict[tuple[Any, ...], Alignment] = {}
 
 
-def alignment(what: str, layouts: tuple[Axes, ...]) -> Alignment:
+def alignment(op: str, layouts: tuple[Axes, ...]) -> Alignment:
     """How operands of these layouts align. **Raises** where an axis without a name would."""
     found = _alignments.get(layouts)
     if found is None:
-        found = _align(what, layouts)
+        found = _align(op, layouts)
         if len(_alignments) >= _LIMIT:
             _alignments.clear()
         _alignments[layouts] = found
     return found
 
 
-def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
+def _align(op: str, layouts: tuple[Axes, ...]) -> Alignment:
     with_axes = [x for x in layouts if x.dims]
     if len(with_axes) > 1:
         for layout in with_axes:
             if not layout.named:
-                raise unnamed(what, layout).at(user_line())
+                raise unnamed(op, layout).at(user_line())
     dims = tuple(dict.fromkeys(name for layout in layouts for name in layout.dims))
     if len(with_axes) == 1:
         dims = with_axes[0].dims
@@ -98,33 +98,33 @@ def _align(what: str, layouts: tuple[Axes, ...]) -> Alignment:
         steps.append(Step(order, new))
         for name, axis in layout.place.items():
             places.setdefault(name, []).append((i, axis))
-    coords = meet(what, *[layout.coords for layout in layouts])
+    coords = meet(op, *[layout.coords for layout in layouts])
     shared = tuple((n, tuple(p)) for n, p in places.items() if len(p) > 1)
     beside = met_beside(*[layout.beside for layout in layouts])
     return Alignment(axes(dims, coords, beside=beside), tuple(steps), shared)
 
 
-def unnamed(what: str, layout: Axes) -> AxisError:
+def unnamed(op: str, layout: Axes) -> AxisError:
     return AxisError(
-        f"`{what}` aligns by name, and one operand has the dims {show_dims(layout.dims)}.",
+        f"`{op}` aligns by name, and one operand has the dims {show_dims(layout.dims)}.",
         "Name the axes that have none with `.tag(...)`; or run positional code with `cmap` or "
         "under `quaxify`.",
     )
 
 
-def _operands(what: str, operands: Sequence[N | Any]) -> list[N]:
+def _operands(op: str, operands: Sequence[N | Any]) -> list[N]:
     out = []
     for x in operands:
         if not isinstance(x, NamedBase):
             x = x.canonical() if hasattr(x, "canonical") else x
         if not isinstance(x, NamedBase):
             if getattr(x, "shape", None) is not None and x.shape != ():
-                raise plain_operand(what, x)
+                raise plain_operand(op, x)
             raise PositionalError(
-                f"`{what}` takes named arrays, and got {type(x).__name__}.",
+                f"`{op}` takes named arrays, and got {type(x).__name__}.",
                 "Multiply by numbers with `*`.",
             ).at(user_line())
         if not x._axes.named:
-            raise unnamed(what, x._axes).at(user_line())
+            raise unnamed(op, x._axes).at(user_line())
         out.append(x)
     return out

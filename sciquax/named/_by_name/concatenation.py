@@ -18,37 +18,37 @@ from .call_jax import apply
 from .shapes import permuted
 
 
-def _arrays(what: str, arrays: Sequence[N | Any]) -> list[N]:
+def _arrays(op: str, arrays: Sequence[N | Any]) -> list[N]:
     if isinstance(arrays, NamedBase):
-        raise AxisError(f"`{what}` takes a list of arrays.", f"Write `{what}([a, b], 'x')`.").at(
+        raise AxisError(f"`{op}` takes a list of arrays.", f"Write `{op}([a, b], 'x')`.").at(
             user_line()
         )
-    out = _operands(what, list(arrays))
+    out = _operands(op, list(arrays))
     if not out:
-        raise AxisError(f"`{what}` needs at least one array.").at(user_line())
+        raise AxisError(f"`{op}` needs at least one array.").at(user_line())
     return out
 
 
-def _like_first(what: str, arrays: Sequence[N], along: str | None) -> list[N]:
+def _like_first(op: str, arrays: Sequence[N], along: str | None) -> list[N]:
     """All arrays with the first one's order of axes; sizes checked, except along one name."""
     first = arrays[0]
     out = []
     for number, a in enumerate(arrays):
         if set(a.dims) != set(first.dims):
             raise AxisError(
-                f"`{what}` got the dims {show_dims(first.dims)} and, in array {number}, "
+                f"`{op}` got the dims {show_dims(first.dims)} and, in array {number}, "
                 f"{show_dims(a.dims)}.",
                 "All arrays have the same names, in any order.",
             ).at(user_line())
         for name, size in a.sizes.items():
             if name != along and size != first.sizes[name]:
-                raise size_mismatch(what, name, [first.sizes[name], size]).at(user_line())
+                raise size_mismatch(op, name, [first.sizes[name], size]).at(user_line())
         out.append(permuted(a, tuple(a._axes.place[str(n)] for n in first.dims)))
     return out
 
 
-def _merged(what: str, arrays: Sequence[NamedBase], without: str | None) -> dict[str, Coordinate]:
-    return meet(what, *[{n: c for n, c in a._axes.coords.items() if n != without} for a in arrays])
+def _merged(op: str, arrays: Sequence[NamedBase], without: str | None) -> dict[str, Coordinate]:
+    return meet(op, *[{n: c for n, c in a._axes.coords.items() if n != without} for a in arrays])
 
 
 def concatenate(arrays: Sequence[N | Any], name: Any) -> N:

@@ -28,13 +28,13 @@ class Labelled(NamedTuple):
     labels: list[tuple[str, ...]]
 
 
-def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
+def _contract(op: str, given: Labelled, output: tuple[str, ...], **kwargs: Any) -> Any:
     sizes: dict[str, int] = {}
     layouts: list[Axes] = []
     for a, labels in zip(given.arrays, given.labels, strict=True):
         for label, size in zip(labels, a.shape, strict=True):
             if sizes.setdefault(label, size) != size:
-                raise size_mismatch(what, label, [sizes[label], size]).at(user_line())
+                raise size_mismatch(op, label, [sizes[label], size]).at(user_line())
         called = dict(zip(a.dims, labels, strict=True))
         coords = {called[n]: c for n, c in a._axes.coords.items()}
         beside = {n: c.renamed(called) for n, c in a._axes.beside.items()}
@@ -43,7 +43,7 @@ def _contract(what: str, given: Labelled, output: tuple[str, ...], **kwargs: Any
     inputs = ",".join("".join(letters[n] for n in labels) for labels in given.labels)
     spec = f"{inputs}->{''.join(letters[n] for n in output)}"
     out = apply(jnp.einsum, spec, *[a.array for a in given.arrays], **kwargs)
-    return bare(out, met(what, output, *layouts))
+    return bare(out, met(op, output, *layouts))
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

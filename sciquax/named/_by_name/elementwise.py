@@ -15,11 +15,11 @@ from .alignment import alignment
 from .call_jax import apply
 
 
-def elementwise(what: str, function: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
+def elementwise(op: str, function: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
     """`function` of operands aligned by name: named arrays and numbers."""
-    named = [as_named(x, what) for x in operands]
-    plan = alignment(what, tuple(x._axes for x in named))
-    plan.check(what, [x.array.shape for x in named])
+    named = [as_named(x, op) for x in operands]
+    plan = alignment(op, tuple(x._axes for x in named))
+    plan.check(op, [x.array.shape for x in named])
     arrays = [
         # A Python number stays one, so that it does not decide the result's dtype.
         given if isinstance(given, (bool, int, float, complex)) else step(x.array)

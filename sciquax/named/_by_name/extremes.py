@@ -10,16 +10,16 @@ from .call_jax import apply
 from .label_at import label_at
 
 
-def place_of(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
+def place_of(a: Any, op: str, function: Callable[..., Any], name: Any) -> Any:
     """The place that `function(array, axis=...)` finds along a name.
 
     Along several, a list, a tuple or `...` for all, a dictionary of the places by name.
     """
     if name is not ... and not isinstance(name, (list, tuple)):
-        axis = a._axes.position(what, name, a)
+        axis = a._axes.position(op, name, a)
         rest = [i for i in range(a.ndim) if i != axis]
         return bare(apply(function, a.array, axis=axis), a._axes.keep(rest))
-    positions = a._axes.positions(what, a.dims if name is ... else name, a)
+    positions = a._axes.positions(op, a.dims if name is ... else name, a)
     rest = [i for i in range(a.ndim) if i not in positions]
     turned = apply(jnp.transpose, a.array, (*rest, *positions))
     flat = apply(jnp.reshape, turned, (*(a.shape[i] for i in rest), -1))
@@ -34,12 +34,12 @@ def place_of(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
     return dict(reversed(places.items()))
 
 
-def label_of(a: Any, what: str, name: Any, skipna: bool) -> Any:
+def label_of(a: Any, op: str, name: Any, skipna: bool) -> Any:
     """The coordinate of the largest or smallest element along a name; of several, a dictionary."""
-    function = getattr(jnp, what.replace("idx", "nanarg" if skipna else "arg"))
-    places = place_of(a, what, function, name)
+    function = getattr(jnp, op.replace("idx", "nanarg" if skipna else "arg"))
+    places = place_of(a, op, function, name)
     if isinstance(places, dict):
-        return {n: label_at(a, what, n, x) for n, x in places.items()}
-    name = a.dims[a._axes.position(what, name, a)]
-    labels, layout = label_at(a, what, name, places), a._axes.without(name)
+        return {n: label_at(a, op, n, x) for n, x in places.items()}
+    name = a.dims[a._axes.position(op, name, a)]
+    labels, layout = label_at(a, op, name, places), a._axes.without(name)
     return bare(labels.array, layout.keep(i for i, d in enumerate(a.dims) if d != name))

@@ -22,13 +22,13 @@ from .updating import update
 X = TypeVar("X", bound="Indexing")
 
 
-def _each(a: Any, what: str, given: Any, more: dict[str, Any], default: int | None) -> dict:
+def _each(a: Any, op: str, given: Any, more: dict[str, Any], default: int | None) -> dict:
     """A number for each name; one for all, or the default, if no name is given."""
     if isinstance(given, Mapping) or more:
-        return _pairs(what, given, more)
+        return _pairs(op, given, more)
     number = default if given is None else given
     if number is None:
-        raise AxisError(f"`{what}` needs a name and a number.", f"`.{what}(x=2)`.").at(user_line())
+        raise AxisError(f"`{op}` needs a name and a number.", f"`.{op}(x=2)`.").at(user_line())
     return {n: number for n in a._axes.place}
 
 
@@ -92,9 +92,9 @@ class Indexing(NamedBase):
         ).at(user_line())
 
     def _update(
-        self: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self: Any, index: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        return update(self, index, what, args, kwargs)
+        return update(self, index, op, args, kwargs)
 
     def sel(
         self: X, values: Mapping[Any, Any] | None = None, /, method: str | None = None,

@@ -14,7 +14,7 @@ from .._labels.distances import inexact, with_leaf
 from .call_jax import apply
 
 
-def label_at(a: Any, what: str, name: str, places: Any) -> Any:
+def label_at(a: Any, op: str, name: str, places: Any) -> Any:
     """The coordinates along a name at places, nan at those below zero.
 
     **Raises** `AxisError` for coordinates that JAX cannot hold, where the places are traced.
@@ -22,17 +22,17 @@ def label_at(a: Any, what: str, name: str, places: Any) -> Any:
     coordinate = a.coord(name)
     if coordinate.dtype.kind not in "iufb" and isinstance(places.array, Tracer):
         raise AxisError(
-            f"`{what}` needs coordinates that are numbers where its places are only known when the "
+            f"`{op}` needs coordinates that are numbers where its places are only known when the "
             f"program runs, and those of {name!r} are {coordinate.dtype}.",
             "Use `argmax` or `argmin`, and look the places up.",
         ).at(user_line())
     found = coordinate.drop_coords().isel({name: places})
     if not jnp.issubdtype(a.dtype, jnp.inexact):
         return found
-    return _without(found, places.array < 0, what)
+    return _without(found, places.array < 0, op)
 
 
-def _without(labels: Any, missing: Any, what: str) -> Any:
+def _without(labels: Any, missing: Any, op: str) -> Any:
     """Labels, nan where all elements are nan."""
     if isinstance(missing, Tracer):
         floats = bare(apply(jnp.asarray, labels.array), labels._axes)
@@ -43,7 +43,7 @@ def _without(labels: Any, missing: Any, what: str) -> Any:
     if not missing.any():
         return labels
     if labels.dtype.kind not in "iufbmM":
-        raise AxisError(f"`{what}` of nans alone has no label.").at(user_line())
+        raise AxisError(f"`{op}` of nans alone has no label.").at(user_line())
 
     def blank(x: Any) -> Any:
         x = np.asarray(x)

@@ -26,24 +26,26 @@ _SCALING = ("mul", "truediv")
 _EXACT = ("add", "sub", "mod", *_SCALING, *_COMPARISONS)
 
 
-def computed(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+def computed(op: str, function: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     """An operator of what NumPy holds and something known, by NumPy; else NotImplemented."""
-    if what not in _EXACT:
+    if op not in _EXACT:
         return NotImplemented
     named = [isinstance(x, NamedBase) for x in (lhs, rhs)]
-    if all(named) and what not in ("mod", *_SCALING):
-        out = _both(what, op, lhs, rhs)
+    if all(named) and op not in ("mod", *_SCALING):
+        out = _both(op, function, lhs, rhs)
         if out is not NotImplemented:
             return out
     for own, other, swapped in ((lhs, rhs, False), (rhs, lhs, True)):
         if isinstance(own, NamedBase) and host_leaf(own.array) is not None:
-            out = _beside_label(what, op, own, other, swapped)
+            out = _beside_label(op, function, own, other, swapped)
             if out is not NotImplemented:
                 return out
     return NotImplemented
 
 
-def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapped: bool) -> Any:
+def _beside_label(
+    op: str, function: Callable[..., Any], own: Any, other: Any, swapped: bool
+) -> Any:
     """Coordinates, or what was made of them, beside a label, which is read as `sel` reads it."""
     mine: Any = host_leaf(own.array)
     if isinstance(other, NamedBase):
@@ -52,16 +54,16 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
         other = other.array
     if getattr(other, "shape", ()) != () or isinstance(other, (list, tuple)):
         return NotImplemented
-    if is_value(other) and what not in _COMPARISONS or labels_of(other)[0] is None:
+    if is_value(other) and op not in _COMPARISONS or labels_of(other)[0] is None:
         return NotImplemented
-    if what in ("mod", *_SCALING) and (swapped or mine.dtype.kind not in "iuf"):
+    if op in ("mod", *_SCALING) and (swapped or mine.dtype.kind not in "iuf"):
         return NotImplemented
     tree = taken_apart(own.array)[1] if is_value(own.array) else None
-    if what in _SCALING and tree is not None and not _scales(op, tree):
+    if op in _SCALING and tree is not None and not _scales(function, tree):
         return NotImplemented
     known = Coordinate(mine.ravel(), tree)
     name = str(own.dims[0]) if own.ndim else ""
-    given: Any = labels_among(known, name, other, what).values
+    given: Any = labels_among(known, name, other, op).values
     if known.dated and given.dtype.kind in "UO":
         given = np.asarray(np.datetime64(pandas().Timestamp(str(given[()]))))
     if not isinstance(other, np.generic) and given.dtype.kind in "iuf":
@@ -69,26 +71,26 @@ def _beside_label(what: str, op: Callable[..., Any], own: Any, other: Any, swapp
     else:
         given = given[()]
     try:
-        out = np.asarray(op(given, mine) if swapped else op(mine, given))
+        out = np.asarray(function(given, mine) if swapped else function(mine, given))
     except (TypeError, np.exceptions.DTypePromotionError) as error:
-        raise PositionalError(f"`{what}` of coordinates of {mine.dtype}: {error}").at(
+        raise PositionalError(f"`{op}` of coordinates of {mine.dtype}: {error}").at(
             user_line()
         ) from None
-    if tree is not None and what not in _COMPARISONS:
+    if tree is not None and op not in _COMPARISONS:
         return bare(jtu.tree_unflatten(tree, [out]), own._axes.plain)
     return bare(out, own._axes.plain)
 
 
-def _scales(op: Callable[..., Any], tree: Any) -> bool:
+def _scales(function: Callable[..., Any], tree: Any) -> bool:
     """Whether numbers of a unit may be multiplied as they are: not degrees Celsius or decibels."""
     try:
-        leaves, made = taken_apart(op(jtu.tree_unflatten(tree, [np.float32(3.0)]), 2.0))
+        leaves, made = taken_apart(function(jtu.tree_unflatten(tree, [np.float32(3.0)]), 2.0))
     except Exception:
         return False
-    return made == tree and float(leaves[0]) == op(3.0, 2.0)
+    return made == tree and float(leaves[0]) == function(3.0, 2.0)
 
 
-def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+def _both(op: str, function: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     """Two arrays that NumPy holds, of one unit where one has one."""
     first, second = host_leaf(lhs.array), host_leaf(rhs.array)
     if first is None or second is None:
@@ -99,23 +101,23 @@ def _both(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
             return NotImplemented
         tree = taken_apart(lhs.array)[1]
         examples = [jtu.tree_unflatten(tree, [np.float32(x)]) for x in (3.0, 2.0)]
-        example = op(*examples)
+        example = function(*examples)
         leaves, tree = taken_apart(example)
-        if len(leaves) != 1 or float(leaves[0]) != float(op(3.0, 2.0)):
+        if len(leaves) != 1 or float(leaves[0]) != float(function(3.0, 2.0)):
             return NotImplemented  # decibels add up otherwise
         made = tree if is_value(example) else None
     else:
         made = None
-    plan = alignment(what, (lhs._axes, rhs._axes))
-    plan.check(what, (first.shape, second.shape))
+    plan = alignment(op, (lhs._axes, rhs._axes))
+    plan.check(op, (first.shape, second.shape))
     try:
-        out = np.asarray(op(plan.steps[0](first), plan.steps[1](second)))
+        out = np.asarray(function(plan.steps[0](first), plan.steps[1](second)))
     except (TypeError, np.exceptions.DTypePromotionError):
         return NotImplemented
     return bare(out if made is None else jtu.tree_unflatten(made, [out]), plan.axes)
 
 
-def of_no_numbers(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
+def of_no_numbers(op: str, function: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     """An operator of dates, spans of time or strings, by NumPy. **Raises** where it has none."""
     given: list[Any] = []
     for x in (lhs, rhs):
@@ -127,16 +129,16 @@ def of_no_numbers(what: str, op: Callable[..., Any], lhs: Any, rhs: Any) -> Any:
     named = [x for x in (lhs, rhs) if isinstance(x, NamedBase)]
     layout = named[0]._axes.plain
     if len(named) == 2:
-        plan = alignment(what, (lhs._axes, rhs._axes))
-        plan.check(what, [x.shape for x in given])
+        plan = alignment(op, (lhs._axes, rhs._axes))
+        plan.check(op, [x.shape for x in given])
         given, layout = [f(x) for f, x in zip(plan.steps, given, strict=True)], plan.axes
     known = all(isinstance(x, (np.ndarray, bool, int, float)) for x in given)
     try:
         if known and (len(named) == 2 or 0 in map(np.ndim, given)):
             with np.errstate(divide="ignore", invalid="ignore"):
-                return bare(np.asarray(op(*given)), layout)
+                return bare(np.asarray(function(*given)), layout)
     except (TypeError, np.exceptions.DTypePromotionError):
         pass
     for x in named:
-        check_numbers(x.dtype, f"`{what}`", x.dims)
+        check_numbers(x.dtype, f"`{op}`", x.dims)
     return NotImplemented

@@ -25,44 +25,48 @@ from .on_host import computed, of_no_numbers
 _fused: dict[Any, Callable] = {}
 
 
-def _aligned(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
+def _aligned(op: str, function: Callable, lhs: Any, rhs: Any) -> Any:
     a, b = lhs.array, rhs.array
     if (
         type(a) in VALUE_TYPES
         or type(b) in VALUE_TYPES
         or (isinstance(a, Tracer) or isinstance(b, Tracer))
     ):
-        plan = alignment(what, (lhs._axes, rhs._axes))
-        plan.check(what, (a.shape, b.shape))
-        return bare(op(plan.steps[0](a), plan.steps[1](b)), plan.axes)
-    plan = alignment(what, (lhs._axes, rhs._axes))
-    key = (op, lhs._axes.dims, rhs._axes.dims)  # coordinates do not matter to what is compiled
+        plan = alignment(op, (lhs._axes, rhs._axes))
+        plan.check(op, (a.shape, b.shape))
+        return bare(function(plan.steps[0](a), plan.steps[1](b)), plan.axes)
+    plan = alignment(op, (lhs._axes, rhs._axes))
+    key = (
+        function,
+        lhs._axes.dims,
+        rhs._axes.dims,
+    )  # coordinates do not matter to what is compiled
     found = _fused.get(key)
     if found is None:
         first, second = plan.steps
 
         def fused(x: Any, y: Any) -> Any:
-            return op(first(x), second(y))
+            return function(first(x), second(y))
 
         if len(_fused) >= _LIMIT:
             _fused.clear()
         found = _fused[key] = jax.jit(fused)
-    plan.check(what, (a.shape, b.shape))
+    plan.check(op, (a.shape, b.shape))
     return bare(found(for_jax(a), for_jax(b)), plan.axes)
 
 
 _SCALARS = (int, float, complex, np.generic)
 
 
-def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
+def _operate(op: str, function: Callable, lhs: Any, rhs: Any) -> Any:
     """An operator of two operands, one of them a named array."""
     for x in (lhs, rhs):
         if isinstance(x, NamedBase) and host_leaf(x.array) is not None:
-            out = computed(what, op, lhs, rhs)
+            out = computed(op, function, lhs, rhs)
             if out is not NotImplemented:
                 return out
             if np.dtype(x.dtype).kind in NO_NUMBERS:
-                return of_no_numbers(what, op, lhs, rhs)
+                return of_no_numbers(op, function, lhs, rhs)
             lhs, rhs = (
                 bare(for_jax(v.array), v._axes) if isinstance(v, NamedBase) else v
                 for v in (lhs, rhs)
@@ -72,8 +76,8 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
         known = lhs._axes
         a, b = lhs.array, rhs.array
         if known is rhs._axes and a.shape == b.shape and known.named:
-            return bare(op(a, b), known.plain)
-        return _aligned(what, op, lhs, rhs)
+            return bare(function(a, b), known.plain)
+        return _aligned(op, function, lhs, rhs)
     swapped = not isinstance(lhs, NamedBase)
     own, other = (rhs, lhs) if swapped else (lhs, rhs)
     if not isinstance(other, _SCALARS):
@@ -81,17 +85,17 @@ def _operate(what: str, op: Callable, lhs: Any, rhs: Any) -> Any:
         if is_value(other):
             other = other.canonical()
             if isinstance(other, NamedBase):
-                return _operate(what, op, *((other, own) if swapped else (own, other)))
+                return _operate(op, function, *((other, own) if swapped else (own, other)))
         shape = getattr(other, "shape", None)
         if type(shape) is not tuple:
             return NotImplemented
         if shape != ():
             if MODE.staging or MODE.direct:  # positional code, and it may stand for a named array
                 given = own._jax_array()
-                return op(other, given) if swapped else op(given, other)
-            raise plain_operand(what, other)
+                return function(other, given) if swapped else function(given, other)
+            raise plain_operand(op, other)
     layout = own._axes.plain
-    return bare(op(other, own.array) if swapped else op(own.array, other), layout)
+    return bare(function(other, own.array) if swapped else function(own.array, other), layout)
 
 
 _PYTHON: dict[str, Callable[..., Any]] = {

@@ -27,28 +27,28 @@ class Places(NamedTuple):
     arrays: dict[int, NamedBase]
 
 
-def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
+def _places(a: NamedBase, op: str, indexers: dict[Any, Any]) -> Places:
     basic: dict[int, int | slice] = {}
     arrays: dict[int, NamedBase] = {}
     for axis, index in indexers.items():
-        i = a._axes.position(what, axis, a)
+        i = a._axes.position(op, axis, a)
         if i in basic or i in arrays:
-            raise AxisError(f"`{what}` got {a.dims[i]!r} twice.").at(user_line())
+            raise AxisError(f"`{op}` got {a.dims[i]!r} twice.").at(user_line())
         name, size = a.dims[i], a.shape[i]
         assert name is not None
         if isinstance(index, slice):
-            basic[i] = _checked_slice(what, name, index)
+            basic[i] = _checked_slice(op, name, index)
             continue
         if isinstance(index, (bool, np.bool_)):
             raise PositionalError(
-                f"`{what}` got {index!r} as a place along {name!r}; places are integers."
+                f"`{op}` got {index!r} as a place along {name!r}; places are integers."
             ).at(user_line())
         if isinstance(index, (int, np.integer)):
-            basic[i] = _checked_place(what, name, int(index), size)
+            basic[i] = _checked_place(op, name, int(index), size)
             continue
         if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
-            meet(what, a._axes.coords, index._axes.coords)
-        array = _as_places(what, name, index, size)
+            meet(op, a._axes.coords, index._axes.coords)
+        array = _as_places(op, name, index, size)
         if array.ndim == 0 and not isinstance(array.array, Tracer):
             basic[i] = int(array.array)
         else:
@@ -56,36 +56,34 @@ def _places(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Places:
     return Places(basic, arrays)
 
 
-def _checked_slice(what: str, name: str, index: slice) -> slice:
+def _checked_slice(op: str, name: str, index: slice) -> slice:
     for part in (index.start, index.stop, index.step):
         if part is not None and not isinstance(part, (int, np.integer)):
             raise PositionalError(
-                f"`{what}` got {index} along {name!r}; places are integers.",
+                f"`{op}` got {index} along {name!r}; places are integers.",
                 "`sel` takes values of coordinates.",
             ).at(user_line())
     if index.step == 0:
-        raise AxisIndexError(f"`{what}` got a slice along {name!r} with the step 0.").at(
-            user_line()
-        )
+        raise AxisIndexError(f"`{op}` got a slice along {name!r} with the step 0.").at(user_line())
     return index
 
 
-def _checked_place(what: str, name: str, place: int, size: int) -> int:
+def _checked_place(op: str, name: str, place: int, size: int) -> int:
     if not -size <= place < size:
         raise AxisIndexError(
-            f"`{what}` got the place {place} along {name!r}, whose size is {size}."
+            f"`{op}` got the place {place} along {name!r}, whose size is {size}."
         ).at(user_line())
     return place + size if place < 0 else place
 
 
-def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
+def _as_places(op: str, name: str, index: Any, size: int) -> NamedBase:
     """Integers, checked if they are known; a mask becomes the places where it is true."""
     layout = None
     if isinstance(index, NamedBase):
         layout, index = index._axes, index.array
     if is_value(index):
         raise PositionalError(
-            f"`{what}` got a {type(index).__name__} as places along {name!r}.",
+            f"`{op}` got a {type(index).__name__} as places along {name!r}.",
             "Places are integers; `sel` takes values of coordinates.",
         ).at(user_line())
     if not isinstance(index, Tracer):
@@ -96,44 +94,44 @@ def _as_places(what: str, name: str, index: Any, size: int) -> NamedBase:
     if kind in "iu" and index.dtype.itemsize < 4:  # a size need not fit the dtype of places
         index = index.astype(np.int32)
     if kind == "b":
-        return _masked(what, name, index, layout, size)
+        return _masked(op, name, index, layout, size)
     if kind not in "iu":
         raise PositionalError(
-            f"`{what}` got an array of {index.dtype} as places along {name!r}.",
+            f"`{op}` got an array of {index.dtype} as places along {name!r}.",
             "Places are integers; `sel` takes values of coordinates.",
         ).at(user_line())
     if layout is None:
         if index.ndim > 1:
             raise PositionalError(
-                f"`{what}` got places along {name!r} of shape {index.shape} without names.",
+                f"`{op}` got places along {name!r} of shape {index.shape} without names.",
                 "Name their axes: `NamedArray(places, ('u', 'v'))`.",
             ).at(user_line())
         layout = axes((name,) if index.ndim else ())
     elif not layout.named:
-        raise unnamed(what, layout).at(user_line())
+        raise unnamed(op, layout).at(user_line())
     if isinstance(index, np.ndarray):
         outside = index[(index < -size) | (index >= size)]
         if outside.size:
             raise AxisIndexError(
-                f"`{what}` got the place {outside.flat[0]} along {name!r}, whose size is {size}."
+                f"`{op}` got the place {outside.flat[0]} along {name!r}, whose size is {size}."
             ).at(user_line())
         index = np.where(index < 0, index + size, index)
     return bare(index, layout)
 
 
-def _masked(what: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
+def _masked(op: str, name: str, mask: Any, layout: Axes | None, size: int) -> Any:
     if mask.ndim != 1 or layout is not None and layout.dims != (name,):
         dims = () if layout is None else layout.dims
         raise AxisError(
-            f"`{what}` got a mask of shape {mask.shape} with the dims {show_dims(dims)} for "
+            f"`{op}` got a mask of shape {mask.shape} with the dims {show_dims(dims)} for "
             f"{name!r}.",
             f"A mask for {name!r} has that axis alone; or use `named.where(mask, a, fill)`.",
         ).at(user_line())
     if mask.shape[0] != size:
-        raise size_mismatch(what, name, [size, mask.shape[0]]).at(user_line())
+        raise size_mismatch(op, name, [size, mask.shape[0]]).at(user_line())
     if isinstance(mask, Tracer):
         raise PositionalError(
-            f"`{what}` got a mask along {name!r} that is only known when the program runs, so "
+            f"`{op}` got a mask along {name!r} that is only known when the program runs, so "
             "that the result's size is not known.",
             "Use `named.where(mask, a, fill)`.",
         ).at(user_line())
@@ -151,7 +149,7 @@ class Pointwise(NamedTuple):
     places: tuple[Any, ...]
 
 
-def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwise:
+def _pointwise(a: NamedBase, op: str, arrays: dict[int, NamedBase]) -> Pointwise:
     indexed = {a.dims[i] for i in arrays}
     given = dict(arrays)
     names = dict.fromkeys(n for x in arrays.values() for n in x.dims)
@@ -160,14 +158,14 @@ def _pointwise(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Pointwi
             i = a._axes.place[name]
             size = next(x.sizes[name] for x in arrays.values() if name in x.dims)
             if size != a.shape[i]:
-                raise size_mismatch(what, name, [a.shape[i], size]).at(user_line())
+                raise size_mismatch(op, name, [a.shape[i], size]).at(user_line())
             known: dict[Any, Coordinate] = (
                 {name: a._axes.coords[name]} if name in a._axes.coords else {}
             )
             given[i] = bare(np.arange(size), axes((name,), known))
     positions = tuple(sorted(given))
-    plan = alignment(what, tuple(given[i]._axes for i in positions))
-    plan.check(what, [given[i].shape for i in positions])
+    plan = alignment(op, tuple(given[i]._axes for i in positions))
+    plan.check(op, [given[i].shape for i in positions])
     index = [step(given[i].array) for i, step in zip(positions, plan.steps, strict=True)]
     ndim = len(plan.axes.dims)
     index = [x if x.ndim == ndim else x.reshape((1,) * ndim) for x in index]
@@ -191,9 +189,9 @@ def _is_known(index: Sequence[Any]) -> bool:
     return not any(isinstance(x, Tracer) for x in index)
 
 
-def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
+def isel(a: NamedBase, op: str, indexers: dict[Any, Any]) -> Any:
     """Implement `NamedArray.isel`."""
-    places = _places(a, what, indexers)
+    places = _places(a, op, indexers)
     if places.basic:
         a = _basic(a, places.basic)
         kept = [
@@ -207,7 +205,7 @@ def isel(a: NamedBase, what: str, indexers: dict[Any, Any]) -> Any:
         return a
     if all(x.dims in ((), (a.dims[i],)) for i, x in arrays.items()):
         return _orthogonal(a, arrays)
-    return _vectorised(a, what, arrays)
+    return _vectorised(a, op, arrays)
 
 
 def _basic(a: NamedBase, basic: dict[int, int | slice]) -> Any:
@@ -248,8 +246,8 @@ def _orthogonal(a: NamedBase, arrays: dict[int, NamedBase]) -> Any:
     return bare(out, axes(tuple(dims), coords, a._axes.attrs, beside))
 
 
-def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
-    points = _pointwise(a, what, arrays)
+def _vectorised(a: NamedBase, op: str, arrays: dict[int, NamedBase]) -> Any:
+    points = _pointwise(a, op, arrays)
     rest = [i for i in range(a.ndim) if i not in points.positions]
     moved = permuted(a, (*points.positions, *rest)).array
     if host_leaf(moved) is not None and _is_known(points.places):
@@ -264,7 +262,7 @@ def _vectorised(a: NamedBase, what: str, arrays: dict[int, NamedBase]) -> Any:
     kept = {a.dims[i] for i in rest}
     coords = {n: c for n, c in a._axes.coords.items() if n in kept} | points.layout.coords
     n = len(points.layout.dims)
-    check_distinct(what, dims)
+    check_distinct(op, dims)
     beside = {k: c for k, c in a._axes.beside.items() if set(c.dims) <= kept}
     if _is_known(points.places):
         beside = {**_labels_at(a, points), **beside}

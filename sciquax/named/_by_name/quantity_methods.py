@@ -14,11 +14,11 @@ from .contractions import dot
 from .elementwise import clip
 
 
-def _inner(a: Any, what: str) -> Any:
+def _inner(a: Any, op: str) -> Any:
     inner = a.array
-    if not is_value(inner) or not hasattr(inner, what):
+    if not is_value(inner) or not hasattr(inner, op):
         raise PositionalError(
-            f"`.{what}` needs a quantity inside, and this holds a plain array.",
+            f"`.{op}` needs a quantity inside, and this holds a plain array.",
             "Make one with `NamedArray(Quantity(x, 'm/s'), dims)`.",
         ).at(user_line())
     return inner

@@ -22,99 +22,99 @@ from .extremes import label_of, place_of
 from .weights import weighted_mean
 
 
-def reduce(a: NamedBase, what: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
+def reduce(a: NamedBase, op: str, function: Callable[..., Any], names: Any, **kwargs: Any) -> Any:
     """`function(array, axis=...)` over names (all axes, if None), which the result lacks."""
     if names is None:
         positions = tuple(range(a.ndim))
     else:
-        positions = a._axes.positions(what, names, a)
+        positions = a._axes.positions(op, names, a)
     where = kwargs.pop("where", None)
     if where is not None:
-        kwargs["where"] = _mask(a, what, where)
+        kwargs["where"] = _mask(a, op, where)
     rest = [i for i in range(a.ndim) if i not in positions]
     return bare(apply(function, a.array, axis=positions, **kwargs), a._axes.keep(rest))
 
 
-def _mask(a: NamedBase, what: str, where: Any) -> Any:
+def _mask(a: NamedBase, op: str, where: Any) -> Any:
     """A mask with the axes of `a`, of size 1 where it has none."""
-    mask = as_named(where, what)
-    plan = alignment(what, (a._axes, mask._axes))
-    plan.check(what, (a.shape, mask.shape))
+    mask = as_named(where, op)
+    plan = alignment(op, (a._axes, mask._axes))
+    plan.check(op, (a.shape, mask.shape))
     if plan.axes.dims != a.dims:
         raise AxisError(
-            f"`{what}` got a mask with the dims {show_dims(mask.dims)} for an array with "
+            f"`{op}` got a mask with the dims {show_dims(mask.dims)} for an array with "
             f"{show_dims(a.dims)}.",
             "Broadcast the array first: `a.broadcast_like(mask)`.",
         ).at(user_line())
     return jnp.broadcast_to(plan.steps[1](mask.array), a.shape)
 
 
-def along(a: NamedBase, what: str, function: Callable[..., Any], name: Any, **kwargs: Any) -> Any:
+def along(a: NamedBase, op: str, function: Callable[..., Any], name: Any, **kwargs: Any) -> Any:
     """`function(array, axis=...)` along one name, which the result keeps."""
-    axis = a._axes.position(what, name, a)
+    axis = a._axes.position(op, name, a)
     return bare(apply(function, a.array, axis=axis, **kwargs), a._axes.plain)
 
 
-def only_name(a: NamedBase, what: str, name: Any) -> Any:
+def only_name(a: NamedBase, op: str, name: Any) -> Any:
     """`name`, or the only one there is: a flat place would depend on how axes are stored."""
     if name is not None:
         return name
     if a.ndim == 1 and a.dims[0] is not None:
         return a.dims[0]
     raise AxisError(
-        f"`{what}` needs a name: the array's dims are {show_dims(a.dims)}.",
-        f"Write `.{what}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
+        f"`{op}` needs a name: the array's dims are {show_dims(a.dims)}.",
+        f"Write `.{op}('{next((d for d in a.dims if d), 'x')}')`, or `flatten` first.",
     ).at(user_line())
 
 
-def _reduction(what: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
-    without_nans = getattr(jnp, f"nan{what}", None)
+def _reduction(op: str, function: Callable, doc: str) -> Callable[Concatenate[N, ...], N]:
+    without_nans = getattr(jnp, f"nan{op}", None)
 
     def method(self: Any, names: Any = None, **kwargs: Any) -> Any:
-        names = _names(what, names, kwargs)
-        least = kwargs.pop("min_count", None) if what in ("sum", "prod") else None
+        names = _names(op, names, kwargs)
+        least = kwargs.pop("min_count", None) if op in ("sum", "prod") else None
         if least is not None:
             return method(self, names, **kwargs).where(self.count(names) >= least)
         if kwargs.pop("skipna", False) and (
             jnp.issubdtype(self.dtype, jnp.inexact) or np.dtype(self.dtype).kind in "mM"
         ):
             if without_nans is None:
-                raise AxisError(f"`{what}` takes no `skipna`.").at(user_line())
-            return reduce(self, f"nan{what}", without_nans, names, **kwargs)
-        return reduce(self, what, function, names, **kwargs)
+                raise AxisError(f"`{op}` takes no `skipna`.").at(user_line())
+            return reduce(self, f"nan{op}", without_nans, names, **kwargs)
+        return reduce(self, op, function, names, **kwargs)
 
-    method.__name__ = method.__qualname__ = what
+    method.__name__ = method.__qualname__ = op
     skipping = "" if without_nans is None else " `skipna=True` leaves nans out."
-    if what in ("sum", "prod"):
+    if op in ("sum", "prod"):
         skipping += (
             " Of less than `min_count` elements that are no nan, if that is given, it is nan."
         )
     method.__doc__ = (
         f"{doc}, over a name or several (all axes, if None).\n\n"
-        f"Keywords are those of `{function.__module__}.{what}`; `where` is a mask with names."
+        f"Keywords are those of `{function.__module__}.{op}`; `where` is a mask with names."
         f"{skipping} **Raises** `AxisError` for an absent or repeated name."
     )
     return method
 
 
-def _names(what: str, names: Any, kwargs: dict[str, Any]) -> Any:
+def _names(op: str, names: Any, kwargs: dict[str, Any]) -> Any:
     """The names to reduce, which xarray calls `dim`."""
     if "dim" in kwargs:
         if names is not None:
             raise AxisError(
-                f"`{what}` got names and `dim`.", "They are the same: give the names alone."
+                f"`{op}` got names and `dim`.", "They are the same: give the names alone."
             ).at(user_line())
         names = kwargs.pop("dim")
         names = None if names is ... else names
-    _no_positions(what, kwargs)
+    _no_positions(op, kwargs)
     return names
 
 
-def _no_positions(what: str, kwargs: dict[str, Any]) -> None:
+def _no_positions(op: str, kwargs: dict[str, Any]) -> None:
     for key in ("axis", "keepdims", "out"):
         if key in kwargs:
             raise AxisError(
-                f"`{what}` takes names, not `{key}`.",
+                f"`{op}` takes names, not `{key}`.",
                 "Name the axes to reduce; broadcasting by name needs no `keepdims`.",
             ).at(user_line())
 
@@ -300,28 +300,28 @@ class Reductions(NamedBase):
         return bare(apply(jax.nn.log_softmax, self.array, axis=positions), self._axes.plain)
 
 
-def _name(a: Any, what: str, name: Any) -> Any:
-    return a.dims[a._axes.position(what, name, a)]
+def _name(a: Any, op: str, name: Any) -> Any:
+    return a.dims[a._axes.position(op, name, a)]
 
 
-def _place(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
-    return place_of(a, what, function, only_name(a, what, name))
+def _place(a: Any, op: str, function: Callable[..., Any], name: Any) -> Any:
+    return place_of(a, op, function, only_name(a, op, name))
 
 
-def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method: str) -> Any:
-    one = float(q) if isinstance(q, (int, float)) and "quantile" in what else None
+def _quantile(a: Any, op: str, function: Callable, q: Any, names: Any, method: str) -> Any:
+    one = float(q) if isinstance(q, (int, float)) and "quantile" in op else None
     if isinstance(q, (list, tuple)) or type(q) is np.ndarray and q.ndim == 1:
         given = np.asarray(q, float)
         q = bare(jnp.asarray(given), axes(("quantile",), {"quantile": Coordinate(given)}))
-    q = as_named(q, what)
+    q = as_named(q, op)
     for name in q.dims:
         if name in a.dims or name is None:
             raise AxisError(
-                f"`{what}` got quantiles with the dims {show_dims(q.dims)} for an array with "
+                f"`{op}` got quantiles with the dims {show_dims(q.dims)} for an array with "
                 f"{show_dims(a.dims)}.",
                 "Name the axis of the quantiles apart.",
             ).at(user_line())
-    positions = tuple(range(a.ndim)) if names is None else a._axes.positions(what, names, a)
+    positions = tuple(range(a.ndim)) if names is None else a._axes.positions(op, names, a)
     rest = [i for i in range(a.ndim) if i not in positions]
     out = apply(function, a.array, q.array, axis=positions, method=method)
     layout = a._axes.keep(rest)
@@ -330,11 +330,11 @@ def _quantile(a: Any, what: str, function: Callable, q: Any, names: Any, method:
     return bare(out, layout if one is None else layout.with_beside(quantile=single(one)))
 
 
-def _cumulated(a: Any, what: str, function: Callable[..., Any], name: Any) -> Any:
+def _cumulated(a: Any, op: str, function: Callable[..., Any], name: Any) -> Any:
     """Unlike `jnp.cumsum`, which wraps uint8 at 256, in the dtype that `jnp.sum` has."""
     if not is_value(a.array) and np.dtype(a.dtype).kind in "iu":
         a = a.astype(jax.eval_shape(jnp.sum, jax.ShapeDtypeStruct((), a.dtype)).dtype)
-    return along(a, what, function, only_name(a, what, name))
+    return along(a, op, function, only_name(a, op, name))
 
 
 def _cummax(x: Any, axis: int) -> Any:

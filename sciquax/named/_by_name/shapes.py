@@ -33,47 +33,47 @@ def permuted(a: NamedBase, order: tuple[int, ...]) -> Any:
     return bare(apply(jnp.transpose, a.array, order), layout)
 
 
-def _pairs(what: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
+def _pairs(op: str, given: Mapping[Any, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
     if given is not None:
-        wanted(what, given, Mapping, "values by name")
+        wanted(op, given, Mapping, "values by name")
     pairs = dict(given or {})
     names = {name_of(k) for k in pairs}
     for name, value in more.items():
         if name in names:
-            raise repeated(what, name).at(user_line())
+            raise repeated(op, name).at(user_line())
         pairs[name] = value
     if len({name_of(k) for k in pairs}) != len(pairs):
-        raise AxisError(f"`{what}` got a name twice: {list(pairs)}.").at(user_line())
+        raise AxisError(f"`{op}` got a name twice: {list(pairs)}.").at(user_line())
     return pairs
 
 
-def renamed(a: NamedBase, what: str, names: dict[Any, Any]) -> Any:
+def renamed(a: NamedBase, op: str, names: dict[Any, Any]) -> Any:
     new = list(a.dims)
     others = {k: v for k, v in names.items() if k in a._axes.beside}
     names = {k: v for k, v in names.items() if k not in others}
     for old, name in names.items():
-        new[a._axes.position(what, old, a)] = None if name is None else name_of(name)
+        new[a._axes.position(op, old, a)] = None if name is None else name_of(name)
     moved = dict(zip(a.dims, new, strict=True))
-    check_distinct(what, new)
+    check_distinct(op, new)
     coords = {moved[n]: c for n, c in a._axes.coords.items() if moved[n] is not None}
     for axis in names.values():
         if axis is not None:
-            axes(tuple(new)).position(what, axis, a)  # checks the size of an `Axis`
+            axes(tuple(new)).position(op, axis, a)  # checks the size of an `Axis`
     moved_too = {others.get(n, n): c.renamed(moved) for n, c in a._axes.beside.items()}
     beside = {n: c for n, c in moved_too.items() if c is not None}
     return bare(a.array, axes(tuple(new), coords, a._axes.attrs, beside))
 
 
-def scalar(what: str, x: Any) -> Any:
+def scalar(op: str, x: Any) -> Any:
     """A parameter that is one number: of a named array without axes, what it holds."""
-    return as_named(x, what)._scalar(what) if isinstance(x, NamedBase) else x
+    return as_named(x, op)._scalar(op) if isinstance(x, NamedBase) else x
 
 
-def known_integer(what: str, x: Any) -> int:
+def known_integer(op: str, x: Any) -> int:
     """An integer that shapes depend on. **Raises** `PositionalError` if it is not known."""
     found = known_value(x)
     if found is None or found.ndim or found.dtype.kind not in "iu":
-        raise PositionalError(f"`{what}` takes integers that are known, and got {x!r}.").at(
+        raise PositionalError(f"`{op}` takes integers that are known, and got {x!r}.").at(
             user_line()
         )
     return int(found)

@@ -20,7 +20,7 @@ from .places import Pointwise, _places, _pointwise, isel
 from .shapes import permuted
 
 
-def update(a: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def update(a: Any, index: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`a.at[index].what(*args, **kwargs)`: at places by name, or where a mask holds."""
     mask = None
     if isinstance(index, NamedBase) and np.dtype(index.dtype) == np.bool_:
@@ -29,18 +29,18 @@ def update(a: Any, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[st
         raise PositionalError(
             f"A named array is indexed by name, and got {index!r}.", "Write `a.at[{'x': 3}]`."
         ).at(user_line())
-    if what == "get":
+    if op == "get":
         return a[mask] if mask is not None else isel(a, "at", dict(index))
-    if what == "apply":  # the function of the elements there, which must be elementwise
-        what, args = "set", (args[0](a if mask is not None else update(a, index, "get", (), {})),)
+    if op == "apply":  # the function of the elements there, which must be elementwise
+        op, args = "set", (args[0](a if mask is not None else update(a, index, "get", (), {})),)
     if mask is None:
-        return _changed(a, dict(index), what, *args, **kwargs)
+        return _changed(a, dict(index), op, *args, **kwargs)
     _fit("mask", mask, a._axes, a.shape)  # says so if it has other names or sizes
-    out = where(mask, _changed(a, {}, what, *args, **kwargs), a).transpose(*a.dims)
+    out = where(mask, _changed(a, {}, op, *args, **kwargs), a).transpose(*a.dims)
     return bare(out.array, a._axes.plain)
 
 
-def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: Any) -> Any:
+def _changed(a: Any, index: dict[Any, Any], op: str, *values: Any, **kwargs: Any) -> Any:
     places = _places(a, "at", index)
     if places.arrays:
         points = _pointwise(a, "at", places.arrays)
@@ -65,33 +65,33 @@ def _changed(a: Any, index: dict[Any, Any], what: str, *values: Any, **kwargs: A
             if own is not None:
                 coords[a.dims[i]] = own.take(place)
     region = axes(tuple(region_dims), coords)
-    given = [_fit(what, v, region, tuple(region_shape)) for v in values]
+    given = [_fit(op, v, region, tuple(region_shape)) for v in values]
     at = (
         *map(jnp.asarray, points.places),
         *(places.basic.get(i, slice(None)) for i in rest),
     )
-    out = getattr(moved.at[at], what)(*given, **kwargs)
+    out = getattr(moved.at[at], op)(*given, **kwargs)
     inverse = tuple(int(i) for i in np.argsort(order))
     out = out if inverse == tuple(range(a.ndim)) else apply(jnp.transpose, out, inverse)
     return bare(out, a._axes.plain)
 
 
-def _fit(what: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
+def _fit(op: str, value: Any, region: Axes, shape: tuple[int, ...]) -> Any:
     """The values to write, with the axes of the places that they are written to."""
     if isinstance(value, (bool, int, float, complex)):
         return value
-    v = as_named(value, f"at[...].{what}")
+    v = as_named(value, f"at[...].{op}")
     for name in v.dims:
         if name is None or name not in region.place:
             raise AxisError(
-                f"`at[...].{what}` got values with the dims {show_dims(v.dims)} for places "
+                f"`at[...].{op}` got values with the dims {show_dims(v.dims)} for places "
                 f"with {show_dims(region.dims)}.",
                 "Values have no other names than the places they are written to.",
             ).at(user_line())
         size = shape[region.place[name]]
         if v.sizes[name] != size:
-            raise size_mismatch(f"at[...].{what}", name, [size, v.sizes[name]]).at(user_line())
+            raise size_mismatch(f"at[...].{op}", name, [size, v.sizes[name]]).at(user_line())
     if not v.dims:
         return v.array
-    plan = alignment(f"at[...].{what}", (region, v._axes))
+    plan = alignment(f"at[...].{op}", (region, v._axes))
     return plan.steps[1](v.array)

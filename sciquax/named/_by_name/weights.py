@@ -12,14 +12,14 @@ from .._labels.distances import inexact, with_leaf
 from .call_jax import apply
 
 
-def weighted_mean(a: Any, what: str, weights: Any, names: Any, skipna: bool) -> Any:
-    weights = inexact(as_named(weights, what))
+def weighted_mean(a: Any, op: str, weights: Any, names: Any, skipna: bool) -> Any:
+    weights = inexact(as_named(weights, op))
     for name in weights.dims:
-        a._axes.position(what, name)
+        a._axes.position(op, name)
     a = inexact(a)
-    over = range(a.ndim) if names is None else a._axes.positions(what, names, a)
+    over = range(a.ndim) if names is None else a._axes.positions(op, names, a)
     weights = weights.broadcast_like(a).transpose(*a.dims)
-    meet(what, a._axes.coords, weights._axes.coords)
+    meet(op, a._axes.coords, weights._axes.coords)
     if skipna:
         valid = ~jnp.isnan(taken_apart(a.array)[0][0])
         weights = bare(with_leaf(weights, lambda w: jnp.where(valid, w, 0)), weights._axes)

@@ -69,17 +69,17 @@ def measured(a: Any, known: Coordinate, distance: np.ndarray, unit: str | None) 
     return held
 
 
-def coordinate_along(a: Any, what: str, name: Any, least: int) -> tuple[str, Coordinate]:
+def coordinate_along(a: Any, op: str, name: Any, least: int) -> tuple[str, Coordinate]:
     """The coordinates along a name. **Raises** where they are no numbers or dates."""
-    i = a._axes.position(what, name, a)
+    i = a._axes.position(op, name, a)
     name = a.dims[i]
     if a.shape[i] < least:
-        raise AxisError(f"`{what}` needs two places along {name!r}.").at(user_line())
+        raise AxisError(f"`{op}` needs two places along {name!r}.").at(user_line())
     a.coord(name)  # says so if there is none
     known = a._axes.coords[name]
     if not known.numeric and known.values.dtype.kind not in "mM" and known.calendar is None:
         raise CoordinateError(
-            f"`{what}` needs coordinates along {name!r} that are numbers or dates, and they are "
+            f"`{op}` needs coordinates along {name!r} that are numbers or dates, and they are "
             f"{known.values.dtype}."
         ).at(user_line())
     return name, known
@@ -129,16 +129,16 @@ def mixed(before: Any, after: Any, share: Any) -> Any:
     return bare(jnp.where(share.array == 0, before.array, array), layout)
 
 
-def frequencies_of(what: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
+def frequencies_of(op: str, a: Any, axis: int, n: int | None) -> Coordinate | None:
     """The frequencies of evenly spaced coordinates, in double precision, per their unit."""
     known = a._axes.coords.get(a.dims[axis])
-    if what not in ("fft", "rfft") or known is None or not known.numeric or len(known) < 2:
+    if op not in ("fft", "rfft") or known is None or not known.numeric or len(known) < 2:
         return None
     steps = np.diff(from_first(known))
     if steps[0] == 0 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
         return None
     step = (known.values[-1] - known.values[0]) / (len(known) - 1)
-    values = getattr(np.fft, f"{what}freq")(a.shape[axis] if n is None else n, step)
+    values = getattr(np.fft, f"{op}freq")(a.shape[axis] if n is None else n, step)
     if known.tree is None:
         return Coordinate(values)
     example = difference_of(known).of(np.float32(1.0))

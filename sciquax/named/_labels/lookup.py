@@ -69,7 +69,7 @@ class Labels(NamedTuple):
     rounding: float
 
 
-def labels_among(known: Coordinate, name: str, value: Any, what: str = "sel") -> Labels:
+def labels_among(known: Coordinate, name: str, value: Any, op: str = "sel") -> Labels:
     """Labels in the unit of coordinates; plain numbers are in it already.
 
     **Raises** `CoordinateError` for those that are only known when the program runs.
@@ -82,7 +82,7 @@ def labels_among(known: Coordinate, name: str, value: Any, what: str = "sel") ->
     leaf, tree = labels_of(value)
     if leaf is None:
         raise CoordinateError(
-            f"`{what}` got a value along {name!r} that is only known when the program runs.",
+            f"`{op}` got a value along {name!r} that is only known when the program runs.",
             "Use `interp`, which takes such values.",
         ).at(user_line())
     if leaf.dtype == np.dtype("datetime64"):  # without a unit, as `np.datetime64("NaT")`

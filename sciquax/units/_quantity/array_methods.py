@@ -24,11 +24,11 @@ class ArrayMethods(QuantityBase):
             return filled_with("take", self, fill_value, pick)
         return ArrayValue.take(self, indices, *args, **kwargs)  # pyright: ignore
 
-    def _update(self, index: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _update(self, index: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`.at[index].what(...)`; the fill value of `get` may be a quantity."""
         x: Any = self
-        if what == "get" and isinstance(kwargs.get("fill_value"), QuantityBase):
+        if op == "get" and isinstance(kwargs.get("fill_value"), QuantityBase):
             fill_value = kwargs.pop("fill_value")
             pick = lambda x, fill: x.at[index].get(fill_value=fill, **kwargs)  # noqa: E731
             return filled_with("at[...].get", x, fill_value, pick)
-        return ArrayValue._update(x, index, what, args, kwargs)
+        return ArrayValue._update(x, index, op, args, kwargs)

@@ -60,11 +60,11 @@ class NumpyProtocol(QuantityBase):
         like = counterpart(function, sqnp) if asks_for_numbers(function) else None
         return (like or by_conversion(function))(*args, **kwargs)
 
-    def _number(self, what: str) -> Any:
+    def _number(self, op: str) -> Any:
         try:
-            return as_number(what, self)
+            return as_number(op, self)
         except DimensionalityError as error:
-            error.remedy = _instead(type(self), what)
+            error.remedy = _instead(type(self), op)
             raise error.at(user_line()) from None
 
     def __float__(self) -> float:
@@ -148,18 +148,16 @@ def _key(x: QuantityBase) -> Any:
 _IN_C = {"float": r"\bmath\.(\w+)\(", "np.asarray": r"\bnp\.(as|)array\(\s*[\[(]"}
 
 
-def _instead(kind: type, what: str) -> str:
+def _instead(kind: type, op: str) -> str:
     """The remedy where a library asks a quantity for numbers, by the library that asks.
 
     What is written in C is not on Python's stack: by the user's line.
     """
     line = user_line()
     text = "" if line is None else linecache.getline(line.file, line.line)
-    called = re.search(
-        r"\bmath\.(\w+)\(" if what == "float" else r"\bnp\.(as|)array\(\s*[\[(]", text
-    )
+    called = re.search(r"\bmath\.(\w+)\(" if op == "float" else r"\bnp\.(as|)array\(\s*[\[(]", text)
     if called is not None:
-        function = called[1] if what == "float" else "stack"
+        function = called[1] if op == "float" else "stack"
         if hasattr(sqnp, function):
             return (
                 f"Use `jax.numpy.{function}` under `quaxify`, `sciquax.numpy.{function}` "

@@ -80,10 +80,10 @@ class ValueContract(QuantityBase):
         unit = self._unit
         return type(unit) is InternedUnit and (unit.offset or bool(measure_of(unit)))
 
-    def check_number(self, number: Any, what: str) -> None:
+    def check_number(self, number: Any, op: str) -> None:
         if self._unit.offset:
-            check_literals(what, [number], self._unit)
-        check_bare_numbers(what, (self, number), (self._unit, dimensionless()))
+            check_literals(op, [number], self._unit)
+        check_bare_numbers(op, (self, number), (self._unit, dimensionless()))
 
     def as_tangent(self, leaves: Any) -> Any:
         tangent = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self), leaves)
