@@ -13,6 +13,7 @@ from ._compat.execution import (
 )
 from ._compat.frames import (
     asked_by_the_user as asked_by_the_user,
+    asked_what_it_is as asked_what_it_is,
     axes_of_outputs as axes_of_outputs,
     compared_as_static as compared_as_static,
     library_called as library_called,

@@ -13,7 +13,7 @@ import pint
 import pint.compat
 
 from sciquax.core import MODE, register_foreign
-from sciquax.core.internal import Guard, captured_foreign, each_value_type
+from sciquax.core.internal import Guard, asked_what_it_is, captured_foreign, each_value_type
 
 from ._astropy import from_astropy, from_astropy_unit, in_program, on_host, unit_without_mask
 from ._quantity.conversions import from_pint_quantity
@@ -76,14 +76,14 @@ def _ours_come_first(kind: type) -> None:
 each_value_type(_ours_come_first)
 
 
-def _refuse_captured(x: Any) -> Any:
+def __jax_array__(x: Any) -> Any:
     """What JAX finds of a `pint.Quantity` that meets an array: in a staged program, our error."""
-    if MODE.staging:
+    if MODE.staging and not asked_what_it_is(operators=False):
         raise captured_foreign(x)
     raise AttributeError("__jax_array__")
 
 
-pint.Quantity.__jax_array__ = property(_refuse_captured)  # pyright: ignore[reportAttributeAccessIssue]
+pint.Quantity.__jax_array__ = property(__jax_array__)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _astropy_unit(spec: Any) -> InternedUnit | None:

@@ -2,6 +2,7 @@
 
 import operator
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -243,3 +244,16 @@ def test_captured_quantities_are_refused_in_our_words(captured, name):
         f"A quaxified function captured a `{library}.Quantity`, which an array of the program "
         "would read as bare numbers."
     )
+
+
+def test_captured_quantities_are_no_arrays_to_equinox():
+    seen = []
+
+    def f(x):
+        module = {"weight": x, "scale": get_registry().Quantity(3.0, "km")}
+        arrays, rest = eqx.partition(module, eqx.is_array_like)
+        seen.append((arrays["scale"], rest["weight"]))
+        return eqx.combine(arrays, rest)["weight"] * 2
+
+    assert_same(quaxify(f)(Quantity(jnp.ones(2), "m")), Quantity(jnp.full(2, 2.0), "m"))
+    assert seen == [(None, None)]
