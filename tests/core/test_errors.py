@@ -544,6 +544,6 @@ def test_number_wanted_within_jit(ask):
     with pytest.raises(JAX_WANTS_A_NUMBER) as info:
         jax.jit(quaxify(asks), static_argnums=1)(Plain(jnp.int32(1)), True)
     assert f"asks at {__file__}:" in str(info.value)
-    assert any(n.startswith("Under `jax.jit` and the like") for n in info.value.__notes__)
+    assert any(n.startswith("Under `jax.jit` and its like") for n in info.value.__notes__)
     assert quaxify(asks)(Plain(jnp.int32(1)), True) == 1
     assert quaxify(asks)(Plain(jnp.int32(1)), False) is not None

@@ -43,6 +43,8 @@ def test_table(row):
     with jax.numpy_rank_promotion("allow"):
         matrix = specimen.make(np.random.default_rng(0))
     for cell, programs in zip(row[1:], COLUMNS, strict=True):
+        if programs is COLUMNS[-1] and row[0] == "Kronecker":  # else refused
+            matrix = jax.tree.map(lambda x: x @ x.T, matrix)
         wanted = cell.split(", ")
         wanted = wanted * len(programs) if len(wanted) == 1 else wanted
         for name, program in zip(wanted, programs, strict=True):
