@@ -46,6 +46,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return "slow" not in collection_path.read_text(encoding="utf-8") or None
 
 
+def pytest_collection_finish() -> None:
+    """Leave what stays for the whole run out of the collections that tests of memory ask for."""
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     one_in = config.getoption("--one-in")
     kept, left_out = [], []
