@@ -3,20 +3,39 @@
 import operator
 from collections.abc import Callable, Sequence
 from types import EllipsisType
-from typing import Any
+from typing import Any, overload
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import lax
 
 from sciquax._storage.weights import chosen_weights
-from sciquax.core import is_value
+from sciquax.core import Value, is_value
 from sciquax.core.internal import takes_foreign
 
 from ._array import QuantisedArray
 from ._codes import FORMATS, Groups, find_codes, group
 
 
+@overload
+def quantise(
+    x: Value, dtype: str = "int8", *, axis: Any = None, block_size: Any = None,
+    block_axis: Any = None, symmetric: bool = True, clip: Any = None,
+    straight_through: bool = False, key: Any = None,
+) -> Any: ...  # fmt: skip
+@overload
+def quantise(
+    x: Any,
+    dtype: str = "int8",
+    *,
+    axis: int | Sequence[int] | None = None,
+    block_size: int | None = None,
+    block_axis: int | None = None,
+    symmetric: bool = True,
+    clip: str | float | int | None = None,
+    straight_through: bool = False,
+    key: Any = None,
+) -> QuantisedArray: ...
 @takes_foreign
 def quantise(
     x: Any,
@@ -29,7 +48,7 @@ def quantise(
     clip: str | float | int | None = None,
     straight_through: bool = False,
     key: Any = None,
-) -> QuantisedArray:
+) -> Any:
     """The array in few bits, rounded to the nearest code.
 
     **Arguments**
@@ -49,9 +68,10 @@ def quantise(
     - `straight_through`: whether gradients reach `x` as if it had not been rounded.
     - `key`: if given, integers are rounded up or down at random, right on average.
 
-    **Returns** a `QuantisedArray`. With scale s, no element of an integer array is off by more than
-    s / 2 (s if rounded at random), none of NF4 by more than 0.152 s, none of float8 by more than
-    the larger of 1/16 of itself and 2**-10 s; elements that `clip` clips aside.
+    **Returns** a `QuantisedArray`, in the unit and with the names of `x`. With scale s, no element
+    of an integer array is off by more than s / 2 (s if rounded at random), none of NF4 by more than
+    0.152 s, none of float8 by more than the larger of 1/16 of itself and 2**-10 s; elements that
+    `clip` clips aside.
 
     **Raises** ValueError for an integer array, an unknown dtype, an axis that the array has not, or
     options that exclude each other.
