@@ -25,7 +25,7 @@ def colours(name: str) -> Callable[..., Any]:
 
     def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         place: Any = _COLOURED[name](args)
-        if name not in ("scatter", "hexbin") and place == 2:
+        if name not in ("scatter", "hexbin", "quiver", "barbs") and place == 2:
             _check_points(name, ax, args)
         holder: Any = kwargs if place not in range(len(args)) else args
         z = holder.get(place) if holder is kwargs else holder[place]
@@ -53,25 +53,25 @@ _COLOURED: dict[str, Callable[[Sequence[Any]], Any]] = {
     "contour": lambda args: 2 if len(args) > 2 else 0,
     "contourf": lambda args: 2 if len(args) > 2 else 0,
     "hexbin": lambda args: 2 if len(args) > 2 else "C",
+    "quiver": lambda args: len(args) - 1 if len(args) % 2 else "C",
+    "barbs": lambda args: len(args) - 1 if len(args) % 2 else "C",
 }
 
 
-def _arrows(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Draw arrows, both components in the unit of the first; colours in their own."""
-    first = 2 if len(args) > 3 else 0
-    if first:
-        _check_points("quiver", ax, args)
-    u, v = args[first : first + 2]
-    if isinstance(u, Quantity) or isinstance(v, Quantity):
-        unit = u.units if isinstance(u, Quantity) else v.units
-        args[first : first + 2] = [_numbers(x, unit) for x in (u, v)]
-    last = args[-1]
-    if len(args) % 2 and isinstance(last, Quantity):  # colours
-        args[-1] = _numbers(last, last.units)
-    drawn = original(ax, *args, **kwargs)
-    if len(args) % 2 and isinstance(last, Quantity):
-        drawn.sciquax_unit = last.units
-    return drawn
+def _arrows(name: str) -> Callable[..., Any]:
+    """Wrap a method that draws arrows: both components in the unit of the first."""
+
+    def method(original: Any, ax: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        first = 2 if len(args) > 3 else 0
+        if first:
+            _check_points(name, ax, args)
+        u, v = args[first : first + 2]
+        if isinstance(u, Quantity) or isinstance(v, Quantity):
+            unit = u.units if isinstance(u, Quantity) else v.units
+            args[first : first + 2] = [_numbers(x, unit) for x in (u, v)]
+        return colours(name)(original, ax, args, kwargs)
+
+    return method
 
 
 def _on_axes(name: str, ax: Any, args: list[Any]) -> list[Any]:
@@ -229,8 +229,8 @@ _LYING = ("barh", "fill_betweenx", "hlines")  # `y` comes first
 _METHODS: dict[str, Callable[..., Any]] = {
     **{name: colours(name) for name in _COLOURED},
     **{name: _checked(name) for name in _POINTS},
-    "quiver": _arrows,
-    "barbs": _arrows,
+    "quiver": _arrows("quiver"),
+    "barbs": _arrows("barbs"),
     "hexbin": _hexagons,
     "streamplot": _streams,
     "hist": _spread(lambda kwargs: "xaxis" if _upright(kwargs) else "yaxis"),

@@ -87,10 +87,11 @@ def quantise(
     ```
     """
     if is_value(x) and x.payload in ("magnitude", "array"):
-        options: dict[str, Any] = {"axis": axis, "block_size": block_size, "block_axis": block_axis}
-        options |= {"symmetric": symmetric, "clip": clip, "key": key}
-        held = getattr(x, x.payload)
-        return x.with_payload(quantise(held, dtype, straight_through=straight_through, **options))
+        held = quantise(
+            getattr(x, x.payload), dtype, axis=axis, block_size=block_size, block_axis=block_axis,
+            symmetric=symmetric, clip=clip, straight_through=straight_through, key=key,
+        )  # fmt: skip
+        return x.with_payload(held)
     x = jnp.asarray(x)
     if dtype not in FORMATS:
         raise ValueError(f"`quantise` knows {', '.join(FORMATS)}, not {dtype!r}.")

@@ -20,6 +20,7 @@ from ._quantity.quantity import Quantity
 from ._unit.exponents import rational
 from ._unit.parsing import as_unit
 from ._unit.registry import PINT, get_registry
+from ._unit.spelling import LEVELS
 from ._unit.unit import InternedUnit, dimensionless
 
 _BASE = {  # Astropy's irreducible units by pint's names
@@ -33,12 +34,6 @@ _BY_PINT_NAME = {
     "arcminute": "arcmin", "arcsecond": "arcsec", "degree": "deg", "light_year": "lyr",
     "astronomical_unit": "AU", "electron_volt": "eV", "percent": "percent",
 }  # fmt: skip
-
-_LEVELS = {
-    "mag": "mag(1)", "dex": "dex(1)", "dB": "dB(1)", "ABmag": "mag(AB)", "STmag": "mag(ST)",
-    "dBm": "dB(mW)", "dBW": "dB(W)",
-}  # fmt: skip
-"""Astropy's names of levels and gains by pint's."""
 
 
 def from_astropy(x: Any) -> Quantity:
@@ -86,7 +81,7 @@ def _level(unit: Any) -> InternedUnit | None:
     text = unit.to_string()
     if hasattr(unit, "bases") and text not in ("mag", "dex", "dB"):
         return None
-    for name, theirs in _LEVELS.items():
+    for theirs, name in LEVELS.items():
         # As dB(1) and dB, which Astropy has as equal.
         if (unit == u.Unit(theirs) or name == text) and (found := as_unit(name)).logarithmic:
             return found
@@ -204,7 +199,7 @@ def _to_astropy_unit(unit: InternedUnit) -> tuple[Any, float]:
     import astropy.units as u
 
     if unit.logarithmic:
-        for name, theirs in _LEVELS.items():
+        for theirs, name in LEVELS.items():
             if as_unit(name, unit.registry) is unit:
                 return u.Unit(theirs), 1.0
     product: Any = u.dimensionless_unscaled

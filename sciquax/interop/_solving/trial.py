@@ -102,11 +102,11 @@ def apart(units: TreeUnits) -> TreeUnits:
     """Units made equal within a dimension, since numbers in m and in cm do not mix."""
     seen: list[InternedUnit] = []
 
-    def apart(unit: InternedUnit) -> InternedUnit:
+    def told_apart(unit: InternedUnit) -> InternedUnit:
         others = [x for x in seen if x.compatible(unit) and x is not unit]
         seen.append(unit)
         for _ in others:
             unit = unit * from_pint(unit.registry.kelvin, unit.registry)
         return unit
 
-    return units.map(apart)
+    return units.map(told_apart)

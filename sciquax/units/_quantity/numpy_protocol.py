@@ -155,8 +155,7 @@ def _instead(kind: type, op: str) -> str:
     """
     line = user_line()
     text = "" if line is None else linecache.getline(line.file, line.line)
-    called = re.search(r"\bmath\.(\w+)\(" if op == "float" else r"\bnp\.(as|)array\(\s*[\[(]", text)
-    if called is not None:
+    if (called := re.search(_IN_C.get(op, _IN_C["np.asarray"]), text)) is not None:
         function = called[1] if op == "float" else "stack"
         if hasattr(sqnp, function):
             return (

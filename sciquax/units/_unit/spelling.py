@@ -89,9 +89,9 @@ _OTHERWISE = {"pct": "percent", "cts": "count", "ph": "photon"}
 _BARE_POINT = re.compile(r"(?<![\w.])(\d+)\.(?=[eE][+-]?\d)")
 """As in `1.e-8`: pint, and the dots of files, would take an elementary charge out of it."""
 _LEVEL = re.compile(r"(?<![\w.])(mag|dex|dB|bel|neper|decibel)\s*\(\s*([^()]*?)\s*\)")
-_LEVELS = {"mag(AB)": "ABmag", "mag(ST)": "STmag", "dB(mW)": "dBm", "dB(W)": "dBW"}
-_LEVELS |= {f"{name}(1)": name for name in ("mag", "dex", "dB")}
-"""As Astropy spells them, where pint would read a product."""
+LEVELS = {"mag(AB)": "ABmag", "mag(ST)": "STmag", "dB(mW)": "dBm", "dB(W)": "dBW"}
+LEVELS |= {f"{name}(1)": name for name in ("mag", "dex", "dB")}
+"""Pint's levels and gains by Astropy's spelling, which pint would read as a product."""
 _IN_PARENTHESES = re.compile(r"(?<![\w.])([A-Za-zµμÅ°_]+)\(\s*([+-]?[\d.]+)\s*(/\s*\d+\s*)?\)")
 
 
@@ -119,10 +119,10 @@ def not_as_pint(text: str, registry: Any) -> str:
 
     def level(found: re.Match[str]) -> str:
         spelled = f"{found[1]}({found[2]})"
-        if spelled not in _LEVELS:
-            known = ", ".join(_LEVELS)
+        if spelled not in LEVELS:
+            known = ", ".join(LEVELS)
             raise no_unit(text, f"'{spelled}' is none of {known}.")
-        return _LEVELS[spelled]
+        return LEVELS[spelled]
 
     text = _LEVEL.sub(level, text)
     text = _IN_PARENTHESES.sub(power, _BARE_POINT.sub(r"\1", text))
