@@ -7,7 +7,7 @@ import pytest
 
 from sciquax import named
 from sciquax.named import AxisSizeError, CoordinateError, NamedArray
-from sciquax.units import Quantity
+from sciquax.units import DimensionalityError, Quantity, unit as as_unit
 
 xr = pytest.importorskip("xarray")
 
@@ -137,6 +137,20 @@ def test_windows(least):
     spread = ours.rolling(t=3, a=2, min_periods=least).std(ddof=1)
     expected = theirs.rolling(t=3, a=2, min_periods=least).std(ddof=1)
     np.testing.assert_allclose(spread.array, expected.values, rtol=0.02, atol=1e-3)
+
+
+def test_units_of_windows():
+    """A product is in m**n where each window has n elements, else refused."""
+    values = NamedArray(Quantity(jnp.array([2.0, jnp.nan, 3.0, -4.0]), "m"), "t")
+    units = {"mean": "m", "sum": "m", "max": "m", "std": "m", "var": "m**2", "prod": "m**2"}
+    for kind, unit in units.items():
+        for least in (None, 1):
+            windows = values.rolling(t=2, min_periods=least)
+            if (kind, least) == ("prod", 1):
+                with pytest.raises(DimensionalityError, match="a bare number has no unit"):
+                    windows.prod()
+            else:
+                assert getattr(windows, kind)().array.units == as_unit(unit), (kind, least)
 
 
 def test_derivative_of_windows():

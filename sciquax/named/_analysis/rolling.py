@@ -164,7 +164,8 @@ class Rolling(Generic[N]):
         if is_value(a.array) and kind not in ("argmax", "argmin"):
             shape = (math.prod(self._windows.values()),)
             example = jtu.tree_unflatten(tree, [jnp.ones(shape, x.dtype)])
-            tree = taken_apart(apply(getattr(jnp, kind), example))[1]
+            function = getattr(jnp, kind if self._least is None else f"nan{kind}")
+            tree = taken_apart(apply(function, example))[1]
         if of_windows is None:
             out = sliding(x, kind, self._places(), self._least, **options)
         else:
