@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sciquax import named
+from sciquax.core import RuleError
 from sciquax.named import AxisSizeError, CoordinateError, NamedArray
 from sciquax.units import DimensionalityError, Quantity, unit as as_unit
 
@@ -151,6 +152,24 @@ def test_units_of_windows():
                     windows.prod()
             else:
                 assert getattr(windows, kind)().array.units == as_unit(unit), (kind, least)
+
+
+def test_windows_of_levels():
+    """A mean of levels is one of powers, which no arithmetic on their numbers gives."""
+    levels = NamedArray(Quantity(jnp.array([10.0, 20.0, 40.0]), "dBm"), "t")
+    windows = levels.rolling(t=2)
+    for mean in (lambda: windows.mean(), lambda: jax.jit(lambda: windows.mean())()):
+        with pytest.raises(RuleError) as error:
+            mean()
+        assert str(error.value).splitlines()[::2] == [
+            "`mean` of windows of Quantity(f32[3], 'dBm') is not that of its numbers.",
+            "Convert to a linear unit first, such as mW for dBm.",
+        ]
+    np.testing.assert_array_equal(windows.max().array.m, [np.nan, 20.0, 40.0])
+    for unit in ("degC", "m"):
+        tens = NamedArray(Quantity(jnp.array([10.0, 20.0, 40.0]), unit), "t")
+        means = jax.jit(lambda x: x.rolling(t=2).mean())(tens)
+        np.testing.assert_array_equal(means.array.m, [np.nan, 15.0, 30.0])
 
 
 def test_derivative_of_windows():
