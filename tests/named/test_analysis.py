@@ -166,6 +166,19 @@ def test_windows_of_levels():
             "Convert to a linear unit first, such as mW for dBm.",
         ]
     np.testing.assert_array_equal(windows.max().array.m, [np.nan, 20.0, 40.0])
+    weights = NamedArray(jnp.array([1.0, 2.0, 1.0]), "t")
+    groups = levels.assign_coords(t=np.array([0, 0, 1])).groupby("t")
+    np.testing.assert_array_equal(groups.max().array.m, [20.0, 40.0])
+    for mean, what in {
+        groups.mean: "`mean` of groups",
+        groups.median: "`median` of groups",
+        lambda: levels.weighted(weights).mean("t"): "`weighted`",
+        lambda: levels.assign_coords(t=[0.0, 1.0, 2.0]).interp(t=0.5): "`interp`",
+        lambda: levels.interpolate_na("t", use_coordinate=False): "`interpolate_na`",
+    }.items():
+        with pytest.raises(RuleError) as error:
+            mean()
+        assert str(error.value).startswith(f"{what} of Quantity(f32[3], 'dBm') is not that of its")
     for unit in ("degC", "m"):
         tens = NamedArray(Quantity(jnp.array([10.0, 20.0, 40.0]), unit), "t")
         means = jax.jit(lambda x: x.rolling(t=2).mean())(tens)

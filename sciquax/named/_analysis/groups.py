@@ -20,12 +20,15 @@ from .._array.axes import Axes, as_names, axes
 from .._array.base import bare
 from .._array.coordinates import Coordinate, single
 from .._array.errors import AxisError
-from .._by_name.call_jax import apply
+from .._by_name.call_jax import reduced_tree
 from .._by_name.concatenation import stack
 from .._labels.distances import inexact
 from .._labels.host_functions import dates_of, middle
 
 _FLOATING = ("mean", "std", "var", "median", "quantile")
+# Which function of JAX's says what a reduction measures; the others pick elements.
+_LIKE = {x.__name__: x for x in (jnp.sum, jnp.mean, jnp.std, jnp.var, jnp.median)}
+_LIKE["quantile"] = jnp.median
 
 
 class Partition(NamedTuple):
@@ -81,11 +84,9 @@ def reduced(
         return bare(out, parts.layout(a).keep(rest))
     x = jnp.asarray(leaves[0])
     if is_value(a.array) and kind != "count":
-        example = jtu.tree_unflatten(tree, [jnp.ones((3,), x.dtype)])
         if kind in ("prod", "any", "all"):
             raise AxisError(f"`{kind}` of groups takes no quantity.").at(user_line())
-        like = getattr(jnp, kind) if kind in ("sum", "var", "std") else jnp.max
-        tree = taken_apart(apply(like, example))[1]
+        tree = reduced_tree(_LIKE.get(kind, jnp.max), a.array, 2, f"`{kind}` of groups")
     skip = skipna is not False and jnp.issubdtype(x.dtype, jnp.inexact)
     # In the gathered array the places follow the groups.
     along = tuple(i if i < parts.axis else i + 1 for i in sorted(over))

@@ -19,7 +19,7 @@ from .._array.base import NamedBase, bare
 from .._array.coordinates import Beside, Coordinate, exact
 from .._array.errors import AxisError, CoordinateError, PositionalError
 from .._array.known_labels import labels_of
-from .._by_name.call_jax import apply
+from .._by_name.call_jax import apply, reduced_tree
 from .._labels.distances import coordinate_along, from_first, inexact, mixed, with_leaf
 from .._labels.lookup import comparable, labels_among, pandas
 
@@ -73,6 +73,8 @@ def interpolated(a: Any, axis: Any, value: Any, options: Options) -> Any:
     grid = _grid(name, known, options.period)
     layout, held = _layout(name, value)
     source = inexact(bare(a.array, a._axes.without(name)))
+    if is_value(source.array) and options.method != "nearest":
+        reduced_tree(jnp.mean, source.array, 2, "`interp`")
     leaf, tree = labels_of(held)
     if leaf is None:
         return _at_run_time(source, name, known, grid, layout, held, options)

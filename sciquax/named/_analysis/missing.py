@@ -11,6 +11,7 @@ from sciquax.core.internal import known_value, taken_apart, takes_values_apart
 from .._array.axes import axes
 from .._array.base import NamedBase, as_named, bare
 from .._array.errors import AxisError, PositionalError
+from .._by_name.call_jax import reduced_tree
 from .._by_name.elementwise import keep_where, where
 from .._labels.distances import from_first, inexact, with_leaf
 from .._labels.host_functions import dates_of
@@ -113,6 +114,8 @@ class Missing(NamedBase):
             ).at(user_line())
         from_left, from_right = self.ffill(name), self.bfill(name)
         own: Any = inexact(self)
+        if is_value(own.array) and method != "nearest":
+            reduced_tree(jnp.mean, own.array, 2, "`interpolate_na`")
         i = self._axes.position("interpolate_na", name, self)
         here = np.arange(self.shape[i]).reshape([-1 if k == i else 1 for k in range(self.ndim)])
         known = bare(jnp.where(own.notnull().array, jnp.asarray(here, float), jnp.nan), own._axes)

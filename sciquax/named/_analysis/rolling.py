@@ -8,19 +8,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jax import lax
 
-from sciquax.core import RuleError, describe, is_value, user_line
+from sciquax.core import is_value, user_line
 from sciquax.core.internal import taken_apart
 
 from .._array.axes import Axis, axes, name_of
 from .._array.base import N, NamedBase, bare
 from .._array.errors import AxisError, AxisSizeError
-from .._by_name.call_jax import apply
+from .._by_name.call_jax import reduced_tree
 from .._by_name.shapes import _pairs
 from .._labels.distances import inexact, with_leaf
 from .order_in_windows import median
@@ -164,16 +163,8 @@ class Rolling(Generic[N]):
         x = jnp.asarray(leaves[0])
         if is_value(a.array) and kind not in ("argmax", "argmin"):
             function = getattr(jnp, kind if self._least is None else f"nan{kind}")
-            with jax.ensure_compile_time_eval():
-                numbers = jnp.ones(math.prod(self._windows.values()), x.dtype).at[0].set(3)
-                (made,), new = taken_apart(apply(function, jtu.tree_unflatten(tree, [numbers])))
-                of_numbers = bool(jnp.allclose(made, function(numbers), equal_nan=True))
-            if not of_numbers:  # as a mean of levels
-                raise RuleError(
-                    f"`{kind}` of windows of {describe(a.array)} is not that of its numbers.",
-                    "Convert to a linear unit first, such as mW for dBm.",
-                ).at(user_line())
-            tree = new
+            count = math.prod(self._windows.values())
+            tree = reduced_tree(function, a.array, count, f"`{kind}` of windows")
         if of_windows is None:
             out = sliding(x, kind, self._places(), self._least, **options)
         else:

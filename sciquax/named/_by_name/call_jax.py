@@ -1,8 +1,11 @@
 """Calling JAX on what a named array holds: a plain array, or a value such as a quantity."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
@@ -10,8 +13,10 @@ from sciquax.core import (
     MODE,
     VALUE_TYPES,
     LocatedError,
+    RuleError,
     aval_of,
     call_compiled,
+    describe,
     interpret,
     is_compiled_function,
     is_value,
@@ -19,7 +24,7 @@ from sciquax.core import (
     strip,
     user_line,
 )
-from sciquax.core.internal import Staged, Tracer, stage, trace_context
+from sciquax.core.internal import Staged, Tracer, stage, taken_apart, trace_context
 
 from .._array.host import check_numbers, for_jax, host_leaf
 from .._labels.host_functions import on_host
@@ -87,3 +92,31 @@ def _holds_value(items: Any) -> bool:
         if type(x) in (list, tuple) and _holds_value(x):
             return True
     return False
+
+
+def reduced_tree(function: Callable[..., Any], held: Any, count: int, what: str) -> Any:
+    """The structure of a value's reduction that is computed of its numbers alone.
+
+    **Arguments**: JAX's reduction; the value; how many elements are reduced to one; and what the
+    error calls this. **Raises** `RuleError` where the reduction is another one than that of
+    the numbers: a mean of levels is one of powers.
+    """
+    leaves, tree = taken_apart(held)
+    if len(leaves) != 1:  # no array of numbers
+        return tree
+    new, same = _tried(function, tree, count, leaves[0].dtype)
+    if not same:
+        raise RuleError(
+            f"{what} of {describe(held)} is not that of its numbers.",
+            "Convert to a linear unit first, such as mW for dBm.",
+        ).at(user_line())
+    return new
+
+
+@functools.lru_cache(_LIMIT)
+def _tried(function: Callable[..., Any], tree: Any, count: int, dtype: Any) -> tuple[Any, bool]:
+    """The structure of a reduction of a few numbers, and whether it is theirs."""
+    with jax.ensure_compile_time_eval():
+        numbers = jnp.ones(count, dtype).at[0].set(3)
+        (made,), new = taken_apart(apply(function, jtu.tree_unflatten(tree, [numbers])))
+        return new, bool(jnp.allclose(made, function(numbers), equal_nan=True))

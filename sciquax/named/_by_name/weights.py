@@ -4,12 +4,13 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from sciquax.core import is_value
 from sciquax.core.internal import taken_apart
 
 from .._array.base import as_named, bare
 from .._array.coordinates import meet
 from .._labels.distances import inexact, with_leaf
-from .call_jax import apply
+from .call_jax import apply, reduced_tree
 
 
 def weighted_mean(a: Any, op: str, weights: Any, names: Any, skipna: bool) -> Any:
@@ -17,6 +18,8 @@ def weighted_mean(a: Any, op: str, weights: Any, names: Any, skipna: bool) -> An
     for name in weights.dims:
         a._axes.position(op, name)
     a = inexact(a)
+    if is_value(a.array):
+        reduced_tree(jnp.mean, a.array, 3, f"`{op}`")
     over = range(a.ndim) if names is None else a._axes.positions(op, names, a)
     weights = weights.broadcast_like(a).transpose(*a.dims)
     meet(op, a._axes.coords, weights._axes.coords)
